@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from composer.errors import BadOption, printable
-from composer.fitting import Unfit, Weights, check_shapes, check_weights
+from composer.fitting import UnfitWeights, Weights, check_shapes, check_weights
 from composer.types import Architecture
 
 if TYPE_CHECKING:
@@ -27,19 +27,21 @@ USUAL_MEMORY = 2**36
 """Bytes of memory to assume if the system does not tell."""
 
 
-def build(architecture: Architecture, column_sizes: Sequence[int], vocabulary_size: int, weights: Weights) -> nn.Module:
+def build_network(
+    architecture: Architecture, column_sizes: Sequence[int], vocabulary_size: int, weights: Weights
+) -> nn.Module:
     """Build the network of an architecture with these weights, in fp32. Raises Unfit before much memory is taken."""
     check_weights(architecture, column_sizes, vocabulary_size, weights)
     try:
-        with _within(weights):
-            module = architecture.module(column_sizes, vocabulary_size)
-        _fill(module, weights)
+        with _limit_to_weights(weights):
+            module = architecture.build_module(column_sizes, vocabulary_size)
+        _fill_weights(module, weights)
     except (RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
-        raise Unfit(str(error).partition("\n")[0]) from error  # torch appends its own traceback
+        raise UnfitWeights(str(error).partition("\n")[0]) from error  # torch appends its own traceback
     return module
 
 
-def _fill(module: nn.Module, weights: Weights) -> None:
+def _fill_weights(module: nn.Module, weights: Weights) -> None:
     import torch
 
     held = module.state_dict()
@@ -49,28 +51,28 @@ def _fill(module: nn.Module, weights: Weights) -> None:
 
 
 @contextmanager
-def _within(weights: Weights) -> Iterator[None]:
+def _limit_to_weights(weights: Weights) -> Iterator[None]:
     """Raise Unfit if a network built inside makes far more parameters than there are weights."""
     arrays = TIMES * len(weights) + SPARE_ARRAYS
     numbers = TIMES * sum(array.size for array in weights.values()) + SPARE_NUMBERS
-    with _limited(arrays, numbers, f"it needs far more arrays than the {len(weights)} of the file"):
+    with _limit_parameters(arrays, numbers, f"it needs far more arrays than the {len(weights)} of the file"):
         yield
 
 
-def build_new(architecture: Architecture, sizes: Sequence[int], words: int) -> nn.Module:
+def build_new_network(architecture: Architecture, sizes: Sequence[int], words: int) -> nn.Module:
     """Build the network of an architecture for training, with these feature sizes and `words` in its vocabulary.
 
     Raises BadOption for a network too large for this machine.
     """
     try:
-        with _limited(MOST_ARRAYS, _memory() // 4, "it would take more than all memory"):
-            return architecture.module(list(sizes), words)
+        with _limit_parameters(MOST_ARRAYS, _measure_memory() // 4, "it would take more than all memory"):
+            return architecture.build_module(list(sizes), words)
     except (RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
         what = printable(str(error).partition("\n")[0], 160)  # torch appends its own traceback
         raise BadOption(f"the architecture cannot be made with these sizes ({what}); take smaller ones.") from error
 
 
-def _memory() -> int:
+def _measure_memory() -> int:
     """Return the memory of this machine in bytes."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -79,7 +81,7 @@ def _memory() -> int:
 
 
 @contextmanager
-def _limited(arrays: int, numbers: int, what: str) -> Iterator[None]:
+def _limit_parameters(arrays: int, numbers: int, what: str) -> Iterator[None]:
     """Raise Unfit with the text `what` if a network built inside makes more parameters."""
     from torch.nn.modules.module import register_module_parameter_registration_hook as on_parameter
 
@@ -88,7 +90,7 @@ def _limited(arrays: int, numbers: int, what: str) -> Iterator[None]:
         parameter = arguments[-1]  # after the module, and its name there
         arrays, numbers = arrays - 1, numbers - (0 if parameter is None else parameter.numel())
         if arrays < 0 or numbers < 0:
-            raise Unfit(what)
+            raise UnfitWeights(what)
 
     hook = on_parameter(count)
     try:

@@ -24,14 +24,14 @@ BF16 = "COMPOSER_BF16"
 """Environment variable, 0 or 1, that overrides detection of bf16, so that tests try both on any machine."""
 
 
-def processors() -> int:
+def count_processors() -> int:
     """Count the processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def choose_device(name: str = "auto") -> torch.device:
     """Return the device of that name; `auto` is a GPU where there is one. Raises BadOption for a missing device."""
-    if name.partition(":")[0] == "cuda" and _no_driver():
+    if name.partition(":")[0] == "cuda" and _has_no_driver():
         raise BadOption(f"there is no device '{printable(name)}' here; 'cpu' always works.")
     import torch
 
@@ -45,7 +45,7 @@ def choose_device(name: str = "auto") -> torch.device:
     return device
 
 
-def _no_driver() -> bool:
+def _has_no_driver() -> bool:
     """Tell whether this machine surely lacks a driver for a GPU that torch would call `cuda`; asked without torch."""
     if sys.platform != "linux" or AMD.exists():
         return False
@@ -68,7 +68,7 @@ def has_bfloat16(device: torch.device) -> bool:
     return bool(found.get("avx512_bf16") or found.get("amx_bf16") or found.get("sve_bf16"))
 
 
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
+def use_precision(device: torch.device, precision: str) -> AbstractContextManager[Any]:
     """Return a context in which a model runs at that precision; `auto` is bf16 where the device has it, else fp32."""
     import torch
 
@@ -80,7 +80,7 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any
 
 
 @contextmanager
-def without_onednn() -> Iterator[None]:
+def switch_off_onednn() -> Iterator[None]:
     """Disable oneDNN inside: it repacks a layer's weights at every call, which one step does not repay."""
     import torch
 
@@ -94,7 +94,7 @@ def without_onednn() -> Iterator[None]:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
+def use_one_thread() -> Iterator[None]:
     """Limit torch to one thread inside: fastest for small single steps, and the same sums on any machine."""
     import torch
 

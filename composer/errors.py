@@ -41,8 +41,8 @@ __all__ = [
     "TrainingFailed",
     "UnknownName",
     "UnreadableFile",
-    "nearest",
     "printable",
+    "suggest",
 ]
 
 
@@ -145,7 +145,7 @@ _LOOKED_AT = 100
 """Characters of a name that are compared: the time grows with their square."""
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
+def suggest(name: str, names: Iterable[str]) -> str:
     """End a sentence about an unknown `name`: with the closest of `names`, or with all of them if none is close."""
     import difflib  # only once something is wrong
 

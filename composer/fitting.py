@@ -20,7 +20,7 @@ Weights = Mapping[str, NDArray[Any]]
 Shape = tuple[int, ...]
 
 
-class Unfit(ValueError):
+class UnfitWeights(ValueError):
     """Weights that do not fit the architecture; the text says which."""
 
 
@@ -36,13 +36,13 @@ def check_shapes(shapes: Iterable[tuple[str, Shape]], weights: Weights, counts: 
     known = set()
     for name, shape in shapes:
         if name not in weights:
-            raise Unfit(f"there is no array '{printable(name)}'")
+            raise UnfitWeights(f"there is no array '{printable(name)}'")
         _check(f"'{printable(name)}'", weights[name], shape)
         if name not in counts:
             _check_kind(f"'{printable(name)}'", weights[name])
         known.add(name)
     if more := weights.keys() - known:
-        raise Unfit(f"it has no array '{printable(min(more))}'")
+        raise UnfitWeights(f"it has no array '{printable(min(more))}'")
 
 
 def check_weights(
@@ -53,22 +53,22 @@ def check_weights(
     An architecture that lists no shapes is checked by its cell or module instead.
     """
     if isinstance(architecture, HasShapes):
-        check_shapes(architecture.shapes(column_sizes, vocabulary_size), weights)
+        check_shapes(architecture.list_shapes(column_sizes, vocabulary_size), weights)
 
 
 def _check(name: str, array: Any, shape: Sequence[int]) -> None:
     if not isinstance(array, np.ndarray):
-        raise Unfit(f"{name} is no array")
+        raise UnfitWeights(f"{name} is no array")
     if array.shape != tuple(shape):
-        raise Unfit(f"{name} is {_told(array.shape)}, and should be {_told(shape)}")
+        raise UnfitWeights(f"{name} is {_format_shape(array.shape)}, and should be {_format_shape(shape)}")
 
 
 def _check_kind(name: str, array: NDArray[Any]) -> None:
     if array.dtype.kind != "f":
-        raise Unfit(f"{name} holds {array.dtype}, and should hold floating-point numbers")
+        raise UnfitWeights(f"{name} holds {array.dtype}, and should hold floating-point numbers")
 
 
-def _told(shape: Sequence[int]) -> str:
+def _format_shape(shape: Sequence[int]) -> str:
     """Format a shape for a sentence; numbers from a file may have any number of digits."""
     sizes = [str(size) if abs(size) < 2**63 else "2^63 or more" for size in shape]
     return " x ".join(sizes) if sizes else "a single number"
@@ -97,15 +97,18 @@ GATES = {
 def check_cell(cell: Cell, column_sizes: Sequence[int], vocabulary_size: int) -> None:
     """Raise Unfit unless the arrays of a cell fit each other, the input features and the vocabulary."""
     if len(cell.columns) != len(column_sizes) or not cell.columns or not cell.layers:
-        raise Unfit(f"a cell has {len(cell.columns)} columns and {len(cell.layers)} layers")
-    width, hidden = _width("the first column", cell.columns[0]), _width("layer 1: recurrent", cell.layers[0].recurrent)
+        raise UnfitWeights(f"a cell has {len(cell.columns)} columns and {len(cell.layers)} layers")
+    width, hidden = (
+        _get_width("the first column", cell.columns[0]),
+        _get_width("layer 1: recurrent", cell.layers[0].recurrent),
+    )
     for number, (table, size) in enumerate(zip(cell.columns, column_sizes, strict=True), start=1):
         _check_floats(f"column {number}", table, (size, width))
     for number, layer in enumerate(cell.layers, start=1):
         _check_layer(f"layer {number}", layer, width if number == 1 else hidden, hidden)
         if layer.parts != cell.layers[0].parts:
-            raise Unfit(f"layer {number} has {layer.parts} parts, and the first has {cell.layers[0].parts}")
-    seen = hidden + width if _width("the head", cell.head) == hidden + width else hidden
+            raise UnfitWeights(f"layer {number} has {layer.parts} parts, and the first has {cell.layers[0].parts}")
+    seen = hidden + width if _get_width("the head", cell.head) == hidden + width else hidden
     _check_floats("the head", cell.head, (vocabulary_size, seen))
     _check_floats("the head's bias", cell.bias, (vocabulary_size,))
     _check_pointer(cell, column_sizes, seen)
@@ -117,7 +120,7 @@ def _check_layer(name: str, layer: Layer, below: int, hidden: int) -> None:
     sums = gates.sums * hidden if known else len(layer.inputs)
     recurrent = sums if gates.recurrent else 0
     if sums < 1 or layer.parts < 1 or layer.parts != gates.parts:
-        raise Unfit(f"{name} has {sums} sums and a state of {layer.parts} parts")
+        raise UnfitWeights(f"{name} has {sums} sums and a state of {layer.parts} parts")
     _check_floats(f"{name}: inputs", layer.inputs, (sums, below))
     _check_floats(f"{name}: input_bias", layer.input_bias, (sums,))
     _check_floats(f"{name}: recurrent", layer.recurrent, (recurrent, hidden))
@@ -127,10 +130,10 @@ def _check_layer(name: str, layer: Layer, below: int, hidden: int) -> None:
 def _check_pointer(cell: Cell, column_sizes: Sequence[int], seen: int) -> None:
     """Check that a pointer has a row for each feature that it points from, and that these features are tokens."""
     if not all(0 <= index < len(column_sizes) and column_sizes[index] <= len(cell.bias) for index in cell.pointed):
-        raise Unfit("a pointer points from a column that holds no tokens")
+        raise UnfitWeights("a pointer points from a column that holds no tokens")
     if cell.pointer is None or cell.pointer_bias is None:
         if cell.pointed or cell.pointer is not None or cell.pointer_bias is not None:
-            raise Unfit("a pointer lacks its weights, its bias or its columns")
+            raise UnfitWeights("a pointer lacks its weights, its bias or its columns")
         return
     _check_floats("the pointer", cell.pointer, (len(cell.pointed), seen))
     _check_floats("the pointer's bias", cell.pointer_bias, (len(cell.pointed),))
@@ -152,7 +155,7 @@ def _check_floats(name: str, array: Any, shape: Sequence[int]) -> None:
     _check_kind(name, array)
 
 
-def _width(name: str, array: Any) -> int:
+def _get_width(name: str, array: Any) -> int:
     if not isinstance(array, np.ndarray) or array.ndim != 2 or not array.shape[1]:
-        raise Unfit(f"{name} is no matrix")
+        raise UnfitWeights(f"{name} is no matrix")
     return int(array.shape[1])

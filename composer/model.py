@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.errors import BadModelFile, ComposerError, UnknownName, nearest, printable
+from composer.errors import BadModelFile, ComposerError, UnknownName, printable, suggest
 from composer.plugins.registry import registry
-from composer.storage.atomic import whole_file
+from composer.storage.atomic import write_whole_file
 from composer.storage.opening import check_regular, open_regular
-from composer.storage.paths import from_home
-from composer.types import Architecture, Cell, Described, Tokenizer
+from composer.storage.paths import expand_home
+from composer.types import Architecture, Cell, HasCell, Tokenizer
 
 if TYPE_CHECKING:
     from torch import nn
@@ -41,7 +41,7 @@ KINDS = ("F16", "F32")
 
 
 @dataclass(frozen=True)
-class Made:
+class ComponentSpec:
     """A plugin's object as written in a file: name, options, and the plugin that offers it."""
 
     name: str
@@ -50,15 +50,15 @@ class Made:
     version: str = ""
 
     @staticmethod
-    def of(kind: str, name: str, thing: Any) -> Made:
+    def describe(kind: str, name: str, thing: Any) -> ComponentSpec:
         """Describe `thing`, a dataclass of its options, so that it can be made again."""
-        plugin = registry().offer(kind, name).plugin
-        return Made(name, asdict(thing), plugin.distribution, plugin.version)
+        plugin = registry().get_offer(kind, name).plugin
+        return ComponentSpec(name, asdict(thing), plugin.distribution, plugin.version)
 
     @staticmethod
-    def read(values: Mapping[str, Any]) -> Made:
+    def read(values: Mapping[str, Any]) -> ComponentSpec:
         """Read the result of `asdict`. Raises TypeError for values of other types."""
-        made = Made(**values)
+        made = ComponentSpec(**values)
         texts = (made.name, made.plugin, made.version)
         if not (isinstance(made.options, Mapping) and all(isinstance(text, str) for text in texts)):
             raise TypeError("expected a name, options, and a plugin with its version")
@@ -69,8 +69,8 @@ class Made:
 class Model:
     """The content of a model file. `card` describes its origin, and does not change its output."""
 
-    architecture: Made
-    tokenizer: Made
+    architecture: ComponentSpec
+    tokenizer: ComponentSpec
     vocabulary: tuple[str, ...]
     weights: Mapping[str, NDArray[Any]]
     card: Mapping[str, Any] = field(default_factory=dict)
@@ -91,7 +91,7 @@ class Model:
         """Make the tokenizer. Raises BadModelFile if it is not installed, or has changed."""
         tokenizer: Tokenizer = self._make("tokenizers", self.tokenizer)
         if tokenizer.vocabulary != self.vocabulary:
-            raise self._bad(
+            raise self._make_error(
                 f"the tokenizer '{printable(self.tokenizer.name)}' has changed since this model was trained; "
                 f"install {printable(self.tokenizer.plugin)} {printable(self.tokenizer.version)}."
             )
@@ -107,57 +107,61 @@ class Model:
         from composer.fitting import check_cell
 
         architecture = self.make_architecture()
-        if not isinstance(architecture, Described):
-            raise self._bad(f"the architecture '{printable(self.architecture.name)}' does not describe its cell.")
-        sizes = self._fitting_sizes(architecture)
+        if not isinstance(architecture, HasCell):
+            raise self._make_error(
+                f"the architecture '{printable(self.architecture.name)}' does not describe its cell."
+            )
+        sizes = self._get_feature_sizes(architecture)
         weights = {name: array.astype(np.float32) for name, array in self.weights.items()}
         try:
-            cell = architecture.cell(sizes, weights)
+            cell = architecture.build_cell(sizes, weights)
             check_cell(cell, sizes, len(self.vocabulary))
         except (LookupError, TypeError, ValueError) as error:
-            raise self._unfit(error) from error
+            raise self._make_unfit_error(error) from error
         return cell
 
     def make_module(self) -> nn.Module:
         """Make the torch module with its weights in fp32, ready to use. Raises BadModelFile if they do not fit."""
         architecture = self.make_architecture()
-        sizes = self._fitting_sizes(architecture)  # before torch is imported
+        sizes = self._get_feature_sizes(architecture)  # before torch is imported
         import torch
 
-        from composer.building import build
-        from composer.fitting import Unfit
+        from composer.building import build_network
+        from composer.fitting import UnfitWeights
 
         try:
             with torch.random.fork_rng(devices=[]):  # initialising must not advance the caller's random numbers
-                module = build(architecture, sizes, len(self.vocabulary), self.weights)
-        except Unfit as error:
-            raise self._unfit(error) from error
+                module = build_network(architecture, sizes, len(self.vocabulary), self.weights)
+        except UnfitWeights as error:
+            raise self._make_unfit_error(error) from error
         return module.eval()
 
-    def _fitting_sizes(self, architecture: Architecture) -> list[int]:
+    def _get_feature_sizes(self, architecture: Architecture) -> list[int]:
         """Return the sizes of the categorical features. Raises BadModelFile if the weights do not fit."""
-        from composer.fitting import Unfit, check_weights
+        from composer.fitting import UnfitWeights, check_weights
 
         sizes = [column.size for column in self.make_tokenizer().grammar.columns]
         try:
             check_weights(architecture, sizes, len(self.vocabulary), self.weights)
-        except Unfit as error:
-            raise self._unfit(error) from error
+        except UnfitWeights as error:
+            raise self._make_unfit_error(error) from error
         return sizes
 
-    def _make(self, kind: str, made: Made) -> Any:
+    def _make(self, kind: str, made: ComponentSpec) -> Any:
         try:
             return registry().make(kind, made.name, **made.options)
         except UnknownName as error:
             brings = f"{printable(made.plugin)} {printable(made.version)}"
-            raise self._bad(f"the model needs a plugin that is not here: {error} It came with {brings}.") from error
+            raise self._make_error(
+                f"the model needs a plugin that is not here: {error} It came with {brings}."
+            ) from error
         except ComposerError as error:
-            raise self._bad(f"the model was made with other options: {error}") from error
+            raise self._make_error(f"the model was made with other options: {error}") from error
 
-    def _unfit(self, error: Exception) -> BadModelFile:
-        return self._bad(f"its weights do not fit its architecture ({printable(str(error), 240)}).")
+    def _make_unfit_error(self, error: Exception) -> BadModelFile:
+        return self._make_error(f"its weights do not fit its architecture ({printable(str(error), 240)}).")
 
-    def _bad(self, sentence: str) -> BadModelFile:
+    def _make_error(self, sentence: str) -> BadModelFile:
         return BadModelFile(f"{self.file}: {sentence}" if self.file else sentence)
 
 
@@ -173,7 +177,7 @@ def save(model: Model, path: Path) -> None:
         "card": model.card,
     }
     weights = {name: np.ascontiguousarray(array) for name, array in model.weights.items()}
-    with whole_file(path) as scratch:
+    with write_whole_file(path) as scratch:
         save_file(weights, scratch, {"composer": json.dumps(header)})
 
 
@@ -182,14 +186,14 @@ def load(path: Path) -> Model:
     from safetensors import SafetensorError, safe_open
 
     shown = printable(str(path))
-    header = _header(path, shown)
+    header = _read_header(path, shown)
     try:
         with safe_open(path, framework="numpy") as file:
-            weights = {name: _weight(file, name, shown) for name in file.keys()}  # noqa: SIM118  (not a dict)
+            weights = {name: _read_weight(file, name, shown) for name in file.keys()}  # noqa: SIM118  (not a dict)
         model = Model(
-            architecture=Made.read(header["architecture"]),
-            tokenizer=Made.read(header["tokenizer"]),
-            vocabulary=_vocabulary(header["vocabulary"]),
+            architecture=ComponentSpec.read(header["architecture"]),
+            tokenizer=ComponentSpec.read(header["tokenizer"]),
+            vocabulary=_read_vocabulary(header["vocabulary"]),
             weights=weights,
             card=dict(header["card"]),
             file=shown,
@@ -205,7 +209,7 @@ def load(path: Path) -> Model:
     return model
 
 
-def _weight(file: Any, name: str, shown: str) -> NDArray[Any]:
+def _read_weight(file: Any, name: str, shown: str) -> NDArray[Any]:
     kind = file.get_slice(name).get_dtype()
     if kind not in KINDS:
         raise BadModelFile(f"{shown}: '{printable(name)}' holds {printable(kind)}; weights are {' or '.join(KINDS)}.")
@@ -213,13 +217,13 @@ def _weight(file: Any, name: str, shown: str) -> NDArray[Any]:
     return array
 
 
-def _vocabulary(values: Any) -> tuple[str, ...]:
+def _read_vocabulary(values: Any) -> tuple[str, ...]:
     if not isinstance(values, list):
         raise TypeError("a vocabulary is a list")
     return tuple(map(str, values))
 
 
-def _header(path: Path, shown: str) -> Mapping[str, Any]:
+def _read_header(path: Path, shown: str) -> Mapping[str, Any]:
     """Read the JSON under `composer`, without trusting any length in the file."""
     try:
         with open_regular(path, BadModelFile) as file:
@@ -241,7 +245,7 @@ def _header(path: Path, shown: str) -> Mapping[str, Any]:
     return header
 
 
-def find(name: str) -> Path:
+def find_model(name: str) -> Path:
     """Find the file of a model by its registered name, or by a path that ends in `.safetensors`."""
     offers = registry().offers["models"]
     if name in offers:
@@ -250,7 +254,7 @@ def find(name: str) -> Path:
             raise BadModelFile(f"the model '{name}' is offered by {offers[name].plugin.name}, but its file is missing.")
         return path
     if name.endswith(".safetensors"):
-        path = from_home(name)
+        path = expand_home(name)
         check_regular(path, BadModelFile)
         return path
-    raise UnknownName(f"unknown model '{printable(name)}', and not a .safetensors file: {nearest(name, offers)}")
+    raise UnknownName(f"unknown model '{printable(name)}', and not a .safetensors file: {suggest(name, offers)}")

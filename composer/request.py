@@ -15,7 +15,7 @@ from composer.music.score import parse_time_signature
 
 
 @dataclass(frozen=True)
-class Link:
+class SamplerSpec:
     """One sampler of the chain: its name and its options."""
 
     name: str
@@ -36,7 +36,7 @@ class Request:
     tempo: float | None = None  # quarter notes per minute
     primer: tuple[int, ...] = ()  # tokens of the model's tokenizer, without EOS
     primer_ticks: int = 0  # begin of new music: at the end of the primer's last note, or a little later
-    samplers: tuple[Link, ...] = ()  # in the user's order
+    samplers: tuple[SamplerSpec, ...] = ()  # in the user's order
     max_copied_bars: int | None = None  # retry a piece that shares a longer passage with the training music
     stepper: str = "auto"  # auto: the fastest that supports the model
     precision: str = "float32"
@@ -44,23 +44,25 @@ class Request:
 
     def __post_init__(self) -> None:
         """Check every value by itself."""
-        _check(_whole(self.seed, 0, 2**64), "seed", self.seed, "a whole number from 0 to 2^64-1")
-        _check(_whole(self.index, 0, 2**64), "index", self.index, "a whole number from 0 to 2^64-1")
-        _check(_whole(self.attempt, 0, 2**32), "attempt", self.attempt, "a whole number from 0 to 2^32-1")
-        bars_fit = self.bars is None or _whole(self.bars, 1, 1_000_001)
+        _check(_is_whole(self.seed, 0, 2**64), "seed", self.seed, "a whole number from 0 to 2^64-1")
+        _check(_is_whole(self.index, 0, 2**64), "index", self.index, "a whole number from 0 to 2^64-1")
+        _check(_is_whole(self.attempt, 0, 2**32), "attempt", self.attempt, "a whole number from 0 to 2^32-1")
+        bars_fit = self.bars is None or _is_whole(self.bars, 1, 1_000_001)
         _check(bars_fit, "bars", self.bars, "a whole number from 1 to 1,000,000")
-        _check(_whole(self.most_bars, 1, 1_000_001), "most_bars", self.most_bars, "a whole number from 1 to 1,000,000")
+        _check(
+            _is_whole(self.most_bars, 1, 1_000_001), "most_bars", self.most_bars, "a whole number from 1 to 1,000,000"
+        )
         _check(self.tempo is None or _is_tempo(self.tempo), "tempo", self.tempo, "from 5 to 1000 beats a minute")
         for name in ("stepper", "precision", "device"):
             _check(isinstance(getattr(self, name), str), name, getattr(self, name), "a name")
-        tokens_fit = isinstance(self.primer, tuple) and all(_whole(token, 0, 2**31) for token in self.primer)
+        tokens_fit = isinstance(self.primer, tuple) and all(_is_whole(token, 0, 2**31) for token in self.primer)
         _check(tokens_fit, "primer", self.primer, "tokens, which are whole numbers from 0")
         _check(
-            _whole(self.primer_ticks, 0, 2**40), "primer_ticks", self.primer_ticks, "a whole number from 0 to 2^40-1"
+            _is_whole(self.primer_ticks, 0, 2**40), "primer_ticks", self.primer_ticks, "a whole number from 0 to 2^40-1"
         )
         links_fit = isinstance(self.samplers, tuple) and all(map(_is_link, self.samplers))
         _check(links_fit, "samplers", self.samplers, "names of samplers, each with its options")
-        copied_fit = self.max_copied_bars is None or _whole(self.max_copied_bars, 0, 1_000_001)
+        copied_fit = self.max_copied_bars is None or _is_whole(self.max_copied_bars, 0, 1_000_001)
         _check(copied_fit, "max_copied_bars", self.max_copied_bars, "a whole number from 0 to 1,000,000")
         try:
             if self.time_signature is not None:
@@ -83,7 +85,7 @@ class Request:
         try:
             if unknown := sorted(set(values) - known):
                 raise BadOption(f"a request has no '{printable(unknown[0])}'.")
-            links = tuple(Link(link["name"], dict(link["options"])) for link in values.get("samplers", ()))
+            links = tuple(SamplerSpec(link["name"], dict(link["options"])) for link in values.get("samplers", ()))
             return replace(Request(), **{**values, "samplers": links, "primer": tuple(values.get("primer", ()))})
         except (AttributeError, TypeError, KeyError, ValueError) as error:
             raise BadOption(f"this is not a request: {printable(str(error))}.") from None
@@ -94,7 +96,7 @@ def _check(true: bool, name: str, value: object, wanted: str) -> None:
         raise BadOption(f"'{name}' is {printable(str(value))}, and must be {wanted}.")
 
 
-def _whole(value: object, least: int, end: int) -> bool:
+def _is_whole(value: object, least: int, end: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value < end
 
 
@@ -103,7 +105,7 @@ def _is_tempo(value: object) -> bool:
 
 
 def _is_link(value: object) -> bool:
-    if not (isinstance(value, Link) and isinstance(value.name, str) and isinstance(value.options, Mapping)):
+    if not (isinstance(value, SamplerSpec) and isinstance(value.name, str) and isinstance(value.options, Mapping)):
         return False
     return all(isinstance(name, str) for name in value.options)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 from walks import VOICES, Walks, walk
 
-from composer.generation.primers import typed_notes
+from composer.generation.primers import parse_notes
 from composer.music.keys import parse_key
 from composer.music.score import KeySignature, Score, parse_time_signature
 from composer.plugins.registry import registry
@@ -53,7 +53,7 @@ def small_score():
     """`small_score("C5 D5*3", "C4*4")`: a score of parts in the notation of typed primers."""
 
     def make(*parts, metre="4/4", key="C", upbeat=0):
-        tracks = tuple(typed_notes(part).tracks[0] for part in parts)
+        tracks = tuple(parse_notes(part).tracks[0] for part in parts)
         keys = (KeySignature(0, parse_key(key)),)
         return Score(tracks, time_signatures=(parse_time_signature(metre),), key_signatures=keys, upbeat=upbeat)
 

@@ -23,8 +23,10 @@ def opened() -> Generator:
 def suiting():
     """Each stepper that suits the model with each of its precisions."""
     player = opened()
-    makers = {name: registry().make("steppers", name) for name in registry().names("steppers")}
-    return [(name, p) for name, maker in makers.items() if maker.suits(player.model, "cpu") for p in maker.tolerances]
+    makers = {name: registry().make("steppers", name) for name in registry().list_names("steppers")}
+    return [
+        (name, p) for name, maker in makers.items() if maker.supports(player.model, "cpu") for p in maker.tolerances
+    ]
 
 
 def logits(name, precision, rows, **options):

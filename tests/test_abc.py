@@ -670,7 +670,7 @@ def test_a_book_is_as_many_pieces(tmp_path):
     reader = NotationReader()
     assert isinstance(reader, HasPieces)
     with pytest.warns(LeftOutWarning, match=r"book\.abc#3: left out: grace notes \(1\)\."):
-        found = dict(reader.pieces(tmp_path / "book.abc"))
+        found = dict(reader.read_pieces(tmp_path / "book.abc"))
     assert [found[name].title for name in ("1", "3")] == ["One", "Three"]
     assert found["1"].time_signatures == (TimeSignature(0, 3, 4),)
     assert str(found["2"]) == f"{tmp_path}/book.abc#2: has an invalid key 'H'."
@@ -686,10 +686,10 @@ def test_a_book_is_checked_tune_by_tune(tmp_path):
 
 def test_a_file_of_one_tune_is_one_piece_without_a_name(tmp_path):
     (tmp_path / "a.abc").write_text(ABC)
-    assert [name for name, _ in NotationReader().pieces(tmp_path / "a.abc")] == [""]
+    assert [name for name, _ in NotationReader().read_pieces(tmp_path / "a.abc")] == [""]
     (tmp_path / "a.abc").write_text("a diary")
     with pytest.raises(UnreadableFile, match="is not ABC"):
-        list(NotationReader().pieces(tmp_path / "a.abc"))
+        list(NotationReader().read_pieces(tmp_path / "a.abc"))
 
 
 def test_a_folder_counts_each_tune_of_a_book(tmp_path):
@@ -699,7 +699,7 @@ def test_a_folder_counts_each_tune_of_a_book(tmp_path):
     folder = Folder(str(tmp_path))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LeftOutWarning)
-        found = {name: piece for source in folder.sources() for name, piece in folder.read(source)}
+        found = {name: piece for source in folder.list_sources() for name, piece in folder.read(source)}
     assert [name for name, piece in found.items() if isinstance(piece, Score)] == [
         "book.abc#1",
         "book.abc#3",
@@ -805,7 +805,7 @@ def test_nothing_takes_long(tmp_path, music):
 
 def test_many_tunes_are_read_one_by_one(tmp_path):
     (tmp_path / "book.abc").write_text("X:1\nK:C\nC|\n\n" * 100_000)
-    found = NotationReader().pieces(tmp_path / "book.abc")
+    found = NotationReader().read_pieces(tmp_path / "book.abc")
     began = time.process_time()
     assert [next(found)[0] for _ in range(3)] == ["1", "2", "3"]
     assert time.process_time() - began < 10

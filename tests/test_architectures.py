@@ -11,7 +11,7 @@ from composer.plugins.registry import registry
 from composer.testing import check_architecture
 from composer_recurrent.dropout import Dropout
 
-NAMES = registry().names("architectures")
+NAMES = registry().list_names("architectures")
 OURS = ["gru", "lstm", "mingru", "minlstm", "rnn"]
 SIZES = (11, 4, 11)
 
@@ -29,7 +29,7 @@ def test_the_contract_holds_for_other_options(name, options):
 
 def built(name, **options):
     options = {"hidden_size": 6, "layers": 2, "embedding_size": 5, **options}
-    return registry().make("architectures", name, **options).module(SIZES, 11)
+    return registry().make("architectures", name, **options).build_module(SIZES, 11)
 
 
 @pytest.mark.parametrize(("name", "gates"), [("rnn", 1), ("gru", 3), ("lstm", 4)])

@@ -5,20 +5,21 @@ import signal
 import sqlite3
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from composer import cli
 from composer.errors import BadOption
-from composer.generation.generator import BATCH
+from composer.generation.generator import BATCH_SIZE
 from composer.plugins.registry import registry
 from composer.testing import check_executor
 from composer.types import Outcome
 from composer_batch.jobfile import read
-from composer_batch.jobs import spread
-from composer_batch.packing import share
-from composer_batch.plan import plan
+from composer_batch.jobs import expand_grids
+from composer_batch.packing import compute_chunk_size
+from composer_batch.plan import make_plan
 from composer_batch.scheduler import Settings, run
 from composer_executors import here
 
@@ -54,7 +55,7 @@ def surroundings(number):
 @pytest.fixture
 def cells(tmp_path, model_file):
     (tmp_path / "jobs.toml").write_text(JOBS.format(model=model_file, count=8))
-    return plan(spread(read(tmp_path / "jobs.toml")))
+    return make_plan(expand_grids(read(tmp_path / "jobs.toml")))
 
 
 def outcomes(executor, arguments, limit=60.0):
@@ -80,7 +81,8 @@ def test_contract(options):
 def test_the_contract_finds(fault, rule):
     def broken(stages, arguments, limit):
         for argument in list(arguments) if fault == "greedy" else arguments:
-            value, text = here.attempt(lambda: here.in_turn(stages[: 1 if fault == "first stage" else None], argument))  # noqa: B023
+            some = stages[: 1 if fault == "first stage" else None]
+            value, text = here.try_work(partial(here.run_stages, some, argument))
             if not (fault == "forgets" and argument == 3):
                 yield Outcome(argument, value, "" if fault == "silent" else text)
 
@@ -166,7 +168,7 @@ class Two:
     def __call__(self, stages, arguments, limit):
         for chunk in arguments:
             self.sizes.append(len(chunk.pieces))
-            yield Outcome(chunk, here.in_turn(stages, chunk))
+            yield Outcome(chunk, here.run_stages(stages, chunk))
 
 
 def test_a_small_batch_is_shared_among_all_workers(tmp_path, cells):
@@ -178,11 +180,11 @@ def test_a_small_batch_is_shared_among_all_workers(tmp_path, cells):
 def test_chunks_are_large_at_first_and_of_one_batch_in_the_end():
     left, sizes = 10_000, []
     while left:
-        size = share(left, 4, 4 * BATCH)
+        size = compute_chunk_size(left, 4, 4 * BATCH_SIZE)
         sizes += [size] * 4
         left -= min(4 * size, left)
-    assert max(sizes[:8]) > 3 * BATCH
-    assert all(BATCH // 2 <= size <= BATCH for size in sizes[-4:])
+    assert max(sizes[:8]) > 3 * BATCH_SIZE
+    assert all(BATCH_SIZE // 2 <= size <= BATCH_SIZE for size in sizes[-4:])
     assert sum(sizes) - 10_000 < 4 * 4
 
 

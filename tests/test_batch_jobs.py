@@ -13,9 +13,9 @@ from composer.errors import BadJobs, BadOption
 from composer.plugins.registry import registry
 from composer_batch import apart, asking, places
 from composer_batch.jobfile import LARGEST, read
-from composer_batch.jobs import spread
-from composer_batch.plan import count, pieces, plan
-from composer_batch.schema import published
+from composer_batch.jobs import expand_grids
+from composer_batch.plan import count_pieces, iterate_pieces, make_plan
+from composer_batch.schema import build_schema
 
 TOML = """
 [defaults]
@@ -51,7 +51,7 @@ def written(here, text, name="jobs.toml"):
 
 
 def planned(here, text, name="jobs.toml"):
-    return plan(spread(read(written(here, text, name))))
+    return make_plan(expand_grids(read(written(here, text, name))))
 
 
 def refusal(here, text, name="jobs.toml"):
@@ -75,7 +75,7 @@ def test_lists_make_a_grid_in_the_order_of_the_file(here):
 
 
 def test_names_are_those_of_the_patterns(here):
-    stems = [cell.names.stem(number, index) for number, index, cell in pieces(planned(here, TOML))]
+    stems = [cell.names.make_stem(number, index) for number, index, cell in iterate_pieces(planned(here, TOML))]
     assert stems[:3] == ["0000/000000", "0000/000001", "0000/000002"]
     assert stems[8:] == ["0000/job2-2-000", "0000/job2-4-000"]
 
@@ -191,7 +191,7 @@ def test_no_random_pattern_leaves_its_folder(here):
         ]
         pattern = "".join(rng.sample(parts, 2))
         try:
-            stem = places.names(pattern, fields).stem(1234, 5)
+            stem = places.make_names(pattern, fields).make_stem(1234, 5)
         except BadOption:
             continue
         folder, name = stem.split("/")
@@ -231,12 +231,12 @@ def test_names_that_meet_are_found_without_a_look_at_each(here, kind):
     for seed, (pattern, (index, many)) in enumerate(zip(patterns, stretches, strict=True)):
         rest = f"index = {index}" if many == 1 else f"count = {many}"
         jobs += f"[[job]]\nmodel = 'walks.safetensors'\nseed = {seed}\nfile = '{pattern}'\n{rest}\n"
-    wanted = spread(read(written(here, jobs)))
-    found = [replace(s, index=index) for s, (index, _) in zip(apart.stretches(wanted), stretches, strict=True)]
-    names = [places.names(pattern, {}) for pattern in patterns]
+    wanted = expand_grids(read(written(here, jobs)))
+    found = [replace(s, index=index) for s, (index, _) in zip(apart.list_ranges(wanted), stretches, strict=True)]
+    names = [places.make_names(pattern, {}) for pattern in patterns]
     try:
         stems = [
-            name.stem(stretch.number + place, stretch.index + place).casefold()
+            name.make_stem(stretch.number + place, stretch.index + place).casefold()
             for stretch, name in zip(found, names, strict=True)
             for place in range(stretch.count)
         ]
@@ -259,8 +259,8 @@ def test_a_plan_of_five_million_pieces_and_one_of_five_thousand_rows_take_a_mome
     rows = "model,seed,index,bars,key,top-p,primer,gates.rules_broken\n"
     rows += "".join(f"walks.safetensors,{n % 10},{n},2,C,0.{n % 9 + 1},C4 D4,1\n" for n in range(5000))
     began = time.process_time()
-    assert count(planned(here, many)).total() == 5_000_000
-    assert count(planned(here, rows, "jobs.csv")).total() == 5000
+    assert count_pieces(planned(here, many)).total() == 5_000_000
+    assert count_pieces(planned(here, rows, "jobs.csv")).total() == 5000
     assert time.process_time() - began < 20  # seconds; it took minutes when each piece was looked at
 
 
@@ -280,7 +280,7 @@ def test_primers_of_all_jobs_together_have_a_bound(here, monkeypatch):
 def test_constraints_of_many_are_held_against_each_other_when_they_are_drawn(here, monkeypatch):
     table = "[[job]]\nmodel = 'walks.safetensors'\nbars = 2\nscale = 'C'\nchords = ['C', 'D', 'F#']"
     assert "leave no note" in refusal(here, table)
-    monkeypatch.setattr(asking, "MOST_HELD", 2)
+    monkeypatch.setattr(asking, "MOST_CHECKED", 2)
     assert len(planned(here, table)) == 3
 
 
@@ -332,10 +332,10 @@ def test_lines_and_rows_that_are_none(here, name, text, said):
 
 
 def test_the_schema_knows_every_option_and_every_sampler():
-    found = published()
+    found = build_schema()
     job = found["properties"]["job"]["items"]["properties"]
     assert {"model", "count", "bars", "key", "gates", "formats"} <= set(job)
-    assert set(registry().names("samplers")) <= set(job)
+    assert set(registry().list_names("samplers")) <= set(job)
     assert job["temperature"]["anyOf"][0]["type"] == "number"
     assert job["count"] == {"type": "integer", "minimum": 1, "maximum": 1_000_000, "default": 1} | {
         "description": "how many pieces, for each point of the grid"

@@ -18,7 +18,7 @@ import pytest
 from composer.generation.composer import open_model
 from composer.generation.tasks import regenerate
 from composer.io import formats
-from composer.io.lock import locked
+from composer.io.lock import hold_lock
 from composer.model import load, save
 from composer.plugins.discovery import Plugin
 from composer.plugins.offers import Offer
@@ -111,7 +111,7 @@ def test_forms_and_two_formats(run, here):
     (here / "form.toml").write_text(text)
     assert run("batch", "form.toml", "--out", "out", *PLAIN).status == 0
     assert (here / "out/0000/000000.mid").read_bytes() == (here / "out/0000/000000.midi").read_bytes()
-    assert formats.provenance(here / "out/0000/000000.mid")["title"] == "Two"
+    assert formats.read_provenance(here / "out/0000/000000.mid")["title"] == "Two"
 
 
 def test_the_same_line_does_nothing_twice_and_makes_what_is_gone(run, here):
@@ -140,7 +140,7 @@ def test_what_a_power_cut_spoilt_is_made_again(run, here, monkeypatch):
 def test_the_size_of_chunks_and_the_executor_change_nothing(run, here, monkeypatch):
     assert run("batch", "jobs.toml", "--out", "out", *PLAIN).status == 0
     with monkeypatch.context() as small:
-        small.setattr("composer_batch.scheduler._most", lambda course, place: 5)
+        small.setattr("composer_batch.scheduler._limit_chunk", lambda course, place: 5)
         assert run("batch", "jobs.toml", "--out", "five", *PLAIN).status == 0
     assert (
         run("batch", "jobs.toml", "--out", "pool", "--executor", "pool", "--executor-option", "workers=2").status == 0
@@ -228,7 +228,7 @@ def test_another_model_and_another_version_are_refused(run, here, monkeypatch):
 
 
 def test_two_runs_in_one_folder(run, here):
-    with locked(here / "out"):
+    with hold_lock(here / "out"):
         said = mistake(run("batch", "jobs.toml", "--out", "out", *PLAIN), 1)
         assert said == "composer: out: another run is at work there; let it end, or wait for it with --wait."
     line = [sys.executable, "-m", "composer", "batch", "jobs.toml", "--out", "out", "--wait", *PLAIN]
@@ -463,11 +463,11 @@ def tiny(chunk):
 
 
 def ready(chunk):
-    from composer_batch.worker import Made
+    from composer_batch.worker import FinishedPiece
 
     metrics = {"rank": [0, 0.5], "broken": [], "notes": 4, "nats per note": 1.0}
     return [
-        Made(
+        FinishedPiece(
             number,
             "done",
             asked=json.dumps({"request": {"seed": 0, "index": index}}),
@@ -485,8 +485,8 @@ def test_a_hundred_thousand_pieces_take_no_more_memory_than_a_few_thousand(here,
     import resource
 
     from composer_batch.jobfile import read
-    from composer_batch.jobs import spread
-    from composer_batch.plan import plan
+    from composer_batch.jobs import expand_grids
+    from composer_batch.plan import make_plan
     from composer_batch.scheduler import run as run_batch
 
     (here / "many.toml").write_text('[[job]]\nmodel = "walks.safetensors"\nbars = 1\ncount = 100_000\n')
@@ -500,7 +500,7 @@ def test_a_hundred_thousand_pieces_take_no_more_memory_than_a_few_thousand(here,
             course.append((progress.made, progress.seconds, peak))
             print(f"{progress.made:>7} pieces  {progress.seconds:7.1f} s  {peak:6.1f} MB at most")
 
-    cells = plan(spread(read(here / "many.toml")))
+    cells = make_plan(expand_grids(read(here / "many.toml")))
     ended = run_batch(here / "out", cells, registry().make("executors", "here", beside=0), report=report)
     assert ended.counts["done"] == 100_000
     folders = [path for path in (here / "out").iterdir() if path.is_dir()]

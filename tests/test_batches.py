@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from music import line, score
 
-from composer.data.batches import IGNORED, Stream, real_share
-from composer.data.encoding import model_inputs
-from composer.tokens.vocabulary import BOS, transposition
+from composer.data.batches import IGNORED, Stream, compute_real_share
+from composer.data.encoding import compute_inputs
+from composer.tokens.vocabulary import BOS, transpose_tokens
 from composer.training.loop import Settings
 from composer_voices.tokenizer import Voices
 
@@ -86,14 +86,14 @@ def test_at_least_94_percent_of_what_a_model_runs_over_is_music(tokenizer, piece
     made_up = SimpleNamespace(offsets=np.concatenate([[0], np.cumsum(lengths)]))
     usual = Settings()
     found = Stream(made_up, tokenizer, np.arange(pieces), batch_size=usual.batch_size, chunk=usual.chunk)
-    assert real_share(found) >= 0.94
+    assert compute_real_share(found) >= 0.94
 
 
 def test_the_share_of_music_is_counted_as_it_is_run_over(stream):
     found = stream()
     chunks = [chunk for number in range(found.batches) for chunk in found.chunks(number)]
     real = sum(np.count_nonzero(chunk.targets != IGNORED) for chunk in chunks)
-    assert real_share(found) == pytest.approx(real / sum(chunk.targets.size for chunk in chunks))
+    assert compute_real_share(found) == pytest.approx(real / sum(chunk.targets.size for chunk in chunks))
 
 
 # --- transposition ----------------------------------------------------------------------------------------------------
@@ -101,7 +101,7 @@ def test_the_share_of_music_is_counted_as_it_is_run_over(stream):
 
 def moved_pieces(stream, tokenizer, corpus, epochs=4):
     """(semitones, inputs, targets, tokens as they are) of many rows."""
-    pitch, is_key = tokenizer.meaning.pitch, tokenizer.meaning.kind == "Key"
+    pitch, is_key = tokenizer.token_info.pitch, tokenizer.token_info.kind == "Key"
     for number in range(epochs * stream.batches):
         for piece, inputs, targets in pieces_of(stream, number):
             tokens = corpus.piece(piece)
@@ -111,7 +111,7 @@ def moved_pieces(stream, tokenizer, corpus, epochs=4):
 
 def test_pieces_are_moved_both_ways_and_never_out_of_reach(stream, tokenizer, corpus):
     found = stream(transpose=5)
-    pitch = tokenizer.meaning.pitch
+    pitch = tokenizer.token_info.pitch
     written = np.concatenate([pitch[corpus.piece(piece)] for piece in corpus.split("train")])
     lowest, highest = written[written >= 0].min(), written.max()
     moves = set()
@@ -126,8 +126,8 @@ def test_pieces_are_moved_both_ways_and_never_out_of_reach(stream, tokenizer, co
 
 def test_inputs_follow_their_targets(stream, tokenizer, corpus):
     rows = list(moved_pieces(stream(transpose=5), tokenizer, corpus))
-    moved = [transposition(tokenizer.vocabulary, semitones)[tokens] for semitones, _, _, tokens in rows]
-    anew = model_inputs(tokenizer, moved)
+    moved = [transpose_tokens(tokenizer.vocabulary, semitones)[tokens] for semitones, _, _, tokens in rows]
+    anew = compute_inputs(tokenizer, moved)
     for (_, inputs, targets, _), tokens, expected in zip(rows, moved, anew, strict=True):
         differs = inputs != expected  # a pitch that was out of reach before the move is still not named
         assert (inputs[differs] == BOS).all()
@@ -137,7 +137,7 @@ def test_inputs_follow_their_targets(stream, tokenizer, corpus):
 
 
 def test_the_key_is_learnt_from_pieces_that_are_not_moved(stream, tokenizer, corpus):
-    is_key = tokenizer.meaning.kind == "Key"
+    is_key = tokenizer.token_info.kind == "Key"
     counted = {True: 0, False: 0}
     for semitones, _, targets, tokens in moved_pieces(stream(transpose=5), tokenizer, corpus):
         ignored = targets == IGNORED
@@ -150,11 +150,13 @@ def test_a_column_that_names_a_pitch_out_of_reach_names_none_after_a_move():
     duet = Voices(names=("High", "Low"), steps_per_quarter=4, lowest=60, highest=79)
     crossing = score(line((67, 1), (72, 1)), line((74, 1), (60, 1)))  # 79 would be in parallel
     pieces = [duet.encode(music) for music in (crossing, score(line((79, 2)), line((60, 2))))]
-    inputs = np.concatenate(model_inputs(duet, pieces))
+    inputs = np.concatenate(compute_inputs(duet, pieces))
     offsets = np.cumsum([0, *map(len, pieces)])
     reach = {"lowest": np.array([60, 60]), "highest": np.array([74, 79])}
     corpus = SimpleNamespace(tokens=np.concatenate(pieces), inputs=inputs, offsets=offsets, **reach)
     place = [column.name for column in duet.grammar.columns].index("parallel with voice 1")
     stream = Stream(corpus, duet, np.array([0, 1]), transpose=6)
-    named = {int(name) for number in range(40) for chunk in stream.chunks(number) for name in chunk.inputs[0, :, place]}
+    named = {
+        int(name) for number in range(40) for chunk in stream.cut_chunks(number) for name in chunk.inputs[0, :, place]
+    }
     assert {duet.vocabulary[name] for name in named} == {"BOS_None", "Pitch_79"}

@@ -11,13 +11,13 @@ from time import monotonic, sleep, thread_time
 import pytest
 from walks import walk
 
-from composer.data.encoding import encode
+from composer.data.encoding import encode_sources
 from composer.errors import BadModelFile, LeftOutWarning, UnreadableFile
 from composer.io import bounds, formats, isolation
 from composer.music.score import Score
 from composer.plugins import offers, registry
 from composer.storage.opening import open_regular, read_bytes
-from composer.types import Inspecting, Remembering
+from composer.types import SupportsLint, SupportsProvenance
 
 # --- what is opened ---------------------------------------------------------------------------------------------------
 
@@ -119,8 +119,8 @@ def test_what_takes_too_much_is_stopped_and_the_next_is_not(act, seconds, why, s
     (tmp_path / "x.mid").write_bytes(b"x")
     for _ in range(2):
         with pytest.raises(UnreadableFile, match=rf"x\.mid: {why} to be read\.$"):
-            formats.ask(act, tmp_path / "x.mid")
-        assert bounds.bounded(sum, [1, 2]) == 3
+            formats.call_reader(act, tmp_path / "x.mid")
+        assert bounds.run_bounded(sum, [1, 2]) == 3
     assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
@@ -131,23 +131,23 @@ def test_each_of_many_calls_has_a_time_of_its_own(soon):
         while thread_time() - began < 0.1:
             pass
 
-    with bounds.watching() as watches:
+    with bounds.keep_timer() as watches:
         assert watches
         for _ in range(4):
-            bounds.bounded(work)
+            bounds.run_bounded(work)
         with pytest.raises(bounds.OutOfBounds):
-            bounds.bounded(lambda: [work() for _ in range(9)])
+            bounds.run_bounded(lambda: [work() for _ in range(9)])
         sleep(0.1)  # nobody is looked at
 
 
 def test_a_timer_of_somebody_else_is_left_alone(soon):
     signal.setitimer(signal.ITIMER_REAL, 100)
     try:
-        assert bounds.bounded(lambda: signal.getitimer(signal.ITIMER_REAL)[0]) > 50
+        assert bounds.run_bounded(lambda: signal.getitimer(signal.ITIMER_REAL)[0]) > 50
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
     with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(bounds.bounded, sum, [1, 2]).result() == 3
+        assert pool.submit(bounds.run_bounded, sum, [1, 2]).result() == 3
 
 
 def test_a_piece_that_takes_too_long_to_be_written_as_tokens_is_refused(soon, monkeypatch, tokenizer):
@@ -158,7 +158,7 @@ def test_a_piece_that_takes_too_long_to_be_written_as_tokens_is_refused(soon, mo
         def read(self, source):
             yield source, Score(title=source)
 
-    result = encode(Two(), tokenizer, ["0", "1"])
+    result = encode_sources(Two(), tokenizer, ["0", "1"])
     assert [piece.name for piece in result.kept] == ["1"]
     assert result.refused[0].reason == "takes more than 0.2 seconds to be written as tokens."
 
@@ -282,16 +282,16 @@ def odd(site, tmp_path, monkeypatch):
     """`odd("crash")`: a file that makes the reader crash; reading may take a second."""
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setattr(isolation, "SECONDS", 1.0)
-    registry._registry.cache_clear()
-    offers._loaded.cache_clear()
+    registry._build_registry.cache_clear()
+    offers._load_kind.cache_clear()
 
     def put(content, name="x.odd"):
         (tmp_path / name).write_text(content)
         return tmp_path / name
 
     yield put
-    registry._registry.cache_clear()
-    offers._loaded.cache_clear()
+    registry._build_registry.cache_clear()
+    offers._load_kind.cache_clear()
     sys.modules.pop("stranger", None)
 
 
@@ -334,13 +334,13 @@ def test_what_a_reader_reads_comes_back_with_its_warnings(odd, capfd):
 
 def test_every_method_of_a_reader_is_called_in_the_other_process_and_it_stays_for_the_next_file(odd):
     path = odd("note")
-    reader = formats.reader(path)
+    reader = formats.make_reader(path)
     home = reader(path).title
     assert home != str(os.getpid())
-    assert isinstance(reader, Remembering)
-    assert not isinstance(reader, Inspecting)
-    assert formats.provenance(path) == {"by": home}
-    assert [name for name, _ in formats.ask(reader.halves, path)] == ["first", "second"]
+    assert isinstance(reader, SupportsProvenance)
+    assert not isinstance(reader, SupportsLint)
+    assert formats.read_provenance(path) == {"by": home}
+    assert [name for name, _ in formats.call_reader(reader.halves, path)] == ["first", "second"]
     with pytest.raises(UnreadableFile, match="crashed"):
         formats.read(odd("crash"))
     assert formats.read(odd("note")).title != home
@@ -354,7 +354,7 @@ def test_a_file_that_comes_after_one_that_spoilt_the_process_is_read_by_another(
 
 
 def test_what_is_no_score_is_refused(odd, monkeypatch):
-    monkeypatch.setattr(isolation, "_asked", lambda *_: isolation._Answer(result=[1]))
+    monkeypatch.setattr(isolation, "_ask", lambda *_: isolation._Answer(result=[1]))
     with pytest.raises(UnreadableFile, match="something else than a score"):
         formats.read(odd("note"))
 

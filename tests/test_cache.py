@@ -13,7 +13,7 @@ from walks import Walks
 from composer.data import corpus
 from composer.errors import RunWarning
 from composer.storage import cache
-from composer.storage.cache import cache_folder
+from composer.storage.cache import find_cache_folder
 
 WORK = """
 import json, sys, warnings
@@ -85,9 +85,9 @@ def theirs(tmp_path, monkeypatch):
 
 def left_alone(theirs, tokenizer, said):
     with pytest.warns(RunWarning, match=said):
-        folder = cache_folder()
+        folder = find_cache_folder()
     assert folder != theirs
-    assert cache_folder() == folder  # said once
+    assert find_cache_folder() == folder  # said once
     assert corpus.build(Walks(6), tokenizer).folder.is_relative_to(folder)
     assert [path.name for path in theirs.iterdir()] == ["plugins.json"]
 
@@ -108,10 +108,10 @@ def test_a_cache_of_somebody_else_is_not_used(theirs, tokenizer):
 def test_a_group_of_one_is_nobody_else(theirs, monkeypatch):
     theirs.chmod(0o770)
     monkeypatch.setattr(cache, "_is_alone", lambda group: True)
-    assert cache_folder() == theirs
+    assert find_cache_folder() == theirs
     monkeypatch.setattr(cache, "_is_alone", lambda group: False)
     with pytest.warns(RunWarning, match="can be written to by others"):
-        assert cache_folder() != theirs
+        assert find_cache_folder() != theirs
 
 
 def test_a_cache_that_is_made_is_the_users_alone(tmp_path, tokenizer, monkeypatch):
@@ -133,16 +133,16 @@ def test_what_another_process_put_there_meanwhile_is_kept(tmp_path):
 
     folder.mkdir()
     (folder / "whole").touch()
-    cache.clear(folder, is_whole)
+    cache.clear_damaged(folder, is_whole)
     mine.mkdir()
-    cache.put(mine, folder, is_whole)
+    cache.put_folder(mine, folder, is_whole)
     assert (folder / "whole").exists()
     (folder / "whole").unlink()
     (folder / "half").touch()
-    cache.clear(folder, is_whole)
+    cache.clear_damaged(folder, is_whole)
     assert not folder.exists()
     (mine / "whole").touch()
-    cache.put(mine, folder, is_whole)
+    cache.put_folder(mine, folder, is_whole)
     assert is_whole(folder)
 
 
@@ -155,4 +155,4 @@ def test_the_folder_is_where_the_platform_has_such_folders(tmp_path, monkeypatch
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     if named is not None:
         monkeypatch.setenv("XDG_CACHE_HOME", named and str(tmp_path / named))
-    assert cache_folder() == user_cache_path("composer-midi")
+    assert find_cache_folder() == user_cache_path("composer-midi")

@@ -12,7 +12,7 @@ import pytest
 from composer.errors import BadOption, UnknownName
 from composer.plugins import cache, offers
 from composer.plugins.discovery import find
-from composer.storage.cache import cache_folder
+from composer.storage.cache import find_cache_folder
 
 TEXT = '''
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ def points(tmp_path, monkeypatch):
     (tmp_path / "swing_plugin.py").write_text(TEXT)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "swing_plugin", raising=False)
-    offers._loaded.cache_clear()
+    offers._load_kind.cache_clear()
     return [EntryPoint("swing", "swing_plugin", "composer")]
 
 
@@ -53,7 +53,7 @@ def test_what_is_recalled_is_what_was_offered_and_nothing_is_imported_for_it(poi
     offer = kept(points).offer("samplers", "swing")
     assert "swing_plugin" not in sys.modules
     assert offer.summary == "Lengthen every other note."
-    assert offer.options == offers.load(points).offer("samplers", "swing").options
+    assert offer.options == offers.load(points).get_offer("samplers", "swing").options
 
 
 def test_a_thing_is_imported_when_it_is_made(points):
@@ -82,13 +82,13 @@ def test_a_changed_file_or_another_plugin_makes_it_anew(points, tmp_path):
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"fingerprint": 1}', "null"])
 def test_a_damaged_catalogue_is_made_anew(points, text):
     assert kept(points)
-    (cache_folder() / "plugins.json").write_text(text)
+    (find_cache_folder() / "plugins.json").write_text(text)
     assert cache.recall(points) is None
 
 
 def test_entries_that_are_none_are_made_anew(points):
     assert kept(points)
-    place = cache_folder() / "plugins.json"
+    place = find_cache_folder() / "plugins.json"
     values = json.loads(place.read_text())
     values["plugins"][0]["offers"][0]["kind"] = "toys"
     place.write_text(json.dumps(values))
@@ -116,7 +116,7 @@ def test_our_plugins_are_recalled_as_they_are():
     assert recalled.plugins == loaded.plugins
     for kind, of_kind in loaded.offers.items():
         for name, offer in of_kind.items():
-            found = recalled.offer(kind, name)
+            found = recalled.get_offer(kind, name)
             assert (found.options, found.summary, found.plugin) == (offer.options, offer.summary, offer.plugin)
 
 
@@ -137,7 +137,7 @@ def test_a_piece_is_written_without_what_it_does_not_need(tmp_path):
 
 def test_what_was_kept_and_then_changed_is_not_believed(points):
     kept(points)
-    place = cache_folder() / "plugins.json"
+    place = find_cache_folder() / "plugins.json"
     place.write_text(place.read_text().replace("Lengthen", "Shorten"))
     assert cache.recall(points) is None
     place.write_text("[" * 100_000)

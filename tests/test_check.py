@@ -103,7 +103,7 @@ def test_of_another_form_it_is_said_whether_it_reads_and_what_was_mended(here, m
         warnings.warn(LeftOutWarning(str(path), {"lyrics": 3}), stacklevel=1)
         yield "", None
 
-    monkeypatch.setattr(formats, "pieces_by", pieces_by)
+    monkeypatch.setattr(formats, "read_pieces", pieces_by)
     assert lint.check(path).findings == (
         Finding("warning", "mended", "A repeat was left out."),
         Finding("hint", "left-out", "Left out: lyrics (3)."),
@@ -116,14 +116,14 @@ class Faulty:
 
     error: Exception
 
-    def inspect(self, path):
+    def lint(self, path):
         raise self.error
 
 
 @pytest.mark.parametrize("error", [UnreadableFile("x.mid: cannot be opened (gone)."), KeyError("\x1b[2J")])
 def test_a_reader_that_fails_is_an_error_of_that_file(here, monkeypatch, error):
     (here / "x.mid").write_bytes(tune())
-    monkeypatch.setattr(formats, "reader", lambda path: Faulty(error))
+    monkeypatch.setattr(formats, "make_reader", lambda path: Faulty(error))
     (found,) = lint.check(here / "x.mid").findings
     assert (found.severity, found.rule) == ("error", "unreadable")
     assert found.text.isprintable()
@@ -138,4 +138,4 @@ def test_names_from_outside_are_printed_safely(run, here):
 
 def test_a_long_line_is_cut():
     checked = lint.Checked(Path("a.mid"), (Finding("hint", "long", "x" * 5000),))
-    assert all(len(command.printable(line, command.LONGEST)) <= 1000 for line in command._lines(checked))
+    assert all(len(command.printable(line, command.LONGEST)) <= 1000 for line in command._format_findings(checked))

@@ -13,14 +13,14 @@ from music import roll, save_rolls, tune_roll
 from walks import walk
 
 from composer.cli import COMMANDS
-from composer.generation.options import links_of
+from composer.generation.options import build_chain
 from composer.io import formats
 from composer.model import load, save
-from composer.music.score import bars
+from composer.music.score import compute_bars
 from composer.plugins.discovery import Plugin
 from composer.plugins.offers import KINDS, Offer
 from composer.plugins.registry import registry
-from composer.request import Link, Request
+from composer.request import Request, SamplerSpec
 from composer.types import Piece
 
 HEAVY = [
@@ -88,7 +88,7 @@ def test_help_imports_nothing_heavy(arguments):
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-ALL = [[name] for name in (*COMMANDS, *registry().names("commands"))]
+ALL = [[name] for name in (*COMMANDS, *registry().list_names("commands"))]
 
 
 @pytest.mark.parametrize("command", [*ALL, ["models", "show"], ["cache", "clear"]], ids=str)
@@ -105,7 +105,7 @@ def test_the_module_is_the_command():
 
 def test_samplers_are_options_of_generate_and_things_are_options_of_train(run):
     generate, train = run("generate", "--help").out, run("train", "--help").out
-    assert all(f"--{name} " in generate for name in registry().names("samplers"))
+    assert all(f"--{name} " in generate for name in registry().list_names("samplers"))
     for flag in ("--hidden-size", "--steps-per-quarter", "--learning-rate", "--drums-by-name"):
         assert f"{flag} " in train
 
@@ -136,7 +136,7 @@ def test_no_plugin_takes_over_an_option_of_a_command(run, here, crowded, recwarn
     assert ran.status == 0
     assert json.loads((here / "x.mid.json").read_text())["request"]["key"] == "Dm"
     assert "--sampler-key " in run("generate", "--help").out
-    assert [link.name for link in links_of({"sampler_key": 1}, ["key"], "generate")] == ["key"]
+    assert [link.name for link in build_chain({"sampler_key": 1}, ["key"], "generate")] == ["key"]
     train = run("train", "--help").out
     assert train.count(" --seed ") == train.count(" --architecture-seed ") == 1
     assert not [str(warning.message) for warning in recwarn]
@@ -162,14 +162,14 @@ def test_one_piece_goes_to_a_file_and_what_made_it_beside_it(run, here):
     assert made["model_hash"] == load(here.parent / "walks.safetensors").hash
     assert made["licence"] == "CC0-1.0"
     score = formats.read(here / "x.mid")
-    assert shown.out == f"x.mid: {score.note_count} notes, {len(bars(score).signatures)} bars, seed 5\n"
+    assert shown.out == f"x.mid: {score.note_count} notes, {len(compute_bars(score).signatures)} bars, seed 5\n"
 
 
 def test_a_midi_file_carries_what_made_it(run, here):
-    from composer_midifile.provenance import provenance
+    from composer_midifile.provenance import read_provenance
 
     run("generate", "x.mid", *SOME)
-    assert provenance(here / "x.mid") == json.loads((here / "x.mid.json").read_text())
+    assert read_provenance(here / "x.mid") == json.loads((here / "x.mid.json").read_text())
 
 
 def test_several_pieces_go_to_a_folder_under_their_seed_and_index(run, here):
@@ -218,7 +218,7 @@ def test_a_link_has_further_options(run, here):
     flags = ["--repetition-penalty", "1.2", "--repetition-penalty-window", "8"]
     run("generate", "x.mid", *SOME, *flags)
     request = Request.from_json(json.loads((here / "x.mid.json").read_text())["request"])
-    assert request.samplers == (Link("repetition-penalty", {"penalty": "1.2", "window": "8"}),)
+    assert request.samplers == (SamplerSpec("repetition-penalty", {"penalty": "1.2", "window": "8"}),)
 
 
 def test_what_the_model_suggests_holds_unless_something_else_is_asked_for(run, here):
@@ -234,7 +234,7 @@ def test_a_primer_is_a_file_or_typed_notes(run, here):
     first, second = formats.read(here / "x.mid"), formats.read(here / "y.mid")
     assert first.tracks[0].notes["pitch"][:4].tolist() == [72, 74, 76, 77]
     assert second.tracks[0].notes["pitch"][:4].tolist() == [72, 74, 76, 77]
-    assert len(bars(second).signatures) > len(bars(first).signatures)
+    assert len(compute_bars(second).signatures) > len(compute_bars(first).signatures)
 
 
 def test_quiet_says_nothing(run, here):
@@ -390,8 +390,8 @@ def test_a_run_that_fails_says_where_the_best_model_is_kept(run, here, music, mo
 
     from composer.training import loop
 
-    measured = loop.likelihood
-    monkeypatch.setattr(loop, "likelihood", likelihood)
+    measured = loop.compute_likelihood
+    monkeypatch.setattr(loop, "compute_likelihood", likelihood)
     ran = run("train", "folder:../music", "--out", "mine.safetensors", *SMALL)
     assert ran.status == 1
     step = load(here / "mine.safetensors").card["training"]["best_step"]
@@ -553,7 +553,7 @@ def test_plugins_datasets_and_models_are_listed(run):
     left_out = [line for line in shown["plugins"].out.splitlines() if "left out:" in line]
     assert all("it needs" in line for line in left_out)  # a library of an extra
     assert "folder:PATH" in shown["datasets"].out
-    assert all(name in shown["models"].out for name in registry().names("models"))
+    assert all(name in shown["models"].out for name in registry().list_names("models"))
 
 
 def test_a_model_that_cannot_be_had_does_not_hide_the_others(run, monkeypatch):

@@ -22,7 +22,7 @@ from composer.generation.generator import generate
 from composer.plugins import offers
 from composer.plugins import registry as plugins
 from composer.plugins.registry import registry
-from composer.request import Link, Request
+from composer.request import Request, SamplerSpec
 from composer.training.loop import Settings
 from composer.training.recipes import Recipe
 from composer.training.train import train_recipe
@@ -54,7 +54,7 @@ OPTIONS = {
 """What things are made with here; all that need options are among them."""
 
 
-FEW_NOTES = (Link("density", {"density": 24}),)
+FEW_NOTES = (SamplerSpec("density", {"density": 24}),)
 """A model as little trained as these may strike notes at one place for thousands of tokens."""
 
 
@@ -118,8 +118,8 @@ def site(tmp_path, monkeypatch):
 
 def forget():
     importlib.invalidate_caches()
-    plugins._registry.cache_clear()
-    offers._loaded.cache_clear()
+    plugins._build_registry.cache_clear()
+    offers._load_kind.cache_clear()
 
 
 def install(folder, module, monkeypatch):
@@ -134,7 +134,7 @@ def install(folder, module, monkeypatch):
 
 
 def made(kind, name):
-    known = {option.name for option in registry().offer(kind, name).options}
+    known = {option.name for option in registry().get_offer(kind, name).options}
     small = SMALL if kind == "architectures" else {}
     return registry().make(kind, name, **{key: v for key, v in small.items() if key in known}, **OPTIONS.get(name, {}))
 
@@ -161,9 +161,9 @@ def tune(player, samplers, stepper, seed):
 
 def test_every_pair_of_things_works(site):
     """Of each plugin one tokenizer; the soak run takes all."""
-    axes = [registry().names(kind) for kind in KINDS]
+    axes = [registry().list_names(kind) for kind in KINDS]
     assert "fading" in axes[0]
-    by_plugin = {registry().offer("tokenizers", name).plugin.name: name for name in axes[1]}
+    by_plugin = {registry().get_offer("tokenizers", name).plugin.name: name for name in axes[1]}
     axes[1] = sorted(by_plugin.values())
     check(axes, site)
 
@@ -172,7 +172,7 @@ def test_every_pair_of_things_works(site):
 def test_every_pair_of_things_works_whatever_is_installed(site, monkeypatch):
     if find_spec("xlstm"):
         install(site, "composer_xlstm", monkeypatch)
-    check([registry().names(kind) for kind in KINDS], site)
+    check([registry().list_names(kind) for kind in KINDS], site)
 
 
 def check(axes, tmp_path):
@@ -183,7 +183,7 @@ def check(axes, tmp_path):
     }
     steppers = {name: made("steppers", name) for name in axes[3]}
     suits = {
-        (architecture, stepper): maker.suits(players[architecture, axes[1][0]].model, "cpu")
+        (architecture, stepper): maker.supports(players[architecture, axes[1][0]].model, "cpu")
         for architecture in axes[0]
         for stepper, maker in steppers.items()
     }
@@ -195,7 +195,7 @@ def check(axes, tmp_path):
     with warnings.catch_warnings(action="ignore"):
         for seed, row in enumerate(cover(axes[:4], possible)):
             architecture, tokenizer, sampler, stepper = row
-            samplers = (Link(sampler, OPTIONS.get(sampler, {})), *FEW_NOTES)
+            samplers = (SamplerSpec(sampler, OPTIONS.get(sampler, {})), *FEW_NOTES)
             try:
                 pieces[row] = tune(players[architecture, tokenizer], samplers, stepper, seed)
             except (ComposerError, AssertionError) as error:

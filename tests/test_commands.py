@@ -88,7 +88,7 @@ def test_help_follows_what_is_installed_and_what_is_left_out(site):
 
 def test_a_damaged_list_is_made_anew(site):
     shown = composer("--help")[0]
-    place = help_lines._place()
+    place = help_lines._locate_cache()
     for text in ("", "x", place.read_text().replace("\t", " "), place.read_text()[:-99], "\n" * 9, "\n\n\n" * 2):
         place.write_text(text)
         assert composer("--help")[0] == shown

@@ -11,7 +11,7 @@ import pytest
 from walks import Walks
 
 from composer.errors import BadOption
-from composer.io.lock import locked
+from composer.io.lock import hold_lock
 from composer_compare import (
     budget,
     claims,
@@ -26,11 +26,11 @@ from composer_compare import (
     tuning,
     worker,
 )
-from composer_compare.plots import Place, plot
-from composer_compare.questions import named
-from composer_compare.result_store import Ledger, identity_of
+from composer_compare.plots import Point, plot
+from composer_compare.questions import parse_ablations
+from composer_compare.result_store import ResultStore, compute_identity
 from composer_compare.results import Findings
-from composer_compare.verdict import judged
+from composer_compare.verdict import judge
 
 LINE = ("compare", "lstm", "gru", "--dataset", "folder:tunes", "--steps", 12, "--seeds", 2, "--trials", 2, "--out", "t")
 SMALL = ("--hidden-size", 12, "--layers", 1, "--embedding-size", 8, "--device", "cpu", "--questions", "likelihood")
@@ -41,11 +41,11 @@ SMALL = ("--hidden-size", 12, "--layers", 1, "--embedding-size", 8, "--device", 
 
 @pytest.mark.parametrize(("freedom", "expected"), [(1, 12.706), (2, 4.303), (10, 2.228), (30, 2.042), (1000, 1.962)])
 def test_students_t_is_that_of_the_tables(freedom, expected):
-    assert statistics.quantile(0.975, ((1.0, freedom),)) == pytest.approx(expected, abs=5e-4)
+    assert statistics.find_quantile(0.975, ((1.0, freedom),)) == pytest.approx(expected, abs=5e-4)
 
 
 def test_holm_corrects_step_by_step():
-    found = statistics.holm({("a", "b"): 0.01, ("a", "c"): 0.04, ("b", "c"): 0.03})
+    found = statistics.adjust_by_holm({("a", "b"): 0.01, ("a", "c"): 0.04, ("b", "c"): 0.03})
     assert found == pytest.approx({("a", "b"): 0.03, ("b", "c"): 0.06, ("a", "c"): 0.06})
 
 
@@ -65,28 +65,28 @@ def simulated(rng, behind, seeds=3, pieces=40):
 @pytest.mark.parametrize("seeds", [2, 3, 5])
 def test_equals_have_no_winner(seeds):
     rng = np.random.default_rng(seeds)
-    verdicts = [judged(*simulated(rng, {"one": 0, "two": 0, "three": 0}, seeds)) for _ in range(100)]
+    verdicts = [judge(*simulated(rng, {"one": 0, "two": 0, "three": 0}, seeds)) for _ in range(100)]
     assert sum(bool(verdict.winner) for verdict in verdicts) <= 10
     assert sum(bool(verdict.losers) for verdict in verdicts) <= 10
     assert any("No clear winner" in verdict.text for verdict in verdicts)
 
 
 def test_runs_that_diverge_are_told_apart_exactly():
-    assert statistics.exact(0, 0) == 1
-    assert statistics.exact(3, 3) == 1
-    assert statistics.exact(6, 0) == statistics.exact(0, 6) == pytest.approx(2 / 64)
+    assert statistics.compute_exact_p(0, 0) == 1
+    assert statistics.compute_exact_p(3, 3) == 1
+    assert statistics.compute_exact_p(6, 0) == statistics.compute_exact_p(0, 6) == pytest.approx(2 / 64)
 
 
 def test_a_crippled_one_loses():
     rng = np.random.default_rng(7)
-    verdicts = [judged(*simulated(rng, {"one": 0, "two": 0, "crippled": 0.5})) for _ in range(100)]
+    verdicts = [judge(*simulated(rng, {"one": 0, "two": 0, "crippled": 0.5})) for _ in range(100)]
     assert sum("crippled" in verdict.losers for verdict in verdicts) >= 95
     assert not any(verdict.winner == "crippled" for verdict in verdicts)
     assert all("crippled" in verdict.text for verdict in verdicts)
 
 
 def test_a_clear_winner_is_named_with_its_interval():
-    verdict = judged(*simulated(np.random.default_rng(1), {"good": 0, "bad": 0.4}))
+    verdict = judge(*simulated(np.random.default_rng(1), {"good": 0, "bad": 0.4}))
     assert verdict.winner == "good"
     assert verdict.pairs[0].behind.low < 0.4 < verdict.pairs[0].behind.high
     assert "good is best" in verdict.text
@@ -94,7 +94,7 @@ def test_a_clear_winner_is_named_with_its_interval():
 
 
 def test_one_seed_decides_nothing():
-    verdict = judged(*simulated(np.random.default_rng(1), {"good": 0, "bad": 5}, seeds=1))
+    verdict = judge(*simulated(np.random.default_rng(1), {"good": 0, "bad": 5}, seeds=1))
     assert not verdict.winner
     assert "one seed" in verdict.text
 
@@ -103,73 +103,75 @@ def test_one_seed_decides_nothing():
 
 
 def test_what_is_equal_is_read_from_the_command_line():
-    assert spec.matched("parameters") == ("parameters", "tokens")
-    assert spec.matched("width,time") == ("width", "time")
+    assert spec.parse_match("parameters") == ("parameters", "tokens")
+    assert spec.parse_match("width,time") == ("width", "time")
     for wrong in ("size", "width,parameters", "tokens,time"):
         with pytest.raises(BadOption):
-            spec.matched(wrong)
-    assert [spec.minutes(text) for text in ("90s", "20m", "2h", "45")] == [1.5, 20, 120, 45]
+            spec.parse_match(wrong)
+    assert [spec.parse_minutes(text) for text in ("90s", "20m", "2h", "45")] == [1.5, 20, 120, 45]
     for wrong in ("soon", "-1m", "0", ""):
         with pytest.raises(BadOption):
-            spec.minutes(wrong)
-    assert named("data") == ("likelihood", "data")
+            spec.parse_minutes(wrong)
+    assert parse_ablations("data") == ("likelihood", "data")
     with pytest.raises(BadOption, match="did you mean 'noise'"):
-        named("nois")
+        parse_ablations("nois")
 
 
 def test_widths_make_the_parameters_equal(tokenizer):
     small = {"hidden_size": 48, "embedding_size": 16, "layers": 2}
-    found = budget.contenders(("lstm", "rnn", "mingru"), [small] * 3, tokenizer, "parameters")
-    counts = [budget.counted(one.name, one.options, tokenizer) for one in found]
+    found = budget.make_candidates(("lstm", "rnn", "mingru"), [small] * 3, tokenizer, "parameters")
+    counts = [budget.count_parameters(one.name, one.options, tokenizer) for one in found]
     assert counts == pytest.approx([counts[0]] * 3, rel=0.01)
     assert found[1].options["hidden_size"] > found[0].options["hidden_size"] == 48
-    equal = budget.contenders(("lstm", "rnn"), [small] * 2, tokenizer, "width")
+    equal = budget.make_candidates(("lstm", "rnn"), [small] * 2, tokenizer, "width")
     assert equal[1].options["hidden_size"] == 48
     assert equal[1].other == found[1].options["hidden_size"]
 
 
 def test_steps_fill_the_time():
     paces = {"slow": 0.2, "fast": 0.05}
-    assert budget.steps(paces, "slow", "tokens", 0, 1000, 4) == {"slow": 1000, "fast": 1000}
-    assert budget.steps(paces, "slow", "time", 0, 1000, 4) == {"slow": 625, "fast": 2500}
-    assert budget.steps(paces, "slow", "time", 100, 0, 4) == {"slow": 100, "fast": 400}
+    assert budget.distribute_steps(paces, "slow", "tokens", 0, 1000, 4) == {"slow": 1000, "fast": 1000}
+    assert budget.distribute_steps(paces, "slow", "time", 0, 1000, 4) == {"slow": 625, "fast": 2500}
+    assert budget.distribute_steps(paces, "slow", "time", 100, 0, 4) == {"slow": 100, "fast": 400}
 
 
 def test_the_search_is_the_same_and_spread_out():
-    found = tuning.choices(8)
-    assert found[:4] == tuning.choices(4)
+    found = tuning.list_choices(8)
+    assert found[:4] == tuning.list_choices(4)
     assert len({choice.rate for choice in found}) == len({choice.dropout for choice in found}) == 8
     assert min(c.rate for c in found) < 2e-3 < 1e-2 < max(c.rate for c in found) < 3e-2
     assert [tuning.is_fastest(choice, 8) for choice in found].count(True) == 1
     assert not tuning.is_fastest(found[0], 1)
-    assert tuning.best([(found[0], 2.0), (found[1], None), (found[2], 1.5)]) == found[2]
-    assert tuning.best([(found[0], None)]) is None
+    assert tuning.choose_best([(found[0], 2.0), (found[1], None), (found[2], 1.5)]) == found[2]
+    assert tuning.choose_best([(found[0], None)]) is None
 
 
 # --- altered music ----------------------------------------------------------------------------------------------------
 
 
 def test_a_larger_share_of_the_music_holds_the_smaller_one(corpus):
-    parts = [set(perturbed_data.Part(corpus.folder, share, 3).split("train").tolist()) for share in (0.1, 0.5, 1.0)]
+    parts = [
+        set(perturbed_data.ReducedCorpus(corpus.folder, share, 3).split("train").tolist()) for share in (0.1, 0.5, 1.0)
+    ]
     assert parts[0] < parts[1] < parts[2] == set(corpus.split("train").tolist())
-    assert perturbed_data.Part(corpus.folder, 0.1, 3).split("test").tolist() == corpus.split("test").tolist()
+    assert perturbed_data.ReducedCorpus(corpus.folder, 0.1, 3).split("test").tolist() == corpus.split("test").tolist()
 
 
 def test_wrong_notes_are_in_the_training_pieces_alone(corpus, tokenizer, tmp_path):
-    noisy = perturbed_data.altered(corpus, tokenizer, tmp_path, noise=0.3, seed=1)
+    noisy = perturbed_data.build_perturbed(corpus, tokenizer, tmp_path, noise=0.3, seed=1)
     number = {name: place for place, name in enumerate(noisy.names.tolist())}
     for side in ("valid", "test"):
         for piece in corpus.split(side).tolist():
-            assert np.array_equal(noisy.piece(number[str(piece)]), corpus.piece(piece))
+            assert np.array_equal(noisy.read_piece(number[str(piece)]), corpus.piece(piece))
             assert number[str(piece)] in noisy.split(side)
-    changed = [not np.array_equal(noisy.piece(p), corpus.piece(int(noisy.names[p]))) for p in noisy.split("train")]
+    changed = [not np.array_equal(noisy.read_piece(p), corpus.piece(int(noisy.names[p]))) for p in noisy.split("train")]
     assert np.mean(changed) > 0.9
 
 
 def test_as_many_notes_are_wrong_as_asked():
     score = next(iter(Walks().read("walk 3")))[1]
     tracks = tuple(replace(track, notes=np.tile(track.notes, 50)) for track in score.tracks)
-    found = perturbed_data.with_wrong_notes(replace(score, tracks=tracks), 0.2, np.random.default_rng(0))
+    found = perturbed_data.add_wrong_notes(replace(score, tracks=tracks), 0.2, np.random.default_rng(0))
     for before, after in zip(tracks, found.tracks, strict=True):
         off = np.sort(before.notes["pitch"]) != np.sort(after.notes["pitch"])
         assert len(after.notes) == len(before.notes)
@@ -180,9 +182,9 @@ def test_as_many_notes_are_wrong_as_asked():
 
 
 def test_contexts_are_as_long_as_enough_pieces():
-    assert probes.contexts([np.arange(20)] * 4) == (1, 2, 4, 8, 16)  # 19 bars each
-    assert probes.contexts([np.arange(20), *[np.arange(9)] * 4]) == (1, 2, 4)  # one in five is long
-    assert probes.contexts([np.arange(3)]) == (1,)
+    assert probes.list_contexts([np.arange(20)] * 4) == (1, 2, 4, 8, 16)  # 19 bars each
+    assert probes.list_contexts([np.arange(20), *[np.arange(9)] * 4]) == (1, 2, 4)  # one in five is long
+    assert probes.list_contexts([np.arange(3)]) == (1,)
 
 
 def test_a_network_without_a_past_gains_nothing_from_context(corpus, tokenizer):
@@ -196,7 +198,7 @@ def test_a_network_without_a_past_gains_nothing_from_context(corpus, tokenizer):
         def forward(self, inputs, state=None):
             return self.table(inputs[..., 0]), (torch.zeros(len(inputs), 1),)
 
-    found = probes.gain_from_context(Forgetful(), corpus, tokenizer, corpus.split("train"))
+    found = probes.measure_context_gain(Forgetful(), corpus, tokenizer, corpus.split("train"))
     values = list(found["nats_per_note"].values())
     assert values == pytest.approx([values[0]] * len(values), abs=1e-4)
 
@@ -217,19 +219,19 @@ def test_gradients_fade_as_the_network_says(corpus, tokenizer):
             logits[..., :1] = torch.stack(hidden, dim=1)
             return logits, (here,)
 
-    found = probes.gradients(Halving(), corpus, corpus.split("train"))
+    found = probes.measure_gradients(Halving(), corpus, corpus.split("train"))
     assert found["1"] == 1
     assert [found[lag] for lag in ("2", "4", "8")] == pytest.approx([0.5, 0.5**3, 0.5**7], rel=1e-2)
 
 
 def test_motifs_come_again_after_their_gaps(tmp_path):
-    found, gaps, sides = recall_task.pieces(seed=5)
+    found, gaps, sides = recall_task.make_pieces(seed=5)
     assert len({len(piece) for piece, side in zip(found, sides, strict=True) if side == "train"}) == 1
     for piece, gap in zip(found, gaps, strict=True):
         back = recall_task.MOTIF + gap + 1
         assert np.array_equal(piece[: recall_task.MOTIF], piece[back : back + recall_task.MOTIF])
         assert (piece[recall_task.MOTIF : back - 1] == recall_task.EMPTY).all()
-    music = recall_task.corpus(tmp_path, seed=5)
+    music = recall_task.write_corpus(tmp_path, seed=5)
     assert {side: len(music.split(side)) for side in recall_task.PIECES} == recall_task.PIECES
     learnt = {gap for gap, side in zip(gaps, sides, strict=True) if side != "test"}
     assert (learnt, set(gaps)) == (set(recall_task.GAPS), {*recall_task.GAPS, *recall_task.LONGER})
@@ -270,7 +272,7 @@ def folder(tunes, monkeypatch):
 @pytest.mark.soak
 def test_stopped_anywhere_and_gone_on_with_it_ends_alike(folder, run, monkeypatch):
     assert run(*LINE, *SMALL).status == 0
-    whole = Ledger(folder / "t").read()
+    whole = ResultStore(folder / "t").read()
     assert len(whole) == 2 + 2 * 2 + 2 * 2
     train, calls = worker.training.train, []
 
@@ -289,7 +291,7 @@ def test_stopped_anywhere_and_gone_on_with_it_ends_alike(folder, run, monkeypatc
     statuses = [run(*line, *SMALL).status for _ in range(4)]
     assert statuses[0] == 130
     assert statuses[-1] == 0
-    assert without_times(Ledger(folder / "again").read()) == without_times(whole)
+    assert without_times(ResultStore(folder / "again").read()) == without_times(whole)
     assert not list((folder / "again" / "running").iterdir())
 
 
@@ -332,7 +334,7 @@ def test_one_that_fails_is_named_and_the_others_go_on(folder, run, monkeypatch):
 def test_the_plan_trains_nothing_but_short_runs(folder, run):
     found = run(*LINE, *SMALL[:-1], "all", "--plan")
     assert found.status == 0
-    assert len(Ledger(folder / "t").read()) == 2
+    assert len(ResultStore(folder / "t").read()) == 2
     for word in ("tuning", "stability", "dropout", "About"):
         assert word in found.out
 
@@ -356,7 +358,7 @@ def test_mistakes_are_told_in_one_sentence(folder, run, wrong, said):
 
 
 def test_a_folder_in_which_another_comparison_works_is_left_alone(folder, run):
-    with locked(folder / "t"):
+    with hold_lock(folder / "t"):
         found = run(*LINE, *SMALL)
     assert found.status == 1
     assert found.err.splitlines()[-1] == "composer: t: another run is at work there; let it end."
@@ -373,11 +375,11 @@ def test_a_dataset_of_one_piece_is_refused(folder, run):
 def results_of(*failures):
     """The runs of a ledger, and what they came to."""
     runs = [{"work": "tune", "music": text} for text in failures]
-    return [(identity_of(run), run, {"failure": text}) for run, text in zip(runs, failures, strict=True)]
+    return [(compute_identity(run), run, {"failure": text}) for run, text in zip(runs, failures, strict=True)]
 
 
 def test_a_torn_line_is_done_again(tmp_path):
-    ledger, (one, three) = Ledger(tmp_path), results_of("one", "three")
+    ledger, (one, three) = ResultStore(tmp_path), results_of("one", "three")
     ledger.add(*one)
     with (tmp_path / "results.jsonl").open("a") as file:
         file.write('{"id": "four", "result": 4}\n' + "[" * 100_000 + "\n" + '{"id": "two", "resu')
@@ -386,7 +388,7 @@ def test_a_torn_line_is_done_again(tmp_path):
 
 
 def test_a_line_that_a_disk_has_changed_is_done_again(tmp_path):
-    ledger, (one, two) = Ledger(tmp_path), results_of("one", "two")
+    ledger, (one, two) = ResultStore(tmp_path), results_of("one", "two")
     ledger.add(*one)
     ledger.add(*two)
     path = tmp_path / "results.jsonl"
@@ -397,7 +399,7 @@ def test_a_line_that_a_disk_has_changed_is_done_again(tmp_path):
 @pytest.mark.parametrize("result", [{"valid": 1.0}, {"failure": 5}, [], None])
 def test_a_result_that_no_run_comes_to_is_not_believed(tmp_path, result):
     ((identity, run, _),) = results_of("one")
-    ledger = Ledger(tmp_path)
+    ledger = ResultStore(tmp_path)
     ledger.add(identity, run, result)
     ledger.add("another", run, {"failure": "one"})
     assert ledger.read() == {}
@@ -416,10 +418,10 @@ def test_a_link_in_the_folder_leads_nowhere(folder, run, name):
 
 
 def test_music_that_changed_is_not_trained_on(tmp_path):
-    from composer_compare.plan import Run
+    from composer_compare.plan import ExperimentRun
 
     dataset = {"dataset": "folder:nowhere", "dataset_options": {}, "tokenizer": {"name": "remi"}}
-    found = worker.carry_out(str(tmp_path), Run("tune", {**dataset, "training": {"seed": 0}}, "other music"))
+    found = worker.run_one(str(tmp_path), ExperimentRun("tune", {**dataset, "training": {"seed": 0}}, "other music"))
     assert set(found) == {"failure", "took"}
 
 
@@ -428,16 +430,16 @@ def test_music_that_changed_is_not_trained_on(tmp_path):
 
 def test_a_claim_is_decided_by_its_interval():
     states = [
-        judging.below(statistics.of_seeds(values), "x").state
+        judging.judge_difference(statistics.estimate_from_seeds(values), "x").state
         for values in ([-1.0, -1.1, -0.9], [1.0, 1.1, 0.9], [-1.0, 1.0, 0.1], [-1.0])
     ]
     assert states == ["held", "not held", "not decided", "not decided"]
-    assert judging.below(None, "x").state == "not decided"
+    assert judging.judge_difference(None, "x").state == "not decided"
 
 
 def test_claims_of_those_who_had_no_part_are_not_decided():
     nobody = spec.Trial({"training": {}}, (spec.Contender("mingru", {}), spec.Contender("minlstm", {})), (), "music")
-    found = claims.examined(Findings(nobody, {}))
+    found = claims.judge_claims(Findings(nobody, {}))
     assert {finding.state for claim, finding in found if claim.number != 16} == {"not decided"}
 
 
@@ -466,8 +468,8 @@ GATED = {"lstm": (0.01, 0.06, 0.2), "gru": (0.9, 1.1, 0.7)}
     ],
 )
 def test_gradients_are_told_apart_by_powers_of_ten(found, short_memory, gru_too):
-    assert memory.fades(found).state == short_memory
-    assert memory.gru_fades(found).state == gru_too
+    assert memory.judge_rnn_fading(found).state == short_memory
+    assert memory.judge_gru_fading(found).state == gru_too
 
 
 class Lengths:
@@ -486,7 +488,7 @@ class Lengths:
 
 def test_a_longer_piece_may_be_harder_for_all_but_not_for_lstm_alone():
     def state(**harder):
-        return judging.any_length(Lengths(**harder)).state
+        return judging.judge_lengths(Lengths(**harder)).state
 
     assert state(lstm=(0.1, 0.11, 0.12), gru=(0.1, 0.12, 0.11)) == "held"
     assert state(lstm=(0.9, 0.8, 0.7), gru=(0.1, 0.12, 0.11)) == "not held"
@@ -495,14 +497,14 @@ def test_a_longer_piece_may_be_harder_for_all_but_not_for_lstm_alone():
 
 
 def test_a_plot_says_in_numbers_what_it_draws():
-    figure = plot("T", "bars", "nats", {"<b>": [Place(1, 2.5, 2.4, 2.6), Place(2, 2.0)], "two": [Place(1, 3.0)]})
+    figure = plot("T", "bars", "nats", {"<b>": [Point(1, 2.5, 2.4, 2.6), Point(2, 2.0)], "two": [Point(1, 3.0)]})
     assert "<b>" not in figure
     assert "2.5 [2.4, 2.6]" in figure
     assert plot("T", "x", "y", {"one": []}) == ""
 
 
 def test_plots_share_a_page_and_its_colours():
-    lines = {"one": [Place(1, 2.0, 1.0, 3.0), Place(2, 1e-9)], "$two": [Place(1, 3.0), Place(2, float("nan"))]}
+    lines = {"one": [Point(1, 2.0, 1.0, 3.0), Point(2, 1e-9)], "$two": [Point(1, 3.0), Point(2, float("nan"))]}
     first, second = (plot("T", "x", "y", lines, log_x=True, log_y=True, number=n) for n in (0, 1))
     assert second.replace("plot-1", "plot-0") == first
     assert first.count("var(--c0)") > first.count("plot-1") == 0
@@ -523,7 +525,7 @@ def test_explain_counts_and_says(run):
 def test_explain_counts_what_says_nothing_of_itself():
     import torch
 
-    from composer_compare.counting import counts
+    from composer_compare.counting import count_size
 
     class Plain(torch.nn.Module):
         def __init__(self):
@@ -533,5 +535,5 @@ def test_explain_counts_what_says_nothing_of_itself():
         def forward(self, inputs, state=None):
             return self.head(inputs[..., :1].float()), (torch.zeros(len(inputs), 3),)
 
-    found = counts(SimpleNamespace(module=lambda sizes, words: Plain()), [5, 5], 7)
+    found = count_size(SimpleNamespace(module=lambda sizes, words: Plain()), [5, 5], 7)
     assert (found["parameters"], found["multiply_adds"], found["state_bytes"], found["gates"]) == (14, 7, 12, None)

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from composer.arrays import like, namespace, numbers
+from composer.arrays import convert_like, get_namespace, make_range
 from composer.plugins.registry import registry
-from composer.tokens.jit import compiled
-from composer.tokens.jit.c_compiler import compiler, library
-from composer.tokens.jit.c_source import Function, source
-from composer.tokens.jit.grammars import FLAGS, _call
-from composer.tokens.jit.tracing import Untraceable, argument, traced
+from composer.tokens.jit import compile_grammar
+from composer.tokens.jit.c_compiler import find_compiler, load_library
+from composer.tokens.jit.c_source import Function, write_source
+from composer.tokens.jit.grammars import FLAGS, _bind_function
+from composer.tokens.jit.tracing import Untraceable, make_argument, trace
 
-needs_compiler = pytest.mark.skipif(compiler() is None, reason="there is no C compiler")
+needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler")
 
 TABLE = np.array([3, 1, 4, 1, 5])
 STATES = np.random.default_rng(0).integers(-9, 10, (50, 6))
@@ -21,9 +21,9 @@ STATES = np.random.default_rng(0).integers(-9, 10, (50, 6))
 
 def in_c(function):
     """`function` of states (B, 6), traced and compiled."""
-    state = argument("state", 6)
+    state = make_argument("state", 6)
     made = Function((state,), (function(state),))
-    return _call(library(source({"it": made}), FLAGS), "it", made)
+    return _bind_function(load_library(write_source({"it": made}), FLAGS), "it", made)
 
 
 FUNCTIONS = {
@@ -32,20 +32,20 @@ FUNCTIONS = {
     "division by a constant": lambda s: s // 4 - s % -3,
     "a column is no matrix": lambda s: s[:, 0] * s[:, 1],
     "an axis comes in": lambda s: s[:, :3, None] == s[:, None, 2:5],
-    "sums": lambda s: namespace(s).sum(s[:, :3, None] * s[:, None, 3:], axis=2),
-    "sums of bools": lambda s: namespace(s).sum(s > 0, axis=1),
-    "any and all": lambda s: namespace(s).stack(
-        [namespace(s).any(s, axis=1), namespace(s).all(s != 2, axis=1)], axis=1
+    "sums": lambda s: get_namespace(s).sum(s[:, :3, None] * s[:, None, 3:], axis=2),
+    "sums of bools": lambda s: get_namespace(s).sum(s > 0, axis=1),
+    "any and all": lambda s: get_namespace(s).stack(
+        [get_namespace(s).any(s, axis=1), get_namespace(s).all(s != 2, axis=1)], axis=1
     ),
-    "greatest and least": lambda s: namespace(s).max(s, axis=1) - namespace(s).min(s, axis=1),
-    "from a table": lambda s: namespace(s).take(like(TABLE, s), s % 5),
-    "along a row": lambda s: namespace(s).take_along_axis(s, s[:, 4:] % 6, axis=1),
-    "bounded": lambda s: namespace(s).clip(s, -2, namespace(s).abs(s[:, :1])),
-    "of two": lambda s: namespace(s).maximum(s, 0) + namespace(s).minimum(s[:, ::1], s[:, 1:2]),
-    "joined": lambda s: namespace(s).concat([s[:, 4:], numbers(3, s) + s[:, :1], s[:, :0]], axis=1),
-    "broadcast": lambda s: namespace(s).broadcast_to(s[:, :1], (s.shape[0], 4)),
+    "greatest and least": lambda s: get_namespace(s).max(s, axis=1) - get_namespace(s).min(s, axis=1),
+    "from a table": lambda s: get_namespace(s).take(convert_like(TABLE, s), s % 5),
+    "along a row": lambda s: get_namespace(s).take_along_axis(s, s[:, 4:] % 6, axis=1),
+    "bounded": lambda s: get_namespace(s).clip(s, -2, get_namespace(s).abs(s[:, :1])),
+    "of two": lambda s: get_namespace(s).maximum(s, 0) + get_namespace(s).minimum(s[:, ::1], s[:, 1:2]),
+    "joined": lambda s: get_namespace(s).concat([s[:, 4:], make_range(3, s) + s[:, :1], s[:, :0]], axis=1),
+    "broadcast": lambda s: get_namespace(s).broadcast_to(s[:, :1], (s.shape[0], 4)),
     "not, and, or": lambda s: ~(s > 0) & (s != -3) | (s[:, :1] == 5),
-    "chosen": lambda s: namespace(s).where(s > 0, s, namespace(s).full_like(s, -1)),
+    "chosen": lambda s: get_namespace(s).where(s > 0, s, get_namespace(s).full_like(s, -1)),
 }
 
 
@@ -61,7 +61,7 @@ def test_c_says_what_numpy_says(name):
 
 @needs_compiler
 def test_no_place_outside_a_table_is_read():
-    quick = in_c(lambda s: namespace(s).take(like(TABLE, s), s))(np.array([[-5, -1, 0, 4, 99, -99]]))[0]
+    quick = in_c(lambda s: get_namespace(s).take(convert_like(TABLE, s), s))(np.array([[-5, -1, 0, 4, 99, -99]]))[0]
     assert quick.tolist() == [[3, 5, 3, 5, 5, 3]]
 
 
@@ -69,7 +69,7 @@ def test_no_place_outside_a_table_is_read():
 @pytest.mark.filterwarnings("ignore:overflow")
 def test_numbers_as_large_as_can_be_are_as_numpy_has_them():
     def function(s):
-        return namespace(s).concat([s // s[:, :1], s % s[:, :1], s * s, s + s, abs(s), -s], axis=1)
+        return get_namespace(s).concat([s // s[:, :1], s % s[:, :1], s * s, s + s, abs(s), -s], axis=1)
 
     least, most = -(2**63), 2**63 - 1
     states = np.array([[-1, least, most, 0, 1, 7], [least, -1, least, most, 3, 2], [most, least, -1, 1, 0, 5]])
@@ -90,26 +90,26 @@ def test_a_state_of_another_shape_is_never_read(shape):
         lambda s: np.int64(3),
         lambda s: s[:, 6],
         lambda s: s[:, -7],
-        lambda s: namespace(s).take(like(TABLE[:0], s), s),
-        lambda s: namespace(s).take_along_axis(s[:, :, None], s[:, None, :], axis=1),
-        lambda s: namespace(s).take_along_axis(s[:, :0], s, axis=1),
-        lambda s: namespace(s).concat([s[:, :3, None], s[:, :2, None]], axis=2),
-        lambda s: namespace(s).broadcast_to(s, (1, 1)),
-        lambda s: namespace(s).take(np.arange(2**20), s),
+        lambda s: get_namespace(s).take(convert_like(TABLE[:0], s), s),
+        lambda s: get_namespace(s).take_along_axis(s[:, :, None], s[:, None, :], axis=1),
+        lambda s: get_namespace(s).take_along_axis(s[:, :0], s, axis=1),
+        lambda s: get_namespace(s).concat([s[:, :3, None], s[:, :2, None]], axis=2),
+        lambda s: get_namespace(s).broadcast_to(s, (1, 1)),
+        lambda s: get_namespace(s).take(np.arange(2**20), s),
     ],
 )
 def test_what_would_read_or_hold_more_than_there_is_cannot_be_compiled(function):
-    state = argument("state", 6)
+    state = make_argument("state", 6)
     with pytest.raises((Untraceable, IndexError, ValueError)):
-        source({"it": Function((state,), (traced(function(state)),))})
+        write_source({"it": Function((state,), (trace(function(state)),))})
 
 
 def test_a_function_that_holds_more_than_a_stack_cannot_be_compiled():
-    state = argument("state", 6)
-    wide = state[:, :1] + like(np.arange(2**18)[None, :], state)
+    state = make_argument("state", 6)
+    wide = state[:, :1] + convert_like(np.arange(2**18)[None, :], state)
     twice = wide * wide + FUNCTIONS["sums of bools"](state)[:, None]
     with pytest.raises(Untraceable, match="it holds too much"):
-        source({"it": Function((state,), (twice,))})
+        write_source({"it": Function((state,), (twice,))})
 
 
 @pytest.mark.parametrize(
@@ -119,14 +119,14 @@ def test_a_function_that_holds_more_than_a_stack_cannot_be_compiled():
         lambda s: [row + 1 for row in s],
         lambda s: s[s[:, 0] > 0],
         lambda s: s * 0.5,
-        lambda s: namespace(s).sum(s, axis=0),
+        lambda s: get_namespace(s).sum(s, axis=0),
         lambda s: np.sin(s),
-        lambda s: namespace(s).unheard_of(s),
+        lambda s: get_namespace(s).unheard_of(s),
     ],
 )
 def test_what_looks_at_values_or_at_other_rows_cannot_be_traced(function):
     with pytest.raises((Untraceable, AttributeError, TypeError)):
-        function(argument("state", 6))
+        function(make_argument("state", 6))
 
 
 @dataclass(frozen=True)
@@ -142,25 +142,25 @@ class Branching:
     def start(self, request, rows):
         return self.of.grammar.start(request, rows)
 
-    def facts(self, state):
-        return self.of.grammar.facts(state)
+    def interpret(self, state):
+        return self.of.grammar.interpret(state)
 
-    def inputs(self, state):
+    def make_inputs(self, state):
         return state[:, :1] if state[0, 0] else state[:, :2]
 
 
 def test_a_grammar_that_cannot_be_traced_goes_the_plain_way():
     tokenizer = Branching(registry().make("tokenizers", "frames"))
-    assert compiled(tokenizer) is tokenizer
+    assert compile_grammar(tokenizer) is tokenizer
 
 
 def test_without_a_compiler_a_grammar_goes_the_plain_way(monkeypatch, tokenizer):
-    monkeypatch.setattr("composer.tokens.jit.grammars.library", lambda *_: None)
-    assert compiled(tokenizer) is tokenizer
+    monkeypatch.setattr("composer.tokens.jit.grammars.load_library", lambda *_: None)
+    assert compile_grammar(tokenizer) is tokenizer
 
 
 @needs_compiler
-@pytest.mark.parametrize("name", sorted(n for n in registry().names("tokenizers") if not n.startswith("miditok-")))
+@pytest.mark.parametrize("name", sorted(n for n in registry().list_names("tokenizers") if not n.startswith("miditok-")))
 def test_our_grammars_are_compiled(name):
     tokenizer = registry().make("tokenizers", name)
-    assert compiled(tokenizer).grammar is not tokenizer.grammar
+    assert compile_grammar(tokenizer).grammar is not tokenizer.grammar

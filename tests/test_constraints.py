@@ -12,8 +12,8 @@ from composer.errors import BadOption
 from composer.generation.composer import open_model
 from composer.generation.generator import Generator, generate
 from composer.io.outputs import write_piece
-from composer.request import Link, Request
-from composer.testing import random_model
+from composer.request import Request, SamplerSpec
+from composer.testing import make_random_model
 from composer_harmony.chords import parse_chord
 from composer_harmony.scale import Scale
 
@@ -29,7 +29,7 @@ LETTERS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 def player(name):
     if name in ("chorales", "tunes"):
         return open_model(name)
-    return Generator(random_model("gru", name, hidden_size=16, embedding_size=16))
+    return Generator(make_random_model("gru", name, hidden_size=16, embedding_size=16))
 
 
 # --- what is written --------------------------------------------------------------------------------------------------
@@ -276,7 +276,7 @@ def asked(name, model):
 
 def check(model, name, seeds, folder):
     chain = asked(name, model)
-    links = tuple(Link(sampler, options) for sampler, options in chain)
+    links = tuple(SamplerSpec(sampler, options) for sampler, options in chain)
     bars = 4 if "chords, ending" in name else BARS[model]
     requests = [Request(seed=5, index=index, bars=bars, samplers=links) for index in range(seeds)]
     for number, piece in enumerate(generate(player(model), requests)):
@@ -347,7 +347,7 @@ TURNAROUND = "Dm7 G7 | Cmaj7 | Am7 D7 | Gmaj7"
     ],
 )
 def test_wishes_that_contradict_each_other_are_refused_in_one_sentence(model, wishes, links, said):
-    chain = tuple(Link(name, options) for name, options in links.items())
+    chain = tuple(SamplerSpec(name, options) for name, options in links.items())
     with pytest.raises(BadOption) as caught:
         generate(player(model), [Request(samplers=chain, **wishes)])
     assert said in str(caught.value)
@@ -355,7 +355,7 @@ def test_wishes_that_contradict_each_other_are_refused_in_one_sentence(model, wi
 
 
 def test_of_the_keys_only_those_are_written_in_which_the_chords_leave_an_ending():
-    chain = (Link("chords", {"chords": TURNAROUND}), Link("ending", {}))
+    chain = (SamplerSpec("chords", {"chords": TURNAROUND}), SamplerSpec("ending", {}))
     for bars, keys in [(4, {"G"}), (2, {"C", "G", "Em"})]:  # of the nearest, those with their tonic in the last chord
         pieces = generate(player("tunes"), [Request(index=n, bars=bars, samplers=chain) for n in range(10)])
         assert {str(piece.score.key_signatures[0].key) for piece in pieces} <= keys
@@ -363,7 +363,7 @@ def test_of_the_keys_only_those_are_written_in_which_the_chords_leave_an_ending(
 
 def test_a_scale_is_asked_of_a_model_as_the_nearest_key_unless_a_key_is_asked_for():
     for scale, key, heard in [("D dorian", None, "Dm"), ("G mixolydian", None, "G"), ("D dorian", "C", "C")]:
-        chain = (Link("scale", {"scale": scale}),)
+        chain = (SamplerSpec("scale", {"scale": scale}),)
         for piece in generate(player("tunes"), [Request(index=n, bars=1, key=key, samplers=chain) for n in range(3)]):
             assert str(piece.score.key_signatures[0].key) == heard
 

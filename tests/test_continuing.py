@@ -10,8 +10,8 @@ import pytest
 from music import BAR, drums, line, notes, score
 
 from composer.errors import BadOption
-from composer.generation.continuation import Continuation, after
-from composer.generation.tasks import asked_of, make
+from composer.generation.continuation import Continuation, make_continuation
+from composer.generation.tasks import make, read_task
 from composer.io import formats
 from composer.music.score import END, Tempo, Text, make_notes
 from composer.request import Request
@@ -38,7 +38,7 @@ def performed(seed=0):
 
 
 def gone_on(player, primer, **wishes):
-    return make(player, [after(player, Request(seed=5, bars=2, **wishes), primer)])[0]
+    return make(player, [make_continuation(player, Request(seed=5, bars=2, **wishes), primer)])[0]
 
 
 def test_a_primer_stays_as_it_stood_and_its_tracks_go_on(player):
@@ -57,42 +57,45 @@ def test_a_primer_stays_as_it_stood_and_its_tracks_go_on(player):
 
 
 def test_new_music_begins_on_the_beat_after_a_note_that_was_let_go_early(player):
-    assert after(player, Request(), performed()).request.primer_ticks == 2 * BAR
+    assert make_continuation(player, Request(), performed()).request.primer_ticks == 2 * BAR
     staccato = score(line((60, 1), (62, 0.5)))
-    assert after(player, Request(), staccato).request.primer_ticks == 720
+    assert make_continuation(player, Request(), staccato).request.primer_ticks == 720
 
 
 def test_what_is_held_on_from_a_primer_is_struck_anew(player):
     """So that no note of the primer is longer than it was."""
     short = score(*[line((pitch, 2.5)) for pitch in (72, 67, 60, 48)])
     for seed in range(6):
-        found = make(player, [after(player, Request(seed=seed, bars=1), short)])[0].score
+        found = make(player, [make_continuation(player, Request(seed=seed, bars=1), short)])[0].score
         for track, pitch in zip(found.tracks, (72, 67, 60, 48), strict=True):
             assert notes(track)[0] == (0, 2.5, pitch)
             assert notes(track)[1][0] >= 2.5
 
 
 def test_a_tempo_that_is_asked_for_is_that_of_the_whole_piece(player):
-    (piece,) = make(player, [after(player, Request(bars=1, tempo=60.0), performed(), tempo=60.0)])
+    (piece,) = make(player, [make_continuation(player, Request(bars=1, tempo=60.0), performed(), tempo=60.0)])
     assert piece.score.tempos == (Tempo(0, 60.0),)
 
 
 def test_a_continuation_is_plain_values_and_back(player):
-    wanted = after(player, Request(seed=5, bars=1), performed())
+    wanted = make_continuation(player, Request(seed=5, bars=1), performed())
     assert Continuation.from_json(json.loads(json.dumps(wanted.to_json()))) == wanted
     (piece,) = make(player, [wanted])
-    assert asked_of(piece.provenance) == replace(wanted, request=player.resolved(wanted.request))
+    assert read_task(piece.provenance) == replace(wanted, request=player.resolved(wanted.request))
 
 
 def test_a_continuation_is_the_same_alone_and_among_others(player):
-    wanted = [after(player, Request(seed=5, index=n, bars=1 + n % 2), performed(n)) for n in range(3)]
+    wanted = [make_continuation(player, Request(seed=5, index=n, bars=1 + n % 2), performed(n)) for n in range(3)]
     together = make(player, [wanted[0], Request(seed=1, bars=1), *wanted[1:]])
     alone = [make(player, [one])[0] for one in wanted]
     assert [together[n].score for n in (0, 2, 3)] == [piece.score for piece in alone]
 
 
 def test_a_primer_that_its_tokens_do_not_tell_of_is_refused(player):
-    one, other = after(player, Request(bars=1), performed()), after(player, Request(bars=1), score(line((60, 4))))
+    one, other = (
+        make_continuation(player, Request(bars=1), performed()),
+        make_continuation(player, Request(bars=1), score(line((60, 4)))),
+    )
     with pytest.raises(BadOption, match="differs from the request's tokens"):
         make(player, [replace(one, primer=other.primer)])
 

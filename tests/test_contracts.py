@@ -12,7 +12,7 @@ from music import MUSIC, save_rolls, tune_roll
 from threadpoolctl import threadpool_limits
 
 from composer.plugins.registry import registry
-from composer.testing import cases_of, check_dataset, check_stepper, random_model
+from composer.testing import check_backend, check_dataset, make_cases, make_random_model
 from composer.types import Piece
 from composer_native import compiling
 from composer_voices.tokenizer import Voices
@@ -44,7 +44,7 @@ NEED_FILES = ("folder", "piano-rolls")
 def cases():
     for kind, offers in registry().offers.items():
         for name, offer in offers.items():
-            found = list(cases_of(offer, OPTIONS.get(name, {})))
+            found = list(make_cases(offer, OPTIONS.get(name, {})))
             yield from found[:1] if kind in ELSEWHERE or name in NEED_FILES else found
 
 
@@ -75,7 +75,7 @@ def with_threads(count, name, precision, rows):
 
 def test_logits_are_the_same_bits_in_any_batch_with_any_threads_and_in_another_process(shared_steps):
     environment = {**os.environ, "OMP_NUM_THREADS": "2"}
-    if found := compiling.library():  # it need not be compiled again
+    if found := compiling.load_kernel():  # it need not be compiled again
         environment["COMPOSER_CACHE"] = str(Path(found._name).parents[1])
     command = [sys.executable, steps.__file__]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as other:
@@ -93,7 +93,7 @@ def test_logits_are_the_same_bits_in_any_batch_with_any_threads_and_in_another_p
 @pytest.mark.parametrize("options", [{"skip": False}, {"tie_weights": True}, {"layers": 1, "hidden_size": 33}], ids=str)
 @pytest.mark.parametrize("architecture", RECURRENT)
 def test_the_cells_described_are_those_of_torch_with_any_options(architecture, options):
-    check_stepper(made("steppers", "numpy"), random_model(architecture, "voices", **options))
+    check_backend(made("steppers", "numpy"), make_random_model(architecture, "voices", **options))
 
 
 def test_dataset_of_a_folder(tmp_path, monkeypatch):

@@ -128,7 +128,7 @@ def test_bad_pieces_are_set_aside_with_their_reasons_and_the_rest_is_kept(built)
 def test_what_readers_say_is_added_up_by_kind(built, tokenizer, tmp_path, monkeypatch):
     corpus = built(Told(count=12))
     assert corpus.about["mended"] == 12
-    assert list(remarks.lines(corpus.about)) == [
+    assert list(remarks.format_lines(corpus.about)) == [
         "left out: grace notes (66 in 11 files); lyrics (6 in 6 files).",
         "mended: bar N was too long (12 files).",
     ]
@@ -141,7 +141,7 @@ def test_a_report_names_the_kinds_that_are_most_frequent():
     found = remarks.Remarks()
     for kind in range(1, 2 * remarks.MOST_KINDS + 1):
         found.note([LeftOutWarning("x", {f"things {kind}": kind})])
-    [line] = remarks.lines(found.plain())
+    [line] = remarks.format_lines(found.to_plain())
     assert line.startswith("left out: other things (1,500,500 in 1,000 files); things 1000 (1,000 in 1 file); ")
     assert line.endswith("; and 993 more kinds.")
 
@@ -178,7 +178,7 @@ class Given(Walks):
     test: tuple[int, ...] = (3,)
     refused: tuple[int, ...] = ()
 
-    def side(self, source):
+    def split(self, source):
         number = int(source.split()[1])
         return "valid" if number in self.valid else "test" if number in self.test else "train"
 
@@ -265,8 +265,8 @@ def test_a_folder_is_read_again_when_a_file_in_it_changes(tokenizer, tmp_path):
     first = build(folder, tokenizer, cache=tmp_path, workers=1)
     registry().make("exporters", ".mid")([Piece(walk(17))], music / "3.mid")
     second = build(folder, tokenizer, cache=tmp_path, workers=1)
-    assert np.array_equal(first.piece(2), second.piece(2))
-    assert np.array_equal(second.piece(3), tokenizer.encode(walk(17)))
+    assert np.array_equal(first.read_piece(2), second.read_piece(2))
+    assert np.array_equal(second.read_piece(3), tokenizer.encode(walk(17)))
 
 
 def test_two_processes_build_what_one_does(built, tokenizer, tmp_path, monkeypatch):
@@ -305,7 +305,7 @@ def test_progress_is_told_often_however_slow_the_sources_are(built, monkeypatch,
 def test_no_more_is_made_ahead_than_keeps_the_processes_busy(monkeypatch):
     monkeypatch.setattr(processes, "POOL_AFTER", 0.0)
     taken = []
-    with processes.shared(2) as each:
+    with processes.share_work(2) as each:
         results = each(abs, (taken.append(number) or -number for number in range(20)), long=True)
         assert next(results) == 0
         assert len(taken) <= 4
@@ -314,7 +314,7 @@ def test_no_more_is_made_ahead_than_keeps_the_processes_busy(monkeypatch):
 
 def test_a_process_that_is_ended_from_outside_is_told_of_in_a_sentence(monkeypatch):
     monkeypatch.setattr(processes, "POOL_AFTER", 0.0)
-    with pytest.raises(ComposerError, match="ended before it was done"), processes.shared(2) as each:
+    with pytest.raises(ComposerError, match="ended before it was done"), processes.share_work(2) as each:
         list(each(signal.raise_signal, [signal.SIGKILL] * 8, long=True))
 
 
@@ -362,7 +362,9 @@ def test_a_corpus_says_what_it_was_built_from(built):
 
 def test_a_note_of_three_days_is_refused_and_not_the_end_of_the_others(small_score):
     endless = Score(tracks=(Track(make_notes([(0, 10**9, 60, 80)])),))
-    result = encoding.encode(Listed((endless, small_score("C4 D4"))), registry().make("tokenizers", "remi"), ["0", "1"])
+    result = encoding.encode_sources(
+        Listed((endless, small_score("C4 D4"))), registry().make("tokenizers", "remi"), ["0", "1"]
+    )
     assert [piece.name for piece in result.kept] == ["1"]
     assert "more than 100000 bars" in result.refused[0].reason
 

@@ -12,15 +12,15 @@ from composer.data.corpus import build
 from composer.errors import BadOption, EmptyDataset, LeftOutWarning, UnreadableFile
 from composer.io.formats import write
 from composer.music.keys import Key
-from composer.music.score import Score, TimeSignature, Track, bars, make_notes
+from composer.music.score import Score, TimeSignature, Track, compute_bars, make_notes
 from composer.plugins.registry import registry
 from composer.types import Piece
 from composer_chorales.dataset import Chorales
-from composer_chorales.voices import chorale, key_of, one_at_a_time
+from composer_chorales.voices import find_key, make_chorale, make_monophonic
 from composer_folder.dataset import Folder
-from composer_notation.abc.tunebook import tunes
+from composer_notation.abc.tunebook import split_tunes
 from composer_tunes.dataset import Tunes
-from composer_tunes.tune import score_of
+from composer_tunes.tune import make_score
 
 Q = 480  # ticks of a quarter note
 
@@ -35,7 +35,7 @@ def sample():
 
 
 def test_the_chorales_are_many_and_each_is_there_once():
-    sources = Chorales().sources()
+    sources = Chorales().list_sources()
     assert len(sources) > 390
     assert len(set(sources)) == len(sources)
     assert set(SAMPLE) <= set(sources)
@@ -60,11 +60,11 @@ def test_what_is_known_of_bwv_66_6(sample):
     assert str(score.key_signatures[0].key) == "F#m"
     assert [int(track.notes["pitch"][0]) for track in score.tracks] == [73, 64, 57, 57]  # C#5, E4, A3, A3
     assert int(score.tracks[0].notes["duration"][0]) == Q // 2
-    assert len(bars(score).signatures) == 10
+    assert len(compute_bars(score).signatures) == 10
 
 
 def test_repeats_of_a_chorale_are_sung_once(sample):
-    assert len(bars(sample["bwv4.8"]).signatures) < 18
+    assert len(compute_bars(sample["bwv4.8"]).signatures) < 18
 
 
 def test_five_voices_are_no_chorale():
@@ -81,32 +81,32 @@ def voices(*rows):
 
 
 def test_a_piece_in_which_the_choir_pauses_is_no_plain_chorale():
-    assert chorale(voices((0, 4, 72), (7, 4, 74)), "x").note_count == 8
+    assert make_chorale(voices((0, 4, 72), (7, 4, 74)), "x").note_count == 8
     with pytest.raises(UnreadableFile, match="silent for a bar"):
-        chorale(voices((0, 4, 72), (8, 4, 74)), "x")
+        make_chorale(voices((0, 4, 72), (8, 4, 74)), "x")
     with pytest.raises(UnreadableFile, match="longer than 64 bars"):
-        chorale(voices(*((4 * i, 4, 72) for i in range(65))), "x")
+        make_chorale(voices(*((4 * i, 4, 72) for i in range(65))), "x")
 
 
 def test_a_divided_voice_keeps_its_outer_note():
     notes = make_notes([(0, 960, 60, 80), (0, 960, 64, 80), (480, 480, 67, 80)])
-    assert [tuple(int(v) for v in n)[:3] for n in one_at_a_time(notes)] == [(0, 480, 64), (480, 480, 67)]
-    assert [int(n["pitch"]) for n in one_at_a_time(notes, lowest=True)] == [60, 67]
+    assert [tuple(int(v) for v in n)[:3] for n in make_monophonic(notes)] == [(0, 480, 64), (480, 480, 67)]
+    assert [int(n["pitch"]) for n in make_monophonic(notes, lowest=True)] == [60, 67]
 
 
 def test_a_minor_chorale_that_ends_on_a_major_chord_is_minor():
     minor = [(i, 1, pitch) for i, pitch in enumerate([62, 65, 69, 70, 69, 67, 65, 64])]
     piece = voices(*minor, (8, 8, 62))
     tracks = (*piece.tracks[:3], Track(make_notes([(0, 4 * Q, 50, 80), (8 * Q, 12 * Q, 54, 80), (20 * Q, Q, 50, 80)])))
-    assert key_of(tracks, fifths=-1) == Key(2, minor=True)
+    assert find_key(tracks, fifths=-1) == Key(2, minor=True)
 
 
 # --- tunes ------------------------------------------------------------------------------------------------------------
 
 
 def tune(music, key="C", metre="4/4", unit="1/8", **options):
-    [written] = tunes(f"X:1\nT:A tune\nM:{metre}\nL:{unit}\nK:{key}\n{music}\n")
-    return score_of(written, **options)
+    [written] = split_tunes(f"X:1\nT:A tune\nM:{metre}\nL:{unit}\nK:{key}\n{music}\n")
+    return make_score(written, **options)
 
 
 def rows(score):
@@ -206,7 +206,7 @@ def test_a_tune_that_cannot_be_read_says_why(music, options, reason):
 
 
 def test_the_tune_books():
-    sources = Tunes().sources()
+    sources = Tunes().list_sources()
     assert len(sources) > 1_000
     found = [piece for source in sources[20::40] for piece in Tunes().read(source)]
     names = [name for name, _ in found]
@@ -219,8 +219,8 @@ def test_the_tune_books():
 
 
 def test_the_essen_songs_come_only_when_asked_for_and_say_what_their_licence_is():
-    assert not any(source.startswith("essen") for source in Tunes().sources())
-    assert any(source.startswith("essen") for source in Tunes(essen=True).sources())
+    assert not any(source.startswith("essen") for source in Tunes().list_sources())
+    assert any(source.startswith("essen") for source in Tunes(essen=True).list_sources())
     assert "non-commercial" in Tunes(essen=True).licence
     assert "Essen" not in Tunes().licence + Tunes().source + Tunes().title
 
@@ -249,12 +249,12 @@ def music(tmp_path):
 
 
 def everything(folder):
-    return {name: piece for source in folder.sources() for name, piece in folder.read(source)}
+    return {name: piece for source in folder.list_sources() for name, piece in folder.read(source)}
 
 
 def test_a_folder_gives_every_music_file_below_it(music):
     folder = registry().make("datasets", "folder", path=str(music))
-    assert folder.sources() == ["A.ABC", "b.abc", "deep/er/c.mid"]
+    assert folder.list_sources() == ["A.ABC", "b.abc", "deep/er/c.mid"]
     assert {name: score.note_count for name, score in everything(folder).items()} == {
         "A.ABC": 8,
         "b.abc": 8,
@@ -285,7 +285,7 @@ def test_hidden_files_and_those_of_macos_are_left_out_and_counted(music):
     for name in ("__MACOSX/._b.abc", "__MACOSX/deep/c.mid", "deep/._c.mid", "deep/.d.mid", "deep/.DS_Store"):
         (music / name).write_bytes(b"Mac OS X")
     with pytest.warns(LeftOutWarning) as said:
-        assert Folder(str(music)).sources() == ["A.ABC", "b.abc", "deep/er/c.mid"]
+        assert Folder(str(music)).list_sources() == ["A.ABC", "b.abc", "deep/er/c.mid"]
     [warning] = said
     assert str(warning.message) == f"{music}: left out: hidden files (2), files that macOS adds (3)."
 
@@ -300,7 +300,7 @@ def test_a_folder_of_any_depth_is_walked_as_far_as_it_can_be_opened(music, monke
     os.chdir(music)
     try:
         with pytest.warns(LeftOutWarning, match=r"folders that cannot be opened \(1\)"):
-            assert Folder(str(music)).sources() == ["A.ABC", "b.abc", "deep/d123/e.mid", "deep/er/c.mid"]
+            assert Folder(str(music)).list_sources() == ["A.ABC", "b.abc", "deep/d123/e.mid", "deep/er/c.mid"]
     finally:
         subprocess.run(["rm", "-r", "deep"], check=True)
 
@@ -329,7 +329,7 @@ def test_what_is_no_file_is_refused_and_the_rest_is_read(music):
     with (music / "huge.mid").open("wb") as file:
         file.truncate(2**42)
     folder = Folder(str(music))
-    assert all(folder.fingerprint(source) for source in folder.sources())
+    assert all(folder.fingerprint(source) for source in folder.list_sources())
     found = everything(folder)
     assert {name: str(piece).partition(": ")[2] for name, piece in found.items() if isinstance(piece, Exception)} == {
         "device.mid": "is a device, not a file.",
@@ -356,17 +356,17 @@ def test_the_fingerprint_is_of_the_content(music):
 
 def test_home_is_understood(music, monkeypatch):
     monkeypatch.setenv("HOME", str(music))
-    assert len(Folder("~").sources()) == 3
+    assert len(Folder("~").list_sources()) == 3
 
 
 def test_a_folder_without_music_is_a_clear_mistake(tmp_path):
     with pytest.raises(EmptyDataset, match=r"contains no music files; supported are .*\.mid"):
-        Folder(str(tmp_path)).sources()
+        Folder(str(tmp_path)).list_sources()
     with pytest.raises(BadOption, match="no such folder"):
-        Folder(str(tmp_path / "nowhere")).sources()
+        Folder(str(tmp_path / "nowhere")).list_sources()
     (tmp_path / "b.abc").write_text(ABC)
     with pytest.raises(BadOption, match="is a file, not a folder"):
-        Folder(str(tmp_path / "b.abc")).sources()
+        Folder(str(tmp_path / "b.abc")).list_sources()
 
 
 def test_drums_by_name_reaches_the_reader_that_knows_it(tmp_path):

@@ -41,7 +41,7 @@ def test_auto_is_bf16_where_the_processor_has_it_or_is_said_to(monkeypatch, foun
 
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: found, raising=False)
     monkeypatch.setenv(devices.BF16, said)
-    with devices.autocast(torch.device("cpu"), "auto"):
+    with devices.use_precision(torch.device("cpu"), "auto"):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == getattr(torch, precision)
 
 
@@ -50,7 +50,7 @@ def test_processors_are_those_that_this_process_may_use():
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(before)})
     try:
-        assert devices.processors() == 1
+        assert devices.count_processors() == 1
     finally:
         os.sched_setaffinity(0, before)
-    assert devices.processors() == len(before)
+    assert devices.count_processors() == len(before)

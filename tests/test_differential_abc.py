@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from composer_notation.abc.score import score_of
-from composer_notation.abc.tunebook import text_of, tunes
+from composer_notation.abc.score import make_score
+from composer_notation.abc.tunebook import read_text, split_tunes
 
 symusic = pytest.importorskip("symusic")
 
@@ -29,7 +29,7 @@ def blocks():
     """Each tune of the books by its name, as text."""
     for book in BOOKS:
         for path in sorted((CORPUS / book).glob("*.abc")):
-            found = re.split(r"^(?=X:)", text_of(path), flags=re.MULTILINE)[1:]
+            found = re.split(r"^(?=X:)", read_text(path), flags=re.MULTILINE)[1:]
             yield from ((f"{book}/{path.stem}#{number}", text) for number, text in enumerate(found, start=1))
 
 
@@ -55,8 +55,8 @@ def once(line):
 
 
 def ours(text):
-    [tune] = tunes(text)
-    score, _ = score_of(tune)
+    [tune] = split_tunes(text)
+    score, _ = make_score(tune)
     return [(n["start"] / 480, n["duration"] / 480, int(n["pitch"])) for t in score.tracks for n in t.notes]
 
 

@@ -18,7 +18,7 @@ import pytest
 from composer.music.score import TICKS_PER_QUARTER
 from composer_notation.musicxml.document import open_document
 from composer_notation.musicxml.parts import read_parts
-from composer_notation.musicxml.score import score_of_parts
+from composer_notation.musicxml.score import make_score
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 CORPUS = Path(find_spec("music21").origin).parent / "corpus"
@@ -29,7 +29,7 @@ ROUNDED = 2  # ticks: music21 rounds tuplets
 
 def by_ours(path):
     """Notes as (pitch, start, duration) in ticks, and metres."""
-    score = score_of_parts(read_parts(open_document(path)), repeats=False)
+    score = make_score(read_parts(open_document(path)), repeats=False)
     notes = [(int(n["pitch"]), int(n["start"]), int(n["duration"])) for t in score.tracks for n in t.notes]
     return sorted(notes), {f"{mark.numerator}/{mark.denominator}" for mark in score.time_signatures}
 

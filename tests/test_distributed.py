@@ -10,8 +10,8 @@ import pytest
 from composer.data.batches import Chunk
 from composer.errors import TrainingFailed
 from composer.model import load
-from composer.training.distributed import ALONE, Team, team
-from composer.training.loop import Settings, training_stream
+from composer.training.distributed import ALONE, ProcessGroup, join_process_group
+from composer.training.loop import Settings, make_training_stream
 
 SMALL = ["--architecture", "gru", "--hidden-size", 8, "--layers", 1, "--embedding-size", 8, "--dropout", 0, "--full"]
 # Five of six pieces and then one: the second process has nothing to do in every other batch.
@@ -68,9 +68,9 @@ def test_two_processes_train_as_one(run, here, precision):
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
 def test_each_row_of_a_batch_is_one_process_s(corpus, tokenizer, size):
-    stream = training_stream(corpus, tokenizer, Settings(batch_size=6, chunk=16))
-    for chunk in stream.chunks(0):
-        shares = [Team(place, size).share(chunk) for place in range(size)]
+    stream = make_training_stream(corpus, tokenizer, Settings(batch_size=6, chunk=16))
+    for chunk in stream.cut_chunks(0):
+        shares = [ProcessGroup(place, size).share(chunk) for place in range(size)]
         for place, share in enumerate(shares):
             assert np.array_equal(share.inputs, chunk.inputs[place::size])
             assert np.array_equal(share.targets, chunk.targets[place::size])
@@ -79,11 +79,11 @@ def test_each_row_of_a_batch_is_one_process_s(corpus, tokenizer, size):
 
 
 def test_the_rows_of_a_process_that_go_on_are_its_first(corpus, tokenizer):
-    stream = training_stream(corpus, tokenizer, Settings(batch_size=9, chunk=16))
+    stream = make_training_stream(corpus, tokenizer, Settings(batch_size=9, chunk=16))
     for place in range(2):
         before: Chunk | None = None
-        for chunk in stream.chunks(0):
-            share = Team(place, 2).share(chunk)
+        for chunk in stream.cut_chunks(0):
+            share = ProcessGroup(place, 2).share(chunk)
             if before is not None:
                 assert share.rows is not None
                 assert share.rows <= len(before.inputs)
@@ -96,7 +96,7 @@ def test_the_processes_draw_different_numbers_and_the_same_ones_again():
     def drawn(place, seed, batch):
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            Team(place, 3).draw_apart(seed, batch)
+            ProcessGroup(place, 3).set_seed(seed, batch)
             return tuple(torch.rand(4).tolist())
 
     found = [drawn(place, seed, batch) for place in (1, 2) for seed in (0, 1) for batch in (0, 1)]
@@ -110,7 +110,7 @@ def test_alone_there_is_no_team(monkeypatch):
         monkeypatch.delenv("WORLD_SIZE", raising=False)
         if size is not None:
             monkeypatch.setenv("WORLD_SIZE", size)
-        with team() as found:
+        with join_process_group() as found:
             assert found is ALONE
 
 
@@ -120,6 +120,6 @@ def test_processes_that_do_not_find_each_other_are_told_how_to_start(monkeypatch
     monkeypatch.setenv("WORLD_SIZE", "2")
     with (
         pytest.raises(TrainingFailed, match=r"the 2 processes do not find each other .*; start them with torchrun"),
-        team(),
+        join_process_group(),
     ):
         pass

@@ -60,17 +60,17 @@ def site(tmp_path, monkeypatch):
     found = Site(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delenv(DISABLED, raising=False)
-    registry._registry.cache_clear()
+    registry._build_registry.cache_clear()
     found.install("good", GOOD)
     yield found
-    registry._registry.cache_clear()
-    offers._loaded.cache_clear()
+    registry._build_registry.cache_clear()
+    offers._load_kind.cache_clear()
     for name in [name for name in sys.modules if name.startswith("module_of_")]:
         del sys.modules[name]
 
 
 def state(name):
-    registry._registry.cache_clear()
+    registry._build_registry.cache_clear()
     return next(found for found in registry.registry().plugins if found.name == name)
 
 
@@ -100,7 +100,7 @@ def test_a_plugin_with_a_fault_hurts_nobody_and_the_doctor_says_what_to_do(fault
         monkeypatch.setattr(probing, "LIMIT", 6.0)
     site.install("bad", text)
     assert reason in state("bad").fault
-    assert {"good", "top-p"} <= set(registry.registry().names("samplers"))
+    assert {"good", "top-p"} <= set(registry.registry().list_names("samplers"))
     few = [point for point in find() if point.name in ("shaping", "bad")]
     monkeypatch.setattr("composer.plugins.doctor.find", lambda: few)
     said = run("plugins", "doctor")
@@ -111,7 +111,7 @@ def test_a_plugin_with_a_fault_hurts_nobody_and_the_doctor_says_what_to_do(fault
     assert run("--without", "bad", "plugins").status == 0
     assert os.environ[DISABLED] == ""
     site.uninstall("bad")
-    registry._registry.cache_clear()
+    registry._build_registry.cache_clear()
     assert not any(found.fault for found in registry.registry().plugins if not found.ours)
 
 
@@ -173,7 +173,7 @@ def test_a_disabled_plugin_is_said_to_be_and_is_no_fault(site, run, monkeypatch)
     monkeypatch.setenv(DISABLED, "good")
     report = examine([point for point in find() if point.name == "good"])
     assert [(finding.state, finding.is_fault) for finding in report.findings] == [("disabled", False)]
-    assert "good" not in registry.registry().names("samplers")
+    assert "good" not in registry.registry().list_names("samplers")
 
 
 def test_a_plugin_that_is_not_installed_cannot_be_left_out_but_in_the_environment(site, run, monkeypatch):
@@ -183,9 +183,9 @@ def test_a_plugin_that_is_not_installed_cannot_be_left_out_but_in_the_environmen
 
 
 def test_each_set_of_disabled_plugins_has_a_catalogue(site, monkeypatch):
-    assert "good" in registry.registry().names("samplers")
+    assert "good" in registry.registry().list_names("samplers")
     monkeypatch.setenv(DISABLED, "good")
-    assert "good" not in registry.registry().names("samplers")
+    assert "good" not in registry.registry().list_names("samplers")
     monkeypatch.delenv(DISABLED)
     points = find()
     assert cache.recall(points) is not None
@@ -207,12 +207,16 @@ def test_help_with_twenty_plugins_imports_none_of_them_nor_what_is_heavy(site):
 def test_a_model_file_from_a_stranger_is_shown_without_importing_what_it_names(model_file, tmp_path, run):
     from dataclasses import replace
 
-    from composer.model import Made, load, save
+    from composer.model import ComponentSpec, load, save
 
     (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
     model, path = load(model_file), tmp_path / "x.safetensors"
     save(
-        replace(model, architecture=Made("evil", {"x": 1}, "evil", "1"), tokenizer=Made("evil:go", {}, "evil", "1")),
+        replace(
+            model,
+            architecture=ComponentSpec("evil", {"x": 1}, "evil", "1"),
+            tokenizer=ComponentSpec("evil:go", {}, "evil", "1"),
+        ),
         path,
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}

@@ -7,7 +7,7 @@ import pytest
 from music import BAR, QUARTER, drums, line, score
 
 from composer.data.datasets import make_dataset
-from composer.data.encoding import model_inputs
+from composer.data.encoding import compute_inputs
 from composer.music.score import Tempo, Track, make_notes
 from composer.plugins.registry import registry
 from composer_remi.tokenizer import Remi
@@ -41,7 +41,7 @@ BANDS = {
 @pytest.fixture(scope="module")
 def chorales():
     dataset = make_dataset("chorales")
-    return {name: music for source in dataset.sources()[:3] for name, music in dataset.read(source)}
+    return {name: music for source in dataset.list_sources()[:3] for name, music in dataset.read(source)}
 
 
 def stepwise(tokenizer):
@@ -53,7 +53,7 @@ def stepwise(tokenizer):
 
 def check_same(tokenizer, scores):
     sequences = [tokenizer.encode(music, ends=ends) for music in scores for ends in (True, False)]
-    at_once, by_steps = model_inputs(tokenizer, sequences), model_inputs(stepwise(tokenizer), sequences)
+    at_once, by_steps = compute_inputs(tokenizer, sequences), compute_inputs(stepwise(tokenizer), sequences)
     for tokens, one, other in zip(sequences, at_once, by_steps, strict=True):
         assert one.shape == other.shape == (len(tokens), len(tokenizer.grammar.columns))
         assert one.dtype == other.dtype == np.uint16
@@ -96,10 +96,10 @@ def test_a_piece_is_the_same_among_others_of_any_length():
     tokenizer = stepwise(Remi())
     lengths = (1, 5, 3, 5, 2)
     sequences = [Remi().encode(score(Track(make_notes([(480 * i, 240, 60, 80) for i in range(n)])))) for n in lengths]
-    for tokens, among in zip(sequences, model_inputs(tokenizer, sequences), strict=True):
-        assert np.array_equal(among, *model_inputs(tokenizer, [tokens]))
+    for tokens, among in zip(sequences, compute_inputs(tokenizer, sequences), strict=True):
+        assert np.array_equal(among, *compute_inputs(tokenizer, [tokens]))
 
 
 def test_no_pieces_have_no_inputs():
     for tokenizer in (registry().make("tokenizers", "voices"), stepwise(Remi())):
-        assert model_inputs(tokenizer, []) == []
+        assert compute_inputs(tokenizer, []) == []

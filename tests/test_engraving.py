@@ -14,7 +14,7 @@ from composer.io import formats
 from composer.music.score import KeySignature, Score, Tempo, Text, Track, make_notes
 from composer.types import Piece
 from composer_engraving import drawing, engraved
-from composer_engraving.svg import stacked
+from composer_engraving.svg import join_pages
 
 SVG = "{http://www.w3.org/2000/svg}"
 TUNE = replace(
@@ -114,7 +114,7 @@ def test_no_bar_stands_alone_on_the_last_line(engrave):
 
 def test_pages_are_stacked_where_one_is_not_enough():
     page = '<svg viewBox="0 0 2100 500" xmlns="http://www.w3.org/2000/svg"><g/></svg>'
-    root = ElementTree.fromstring(stacked([page, page]))
+    root = ElementTree.fromstring(join_pages([page, page]))
     assert root.get("viewBox") == "0 0 2100 1000"
     assert [its.get("y") for its in root] == ["0", "500"]
 
@@ -174,7 +174,7 @@ def test_notes_are_drawn_where_verovio_puts_them(engrave):
 
 def test_the_parts_of_svg_that_are_drawn():
     head = '<svg viewBox="0 0 100 50" xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
-    page = drawing.page(
+    page = drawing.parse_page(
         head + '<defs><g id="E0A4-x"><path transform="scale(1,-1)" d="M1 1h2v2z"/></g></defs>'
         '<svg class="definition-scale" viewBox="0 0 1000 500"><g transform="translate(10, 20)">'
         '<use xlink:href="#E0A4-x" transform="translate(5, 5) scale(2, 2)"/>'

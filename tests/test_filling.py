@@ -11,13 +11,13 @@ from music import line, notes, score
 from composer.errors import BadOption, CannotExpress, RequestWarning
 from composer.generation import generator, infilling
 from composer.generation.composer import open_model
-from composer.generation.infilling import ALWAYS, Fill, gap, harmonize, settled, vary
+from composer.generation.infilling import ALWAYS, Fill, find_settled_bars, plan_gap, plan_harmony, plan_variation
 from composer.generation.tasks import make
 from composer.io import formats
-from composer.music.merging import is_given
-from composer.music.score import Tempo, Text, Track, bars, make_notes
+from composer.music.merging import is_fixed
+from composer.music.score import Tempo, Text, Track, compute_bars, make_notes
 from composer.plugins.registry import registry
-from composer.request import Link, Request
+from composer.request import Request, SamplerSpec
 from composer.testing.given import check_span
 from composer.types import Piece, Span
 
@@ -55,8 +55,8 @@ def written(player, tmp_path, pieces):
 
 @pytest.mark.parametrize("settings", [{"bars": (2, 3)}, {"bars": (4, 4)}, {"bars": (1, 1)}], ids=str)
 def test_bars_outside_the_gap_stay_note_for_note(player, whole, settings):
-    pieces = make(player, [gap(player, whole, Request(seed=s), **settings, **FEW) for s in range(2)])
-    start, end = infilling.ticks_of(whole, settings["bars"])
+    pieces = make(player, [plan_gap(player, whole, Request(seed=s), **settings, **FEW) for s in range(2)])
+    start, end = infilling.locate_bars(whole, settings["bars"])
     for piece in pieces:
         for before, after in zip(whole.tracks, piece.score.tracks, strict=True):
             assert after.name == before.name
@@ -66,14 +66,14 @@ def test_bars_outside_the_gap_stay_note_for_note(player, whole, settings):
 
 
 def test_voices_that_are_not_named_stay(player, whole):
-    (piece,) = make(player, [gap(player, whole, Request(seed=1), voices=["Tenor", "4"], **FEW)])
+    (piece,) = make(player, [plan_gap(player, whole, Request(seed=1), voices=["Tenor", "4"], **FEW)])
     assert [rows(t) for t in piece.score.tracks[:2]] == [rows(t) for t in whole.tracks[:2]]
     assert [rows(t) for t in piece.score.tracks[2:]] != [rows(t) for t in whole.tracks[2:]]
     assert piece.score.tracks[3].notes["start"].max() >= 2 * BAR
 
 
 def test_bars_of_a_voice(player, whole):
-    (piece,) = make(player, [gap(player, whole, Request(seed=1), bars=(2, 3), voices=["alto"], **FEW)])
+    (piece,) = make(player, [plan_gap(player, whole, Request(seed=1), bars=(2, 3), voices=["alto"], **FEW)])
     changed = [rows(a) != rows(b) for a, b in zip(whole.tracks, piece.score.tracks, strict=True)]
     assert changed == [False, True, False, False]
     assert rows(piece.score.tracks[1], 3 * BAR) == rows(whole.tracks[1], 3 * BAR)
@@ -89,7 +89,7 @@ def test_what_the_tokenizer_does_not_hold_stays_as_well(player):
     beat = Track(make_notes([(tick, 30, 38, 99) for tick in range(0, 4 * BAR, 480)]), "kit", is_drum=True)
     loose = four_voices(tempos=(Tempo(0, 71.5),), markers=(Text(960, "here"),))
     loose = replace(loose, tracks=(beat, *tracks))
-    (piece,) = make(player, [gap(player, loose, Request(seed=2), bars=(2, 2), **FEW)])
+    (piece,) = make(player, [plan_gap(player, loose, Request(seed=2), bars=(2, 2), **FEW)])
     assert (piece.score.tempos, piece.score.markers) == (loose.tempos, loose.markers)
     assert rows(piece.score.tracks[0]) == rows(beat)
     for before, after in zip(tracks, piece.score.tracks[1:], strict=True):
@@ -101,7 +101,7 @@ def test_what_the_tokenizer_does_not_hold_stays_as_well(player):
 
 def test_a_note_that_reaches_into_a_gap_keeps_its_beginning(player):
     long = score(line((72, 6), (74, 10)), line((60, 16)))
-    for piece in make(player, [gap(player, long, Request(seed=s), bars=(2, 3), **FEW) for s in range(2)]):
+    for piece in make(player, [plan_gap(player, long, Request(seed=s), bars=(2, 3), **FEW) for s in range(2)]):
         upper, lower = piece.score.tracks[:2]
         assert notes(upper)[0][::2] == (0, 72)
         assert notes(lower)[0][::2] == (0, 60)
@@ -111,17 +111,20 @@ def test_a_note_that_reaches_into_a_gap_keeps_its_beginning(player):
 
 
 def test_given_notes_are_kept_with_remi(small_score):
-    from composer.model import Made, Model
-    from composer.training.loop import weights_of
+    from composer.model import ComponentSpec, Model
+    from composer.training.loop import copy_weights
 
     tokenizer = registry().make("tokenizers", "remi")
     architecture = registry().make("architectures", "rnn", hidden_size=8, layers=1, embedding_size=8)
-    module = architecture.module([column.size for column in tokenizer.grammar.columns], len(tokenizer.vocabulary))
-    made = Made.of("architectures", "rnn", architecture), Made.of("tokenizers", "remi", tokenizer)
-    model = generator.Generator(Model(*made, tokenizer.vocabulary, weights_of(module)))
+    module = architecture.build_module([column.size for column in tokenizer.grammar.columns], len(tokenizer.vocabulary))
+    made = (
+        ComponentSpec.describe("architectures", "rnn", architecture),
+        ComponentSpec.describe("tokenizers", "remi", tokenizer),
+    )
+    model = generator.Generator(Model(*made, tokenizer.vocabulary, copy_weights(module)))
     tracks = [line(*[((60, 64 + i % 3), 1) for i in range(12)]), line(*[(40 + i, 2) for i in range(6)], program=32)]
     whole = score(*tracks, metres=((0, 3, 4),))
-    wanted = gap(model, whole, Request(seed=1), bars=(2, 3), particles=4)
+    wanted = plan_gap(model, whole, Request(seed=1), bars=(2, 3), particles=4)
     (piece,) = make(model, [wanted])
     for before, after in zip(whole.tracks, piece.score.tracks, strict=False):
         for start, end in ((0, 1440), (4320, ALWAYS)):
@@ -136,10 +139,10 @@ def with_upbeat():
 
 
 def test_bar_one_is_the_first_whole_bar(player):
-    found = infilling.listen(player, with_upbeat())
-    assert infilling.ticks_of(found, (1, 1)) == (480, 480 + BAR)
-    assert infilling.ticks_of(found, (0, 1)) == (0, 480 + BAR)
-    (piece,) = make(player, [gap(player, with_upbeat(), Request(seed=4), bars=(1, 1), **FEW)])
+    found = infilling.quantise(player, with_upbeat())
+    assert infilling.locate_bars(found, (1, 1)) == (480, 480 + BAR)
+    assert infilling.locate_bars(found, (0, 1)) == (0, 480 + BAR)
+    (piece,) = make(player, [plan_gap(player, with_upbeat(), Request(seed=4), bars=(1, 1), **FEW)])
     assert piece.score.upbeat == 480
     assert rows(piece.score.tracks[0], 0, 480) == rows(with_upbeat().tracks[0], 0, 480)
     assert rows(piece.score.tracks[0], 480 + BAR) == rows(with_upbeat().tracks[0], 480 + BAR)
@@ -147,7 +150,7 @@ def test_bar_one_is_the_first_whole_bar(player):
 
 def test_gaps_are_settled_some_bars_later_if_no_other_gap_follows_sooner(whole):
     def at(*given, ahead=1):
-        return settled(Fill(Request(), whole, given, 4, ahead), whole)
+        return find_settled_bars(Fill(Request(), whole, given, 4, ahead), whole)
 
     first, last = Span(0, BAR), Span(3 * BAR, ALWAYS)
     assert at(first, Span(2 * BAR, ALWAYS)) == (3,)
@@ -160,9 +163,9 @@ def test_gaps_are_settled_some_bars_later_if_no_other_gap_follows_sooner(whole):
 
 
 def test_what_constraints_cost_is_told(player, whole):
-    chain = (Link("range", {"range": "C4:C5"}),)
+    chain = (SamplerSpec("range", {"range": "C4:C5"}),)
     free, bound = (
-        make(player, [gap(player, whole, Request(seed=1, samplers=links), bars=(2, 3), voices=["soprano"], **FEW)])
+        make(player, [plan_gap(player, whole, Request(seed=1, samplers=links), bars=(2, 3), voices=["soprano"], **FEW)])
         for links in ((), chain)
     )
     assert "constraints" not in free[0].provenance["nats"]
@@ -176,35 +179,35 @@ def test_what_constraints_cost_is_told(player, whole):
 def test_a_melody_stays_in_its_voice(player, voice, place):
     melody = score(line((69, 1), (71, 1.5), (72, 0.5), (74, 2), (0, 1), (76, 3), name="Tune"), key="Am", upbeat=480)
     melody = replace(melody, tempos=(Tempo(0, 63.0),))
-    (piece,) = make(player, [harmonize(player, melody, Request(seed=1), voice=voice, **FEW)])
+    (piece,) = make(player, [plan_harmony(player, melody, Request(seed=1), voice=voice, **FEW)])
     assert rows(piece.score.tracks[place]) == rows(melody.tracks[0])
     names = ["Soprano", "Alto", "Tenor", "Bass"]
     assert [track.name for track in piece.score.tracks] == [*names[:place], "Tune", *names[place + 1 :]]
     assert any(len(track.notes) for n, track in enumerate(piece.score.tracks) if n != place)
     assert (piece.score.upbeat, piece.score.tempos) == (480, melody.tempos)
     assert str(piece.score.key_signatures[0].key) == "Am"
-    assert len(bars(piece.score).signatures) == len(bars(melody).signatures)
+    assert len(compute_bars(piece.score).signatures) == len(compute_bars(melody).signatures)
 
 
 def test_a_melody_keeps_its_program_unless_it_has_no_track_of_its_own(player):
     melody = score(line((69, 1), (71, 1), (72, 2), program=73))
     for own_track, program in ((True, 73), (False, 52)):
-        wanted = harmonize(player, melody, Request(seed=1), voice="alto", own_track=own_track, **FEW)
+        wanted = plan_harmony(player, melody, Request(seed=1), voice="alto", own_track=own_track, **FEW)
         alto = wanted.score.tracks[1]
         assert (alto.name, alto.program, rows(alto)) == ("Alto", program, rows(melody.tracks[0]))
 
 
 def test_a_melody_takes_on_a_key_and_a_metre_that_it_does_not_state(player):
     bare = replace(score(line((69, 1), (71, 1), (72, 1))), key_signatures=(), time_signatures=())
-    wanted = harmonize(player, bare, Request(key="Am", time_signature="3/4"), **FEW)
+    wanted = plan_harmony(player, bare, Request(key="Am", time_signature="3/4"), **FEW)
     assert (wanted.request.key, wanted.request.time_signature) == ("Am", "3/4")
     with pytest.raises(BadOption, match="the melody is in C, and Am was asked for; leave one of them out"):
-        harmonize(player, score(line((69, 1))), Request(key="Am"), **FEW)
+        plan_harmony(player, score(line((69, 1))), Request(key="Am"), **FEW)
 
 
 def test_the_key_of_a_melody_is_estimated(player):
     melody = replace(score(line((62, 1), (66, 1), (69, 1), (67, 1), (66, 1), (64, 1), (62, 2))), key_signatures=())
-    wanted = harmonize(player, melody, Request(), **FEW)
+    wanted = plan_harmony(player, melody, Request(), **FEW)
     assert wanted.request.key == "D" == str(wanted.score.key_signatures[0].key)
 
 
@@ -213,17 +216,17 @@ def test_the_key_of_a_melody_is_estimated(player):
 
 @pytest.mark.parametrize(("keep", "kept"), [(0.0, 0), (0.7, 11), (0.5, 8), (0.99, 15)])
 def test_so_many_bars_of_voices_are_kept(player, whole, keep, kept):
-    wanted = vary(player, whole, Request(seed=1), keep=keep)
+    wanted = plan_variation(player, whole, Request(seed=1), keep=keep)
     cells = [(track, bar * BAR) for track in range(4) for bar in range(4)]
-    assert sum(is_given(wanted.given, track, tick) for track, tick in cells) == kept
+    assert sum(is_fixed(wanted.given, track, tick) for track, tick in cells) == kept
 
 
 def test_variations_differ_and_keep_what_they_say(player, whole):
-    wanted = [vary(player, whole, Request(seed=1, index=index), keep=0.6, **FEW) for index in range(2)]
+    wanted = [plan_variation(player, whole, Request(seed=1, index=index), keep=0.6, **FEW) for index in range(2)]
     assert len({fill_.given for fill_ in wanted}) == 2
     for fill_, piece in zip(wanted, make(player, wanted), strict=True):
         for span in fill_.given:
-            heard, found = (infilling.listen(player, s).tracks[span.track] for s in (whole, piece.score))
+            heard, found = (infilling.quantise(player, s).tracks[span.track] for s in (whole, piece.score))
             check_span(heard, found, span)
 
 
@@ -231,8 +234,8 @@ def test_variations_differ_and_keep_what_they_say(player, whole):
 
 
 def test_a_fill_is_the_same_alone_and_among_others(player, whole, tmp_path, monkeypatch):
-    wanted = [gap(player, whole, Request(seed=3, index=i), bars=(2, 2 + i), particles=3 + i) for i in range(2)]
-    wanted.append(harmonize(player, replace(whole, tracks=whole.tracks[:1]), Request(seed=3), particles=3))
+    wanted = [plan_gap(player, whole, Request(seed=3, index=i), bars=(2, 2 + i), particles=3 + i) for i in range(2)]
+    wanted.append(plan_harmony(player, replace(whole, tracks=whole.tracks[:1]), Request(seed=3), particles=3))
     together = written(player, tmp_path, make(player, wanted))
     assert [written(player, tmp_path, make(player, [one]))[0] for one in wanted] == together
     monkeypatch.setattr(infilling, "ROWS", 7)
@@ -240,8 +243,8 @@ def test_a_fill_is_the_same_alone_and_among_others(player, whole, tmp_path, monk
 
 
 def test_a_fill_is_plain_values_and_back(player, whole):
-    chain = (Link("temperature", {"temperature": 0.9}),)
-    wanted = gap(player, whole, Request(seed=3, samplers=chain), bars=(1, 2), voices=["bass"], look_ahead=None)
+    chain = (SamplerSpec("temperature", {"temperature": 0.9}),)
+    wanted = plan_gap(player, whole, Request(seed=3, samplers=chain), bars=(1, 2), voices=["bass"], look_ahead=None)
     assert Fill.from_json(json.loads(json.dumps(wanted.to_json()))) == wanted
 
 
@@ -314,7 +317,7 @@ def test_a_piece_is_made_again_from_the_json_beside_it(run, folder, model_file):
         assert Path("again.mid").read_bytes() == made
     assert run("regenerate", "out.wav.json", "other.mid", "--bars", "2", "--particles", "2", "--seed", "+1").status == 0
     first, second = (formats.read(Path(name)) for name in ("again.mid", "other.mid"))
-    start, _ = infilling.ticks_of(first, (2, 2))
+    start, _ = infilling.locate_bars(first, (2, 2))
     assert first != second
     for before, now in zip(first.tracks, second.tracks, strict=True):
         assert rows(now, 0, start)[:-1] == rows(before, 0, start)[:-1]  # the last may reach into the gap
@@ -354,7 +357,7 @@ def test_only_some_bars_anew(run, folder, model_file):
     run("generate", "out.mid", "--bars", "4", "--seed", "5", "--model", model_file)
     assert run("regenerate", "out.mid", "other.mid", "--bars", "3-4", "--seed", "+1", "--particles", "3").status == 0
     one, other = (read(folder / name) for name in ("out.mid", "other.mid"))
-    start, _ = infilling.ticks_of(one, (3, 4))
+    start, _ = infilling.locate_bars(one, (3, 4))
     before = [[[note[::2] for note in rows(track, 0, start)] for track in made.tracks] for made in (one, other)]
     assert before[0] == before[1]
     assert [rows(t, start) for t in one.tracks] != [rows(t, start) for t in other.tracks]
@@ -401,7 +404,7 @@ def test_what_cannot_be_met_is_one_sentence_before_sampling(run, folder, model_f
     for name, track in strange.items():
         write([Piece(score(track))], folder / f"{name}.mid")
     write([Piece(score(line((60, 2.5)), metres=((0, 5, 8),)))], folder / "odd.mid")
-    monkeypatch.setattr(infilling, "sample_given", None)
+    monkeypatch.setattr(infilling, "sample_conditioned", None)
     ran = run(*arguments, "--model", model_file)
     assert ran.status == 2
     assert said in ran.err
@@ -436,13 +439,13 @@ def test_it_is_said_what_is_missing_to_make_a_piece_again(run, folder, model_fil
 
 def test_the_json_beside_a_file_is_enough(run, folder, model_file):
     """As it is for formats that carry nothing."""
-    from composer.io.formats import provenance, write
+    from composer.io.formats import read_provenance, write
     from composer.types import Piece
 
     run("fill", "piece.mid", "out.mid", "--bars", "2", "--seed", "5", "--particles", "3", "--model", model_file)
-    before, carried = (folder / "out.mid").read_bytes(), provenance(folder / "out.mid")
+    before, carried = (folder / "out.mid").read_bytes(), read_provenance(folder / "out.mid")
     write([Piece(four_voices())], folder / "out.mid")
-    assert provenance(folder / "out.mid") == carried
+    assert read_provenance(folder / "out.mid") == carried
     assert run("regenerate", "out.mid", "again.mid").status == 0
     assert (folder / "again.mid").read_bytes() == before
 
@@ -451,8 +454,8 @@ def test_the_json_beside_a_file_is_enough(run, folder, model_file):
 
 
 def test_new_notes_are_held_to_a_constraint_and_given_ones_are_not(player, whole):
-    low = Request(seed=1, samplers=(Link("pitch-range", {"range": "C4:C5"}),))
-    (piece,) = make(player, [gap(player, whole, low, bars=(2, 3), **FEW)])
+    low = Request(seed=1, samplers=(SamplerSpec("pitch-range", {"range": "C4:C5"}),))
+    (piece,) = make(player, [plan_gap(player, whole, low, bars=(2, 3), **FEW)])
     assert rows(piece.score.tracks[3], 3 * BAR) == rows(whole.tracks[3], 3 * BAR)  # below C4
     new = [note for track in piece.score.tracks for note in rows(track, BAR, 3 * BAR)]
     assert new
@@ -461,7 +464,7 @@ def test_new_notes_are_held_to_a_constraint_and_given_ones_are_not(player, whole
 
 def test_a_piece_without_tokens_is_refused(player):
     with pytest.raises(CannotExpress, match="the model has no tokens for this piece: "):
-        gap(player, score(line((20, 1))), Request(), bars=(1, 1))
+        plan_gap(player, score(line((20, 1))), Request(), bars=(1, 1))
 
 
 # --- that it works ----------------------------------------------------------------------------------------------------
@@ -484,7 +487,7 @@ def test_a_piece_is_filled_by_the_model_that_made_it_and_one_that_is_not_here_is
     monkeypatch.chdir(tmp_path)
     assert run("generate", "tune.mid", "--model", "tunes", "--bars", "4", "--seed", "1").status == 0
     assert run("fill", "tune.mid", "out.mid", "--bars", "2", "--particles", "2").status == 0
-    assert formats.provenance(Path("out.mid"))["model"] == "tunes"
+    assert formats.read_provenance(Path("out.mid"))["model"] == "tunes"
     piece = Piece(formats.read(Path("tune.mid")), {"model": "lost", "request": {}})
     formats.write([piece], Path("lost.mid"))
     ran = run("fill", "lost.mid", "out.mid", "--bars", "2", "--particles", "2", "--model", "tunes", "--force")

@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 
 from composer.errors import BadModelFile
-from composer.fitting import Unfit, check_cell, check_columns
+from composer.fitting import UnfitWeights, check_cell, check_columns
 from composer.generation.generator import Generator, generate
-from composer.model import Made, Model, load, save
+from composer.model import ComponentSpec, Model, load, save
 from composer.plugins.registry import registry
 from composer.request import Request
 from composer.tokens.jit import c_compiler
-from composer_native.steps import native_stepper
-from composer_steppers.arrays import array_stepper
+from composer_native.steps import make_native_step
+from composer_steppers.arrays import make_numpy_step
 
 ARCHITECTURES = ["lstm", "gru", "rnn", "mingru", "minlstm"]
 SUMS = {"lstm": 4, "gru": 3, "rnn": 1, "mingru": 2, "minlstm": 3}
 FRAMES = {"lowest": 60, "highest": 72, "most_notes": 2, "shown": 1}
-needs_compiler = pytest.mark.skipif(c_compiler.compiler() is None, reason="there is no C compiler here")
+needs_compiler = pytest.mark.skipif(c_compiler.find_compiler() is None, reason="there is no C compiler here")
 STEPPERS = ["numpy", "torch", pytest.param("native", marks=needs_compiler)]
 
 
@@ -31,9 +31,12 @@ def untrained(name, **options):
     )
     tokenizer = registry().make("tokenizers", "frames", **FRAMES)
     sizes, draw = [column.size for column in tokenizer.grammar.columns], np.random.default_rng(0)
-    shapes = architecture.shapes(sizes, len(tokenizer.vocabulary))
+    shapes = architecture.list_shapes(sizes, len(tokenizer.vocabulary))
     weights = {name: draw.normal(0, 0.2, shape).astype(np.float16) for name, shape in shapes}
-    made = Made.of("architectures", name, architecture), Made.of("tokenizers", "frames", tokenizer)
+    made = (
+        ComponentSpec.describe("architectures", name, architecture),
+        ComponentSpec.describe("tokenizers", "frames", tokenizer),
+    )
     return Model(*made, tokenizer.vocabulary, weights)
 
 
@@ -238,7 +241,7 @@ BROKEN = {
 def test_a_cell_that_does_not_fit_is_refused_before_c_sees_it(fault):
     cell, sizes, vocabulary = cell_of()
     check_cell(cell, sizes, vocabulary)
-    with pytest.raises(Unfit):
+    with pytest.raises(UnfitWeights):
         check_cell(BROKEN[fault](cell), sizes, vocabulary)
 
 
@@ -246,21 +249,21 @@ def test_a_pointer_from_a_column_that_holds_more_than_tokens_is_refused():
     cell, sizes, vocabulary = cell_of()
     tables = (*cell.columns[:-1], np.zeros((vocabulary + 1, 6), dtype=np.float32))
     wide = replace(cell, columns=tables, pointed=(*cell.pointed[:-1], len(sizes) - 1))
-    with pytest.raises(Unfit, match="holds no tokens"):
+    with pytest.raises(UnfitWeights, match="holds no tokens"):
         check_cell(wide, [*sizes[:-1], vocabulary + 1], vocabulary)
 
 
 @needs_compiler
 @pytest.mark.parametrize("fault", ["other gates", "a wider layer", "another state", "half a pointer"])
 def test_the_kernel_s_stepper_refuses_it_by_itself(fault):
-    with pytest.raises(Unfit):
-        native_stepper(BROKEN[fault](cell_of()[0]))
+    with pytest.raises(UnfitWeights):
+        make_native_step(BROKEN[fault](cell_of()[0]))
 
 
 # --- columns beyond their tables --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("make", [array_stepper, pytest.param(native_stepper, marks=needs_compiler)])
+@pytest.mark.parametrize("make", [make_numpy_step, pytest.param(make_native_step, marks=needs_compiler)])
 @pytest.mark.parametrize("place", [0, -1])
 @pytest.mark.parametrize("number", [None, -1, 2**40, -(2**63)])
 def test_a_column_beyond_its_table_is_refused(make, place, number):
@@ -294,7 +297,7 @@ def test_columns_within_their_tables_are_none_of_its_business():
 @pytest.mark.parametrize("wrong", ["a column too few", "a row less of state", "another width of state", "a part more"])
 def test_arrays_of_another_shape_never_reach_the_kernel(wrong):
     cell, sizes, _ = cell_of()
-    step, columns = native_stepper(cell), np.zeros((3, len(sizes)), dtype=np.int64)
+    step, columns = make_native_step(cell), np.zeros((3, len(sizes)), dtype=np.int64)
     _, state = step(columns, None)
     given = {
         "a column too few": (columns[:, :-1], state),

@@ -12,10 +12,10 @@ from composer.generation.form_spec import Form, parse_form
 from composer.generation.generator import Generator
 from composer.generation.tasks import make
 from composer.io.formats import read
-from composer.model import Made, Model, save
-from composer.music.score import bars
+from composer.model import ComponentSpec, Model, save
+from composer.music.score import compute_bars
 from composer.plugins.registry import registry
-from composer.request import Link, Request
+from composer.request import Request, SamplerSpec
 from composer.sampling import loop
 
 FEW = {"particles": 2}
@@ -24,11 +24,11 @@ FEW = {"particles": 2}
 def asked(text, seed=1, index=0, few=FEW, **fields):
     """A form of two bars a section, unless others are asked for."""
     request = Request(seed=seed, index=index, stepper="numpy", **{"bars": 2, **fields})
-    return replace(Form.of(request, text), **few)
+    return replace(Form.parse(request, text), **few)
 
 
 def section_ticks(score, each=2):
-    return each * bars(score).signatures[-1].bar_ticks
+    return each * compute_bars(score).signatures[-1].bar_ticks
 
 
 def struck(score, place, each=2):
@@ -54,7 +54,7 @@ def sounding(score, place, each=2):
 
 
 def whole_bars(score):
-    return len(bars(score).signatures) - (score.upbeat > 0)
+    return len(compute_bars(score).signatures) - (score.upbeat > 0)
 
 
 def made_of(architecture, name, **options):
@@ -65,9 +65,12 @@ def made_of(architecture, name, **options):
     layer = registry().make("architectures", architecture, hidden_size=8, layers=1, embedding_size=8)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        module = layer.module([column.size for column in tokenizer.grammar.columns], len(tokenizer.vocabulary))
+        module = layer.build_module([column.size for column in tokenizer.grammar.columns], len(tokenizer.vocabulary))
     weights = {key: tensor.numpy() for key, tensor in module.state_dict().items()}
-    made = Made.of("architectures", architecture, layer), Made.of("tokenizers", name, tokenizer)
+    made = (
+        ComponentSpec.describe("architectures", architecture, layer),
+        ComponentSpec.describe("tokenizers", name, tokenizer),
+    )
     return Generator(Model(*made, tokenizer.vocabulary, weights))
 
 
@@ -119,7 +122,7 @@ def test_the_same_letter_is_the_same_music_with_every_tokenizer(any_player):
 def test_a_song_by_a_shipped_model(name):
     player = open_model(name)
     request = replace(player.suggested, seed=2, bars=2, key="G", tempo=90.0, stepper="numpy")
-    (piece,) = make(player, [replace(Form.of(request, "AABA"), **FEW)])
+    (piece,) = make(player, [replace(Form.parse(request, "AABA"), **FEW)])
     score = piece.score
     sections = [sounding(score, place) for place in range(4)]
     assert sections[0] == sections[1] == sections[3]
@@ -182,14 +185,14 @@ def test_tempos_come_again_with_their_section():
 
 
 def test_a_constraint_holds_in_all_sections(any_player):
-    chain = (Link("range", {"range": "C4:C5"}),)
+    chain = (SamplerSpec("range", {"range": "C4:C5"}),)
     (piece,) = make(any_player, [asked("ABA'", samplers=chain)])
     assert all(60 <= pitch <= 72 for place in range(3) for _, _, pitch in struck(piece.score, place))
 
 
 @pytest.mark.parametrize("text", ["ABA", "ABAB", "AB"])
 def test_a_cadence_ends_the_whole_piece(player, text):
-    chain = (Link("ending"),)
+    chain = (SamplerSpec("ending"),)
     wanted = [asked(text, index=n, samplers=chain, key="C", few={"particles": 16}) for n in range(2)]
     for piece in make(player, wanted):
         score = piece.score
@@ -200,7 +203,7 @@ def test_a_cadence_ends_the_whole_piece(player, text):
 
 
 def test_chords_are_counted_through_the_piece(player):
-    chain = (Link("chords", {"chords": "C | F | G | Am"}),)
+    chain = (SamplerSpec("chords", {"chords": "C | F | G | Am"}),)
     wanted = asked("AB", time_signature="4/4", key="C", samplers=chain, few={"particles": 16})
     (piece,) = make(player, [wanted])
     tones = [{0, 4, 7}, {5, 9, 0}, {7, 11, 2}, {9, 0, 4}]
@@ -227,7 +230,7 @@ def test_the_cost_is_that_of_new_music(player):
 
 
 def test_what_constraints_cost_is_told_of_all_sections(player):
-    chain = (Link("range", {"range": "C4:C5"}),)
+    chain = (SamplerSpec("range", {"range": "C4:C5"}),)
     costs = [make(player, [asked(text, samplers=chain)])[0].provenance["nats"] for text in ("A", "AAB")]
     assert 0 < costs[0]["constraints"] < costs[1]["constraints"]
     assert set(costs[1]) >= {"model", "chain", "constraints"}
@@ -241,7 +244,7 @@ def test_a_section_has_its_own_stream(player):
 
 
 def test_a_form_is_plain_values_and_back():
-    wanted = asked("A A B A’", seed=3, samplers=(Link("temperature", {"temperature": 0.9}),))
+    wanted = asked("A A B A’", seed=3, samplers=(SamplerSpec("temperature", {"temperature": 0.9}),))
     assert wanted.to_json()["form"]["sections"] == "A A B A'"
     assert Form.from_json(json.loads(json.dumps(wanted.to_json()))) == wanted
 
@@ -271,7 +274,7 @@ def test_some_bars_of_a_form_anew(run, folder, model_file):
     options = ["--bars", "3-4", "--seed", "+1", "--particles", "2"]
     assert run("regenerate", "out.mid", "other.mid", *options).status == 0
     one, other = read(folder / "out.mid"), read(folder / "other.mid")
-    start, end = infilling.ticks_of(one, (3, 4))
+    start, end = infilling.locate_bars(one, (3, 4))
     kept = [
         [note[::2] for track in score.tracks for note in track.notes.tolist() if not start <= note[0] < end]
         for score in (one, other)
@@ -288,7 +291,7 @@ def test_some_bars_of_a_form_anew(run, folder, model_file):
 def test_a_form_as_it_is_typed():
     assert parse_form("AABA") == ("A", "A", "B", "A")
     assert parse_form(" a A’ b A′' ") == ("A", "A'", "B", "A''")
-    assert Form.of(Request(), "AB").request.bars == 8
+    assert Form.parse(Request(), "AB").request.bars == 8
 
 
 @pytest.mark.parametrize(
@@ -309,7 +312,7 @@ def test_a_form_as_it_is_typed():
     ids=str,
 )
 def test_what_is_no_form_is_one_sentence_before_sampling(run, folder, model_file, arguments, said, monkeypatch):
-    monkeypatch.setattr(loop, "steps", None)
+    monkeypatch.setattr(loop, "run_steps", None)
     ran = run("generate", "out.mid", *arguments, "--model", model_file)
     assert ran.status == 2
     assert said in ran.err
@@ -338,13 +341,13 @@ def test_a_section_that_comes_out_as_another_is_drawn_again(player, monkeypatch)
     wanted = asked("AB", seed=5)
     (before,) = make(player, [wanted])
     drawn = []
-    unfit = form.unfit
+    unfit = form.is_unfit
 
     def once(draft, name):
         drawn.append(name)
         return len(drawn) == 1 or unfit(draft, name)
 
-    monkeypatch.setattr(form, "unfit", once)
+    monkeypatch.setattr(form, "is_unfit", once)
     (piece,) = make(player, [wanted])
     assert drawn == ["B", "B"]
     assert struck(piece.score, 1) != struck(before.score, 1)

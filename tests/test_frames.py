@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from music import ALWAYS, BAR, QUARTER, drums, line, notes, score, words
 
-from composer.data.encoding import model_inputs
+from composer.data.encoding import compute_inputs
 from composer.errors import BadOption, CannotExpress
 from composer.music.score import END, Text
 from composer.plugins.registry import registry
 from composer.request import Request
-from composer.testing import check_given, check_grammar, check_tokenizer, draw
+from composer.testing import check_fixed_notes, check_grammar, check_tokenizer, draw
 from composer.types import Span
 from composer_frames.tokenizer import Frames
 
@@ -45,7 +45,7 @@ def test_a_pitch_that_sounds_on_is_one_note():
 
 
 def test_every_token_belongs_to_a_frame_but_the_last():
-    assert QUARTERS.frames(QUARTERS.encode(CHORDS)).tolist() == [0] * 5 + [1] * 5 + [2] * 4 + [-1]
+    assert QUARTERS.assign_frames(QUARTERS.encode(CHORDS)).tolist() == [0] * 5 + [1] * 5 + [2] * 4 + [-1]
 
 
 def test_a_note_shorter_than_a_frame_sounds_in_one():
@@ -108,7 +108,7 @@ def test_options_that_make_no_vocabulary_are_refused(options, said):
 
 def test_a_model_is_told_what_sounded_and_what_may_sound_on():
     tokens = QUARTERS.encode(CHORDS)
-    (inputs,) = model_inputs(QUARTERS, [tokens])
+    (inputs,) = compute_inputs(QUARTERS, [tokens])
     names = [column.name for column in QUARTERS.grammar.columns]
 
     def told(place, *columns):
@@ -127,7 +127,7 @@ def test_a_model_is_told_what_sounded_and_what_may_sound_on():
 def test_a_model_is_told_what_comes_if_this_frame_is_as_one_before():
     music = score(line(((64, 67), 1), (60, 1), ((64, 67), 1), (60, 1), ((64, 67), 1), (59, 1), (59, 1)))
     tokens = REMINDED.encode(music)
-    (inputs,) = model_inputs(REMINDED, [tokens])
+    (inputs,) = compute_inputs(REMINDED, [tokens])
     as_ago, agreed = (
         inputs[:, [column.name for column in REMINDED.grammar.columns].index(name)]
         for name in ("as 2 ago", "agreed with 2 ago")
@@ -148,7 +148,7 @@ def test_a_model_is_told_what_comes_if_this_frame_is_as_one_before():
 def test_the_states_of_a_whole_piece_are_those_that_steps_reach(tokenizer):
     grammar = tokenizer.grammar
     for tokens in (*(tokenizer.encode(music) for music in MUSIC.values()), *draw(tokenizer, Request(bars=3), 8)):
-        state, states = grammar.start(Request(), 1), grammar.states(tokens)
+        state, states = grammar.start(Request(), 1), grammar.compute_states(tokens)
         for place in range(len(tokens)):
             assert np.array_equal(states[place], state[0])
             state = grammar.advance(state, tokens[place : place + 1])
@@ -175,12 +175,12 @@ def test_the_contract(tokenizer):
     ids=str,
 )
 def test_what_is_given_is_kept(music, spans):
-    check_given(QUARTERS, music, spans)
+    check_fixed_notes(QUARTERS, music, spans)
 
 
 def test_with_everything_given_only_the_score_itself_can_be_written():
     kept = QUARTERS.decode(QUARTERS.encode(RESTS))
-    mask = QUARTERS.grammar.given(kept, [Span(0, ALWAYS)])
+    mask = QUARTERS.grammar.fix_notes(kept, [Span(0, ALWAYS)])
     (tokens,) = draw(QUARTERS, Request(bars=2), 1, mask=mask)
     assert np.array_equal(tokens, QUARTERS.encode(kept))
 
@@ -188,4 +188,4 @@ def test_with_everything_given_only_the_score_itself_can_be_written():
 def test_a_pitch_out_of_reach_cannot_be_given():
     for pitch, said in ((12, "the fixed pitch 12 is too low"), (120, "the fixed pitch 120 is too high")):
         with pytest.raises(CannotExpress, match=said):
-            QUARTERS.grammar.given(score(line((pitch, 1))), [Span(0, QUARTER)])
+            QUARTERS.grammar.fix_notes(score(line((pitch, 1))), [Span(0, QUARTER)])

@@ -9,8 +9,8 @@ from kerntables import RandomPiece, table
 
 from composer.errors import LeftOutWarning, ReadingWarning, UnreadableFile
 from composer.io import formats
-from composer.music.score import Tempo, TimeSignature, bars
-from composer_notation.bargrid import ticks
+from composer.music.score import Tempo, TimeSignature, compute_bars
+from composer_notation.bargrid import round_to_ticks
 from composer_notation.kern.spines import MOST_COLUMNS
 from composer_notation.kern.tokens import GRID, read_bar, read_key, read_length, read_metre
 from composer_notation.reader import NotationReader
@@ -27,7 +27,7 @@ def read(tmp_path):
         path.write_bytes(content if isinstance(content, bytes) else table(content).encode())
         with warnings.catch_warnings():
             warnings.simplefilter("error", ReadingWarning)
-            return formats.read_by(NotationReader(), path)
+            return formats.read_with(NotationReader(), path)
 
     return reading
 
@@ -41,7 +41,7 @@ def read_and_listen(tmp_path):
         path.write_text(table(content))
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always", ReadingWarning)
-            return formats.read_by(NotationReader(), path), [warning.message for warning in said]
+            return formats.read_with(NotationReader(), path), [warning.message for warning in said]
 
     return reading
 
@@ -251,9 +251,12 @@ def test_random_music_is_read_as_it_was_written(read, seed):
     for track in score.tracks:
         found[track.name[:8]] += [(int(n["start"]), int(n["duration"]), int(n["pitch"])) for n in track.notes]
     for i, notes in enumerate(piece.notes):
-        expected = [(ticks(start), ticks(start + length) - ticks(start), pitch) for start, length, pitch in notes]
+        expected = [
+            (round_to_ticks(start), round_to_ticks(start + length) - round_to_ticks(start), pitch)
+            for start, length, pitch in notes
+        ]
         assert sorted(found[f"column {i}"]) == sorted(expected), f"column {i} of\n{piece.text}"
-    assert list(bars(score).starts[:2]) == [0, piece.bar * Q]
+    assert list(compute_bars(score).starts[:2]) == [0, piece.bar * Q]
 
 
 # --- ties -------------------------------------------------------------------------------------------------------------
@@ -494,7 +497,7 @@ def test_measures_that_a_repeat_cuts_and_a_metre_in_the_middle(read):
 def test_a_piece_without_bar_lines_has_the_bars_of_its_metre(read):
     score = read("**kern\n*M2/4\n4c\n4d\n4e\n4f\n4g\n*-")
     assert score.time_signatures == (TimeSignature(0, 2, 4),)
-    assert list(bars(score).starts) == [0, 2 * Q, 4 * Q, 6 * Q]
+    assert list(compute_bars(score).starts) == [0, 2 * Q, 4 * Q, 6 * Q]
 
 
 def test_a_part_at_written_pitch_is_read_as_it_sounds(read):

@@ -16,6 +16,7 @@ from composer.plugins.registry import registry
 from composer.testing import (
     BrokenRule,
     check_architecture,
+    check_backend,
     check_dataset,
     check_exporter,
     check_grammar,
@@ -25,9 +26,8 @@ from composer.testing import (
     check_round_trip,
     check_sampler,
     check_smallest,
-    check_stepper,
     check_tokenizer,
-    random_model,
+    make_random_model,
 )
 from composer.testing.music import SAMPLES
 from composer.tokens.bar_grammar import Field
@@ -49,7 +49,7 @@ class Forgetful:
 
     fault: str
 
-    def module(self, column_sizes, vocabulary_size):
+    def build_module(self, column_sizes, vocabulary_size):
         from torch import nn, zeros
 
         class Module(nn.Module):
@@ -90,7 +90,7 @@ def test_an_architecture_with_a_fault(fault, rule):
 class Misnaming(Forgetful):
     """One that says what arrays it has; the fault is theirs."""
 
-    def shapes(self, column_sizes, vocabulary_size):
+    def list_shapes(self, column_sizes, vocabulary_size):
         yield "embedding.weight", (column_sizes[0], 8)
         for which in ("ih", "hh"):
             yield from ((f"layer.weight_{which}_l0", (24, 8)), (f"layer.bias_{which}_l0", (24,)))
@@ -117,7 +117,7 @@ class Hasty:
     speed = 1
     tolerances = MappingProxyType({"float32": 1e-4})
 
-    def suits(self, model, device):
+    def supports(self, model, device):
         return True
 
     def make(self, model, device, precision="float32"):
@@ -143,9 +143,9 @@ class Hasty:
     ],
 )
 def test_a_stepper_with_a_fault(fault, rule):
-    model = random_model("gru", "voices", **SMALL)
-    check_stepper(Hasty("none"), model)
-    broken(rule, check_stepper, Hasty(fault), model)
+    model = make_random_model("gru", "voices", **SMALL)
+    check_backend(Hasty("none"), model)
+    broken(rule, check_backend, Hasty(fault), model)
 
 
 @dataclass(frozen=True)
@@ -192,8 +192,8 @@ class Unmeant(Voices):
     """A tokenizer that says nothing of its last token."""
 
     @property
-    def meaning(self):
-        found = super().meaning
+    def token_info(self):
+        found = super().token_info
         return replace(found, kind=found.kind[:-1])
 
 
@@ -201,8 +201,8 @@ class Unmetred(Voices):
     """A tokenizer that says nothing of its time signatures."""
 
     @property
-    def meaning(self):
-        return replace(super().meaning, time_signatures=())
+    def token_info(self):
+        return replace(super().token_info, time_signatures=())
 
 
 class Deaf(Voices):
@@ -340,7 +340,7 @@ class Nameless:
     def licence(self):
         return " " if self.fault == "licence" else "free"
 
-    def sources(self):
+    def list_sources(self):
         return ["one", "two"]
 
     def fingerprint(self, source):
@@ -365,10 +365,10 @@ class Divided(Nameless):
 
     asked = count()
 
-    def sources(self):
+    def list_sources(self):
         return ["one", "two", "three"]
 
-    def side(self, source):
+    def split(self, source):
         if self.fault == "moves":
             turn = next(self.asked)
             return ("train", "valid", "test")[(turn + turn // 3) % 3]
@@ -394,7 +394,7 @@ class Framed(Voices):
 
     fault = "none"
 
-    def frames(self, tokens):
+    def assign_frames(self, tokens):
         frames = np.arange(len(tokens)) - 3
         frames[:3] = -1
         if self.fault != "ends":
@@ -480,7 +480,7 @@ class Moving(Voices):
 
     fault = staticmethod(lambda semitones: 0)
 
-    def moved(self, tokens, semitones):
+    def transpose(self, tokens, semitones):
         known = self.decode(tokens)
         tracks = [replace(track, notes=track.notes.copy()) for track in known.tracks]
         for track in tracks:

@@ -14,7 +14,7 @@ from composer.generation.form_spec import Form
 from composer.generation.tasks import make
 from composer.music.keys import parse_key
 from composer.music.score import KeySignature, Score, Tempo, Text, Track, make_notes
-from composer.request import Link, Request
+from composer.request import Request, SamplerSpec
 from composer.types import Piece
 from composer_midifile.linting import lint, scanning
 from composer_midifile.linting.rules import SEVERITY
@@ -257,7 +257,7 @@ def test_random_music_has_no_faults(written):
 WISHES = [
     Request(seed=1, bars=4),
     Request(seed=2, bars=4, key="Dm", time_signature="3/4", tempo=92.0),
-    Request(seed=3, bars=4, samplers=(Link("range", {"range": "C3:G5"}), Link("ending"))),
+    Request(seed=3, bars=4, samplers=(SamplerSpec("range", {"range": "C3:G5"}), SamplerSpec("ending"))),
 ]
 
 
@@ -265,8 +265,8 @@ WISHES = [
 def test_what_the_models_write_has_no_faults_and_the_same_notes(written, tmp_path, name):
     player = open_model(name)
     requests = [replace(player.suggested, seed=1, bars=4), *WISHES]
-    primed = continuation.with_primer(player, requests[0], score(line((67, 1), (65, 1), (64, 2))))
-    for piece in make(player, [*requests, primed, Form.of(replace(requests[0], bars=2), "AA'B")]):
+    primed = continuation.add_primer(player, requests[0], score(line((67, 1), (65, 1), (64, 2))))
+    for piece in make(player, [*requests, primed, Form.parse(replace(requests[0], bars=2), "AA'B")]):
         assert grave(written(piece)) == []
         assert MidiReader()(tmp_path / "a.mid").note_count == piece.score.note_count
         assert all(finding.rule == "no-tempo" for finding in lint(written(piece)))

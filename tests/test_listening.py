@@ -13,16 +13,16 @@ from composer.errors import BadOption, CannotExpress, EmptyDataset, UnknownName
 from composer.metrics import (
     HEADINGS,
     Figure,
-    bands,
     compare,
-    divergence,
-    figures,
-    histogram,
-    margin,
-    nearer,
-    onset_profile,
-    pitch_class_profile,
-    rows,
+    compute_divergence,
+    compute_figures,
+    compute_histogram,
+    compute_margin,
+    compute_onset_profile,
+    compute_pitch_class_profile,
+    compute_ranges,
+    format_rows,
+    is_nearer,
 )
 from composer.music.keys import Key
 from composer.music.score import KeySignature, Score, TimeSignature, Track, make_notes
@@ -65,53 +65,53 @@ def held(*pitches, quarters=4.0):
 
 def test_pitch_classes_are_counted_from_the_tonic():
     d_major = piece(line(62, 66, 69, 74), key=Key(2))  # D F# A D
-    shares = histogram([d_major], "pitch classes")
+    shares = compute_histogram([d_major], "pitch classes")
     assert shares.tolist() == [0.5, 0, 0, 0, 0.25, 0, 0, 0.25, 0, 0, 0, 0]
 
 
 def test_durations_have_exact_classes_and_one_for_all_others():
     notes = [(60, 0.25), (60, 1 / 3), (60, 1), (60, 1), (60, 4), (60, 1.01), (60, 8), (60, 0.125)]
-    shares = histogram([piece(line(*notes))], "durations")
+    shares = compute_histogram([piece(line(*notes))], "durations")
     #                            1/4  1/3 1/2 2/3 3/4   1  1.5  2   3   4  other
     assert (shares * 8).tolist() == [1, 1, 0, 0, 0, 2, 0, 0, 0, 1, 3]
 
 
 def test_the_top_line_leaves_out_what_moves_below_a_held_note():
     score = piece(line((72, 2), (74, 2)), line(60, 64, 60, 88))  # the last 88 is above the held 74
-    shares = histogram([score], "melodic intervals")
+    shares = compute_histogram([score], "melodic intervals")
     assert shares.nonzero()[0].tolist() == [12 + 2, 12 + 12]  # up a tone, then up 14, counted as an octave
     assert shares[14] == shares[24] == 0.5
 
 
 def test_repeated_notes_are_those_of_the_top_line():
-    assert figures([piece(line(60, 60, 62, 62, 60))])["repeated notes"] == 50.0
+    assert compute_figures([piece(line(60, 60, 62, 62, 60))])["repeated notes"] == 50.0
 
 
 def test_notes_per_beat_and_length_follow_the_metre():
     in_six_eight = piece(line(*[60] * 12, quarters=0.5), metre=(6, 8))  # two bars of two dotted beats
-    found = figures([in_six_eight])
+    found = compute_figures([in_six_eight])
     assert found["notes per beat"] == 3.0
     assert found["length"] == 2.0
 
 
 def test_an_upbeat_is_no_bar_and_drums_are_no_notes():
     drums = Track(make_notes([(0, 120, 38, 64)] * 9), is_drum=True)
-    found = figures([piece(line(60, 62, 64, 65, 67), drums, upbeat=1)])
+    found = compute_figures([piece(line(60, 62, 64, 65, 67), drums, upbeat=1)])
     assert found["length"] == 1.0
     assert found["notes per beat"] == 1.0
 
 
 def test_a_set_is_counted_together_not_averaged_over_its_pieces():
     short, long = piece(line(61)), piece(line(60, 62, 64))
-    assert figures([short, long])["notes outside the key"] == 25.0
+    assert compute_figures([short, long])["notes outside the key"] == 25.0
 
 
 def test_minor_has_its_raised_sixth_and_seventh_and_may_end_in_major():
     melody = line(69, 66, 68, 70, quarters=1)  # A F# G# A#: only A# is outside A minor
-    assert figures([piece(melody, key=A_MINOR)])["notes outside the key"] == 25.0
+    assert compute_figures([piece(melody, key=A_MINOR)])["notes outside the key"] == 25.0
     chord = held(69, 64, 61, 45)  # A E C# A
     minor = Score(tracks=chord.tracks, key_signatures=(KeySignature(0, A_MINOR),))
-    assert figures([minor])["ends on the tonic chord"] == 100.0
+    assert compute_figures([minor])["ends on the tonic chord"] == 100.0
 
 
 @pytest.mark.parametrize(
@@ -127,24 +127,24 @@ def test_minor_has_its_raised_sixth_and_seventh_and_may_end_in_major():
     ],
 )
 def test_the_last_chord(chord, tonic, triad):
-    found = figures([held(*chord)])
+    found = compute_figures([held(*chord)])
     assert (found["ends on the tonic"], found["ends on the tonic chord"]) == (tonic, triad)
 
 
 def test_the_last_chord_is_what_sounds_at_the_last_onset():
     resolves = piece(line((72, 4)), line((65, 2), (64, 2)), line((62, 2)), line((48, 4)))  # C F D C, then C E - C
-    assert figures([resolves])["ends on the tonic chord"] == 100.0
+    assert compute_figures([resolves])["ends on the tonic chord"] == 100.0
 
 
 def test_without_a_key_signature_the_key_is_estimated():
     g_major = piece(line(67, 69, 71, 72, 74, 76, 78, 79, 74, 71, 67), key=None)
-    found = figures([g_major])
+    found = compute_figures([g_major])
     assert found["notes outside the key"] == 0.0
     assert found["ends on the tonic"] == 100.0
 
 
 def test_a_piece_without_notes_counts_as_one_that_does_not_end():
-    found = figures([Score(), held(72, 67, 64, 48)])
+    found = compute_figures([Score(), held(72, 67, 64, 48)])
     assert found["ends on the tonic"] == found["ends on the tonic chord"] == found["four voices"] == 50.0
     assert found["length"] == 0.5
 
@@ -154,7 +154,7 @@ def test_a_piece_without_notes_counts_as_one_that_does_not_end():
 
 def test_ranges_of_the_voices():
     score = four([*range(60, 80)], [60] * 20, [50] * 20, [40] * 19 + [60])
-    found = figures([score])
+    found = compute_figures([score])
     assert found["soprano mean"] == 69.5
     assert (found["soprano low"], found["soprano high"]) == (60, 78)  # 1 of 20 notes is at or below 60, 19 below 79
     assert (found["bass mean"], found["bass low"], found["bass high"]) == (41, 40, 40)
@@ -162,18 +162,18 @@ def test_ranges_of_the_voices():
 
 def test_voice_crossings_are_a_share_of_time():
     score = four([72, 72, 72, 72], [67, 67, 74, 67], [60, 60, 60, (60, 0.5)], [48, 48, 48, 48])
-    assert figures([score])["voice crossings"] == 25.0
+    assert compute_figures([score])["voice crossings"] == 25.0
 
 
 def test_voices_that_are_no_neighbours_cross_too_and_silence_does_not():
     score = four([72, (None, 1), 72, 72], [(None, 1), 67, 67, 67], [60, 60, 60, 60], [74, 48, 48, 48])
-    assert figures([score])["voice crossings"] == 25.0
+    assert compute_figures([score])["voice crossings"] == 25.0
 
 
 def test_parallel_fifths_and_octaves():
     # bass C D, tenor G A: fifths. Alto C D: octaves with the bass, and fourths with the tenor. The soprano stays.
     score = four([76, 76], [60, 62], [55, 57], [48, 50])
-    found = figures([score])
+    found = compute_figures([score])
     assert found["parallel fifths"] == 50.0  # one in two beats
     assert found["parallel octaves"] == 50.0
 
@@ -187,25 +187,25 @@ def test_parallel_fifths_and_octaves():
     ],
 )
 def test_what_is_no_parallel_fifth(voices, why):
-    assert figures([four(*voices)])["parallel fifths"] == 0.0, why
+    assert compute_figures([four(*voices)])["parallel fifths"] == 0.0, why
 
 
 def test_parallels_are_seen_at_every_strike_of_any_voice():
     # The alto's quaver between the two fifths of tenor and bass makes no difference; one in the tenor does.
     through = four([76, 76], [(64, 0.5), (65, 0.5), 64], [55, 57], [48, 50])
     broken = four([76, 76], [64, 64], [(55, 0.5), (56, 0.5), 57], [48, 50])
-    assert figures([through])["parallel fifths"] == 50.0
-    assert figures([broken])["parallel fifths"] == 0.0
+    assert compute_figures([through])["parallel fifths"] == 50.0
+    assert compute_figures([broken])["parallel fifths"] == 0.0
 
 
 def test_wide_spacing_leaves_the_bass_alone():
     score = four([79, 81, 72, 72], [67, 67, 60, 64], [60, 60, 47, 60], [36, 36, 36, 36])  # 12; 14; 13; close
-    assert figures([score])["wide spacing"] == 50.0
+    assert compute_figures([score])["wide spacing"] == 50.0
 
 
 def test_leaps_beyond_an_octave():
     score = four([60, 72, 59, 60, 60], [60] * 5, [55] * 5, [48] * 5)  # an octave up, then thirteen down
-    assert figures([score])["leaps beyond an octave"] == 5.0
+    assert compute_figures([score])["leaps beyond an octave"] == 5.0
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_leaps_beyond_an_octave():
     ],
 )
 def test_other_textures_have_no_voice_leading(tracks):
-    found = figures([piece(*tracks)])
+    found = compute_figures([piece(*tracks)])
     assert found["four voices"] == 0.0
     assert "soprano mean" not in found
     assert "parallel fifths" not in found
@@ -234,18 +234,18 @@ def some_pieces(count, seed=5):
 
 
 def test_the_divergence_of_two_histograms():
-    assert divergence(np.array([1.0, 0]), np.array([0, 5.0])) == 1.0
-    assert divergence(np.array([1.0, 3]), np.array([2.0, 6])) == 0.0
+    assert compute_divergence(np.array([1.0, 0]), np.array([0, 5.0])) == 1.0
+    assert compute_divergence(np.array([1.0, 3]), np.array([2.0, 6])) == 0.0
     # (1, 0) and (1/2, 1/2) have the middle (3/4, 1/4)
     by_hand = (log2(4 / 3) + (log2(2 / 3) + log2(2)) / 2) / 2
-    assert divergence(np.array([1.0, 0]), np.array([1.0, 1])) == pytest.approx(by_hand)
+    assert compute_divergence(np.array([1.0, 0]), np.array([1.0, 1])) == pytest.approx(by_hand)
 
 
 def test_a_set_is_at_no_distance_from_itself():
     pieces = some_pieces(4)
-    found = figures(pieces, pieces)
+    found = compute_figures(pieces, pieces)
     assert [found[name] for name in ("pitch classes", "durations", "melodic intervals")] == [0, 0, 0]
-    assert "durations" not in figures(pieces)
+    assert "durations" not in compute_figures(pieces)
 
 
 def test_halves_of_real_pieces_lie_inside_the_bands():
@@ -267,9 +267,9 @@ def test_pieces_that_differ_lie_outside_where_they_differ():
 
 def test_bands_hold_the_real_value_are_the_same_by_seed_and_narrower_for_more_pieces():
     real = some_pieces(30)
-    few, many = bands(real, 5, seed=1), bands(real, 80, seed=1)
-    assert few == bands(real, 5, seed=1)
-    assert few != bands(real, 5, seed=2)
+    few, many = compute_ranges(real, 5, seed=1), compute_ranges(real, 80, seed=1)
+    assert few == compute_ranges(real, 5, seed=1)
+    assert few != compute_ranges(real, 5, seed=2)
     assert all(band.low <= band.real <= band.high for band in few + many)
     width = {band.name: (band.high - band.low) for band in few}
     assert all(band.high - band.low <= width[band.name] for band in many)
@@ -277,7 +277,7 @@ def test_bands_hold_the_real_value_are_the_same_by_seed_and_narrower_for_more_pi
 
 def test_a_band_by_hand():
     # Of sets of one piece, drawn from 3 and 1, the length is 1 bar or 3 bars.
-    lengths = {b.name: b for b in bands([piece(line(*[60] * 12)), piece(line(*[60] * 4))], 1, seed=0)}
+    lengths = {b.name: b for b in compute_ranges([piece(line(*[60] * 12)), piece(line(*[60] * 4))], 1, seed=0)}
     assert (lengths["length"].real, lengths["length"].low, lengths["length"].high) == (2, 1, 3)
 
 
@@ -285,14 +285,14 @@ def test_a_model_without_four_voices_is_outside_and_shown_as_such():
     found = {f.name: f for f in compare([piece(line(60, 62))], some_pieces(6), samples=50)}
     assert isnan(found["bass mean"].model)
     assert not found["bass mean"].inside
-    assert {row[0]: row for row in rows(list(found.values()))}["bass mean"][2] == "-"
+    assert {row[0]: row for row in format_rows(list(found.values()))}["bass mean"][2] == "-"
 
 
 def test_figures_travel_as_json_and_as_rows():
     found = compare([piece(line(60, 62))], some_pieces(6), samples=50)
     back = [Figure.from_json(json.loads(json.dumps(f.to_json(), allow_nan=False))) for f in found]
     assert list(map(repr, back)) == list(map(repr, found))
-    table = rows(back)
+    table = format_rows(back)
     assert {len(row) for row in table} == {len(HEADINGS)}
     assert next(row for row in table if row[0] == "four voices") == (
         "four voices",
@@ -310,13 +310,13 @@ def test_what_cannot_be_asked():
     with pytest.raises(EmptyDataset):
         compare([], some_pieces(2))
     with pytest.raises(EmptyDataset):
-        bands([], 3, seed=0)
+        compute_ranges([], 3, seed=0)
     with pytest.raises(BadOption, match="'level'"):
-        bands(some_pieces(2), 3, seed=0, level=1.5)
+        compute_ranges(some_pieces(2), 3, seed=0, level=1.5)
     with pytest.raises(CannotExpress, match="'Vexations' cannot be measured"):
-        figures([replace(piece(line(60, start=500_000)), title="Vexations")])
+        compute_figures([replace(piece(line(60, start=500_000)), title="Vexations")])
     with pytest.raises(UnknownName, match="did you mean 'durations'"):
-        histogram(some_pieces(1), "duration")
+        compute_histogram(some_pieces(1), "duration")
 
 
 # --- whether a wish was followed --------------------------------------------------------------------------------------
@@ -324,28 +324,28 @@ def test_what_cannot_be_asked():
 
 def test_onsets_show_the_metre_from_the_first_downbeat():
     waltz = piece(line(67, *[(60, 3)] * 8, start=0), metre=(3, 4), upbeat=1)  # an upbeat, then a note a bar
-    profile = onset_profile([waltz])
+    profile = compute_onset_profile([waltz])
     assert profile.nonzero()[0].tolist() == [0, 12, 24, 36, 44]  # the upbeat is four steps before the end of a round
     assert profile[[0, 44]].tolist() == pytest.approx([2 / 9, 1 / 9])
-    three = onset_profile([piece(line(*[(60, 3)] * 8), metre=(3, 4))])
-    common = onset_profile([piece(line(*[(60, 4)] * 8))])
-    assert nearer(profile, three, common)
-    assert not nearer(profile, common, three)
-    assert margin(common, three, common) == pytest.approx(-divergence(common, three))
+    three = compute_onset_profile([piece(line(*[(60, 3)] * 8), metre=(3, 4))])
+    common = compute_onset_profile([piece(line(*[(60, 4)] * 8))])
+    assert is_nearer(profile, three, common)
+    assert not is_nearer(profile, common, three)
+    assert compute_margin(common, three, common) == pytest.approx(-compute_divergence(common, three))
 
 
 def test_an_onset_counts_for_the_nearest_sixteenth():
     played = piece(Track(make_notes([(110, 200, 60, 64), (190, 200, 60, 64)])))
-    assert onset_profile([played]).nonzero()[0].tolist() == [1, 2]
+    assert compute_onset_profile([played]).nonzero()[0].tolist() == [1, 2]
 
 
 def test_pitch_classes_are_weighed_by_their_time():
     drums = Track(make_notes([(0, 4800, 38, 64)]), is_drum=True)
-    profile = pitch_class_profile([piece(line((60, 3), (62, 1)), drums)])
+    profile = compute_pitch_class_profile([piece(line((60, 3), (62, 1)), drums)])
     assert profile[:3].tolist() == [0.75, 0, 0.25]
 
 
 def test_nothing_is_nearer_to_nothing():
-    empty = onset_profile([Score()])
+    empty = compute_onset_profile([Score()])
     assert empty.tolist() == [0] * 48
-    assert not nearer(empty, np.ones(48), np.ones(48))
+    assert not is_nearer(empty, np.ones(48), np.ones(48))

@@ -10,18 +10,18 @@ from music import BAR, QUARTER, drums, line, score
 from composer import metrics
 from composer.errors import BadOption, EmptyDataset, UnknownName
 from composer.metrics import frechet, values
-from composer.metrics.densities import Densities, overlapped_area, relative_entropy
+from composer.metrics.densities import Densities, compute_kl_divergence, measure_overlap
 from composer.music.score import END, Score, Text
 from composer.types import Piece
 
 
 def figure(name, *scores):
-    return metrics.figures(scores, names=[name]).get(name.replace("-", " "))
+    return metrics.compute_figures(scores, names=[name]).get(name.replace("-", " "))
 
 
 def in_bars(name, piece):
     """The figure of each bar."""
-    return metrics.measure([piece], [name]).bars(0)[name.replace("-", " ")].tolist()
+    return metrics.measure([piece], [name]).compute_by_bar(0)[name.replace("-", " ")].tolist()
 
 
 def tune(*notes, **fields):
@@ -167,17 +167,17 @@ def test_voice_leading_is_told_of_the_bar_in_which_it_is_heard():
 def test_bars_pieces_and_sets_are_counted_alike():
     one, two = tune(*FOUR, (60, 4)), tune((60, 4))
     found = metrics.measure([one, two], ["notes-per-beat"])
-    assert found.bars(0)["notes per beat"].tolist() == [1.0, 0.25]
-    assert found.pieces()["notes per beat"].tolist() == [0.625, 0.25]
-    assert found.figures()["notes per beat"] == 6 / 12
+    assert found.compute_by_bar(0)["notes per beat"].tolist() == [1.0, 0.25]
+    assert found.compute_by_piece()["notes per beat"].tolist() == [0.625, 0.25]
+    assert found.compute_figures()["notes per beat"] == 6 / 12
 
 
 def test_each_real_piece_is_held_against_the_others():
     same, other = tune((60, 1), (67, 1)), tune((61, 1), (66, 1))
     found = metrics.measure([same, same, other], ["pitch-classes"])
-    assert found.pieces(found)["pitch classes"][2] == 1.0
-    assert 0 < found.pieces(found)["pitch classes"][0] < 1
-    assert np.isnan(found.pieces()["pitch classes"]).all()
+    assert found.compute_by_piece(found)["pitch classes"][2] == 1.0
+    assert 0 < found.compute_by_piece(found)["pitch classes"][0] < 1
+    assert np.isnan(found.compute_by_piece()["pitch classes"]).all()
 
 
 def test_what_cannot_be_measured():
@@ -185,7 +185,7 @@ def test_what_cannot_be_measured():
         metrics.measure([tune((60, 1))], ["polyphon"])
     with pytest.raises(EmptyDataset):
         metrics.measure([])
-    assert list(metrics.figures([Score()])) == [
+    assert list(metrics.compute_figures([Score()])) == [
         "length",
         "ends on the tonic",
         "ends on the tonic chord",
@@ -194,7 +194,7 @@ def test_what_cannot_be_measured():
 
 
 def test_every_metric_is_defined_in_words():
-    assert all(metrics.definition(name).endswith(".") for name in metrics.metrics())
+    assert all(metrics.get_definition(name).endswith(".") for name in metrics.make_metrics())
 
 
 # --- sets of numbers --------------------------------------------------------------------------------------------------
@@ -204,8 +204,8 @@ RANDOM = np.random.default_rng(1)
 
 def near(ours, real, pieces=None):
     both = Densities(np.asarray(ours, dtype=float), np.asarray(real, dtype=float))
-    p, q = both.of_ours()[0], both.of_real()[0]
-    return float(overlapped_area(p, q)), float(relative_entropy(q, p, pieces or len(ours)))
+    p, q = both.estimate_ours()[0], both.estimate_real()[0]
+    return float(measure_overlap(p, q)), float(compute_kl_divergence(q, p, pieces or len(ours)))
 
 
 def test_overlap_and_divergence_of_normal_numbers_are_those_of_normal_distributions():
@@ -232,23 +232,23 @@ def test_numbers_that_are_all_the_same():
 def test_the_frechet_distance_by_hand():
     real = RANDOM.normal(size=(200, 3))
     real -= real.mean(axis=0)
-    assert frechet.distance(real, real) == pytest.approx(0, abs=1e-9)
-    assert frechet.distance(real + np.array([3, 0, 4]), real) == pytest.approx(25)
+    assert frechet.compute_distance(real, real) == pytest.approx(0, abs=1e-9)
+    assert frechet.compute_distance(real + np.array([3, 0, 4]), real) == pytest.approx(25)
     # Twice as wide everywhere: tr(4C + C - 2 * 2C) = tr(C).
-    assert frechet.distance(2 * real, real) == pytest.approx(real.var(axis=0).sum())
+    assert frechet.compute_distance(2 * real, real) == pytest.approx(real.var(axis=0).sum())
 
 
 def test_few_pieces_have_a_covariance_too():
     few = RANDOM.normal(size=(5, 30))
-    assert np.linalg.eigvalsh(frechet.covariance(few)).min() > 0.01
+    assert np.linalg.eigvalsh(frechet.estimate_covariance(few)).min() > 0.01
     many = RANDOM.normal(size=(20_000, 3)) @ np.array([[1, 2, 0], [0, 1, 1], [0, 0, 3]])
-    assert frechet.covariance(many) == pytest.approx(np.cov(many.T, bias=True), abs=0.01)
+    assert frechet.estimate_covariance(many) == pytest.approx(np.cov(many.T, bias=True), abs=0.01)
 
 
 def test_features_that_are_missing_or_constant():
     ours = np.array([[1.0, 5.0, np.nan, 2.0], [3.0, 5.0, np.nan, np.nan], [5.0, 5.0, 1.0, 4.0]])
     real = np.array([[1.0, 5.0, 1.0, 1.0], [3.0, 5.0, 2.0, 3.0]])
-    one, other = frechet.comparable(ours, real)
+    one, other = frechet.select_comparable(ours, real)
     assert other.tolist() == [[-1, -1], [1, 1]]  # the first and the last; in standard deviations of the real ones
     assert one.tolist() == [[-1, 0], [1, 1], [3, 2]]
 
@@ -291,7 +291,7 @@ def test_one_real_piece_has_no_interval():
 
 def test_both_sets_as_plain_values():
     real, ours = (metrics.measure(walks(4, seed), NAMES) for seed in (1, 2))
-    found = json.loads(json.dumps(values.beside(metrics.contrast(ours, real), ours, real), allow_nan=False))
+    found = json.loads(json.dumps(values.describe_contrast(metrics.contrast(ours, real), ours, real), allow_nan=False))
     assert found["frechet_feature_distance"]["features"] == 4
     pitch = found["features"]["pitch range"]
     assert pitch["unit"] == "semitones"

@@ -15,7 +15,7 @@ from composer.music.keys import parse_key
 from composer.music.score import KeySignature, Score, Tempo, Text, TimeSignature, Track, make_notes
 from composer.plugins.offers import load
 from composer.types import Piece
-from composer_midifile.provenance import provenance
+from composer_midifile.provenance import read_provenance
 from composer_midifile.reading import MidiReader
 from composer_midifile.writing import MidiExporter
 
@@ -382,14 +382,14 @@ def test_the_same_piece_is_written_to_the_same_bytes(tmp_path):
 def test_a_piece_without_provenance_has_no_text_in_it(tmp_path):
     MidiExporter()([Piece(PLAIN)], tmp_path / "a.mid")
     assert b"composer" not in (tmp_path / "a.mid").read_bytes()
-    assert provenance(tmp_path / "a.mid") == {}
+    assert read_provenance(tmp_path / "a.mid") == {}
 
 
 def test_provenance_is_read_back_as_it_was_given(tmp_path):
     made_by = {"request": {"seed": 2**63, "title": "Ёлка \u2028 \x1b[2J"}, "model": "ab12"}
     score = dataclasses.replace(PLAIN, upbeat=480)
     MidiExporter()([Piece(score, made_by)], tmp_path / "a.mid")
-    assert provenance(tmp_path / "a.mid") == made_by
+    assert read_provenance(tmp_path / "a.mid") == made_by
 
 
 @pytest.mark.parametrize(
@@ -408,7 +408,7 @@ def test_provenance_is_read_back_as_it_was_given(tmp_path):
 def test_a_hostile_text_is_no_provenance(read, tmp_path, text):
     score, _ = read(tune(text_event(text)))
     assert rows(score) == C4_D4
-    assert provenance(tmp_path / "song.mid") == {}
+    assert read_provenance(tmp_path / "song.mid") == {}
 
 
 @pytest.mark.parametrize("upbeat", ["-1", "1920", "1e999", '"480"', "true", "[480]", "9" * 100])
@@ -535,6 +535,6 @@ def test_what_cannot_be_written_is_refused_and_leaves_no_file(tmp_path):
 
 def test_the_plugin_offers_the_usual_suffixes():
     registry = load([EntryPoint(name="midi-file", value="composer_midifile", group="composer")])
-    assert registry.names("readers") == [".kar", ".mid", ".midi"]
-    assert registry.names("exporters") == [".mid", ".midi"]
+    assert registry.list_names("readers") == [".kar", ".mid", ".midi"]
+    assert registry.list_names("exporters") == [".mid", ".midi"]
     assert registry.make("readers", ".mid", drums_by_name="yes") == MidiReader(drums_by_name=True)

@@ -8,18 +8,18 @@ from music import ALWAYS, BAR, QUARTER, drums, line, notes, score, words
 from walks import Walks, walk
 
 from composer.data.batches import Stream
-from composer.data.corpus import build, fitted
-from composer.data.encoding import model_inputs
+from composer.data.corpus import build, fit_tokenizer
+from composer.data.encoding import compute_inputs
 from composer.errors import BadOption, CannotExpress
-from composer.generation.generator import Generator, pieces
+from composer.generation.generator import Generator, generate_each
 from composer.io.formats import read
 from composer.model import load
 from composer.plugins.registry import registry
-from composer.request import Link, Request
-from composer.testing import check_given, check_grammar, check_tokenizer, draw, random_model
-from composer.testing.given import counterpart, request_for
-from composer.tokens.vocabulary import transposition
-from composer.types import Learning, Piece, Span
+from composer.request import Request, SamplerSpec
+from composer.testing import check_fixed_notes, check_grammar, check_tokenizer, draw, make_random_model
+from composer.testing.given import find_counterpart, make_request
+from composer.tokens.vocabulary import transpose_tokens
+from composer.types import Piece, Span, Trainable
 
 pytest.importorskip("miditok", reason="MidiTok is not installed (composer-midi[miditok])")
 
@@ -71,7 +71,7 @@ def tune(cls):
 def learned(cls):
     """One that has learnt from some pieces to join tokens."""
     plain = cls(**options(cls, **SMALL, bpe=60))
-    return plain.fitted([plain.encode(common(number)) for number in range(8)])
+    return plain.fit([plain.encode(common(number)) for number in range(8)])
 
 
 def common(number):
@@ -190,7 +190,7 @@ def test_a_place_takes_no_more_notes_than_are_known_of():
     state = tsd.grammar.start(Request(), 1)
     for token in full:
         state = tsd.grammar.advance(state, np.array([token]))
-    kinds = {tsd.vocabulary[token].partition("_")[0] for token in np.flatnonzero(tsd.grammar.allowed(state)[0])}
+    kinds = {tsd.vocabulary[token].partition("_")[0] for token in np.flatnonzero(tsd.grammar.mask(state)[0])}
     assert "TimeShift" in kinds
     assert not kinds & {"Pitch", "PitchDrum"}
 
@@ -260,34 +260,34 @@ LONGER = replace(
 
 @pytest.mark.parametrize("spans", SPANS.values(), ids=SPANS)
 def test_given_notes_are_kept_and_there_is_always_a_way_on(band, spans):
-    kept, pieces = check_given(band, LONGER, spans, rows=2)
+    kept, pieces = check_fixed_notes(band, LONGER, spans, rows=2)
     for found in pieces if spans is SPANS["one track"] else ():
-        assert notes(counterpart(kept, found, 1)) == notes(kept.tracks[1])
+        assert notes(find_counterpart(kept, found, 1)) == notes(kept.tracks[1])
 
 
 def test_given_notes_are_kept_by_tokens_that_were_learnt(learned):
-    check_given(learned, LONGER, SPANS["all but the second bar"], rows=3)
+    check_fixed_notes(learned, LONGER, SPANS["all but the second bar"], rows=3)
 
 
 def test_given_bars_keep_their_metres(cls, tune):
     if cls is not Structured:
         music = CHANGES["6/8, then 2/4, then 6/8"]
-        kept, pieces = check_given(tune, music, [Span(0, 1440), Span(2880, ALWAYS)], rows=4)
+        kept, pieces = check_fixed_notes(tune, music, [Span(0, 1440), Span(2880, ALWAYS)], rows=4)
         assert {piece.time_signatures for piece in pieces} == {kept.time_signatures}
 
 
 def test_with_everything_given_only_the_score_itself_can_be_written(band):
     kept = band.decode(band.encode(LONGER))
-    given = band.grammar.given(kept, [Span(0, ALWAYS)])
-    for tokens in draw(band, request_for(kept), 2, mask=given):
+    given = band.grammar.fix_notes(kept, [Span(0, ALWAYS)])
+    for tokens in draw(band, make_request(kept), 2, mask=given):
         assert band.decode(tokens) == kept
 
 
 def test_what_is_held_into_given_bars_is_let_go_where_they_begin():
     tokenizer = MidiLike(**TUNE, **METRES)
     kept = tokenizer.decode(tokenizer.encode(score(line((60, 2), (62, 2), (0, 2), (64, 1), (65, 1)))))
-    given = tokenizer.grammar.given(kept, [Span(BAR, ALWAYS)])
-    for tokens in draw(tokenizer, request_for(kept), 8, mask=given):
+    given = tokenizer.grammar.fix_notes(kept, [Span(BAR, ALWAYS)])
+    for tokens in draw(tokenizer, make_request(kept), 8, mask=given):
         found = notes(tokenizer.decode(tokens).tracks[0])
         assert all(start + length <= 4 for start, length, _ in found if start < 4)
         assert [note for note in found if note[0] >= 4] == [(6, 1, 64), (7, 1, 65)]
@@ -296,15 +296,15 @@ def test_what_is_held_into_given_bars_is_let_go_where_they_begin():
 def test_an_end_that_no_piece_of_these_tokens_has_is_refused(cls, tune):
     music = score(line((60, 3), (62, 3)))
     if cls is MidiLike:  # where notes end apart, a bar may hold an end alone
-        check_given(tune, music, [Span(0, ALWAYS)], rows=2)
+        check_fixed_notes(tune, music, [Span(0, ALWAYS)], rows=2)
     else:
         with pytest.raises(BadOption, match="no new note may begin in the last bar"):
-            tune.grammar.given(music, [Span(0, ALWAYS)])
+            tune.grammar.fix_notes(music, [Span(0, ALWAYS)])
 
 
 def test_a_track_that_is_not_there_cannot_be_given(tune):
     with pytest.raises(BadOption, match="no track 7 to keep; the tracks are 0 to 0"):
-        tune.grammar.given(MUSIC["a scale"], [Span(0, BAR, 7)])
+        tune.grammar.fix_notes(MUSIC["a scale"], [Span(0, BAR, 7)])
 
 
 # --- what is learnt ---------------------------------------------------------------------------------------------------
@@ -329,48 +329,50 @@ def test_what_is_learnt_says_one_pitch_and_no_move(learned):
 def test_the_same_music_teaches_the_same(cls):
     plain = cls(**options(cls, **SMALL, bpe=10))
     pieces = [plain.encode(common(number)) for number in range(4)]
-    assert isinstance(plain, Learning)
-    assert (plain.learnt, plain.fitted(pieces).learnt) == (False, True)
-    assert plain.fitted(pieces) == plain.fitted(iter(pieces))
-    assert plain.fitted([]).learnt
+    assert isinstance(plain, Trainable)
+    assert (plain.is_trained, plain.fit(pieces).learnt) == (False, True)
+    assert plain.fit(pieces) == plain.fit(iter(pieces))
+    assert plain.fit([]).learnt
 
 
 def test_a_corpus_teaches_with_the_pieces_to_train_on(tmp_path):
     plain = Tsd(**SMALL, bpe=20)
-    found = fitted(plain, lambda: build(Walks(), plain, name="walks", cache=tmp_path))
+    found = fit_tokenizer(plain, lambda: build(Walks(), plain, name="walks", cache=tmp_path))
     corpus = build(Walks(), plain, name="walks", cache=tmp_path)
-    assert found == plain.fitted([corpus.piece(number) for number in corpus.split("train")])
+    assert found == plain.fit([corpus.read_piece(number) for number in corpus.split("train")])
     assert len(found.merges) == 20
     again = build(Walks(), found, name="walks", cache=tmp_path)
     assert again.split("train").tolist() == corpus.split("train").tolist()
-    assert fitted(found, None) is found
+    assert fit_tokenizer(found, None) is found
 
 
 def test_every_note_is_transposed_and_joined_anew(cls, learned):
     vocabulary = MidiLike(**TUNE).vocabulary
-    moved = transposition(vocabulary, 2)
+    moved = transpose_tokens(vocabulary, 2)
     assert vocabulary[moved[vocabulary.index("NoteOff_60")]] == "NoteOff_62"
     music, higher = (replace(walk(3, shift=shift), time_signatures=()) for shift in (0, 2))
     tokens = learned.encode(music)
-    assert np.array_equal(learned.moved(tokens, 2), learned.encode(higher))
-    assert learned.moved(tokens, 60) is tokens
+    assert np.array_equal(learned.transpose(tokens, 2), learned.encode(higher))
+    assert learned.transpose(tokens, 60) is tokens
 
 
 @pytest.mark.parametrize("bpe", [0, 20])
 def test_pieces_are_transposed_in_training(tmp_path, bpe):
     plain = Tsd(**SMALL, bpe=bpe)
-    tokenizer = fitted(plain, lambda: build(Walks(), plain, cache=tmp_path))
+    tokenizer = fit_tokenizer(plain, lambda: build(Walks(), plain, cache=tmp_path))
     corpus = build(Walks(), tokenizer, cache=tmp_path)
     stream = Stream(corpus, tokenizer, corpus.split("train"), transpose=6, chunk=10_000)
-    (chunk,) = stream.chunks(0)
+    (chunk,) = stream.cut_chunks(0)
     moves = set()
     lengths = np.count_nonzero(chunk.targets >= 0, axis=1)
     assert lengths.tolist() == sorted(lengths, reverse=True)
-    assert chunk.stretch == pytest.approx(stream.lengths[stream.batch(0)].sum() / lengths.sum())
-    pieces = {shape(tokenizer.decode(corpus.piece(int(n)))): corpus.piece(int(n)) for n in corpus.split("train")}
+    assert chunk.scale == pytest.approx(stream.lengths[stream.select_batch(0)].sum() / lengths.sum())
+    pieces = {
+        shape(tokenizer.decode(corpus.read_piece(int(n)))): corpus.read_piece(int(n)) for n in corpus.split("train")
+    }
     for inputs, targets in zip(chunk.inputs, chunk.targets, strict=True):
         targets = targets[targets >= 0]
-        assert np.array_equal(inputs[: len(targets)], model_inputs(tokenizer, [targets])[0])
+        assert np.array_equal(inputs[: len(targets)], compute_inputs(tokenizer, [targets])[0])
         music = tokenizer.decode(targets)
         before, after = (found.tracks[0].notes for found in (tokenizer.decode(pieces[shape(music)]), music))
         moves |= set((np.sort(after["pitch"]) - np.sort(before["pitch"])).tolist())
@@ -420,10 +422,10 @@ def test_a_model_is_trained_and_writes_music(run, tunes, tmp_path, name, bpe):
 @pytest.mark.parametrize("name", NAMES)
 def test_an_ending_is_kept_by_tokens_that_do_not_say_beforehand_where_they_go(name, bars):
     """Of models that know nothing: some pieces come to a dead end, and none goes on for ever."""
-    player = Generator(random_model("gru", name, options(NAMES[name], **TUNE), hidden_size=16, embedding_size=16))
-    samplers = (Link("ending", {"key": "C"}), Link("density", {"density": 12}))
+    player = Generator(make_random_model("gru", name, options(NAMES[name], **TUNE), hidden_size=16, embedding_size=16))
+    samplers = (SamplerSpec("ending", {"key": "C"}), SamplerSpec("density", {"density": 12}))
     asked = [Request(5, index, bars=bars, samplers=samplers) for index in range(4)]
-    made = [piece for _, piece in pieces(player, asked) if isinstance(piece, Piece)]
+    made = [piece for _, piece in generate_each(player, asked) if isinstance(piece, Piece)]
     assert len(made) > 1
     for piece in made:
         found = piece.score.tracks[0].notes

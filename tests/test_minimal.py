@@ -8,14 +8,14 @@ import torch
 
 from composer.errors import BadModelFile, BadOption
 from composer.plugins.registry import registry
-from composer.testing import check_architecture, random_model
+from composer.testing import check_architecture, make_random_model
 from composer_minimal import layers as module_of_layers
 from composer_minimal.layers import MinimalLayers
-from composer_minimal.scan import parallel, sequential
+from composer_minimal.scan import run_in_parallel, run_sequentially
 
 NAMES = ["mingru", "minlstm"]
 KINDS = ["minGRU", "minLSTM"]
-WAYS = [sequential, parallel]
+WAYS = [run_sequentially, run_in_parallel]
 CLOSE = 1e-5
 PLACES = 70
 
@@ -23,7 +23,7 @@ PLACES = 70
 @pytest.fixture(params=WAYS, ids=lambda way: way.__name__)
 def way(request, monkeypatch):
     """Both ways in turn, whatever the device."""
-    monkeypatch.setattr(module_of_layers, "recurrence", request.param)
+    monkeypatch.setattr(module_of_layers, "run_recurrence", request.param)
     return request.param
 
 
@@ -31,7 +31,7 @@ def network(name, **options):
     """A small network with gates that open and shut, and its input (3, PLACES, 2)."""
     torch.manual_seed(0)
     options = {"hidden_size": 7, "embedding_size": 6, "layers": 3, "dropout": 0.0, **options}
-    module = registry().make("architectures", name, **options).module((11, 5), 11)
+    module = registry().make("architectures", name, **options).build_module((11, 5), 11)
     with torch.no_grad():
         for gates in module.recurrence.gates:
             gates.weight *= 4
@@ -134,7 +134,7 @@ def test_whole_networks_agree_in_logits_and_gradients(monkeypatch, name):
     module, inputs = network(name)
     found = []
     for way in WAYS:
-        monkeypatch.setattr(module_of_layers, "recurrence", way)
+        monkeypatch.setattr(module_of_layers, "run_recurrence", way)
         logits, (state,) = module(inputs)
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), inputs[..., 0].flatten())
         found.append([logits, state, *torch.autograd.grad(loss, list(module.parameters()))])
@@ -149,7 +149,7 @@ def test_a_state_that_one_way_leaves_goes_on_in_the_other(monkeypatch, name, chu
         whole, (last,) = module(inputs)
         logits, state = [], None
         for number, part in enumerate(inputs.split(chunk, dim=1)):
-            monkeypatch.setattr(module_of_layers, "recurrence", WAYS[number % 2])
+            monkeypatch.setattr(module_of_layers, "run_recurrence", WAYS[number % 2])
             found, state = module(part, state)
             logits.append(found)
     assert off(torch.cat(logits, dim=1), whole) < CLOSE
@@ -203,7 +203,7 @@ def test_a_single_unit_which_a_norm_would_silence_is_refused(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_weights_of_another_shape_are_refused_without_torch_too(name):
-    model = random_model(name, "voices", hidden_size=8, embedding_size=8, layers=2)
+    model = make_random_model(name, "voices", hidden_size=8, embedding_size=8, layers=2)
     deeper = replace(
         model, architecture=replace(model.architecture, options={**model.architecture.options, "layers": 3})
     )

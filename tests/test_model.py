@@ -15,7 +15,7 @@ import pytest
 from composer import model as models
 from composer.errors import BadModelFile, BadOption, CannotWrite, ComposerError, UnknownName
 from composer.generation.generator import Generator, generate
-from composer.model import Made, load, save
+from composer.model import ComponentSpec, load, save
 from composer.request import Request
 
 
@@ -130,11 +130,11 @@ def test_making_the_module_leaves_torchs_random_numbers_alone(model):
 
 
 def test_a_model_is_found_by_name_or_by_file(model_file):
-    assert models.find(str(model_file)) == model_file
+    assert models.find_model(str(model_file)) == model_file
     with pytest.raises(BadModelFile, match=r"no such file\."):
-        models.find("nowhere.safetensors")
+        models.find_model("nowhere.safetensors")
     with pytest.raises(UnknownName, match=r"did you mean 'chorales'\?"):
-        models.find("chorale")
+        models.find_model("chorale")
 
 
 def test_a_folder_that_is_not_there_is_named(model, tmp_path):
@@ -275,7 +275,7 @@ def refused(model):
 
 @pytest.mark.parametrize("part", ["architecture", "tokenizer"])
 def test_a_missing_plugin_is_named_with_what_to_install(model, part):
-    made = Made("waltz", {}, "composer-waltz", "3.2")
+    made = ComponentSpec("waltz", {}, "composer-waltz", "3.2")
     text = refused(replace(model, **{part: made}))
     assert f"no plugin offers the {part} 'waltz'" in text
     assert "composer-waltz 3.2" in text

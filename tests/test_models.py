@@ -12,7 +12,7 @@ from composer.metrics import Figure
 from composer.plugins.registry import registry
 from composer.training import model_card
 
-NAMES = registry().names("models")
+NAMES = registry().list_names("models")
 
 
 @pytest.fixture(params=NAMES)
@@ -26,7 +26,7 @@ def test_chorales_and_tunes_are_shipped():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_is_small(name):
-    assert model.find(name).stat().st_size <= 8_000_000
+    assert model.find_model(name).stat().st_size <= 8_000_000
 
 
 def test_card_is_complete(player):
@@ -43,7 +43,7 @@ def test_what_it_writes_measures_up_to_real_music(player):
     """What is written now lies where the card says, and most of it in the bands of real pieces."""
     told = [Figure.from_json(row) for row in player.model.card["listening"]["figures"]]
     outside = [figure.name for figure in told if not figure.inside]
-    assert [figure.name for figure in model_card.judged_again(player) if not figure.inside] == outside
+    assert [figure.name for figure in model_card.judge_again(player) if not figure.inside] == outside
     assert len(outside) <= 0.2 * len(told)
 
 
@@ -61,15 +61,15 @@ def test_asked_metre_and_key_are_heard(player):
 
 @pytest.mark.soak
 def test_asked_metre_and_key_are_heard_again(player):
-    real = model_card.real_scores(player)
-    for wish in model_card.wishes(player, real, seed=1).values():
+    real = model_card.read_real_scores(player)
+    for wish in model_card.measure_conditions(player, real, seed=1).values():
         assert all(found["bits_nearer"] > 0 for found in wish.values())
 
 
 def test_a_piece_ends_where_it_was_asked_to(player):
-    from composer.music.score import bars
+    from composer.music.score import compute_bars
 
     asked = [replace(player.suggested, index=index, bars=6) for index in range(4)]
     for piece in generator.generate(player, asked):
-        whole = len(bars(piece.score).signatures) - (piece.score.upbeat > 0)
+        whole = len(compute_bars(piece.score).signatures) - (piece.score.upbeat > 0)
         assert whole == 6

@@ -15,19 +15,19 @@ from composer.generation.composer import open_model
 from composer.plugins.registry import registry
 from composer.sampling.distribution import Distribution
 from composer.sampling.loop import sample
-from composer.testing import random_model
+from composer.testing import make_random_model
 from composer.tokens.jit import c_compiler
-from composer_native import NativeSteps
+from composer_native import NativeBackend
 from composer_native import compiling as native_compiling
-from composer_native.steps import _described, _Update, native_stepper
-from composer_native.threads import Pace, available
-from composer_steppers.arrays import array_stepper
+from composer_native.steps import _build_model, _Update, make_native_step
+from composer_native.threads import ThreadTuner, count_threads
+from composer_steppers.arrays import make_numpy_step
 
-needs_compiler = pytest.mark.skipif(c_compiler.compiler() is None, reason="there is no C compiler here")
+needs_compiler = pytest.mark.skipif(c_compiler.find_compiler() is None, reason="there is no C compiler here")
 
 
 def described(architecture, *, half=False, **options):
-    model = random_model(architecture, "voices", **{"hidden_size": 20, "embedding_size": 12, **options})
+    model = make_random_model(architecture, "voices", **{"hidden_size": 20, "embedding_size": 12, **options})
     weights = {name: array.astype(np.float16) if half else array for name, array in model.weights.items()}
     return replace(model, weights=weights).make_cell()
 
@@ -48,7 +48,7 @@ def logits(step, cell, rows, steps=5):
 @pytest.mark.parametrize("architecture", ["lstm", "gru", "rnn", "mingru", "minlstm"])
 def test_it_computes_what_numpy_does(architecture, half, rows):
     cell = described(architecture, half=half)
-    native, arrays = logits(native_stepper(cell), cell, rows), logits(array_stepper(cell), cell, rows)
+    native, arrays = logits(make_native_step(cell), cell, rows), logits(make_numpy_step(cell), cell, rows)
     assert np.allclose(native, arrays, atol=2e-5)
 
 
@@ -61,14 +61,14 @@ def broken(from_input, from_state, state):
 def test_gates_of_our_own_architectures_are_computed_by_the_kernel(architecture):
     cell = described(architecture)
     unasked = replace(cell, layers=tuple(replace(layer, update=broken) for layer in cell.layers))
-    assert np.array_equal(logits(native_stepper(unasked), unasked, 2), logits(native_stepper(cell), cell, 2))
+    assert np.array_equal(logits(make_native_step(unasked), unasked, 2), logits(make_native_step(cell), cell, 2))
 
 
 @needs_compiler
 def test_gates_that_it_does_not_know_are_the_layer_s_own():
     cell = described("gru")
     own = replace(cell, layers=tuple(replace(layer, gates="") for layer in cell.layers))
-    assert np.allclose(logits(native_stepper(own), own, 7), logits(native_stepper(cell), cell, 7), atol=1e-6)
+    assert np.allclose(logits(make_native_step(own), own, 7), logits(make_native_step(cell), cell, 7), atol=1e-6)
 
 
 @needs_compiler
@@ -76,7 +76,7 @@ def test_an_error_in_a_layer_s_own_gates_is_raised():
     cell = described("gru")
     own = replace(cell, layers=tuple(replace(layer, gates="", update=broken) for layer in cell.layers))
     with pytest.raises(ArithmeticError, match="no gates today"):
-        logits(native_stepper(own), own, 2)
+        logits(make_native_step(own), own, 2)
 
 
 @needs_compiler
@@ -84,7 +84,7 @@ def test_an_error_in_a_layer_s_own_gates_is_raised():
 @pytest.mark.parametrize("architecture", ["lstm", "gru", "rnn", "mingru", "minlstm"])
 def test_int8_is_near(architecture, rows):
     cell = described(architecture)
-    near, arrays = logits(native_stepper(cell, "int8"), cell, rows), logits(array_stepper(cell), cell, rows)
+    near, arrays = logits(make_native_step(cell, "int8"), cell, rows), logits(make_numpy_step(cell), cell, rows)
     assert 1e-4 < np.abs(near - arrays).max() < 0.1
 
 
@@ -93,10 +93,10 @@ def test_int8_is_near(architecture, rows):
 def test_int8_keeps_the_likelihood_of_what_a_trained_model_writes(name):
     player = open_model(name)
     asked = replace(player.suggested, seed=5, bars=8, most_bars=16, samplers=())
-    requests = [player.resolved(replace(asked, index=index)) for index in range(24)]
-    pieces = [found.tokens for found in sample(player.stepper(requests[0]), player.tokenizer, [], requests)]
+    requests = [player.resolve(replace(asked, index=index)) for index in range(24)]
+    pieces = [found.tokens for found in sample(player.get_step(requests[0]), player.tokenizer, [], requests)]
     nats = [
-        nats_of(pieces, requests, player.tokenizer.grammar, native_stepper(player.model.make_cell(), precision))
+        nats_of(pieces, requests, player.tokenizer.grammar, make_native_step(player.model.make_cell(), precision))
         for precision in ("float32", "int8")
     ]
     assert nats[1] == pytest.approx(nats[0], rel=0.005)
@@ -107,10 +107,10 @@ def nats_of(pieces, requests, grammar, step):
     places, recurrent, nats = np.concatenate([grammar.start(request, 1) for request in requests]), None, 0.0
     for at in range(max(map(len, pieces))):
         tokens = np.array([piece[min(at, len(piece) - 1)] for piece in pieces])
-        scores, recurrent = step(grammar.inputs(places), recurrent)
-        costs = -Distribution(np.where(grammar.allowed(places), scores.astype(np.float64), -np.inf)).log_probability(
-            tokens
-        )
+        scores, recurrent = step(grammar.make_inputs(places), recurrent)
+        costs = -Distribution(
+            np.where(grammar.mask(places), scores.astype(np.float64), -np.inf)
+        ).compute_log_probability(tokens)
         nats += costs[[at < len(piece) for piece in pieces]].sum()
         places = grammar.advance(places, tokens)
     return nats
@@ -119,15 +119,15 @@ def nats_of(pieces, requests, grammar, step):
 @needs_compiler
 def test_without_the_instructions_for_it_int8_is_the_same_bits(anew, monkeypatch):
     cell = described("gru", hidden_size=36)
-    expected = logits(native_stepper(cell, "int8"), cell, 9)
+    expected = logits(make_native_step(cell, "int8"), cell, 9)
     monkeypatch.setattr(native_compiling, "FLAGS", ("-DPLAIN", *native_compiling.FLAGS))
-    assert logits(native_stepper(cell, "int8"), cell, 9).tobytes() == expected.tobytes()
+    assert logits(make_native_step(cell, "int8"), cell, 9).tobytes() == expected.tobytes()
 
 
 @needs_compiler
 def test_a_state_that_was_given_out_is_not_written_to():
     cell = described("lstm")
-    step, columns = native_stepper(cell), np.zeros((3, len(cell.columns)), dtype=np.int64)
+    step, columns = make_native_step(cell), np.zeros((3, len(cell.columns)), dtype=np.int64)
     _, first = step(columns, None)
     before = [part.copy() for part in first]
     step(columns, first)
@@ -137,7 +137,7 @@ def test_a_state_that_was_given_out_is_not_written_to():
 @needs_compiler
 def test_a_state_may_come_in_parts_from_anywhere():
     cell = described("lstm")
-    step, columns = native_stepper(cell), np.zeros((3, len(cell.columns)), dtype=np.int64)
+    step, columns = make_native_step(cell), np.zeros((3, len(cell.columns)), dtype=np.int64)
     _, state = step(columns, None)
     expected, _ = step(columns, state)
     _, turned = step(columns, state[::-1])
@@ -152,8 +152,8 @@ def test_a_state_may_come_in_parts_from_anywhere():
 
 def entry(cell, whole=False):
     """The kernel's own entry: `call(change)` makes a step of 2 rows after `change(model)`, and says what it said."""
-    kernel, model = native_compiling.library(), _described(cell, whole, [])
-    native_stepper(cell)  # it says what the functions take
+    kernel, model = native_compiling.load_kernel(), _build_model(cell, whole, [])
+    make_native_step(cell)  # it says what the functions take
     here, rows, width = ctypes.addressof(model), 2, len(cell.columns)
 
     def call(change=lambda model: None, column=0, threads=1):
@@ -233,7 +233,7 @@ def test_gates_of_its_own_that_give_another_shape_are_an_error():
     cell = described("gru")
     own = replace(cell, layers=tuple(replace(layer, gates="", update=narrow) for layer in cell.layers))
     with pytest.raises(ValueError, match="broadcast"):
-        logits(native_stepper(own), own, 2)
+        logits(make_native_step(own), own, 2)
 
 
 def narrow(from_input, from_state, state):
@@ -246,7 +246,7 @@ def test_weights_of_any_size_are_rounded_to_bytes(size):
     cell = described("lstm")
     far = replace(cell, head=np.sign(cell.head) * np.float32(size))
     with np.errstate(all="raise"):
-        step = native_stepper(far, "int8")
+        step = make_native_step(far, "int8")
     step(np.zeros((2, len(cell.columns)), dtype=np.int64), None)
 
 
@@ -257,7 +257,7 @@ def test_weights_of_any_size_are_rounded_to_bytes(size):
 def shared_steps(monkeypatch):
     """Every step is shared, be it ever so short."""
     monkeypatch.setattr("composer_native.steps.ENOUGH", 0)
-    monkeypatch.setattr(Pace, "threads", lambda pace: max(pace.seconds))
+    monkeypatch.setattr(ThreadTuner, "choose_threads", lambda pace: max(pace.seconds))
 
 
 @needs_compiler
@@ -265,13 +265,13 @@ def shared_steps(monkeypatch):
 @pytest.mark.parametrize("architecture", ["lstm", "gru", "mingru"])
 def test_threads_change_no_bit(architecture, precision, shared_steps):
     cell = described(architecture, hidden_size=52)
-    alone = logits(native_stepper(cell, precision, 1), cell, 7)
+    alone = logits(make_native_step(cell, precision, 1), cell, 7)
     for threads in (2, 3, 2):
-        assert logits(native_stepper(cell, precision, threads), cell, 7).tobytes() == alone.tobytes()
+        assert logits(make_native_step(cell, precision, threads), cell, 7).tobytes() == alone.tobytes()
 
 
 def step_elsewhere(answers, cell):
-    answers.put(logits(native_stepper(cell, threads=2), cell, 7).tobytes())
+    answers.put(logits(make_native_step(cell, threads=2), cell, 7).tobytes())
 
 
 @needs_compiler
@@ -279,7 +279,7 @@ def step_elsewhere(answers, cell):
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_process_forked_while_threads_wait_has_its_own(shared_steps):
     cell = described("gru")
-    expected = logits(native_stepper(cell, threads=2), cell, 7).tobytes()
+    expected = logits(make_native_step(cell, threads=2), cell, 7).tobytes()
     forking = multiprocessing.get_context("fork")
     answers = forking.Queue()
     child = forking.Process(target=step_elsewhere, args=(answers, cell), daemon=True)
@@ -287,29 +287,29 @@ def test_a_process_forked_while_threads_wait_has_its_own(shared_steps):
     assert answers.get(timeout=60) == expected
     child.join(timeout=60)
     assert child.exitcode == 0
-    assert logits(native_stepper(cell, threads=2), cell, 7).tobytes() == expected
+    assert logits(make_native_step(cell, threads=2), cell, 7).tobytes() == expected
 
 
 @needs_compiler
 def test_steps_at_the_same_time_do_not_wait_for_each_other(shared_steps):
     cell = described("gru")
-    expected = logits(native_stepper(cell), cell, 7, steps=40).tobytes()
+    expected = logits(make_native_step(cell), cell, 7, steps=40).tobytes()
     with ThreadPoolExecutor(4) as pool:
-        jobs = [pool.submit(logits, native_stepper(cell, threads=2), cell, 7, steps=40) for _ in range(8)]
+        jobs = [pool.submit(logits, make_native_step(cell, threads=2), cell, 7, steps=40) for _ in range(8)]
         assert all(job.result(timeout=60).tobytes() == expected for job in jobs)
 
 
 def test_as_many_threads_as_are_faster():
-    pace, took = Pace(2), {1: 3.0, 2: 2.0}
+    pace, took = ThreadTuner(2), {1: 3.0, 2: 2.0}
     for _ in range(500):
-        chosen = pace.threads()
-        pace.took(chosen, took[chosen])
-    assert pace.threads() == 2
+        chosen = pace.choose_threads()
+        pace.record(chosen, took[chosen])
+    assert pace.choose_threads() == 2
     took[2] = 30.0
     for _ in range(500):
-        chosen = pace.threads()
-        pace.took(chosen, took[chosen])
-    assert pace.threads() == 1
+        chosen = pace.choose_threads()
+        pace.record(chosen, took[chosen])
+    assert pace.choose_threads() == 1
 
 
 @pytest.mark.parametrize(("said", "threads"), [("3", 3), ("2,1", 2), ("many", None), ("0", None), (None, None)])
@@ -317,7 +317,7 @@ def test_threads_are_those_the_environment_names_or_all_processors(monkeypatch, 
     monkeypatch.delenv("OMP_NUM_THREADS")
     if said is not None:
         monkeypatch.setenv("OMP_NUM_THREADS", said)
-    assert available() == threads if threads else available() >= 1
+    assert count_threads() == threads if threads else count_threads() >= 1
 
 
 def test_a_number_of_threads_that_is_none_is_refused():
@@ -332,18 +332,18 @@ def test_a_number_of_threads_that_is_none_is_refused():
 def anew(monkeypatch, tmp_path):
     """Nothing compiled, and nothing remembered afterwards."""
     monkeypatch.setenv("COMPOSER_CACHE", str(tmp_path))
-    c_compiler.library.cache_clear()
+    c_compiler.load_library.cache_clear()
     yield tmp_path
-    c_compiler.library.cache_clear()
+    c_compiler.load_library.cache_clear()
 
 
 @needs_compiler
 def test_the_kernel_is_compiled_once(anew, monkeypatch):
-    assert native_compiling.library()
+    assert native_compiling.load_kernel()
     [made] = (anew / "native").iterdir()
-    c_compiler.library.cache_clear()
+    c_compiler.load_library.cache_clear()
     monkeypatch.setattr(c_compiler, "_compile", lambda *_: pytest.fail("it was compiled again"))
-    assert native_compiling.library()._name == str(made)
+    assert native_compiling.load_kernel()._name == str(made)
 
 
 @pytest.mark.parametrize("compiler", ["none", "fails", "writes nonsense"])
@@ -351,21 +351,21 @@ def test_without_a_kernel_others_run_the_model(anew, monkeypatch, compiler):
     program = anew / "cc"
     program.write_text("#!/bin/sh\n" + {"fails": "exit 1", "writes nonsense": 'touch "$9"'}.get(compiler, ""))
     program.chmod(0o755)
-    monkeypatch.setattr(c_compiler, "compiler", lambda: None if compiler == "none" else str(program))
-    model = random_model("gru", "voices", hidden_size=8)
-    assert not NativeSteps().suits(model, "cpu")
-    assert registry().make("steppers", "numpy").suits(model, "cpu")
+    monkeypatch.setattr(c_compiler, "find_compiler", lambda: None if compiler == "none" else str(program))
+    model = make_random_model("gru", "voices", hidden_size=8)
+    assert not NativeBackend().supports(model, "cpu")
+    assert registry().make("steppers", "numpy").supports(model, "cpu")
 
 
 def test_a_compiler_that_failed_is_not_asked_again_until_it_is_another(anew, monkeypatch):
     program, calls = anew / "cc", anew / "calls"
     program.write_text(f"#!/bin/sh\necho >> {calls}\nexit 1")
     program.chmod(0o755)
-    monkeypatch.setattr(c_compiler, "compiler", lambda: str(program))
+    monkeypatch.setattr(c_compiler, "find_compiler", lambda: str(program))
 
     def asked():
-        c_compiler.library.cache_clear()  # as in another process
-        assert c_compiler.library("int f(void) { return 1; }", ("-shared",)) is None
+        c_compiler.load_library.cache_clear()  # as in another process
+        assert c_compiler.load_library("int f(void) { return 1; }", ("-shared",)) is None
         return len(calls.read_text().splitlines())
 
     assert [asked(), asked()] == [1, 1]
@@ -376,15 +376,15 @@ def test_a_compiler_that_failed_is_not_asked_again_until_it_is_another(anew, mon
 
 
 def test_it_is_for_the_cpu():
-    assert not NativeSteps().suits(random_model("gru", "voices", hidden_size=8), "cuda")
+    assert not NativeBackend().supports(make_random_model("gru", "voices", hidden_size=8), "cuda")
 
 
 # --- who may have written it ------------------------------------------------------------------------------------------
 
 
 def asked_anew():
-    c_compiler.library.cache_clear()  # as in another process
-    return native_compiling.library()
+    c_compiler.load_library.cache_clear()  # as in another process
+    return native_compiling.load_kernel()
 
 
 @needs_compiler

@@ -10,8 +10,8 @@ import pytest
 from composer.errors import LeftOutWarning, ReadingWarning, UnreadableFile
 from composer.io import formats
 from composer.music.keys import Key
-from composer.music.score import Tempo, TimeSignature, bars
-from composer_notation.bargrid import Measure, time_signatures
+from composer.music.score import Tempo, TimeSignature, compute_bars
+from composer_notation.bargrid import Measure, find_time_signatures
 from composer_notation.reader import NotationReader
 
 Q = 480  # ticks of a quarter note
@@ -71,7 +71,7 @@ def read(tmp_path):
     def reading(content, suffix=".musicxml"):
         path = tmp_path / f"piece{suffix}"
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return formats.read_by(NotationReader(), path)
+        return formats.read_with(NotationReader(), path)
 
     return reading
 
@@ -96,7 +96,7 @@ def test_upbeat_metre_key_and_names(read):
     assert [signature.key for signature in score.key_signatures] == [Key(4, minor=True)]
     assert [(track.name, track.program) for track in score.tracks] == [("Soprano", 52), ("Horn", 60)]
     assert rows(score.tracks[1]) == [(0, 1, 67), (1, 2, 64), (3, 1, 62), (4, 2, 64)]
-    assert list(bars(score).starts) == [0, Q, 4 * Q, 7 * Q]
+    assert list(compute_bars(score).starts) == [0, Q, 4 * Q, 7 * Q]
 
 
 def test_a_tied_note_is_one_note_and_a_grace_note_is_none(read):
@@ -172,7 +172,7 @@ def test_a_bar_cut_in_two_by_a_repeat_sign_is_one_bar(read):
 def test_an_odd_measure_gets_a_signature_of_its_own():
     lengths = [Fraction(quarters) for quarters in (4, 3, 4, 8, 2)]
     starts = [sum(lengths[:i], Fraction()) for i in range(len(lengths))]
-    found = time_signatures([Measure(start, length) for start, length in zip(starts, lengths, strict=True)])
+    found = find_time_signatures([Measure(start, length) for start, length in zip(starts, lengths, strict=True)])
     assert found == (TimeSignature(0, 4, 4), TimeSignature(4 * Q, 3, 4), TimeSignature(7 * Q, 4, 4))
 
 
@@ -365,7 +365,7 @@ def test_what_made_a_bad_file_is_asked_in_vain(tmp_path, content, suffix):
     path = tmp_path / f"piece{suffix}"
     path.write_bytes(content)
     with pytest.raises(UnreadableFile):
-        formats.provenance(path)
+        formats.read_provenance(path)
 
 
 def test_a_score_that_is_cut_short_anywhere_is_read_or_refused(read):

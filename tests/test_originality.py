@@ -22,8 +22,8 @@ from composer.model import load
 from composer.model import save as save_model
 from composer.music.score import Score, Track
 from composer.originality import suffixes
-from composer.originality.index import indexed
-from composer.originality.lines import lines
+from composer.originality.index import build_index
+from composer.originality.lines import extract_lines
 from composer.originality.passages import compare
 from composer.plugins.registry import registry
 from composer.types import Piece
@@ -33,11 +33,11 @@ from composer_callbacks.drawn import Originality
 
 
 def pitches(piece):
-    return [found.notes["pitch"].tolist() for found in lines(piece)]
+    return [found.notes["pitch"].tolist() for found in extract_lines(piece)]
 
 
 def symbols(*notes, start=0):
-    return [found.symbols.tolist() for found in lines(score(line(*notes, start=start)))]
+    return [found.symbols.tolist() for found in extract_lines(score(line(*notes, start=start)))]
 
 
 def test_a_line_is_the_same_in_any_key_and_at_any_speed():
@@ -76,7 +76,7 @@ def random_text(seed, length, letters):
 @pytest.mark.parametrize(("length", "letters"), [(0, 1), (1, 1), (50, 1), (200, 2), (300, 5), (300, 300)])
 def test_suffixes_are_sorted(length, letters):
     text = random_text(length, length, letters)
-    assert suffixes.suffix_array(text).tolist() == sorted(range(length), key=lambda i: text[i:].tolist())
+    assert suffixes.build_suffix_array(text).tolist() == sorted(range(length), key=lambda i: text[i:].tolist())
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -93,9 +93,9 @@ def test_matches_are_the_longest_there_are_in_the_admitted_part(seed):
             length += 1
         return length
 
-    order = suffixes.suffix_array(text)
-    ranks, counts = suffixes.ranks_of(order), suffixes.counted(admitted[order])
-    found = suffixes.longest_matches(text, order, ranks, counts, query)
+    order = suffixes.build_suffix_array(text)
+    ranks, counts = suffixes.compute_ranks(order), suffixes.count_admitted(admitted[order])
+    found = suffixes.find_longest_matches(text, order, ranks, counts, query)
     wanted = [max((common(i, j) for j in np.flatnonzero(admitted)), default=0) for i in range(41)]
     assert found.lengths.tolist() == wanted
     places = [(i, j) for i, j in enumerate(found.places.tolist()) if wanted[i]]
@@ -104,12 +104,12 @@ def test_matches_are_the_longest_there_are_in_the_admitted_part(seed):
 
 def test_one_note_struck_again_and_again_takes_few_steps(monkeypatch):
     """Of each place the run goes up to the end of the query, and the steps grow with its logarithm."""
-    steps, first = [], suffixes._first
-    monkeypatch.setattr(suffixes, "_first", lambda *arguments: steps.append(1) or first(*arguments))
+    steps, first = [], suffixes._find_first
+    monkeypatch.setattr(suffixes, "_find_first", lambda *arguments: steps.append(1) or first(*arguments))
     text, query = np.append(np.full(3000, 7), 99), np.append(np.full(2000, 7), -1)
-    order = suffixes.suffix_array(text.astype(np.int32))
-    ranks, counts = suffixes.ranks_of(order), suffixes.counted(np.ones(3001, dtype=bool))
-    found = suffixes.longest_matches(text, order, ranks, counts, query)
+    order = suffixes.build_suffix_array(text.astype(np.int32))
+    ranks, counts = suffixes.compute_ranks(order), suffixes.count_admitted(np.ones(3001, dtype=bool))
+    found = suffixes.find_longest_matches(text, order, ranks, counts, query)
     assert found.lengths.tolist() == list(range(2000, -1, -1))
     assert all(found.places[:-1] + found.lengths[:-1] <= 3000)
     assert len(steps) < 60
@@ -120,7 +120,7 @@ def test_one_note_struck_again_and_again_takes_few_steps(monkeypatch):
 
 @pytest.fixture
 def index(corpus, tokenizer):
-    return indexed(corpus, tokenizer)
+    return build_index(corpus, tokenizer)
 
 
 def moved(piece, semitones):
@@ -147,11 +147,11 @@ def test_a_training_piece_moved_up_a_tone_is_copied_through_and_through(index, c
 def test_real_pieces_are_recognised_as_they_are_and_in_another_key(name, sources, monkeypatch):
     """As the dataset reads them, though the index holds what their tokens say."""
     dataset = make_dataset(name)
-    few = list(dataset.sources())[1 : 1 + sources]
+    few = list(dataset.list_sources())[1 : 1 + sources]
     monkeypatch.setattr(type(dataset), "sources", lambda _: few)
     tokenizer = registry().make("tokenizers", dataset.tokenizer, **dataset.tokenizer_options)
     corpus = build(dataset, tokenizer, name=name)
-    music = indexed(corpus, tokenizer).against("all")
+    music = build_index(corpus, tokenizer).select_split("all")
     shown, piece = next(found for found in dataset.read(few[-1]) if found[0] in corpus.names)
     for semitones in (0, 2):
         found = compare(moved(piece, semitones), music)
@@ -160,7 +160,7 @@ def test_real_pieces_are_recognised_as_they_are_and_in_another_key(name, sources
 
 def test_an_index_that_a_disk_has_spoilt_is_built_anew(corpus, tokenizer):
     def suffixes():
-        return indexed(corpus, tokenizer).suffixes.tolist()
+        return build_index(corpus, tokenizer).suffixes.tolist()
 
     right = suffixes()
     (path,) = corpus.folder.glob("*/suffixes.npy")
@@ -194,10 +194,10 @@ def test_a_planted_passage_is_found_where_it_stands(index, corpus, tokenizer):
 
 def test_the_novelty_curve_is_of_all_runs_of_so_many_notes(index, corpus, tokenizer):
     """Beside the plain definition."""
-    known = [lines(tokenizer.decode(corpus.piece(int(n)))) for n in corpus.split("train")]
+    known = [extract_lines(tokenizer.decode(corpus.piece(int(n)))) for n in corpus.split("train")]
     train = [found.symbols.tolist() for piece in known for found in piece]
     tune = walk(77)
-    own = [found.symbols.tolist() for found in lines(tune)]
+    own = [found.symbols.tolist() for found in extract_lines(tune)]
     novelty = compare(tune, index.against("train")).novelty
     for n in (1, 2, 3, 5, 9):
         heard = {tuple(text[i : i + n - 1]) for text in train for i in range(len(text) - n + 2)}
@@ -296,7 +296,7 @@ def test_what_copies_too_much_is_drawn_anew_and_can_be_made_again_without_the_mu
     held = run(*ASKED, "held", "--model", parrot, "--max-copied-bars", 2)
     assert held.status == 0
     assert "6 pieces: 4 redrawn" in held.out  # the other two are not in the training split
-    music = open_model(parrot).learnt()
+    music = open_model(parrot).load_training_music()
     for path in (here / "held").glob("*.mid"):
         assert compare(formats.read(path), music).copied_bars <= 2
     shutil.rmtree(here / "learnt")
@@ -317,7 +317,7 @@ def test_what_copies_after_all_redraws_is_kept_and_said_to_be(parrot, here):
 def forms(player, text, **fields):
     """Four forms of four bars a section."""
     request = replace(player.suggested, seed=1, bars=4, stepper="numpy", **fields)
-    return [replace(Form.of(replace(request, index=n), text), particles=2) for n in range(4)]
+    return [replace(Form.parse(replace(request, index=n), text), particles=2) for n in range(4)]
 
 
 def learns(player, folder, pieces):
@@ -335,7 +335,7 @@ def test_a_form_is_held_to_it_as_a_whole(text, anew, here, player):
     parrot = learns(player, here / "learnt", make(player, forms(player, text)))
     held = make(parrot, forms(parrot, text, max_copied_bars=5))
     for piece in held:
-        assert compare(piece.score, parrot.learnt()).copied_bars <= 5
+        assert compare(piece.score, parrot.is_trained()).copied_bars <= 5
         assert piece.provenance["request"]["max_copied_bars"] == 5
     redrawn = [piece for piece in held if "redrawn" in piece.provenance]
     assert redrawn
@@ -377,7 +377,7 @@ TRAIN += ["--out", "mine.safetensors"]
 def test_memorising_shows_while_it_happens(parrot):
     """A line of `metrics.jsonl` of a model that writes what it was trained on, and of one that does not."""
     player, callback = open_model(parrot), Originality()
-    callback._music = player.learnt()
+    callback._music = player.load_training_music()
     seen = [SimpleNamespace(model=lambda: player.model, seed=seed) for seed in (1, 2)]
     parroting, other = map(callback.on_validation, seen)
     assert other["copied_share"] < 0.1 < 0.4 < parroting["copied_share"]

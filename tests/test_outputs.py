@@ -14,7 +14,7 @@ from PIL import Image
 from composer.errors import BadOption, CannotWrite, RequestWarning
 from composer.io import formats
 from composer.io.outputs import Outputs, parse_options
-from composer.music.general_midi import out_of_range
+from composer.music.general_midi import describe_out_of_range
 from composer.plugins.discovery import Plugin
 from composer.plugins.offers import Offer, Registry
 from composer.plugins.registry import registry
@@ -62,7 +62,7 @@ def test_export_writes_what_can_be_read_in_other_forms_and_keeps_what_made_it(ru
     assert run("export", "a.mid", "b.txt", "c.midi", "--title", "Again").status == 0
     assert Path("b.txt").read_text().endswith(" Again")
     assert formats.read(Path("c.midi")) == formats.read(Path("a.mid"))
-    assert formats.provenance(Path("c.midi"))["request"] == formats.provenance(Path("a.mid"))["request"]
+    assert formats.read_provenance(Path("c.midi"))["request"] == formats.read_provenance(Path("a.mid"))["request"]
 
 
 @pytest.mark.parametrize(
@@ -85,15 +85,15 @@ def test_a_mistake_in_one_form_is_one_sentence_and_writes_none(run, tmp_path, mo
 
 
 def test_the_longest_suffix_that_somebody_writes_is_taken(tmp_path):
-    assert formats.suffix_of(Path("a.b.short.txt")) == ".short.txt"
-    assert formats.suffix_of(Path("a.long.TXT")) == ".txt"
+    assert formats.find_suffix(Path("a.b.short.txt")) == ".short.txt"
+    assert formats.find_suffix(Path("a.long.TXT")) == ".txt"
     with pytest.raises(CannotWrite, match=r"no plugin writes '\.short' files"):
-        formats.suffix_of(Path("a.txt.short"))
+        formats.find_suffix(Path("a.txt.short"))
 
 
 def test_outputs_beside_a_stem_keep_their_forms(tmp_path, small_score):
     outputs = Outputs.of([tmp_path / "x.mid", tmp_path / "x.short.txt"], parse_options([".short.txt.words=few"]))
-    outputs.named(tmp_path / "piece.1").write(Piece(small_score("C5 D5")))
+    outputs.rename(tmp_path / "piece.1").write(Piece(small_score("C5 D5")))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["piece.1.mid", "piece.1.short.txt"]
     assert (tmp_path / "piece.1.short.txt").read_text() == "few: 2 "
     with pytest.raises(BadOption, match=r"no '\.mid' file is to be written"):
@@ -149,5 +149,7 @@ def test_notes_outside_an_instrument_are_written_and_said_once(run, tmp_path, mo
 
 
 def test_what_is_said_of_instruments_is_short():
-    assert "and other tracks." in out_of_range(score(*[line((20, 1))] * 20_000))
-    assert out_of_range(score(line((21, 1), (108, 1)), line((0, 1), (127, 1), program=88), drums((0, 0)))) == ""
+    assert "and other tracks." in describe_out_of_range(score(*[line((20, 1))] * 20_000))
+    assert (
+        describe_out_of_range(score(line((21, 1), (108, 1)), line((0, 1), (127, 1), program=88), drums((0, 0)))) == ""
+    )

@@ -13,11 +13,11 @@ import pytest
 from music import line, score
 
 from composer.cli import cli
-from composer.cli.options import ThingOption
+from composer.cli.options import PluginOption
 from composer.errors import CannotWrite
 from composer.io import formats, outputs
 from composer.io.outputs import Outputs
-from composer.model import find, load
+from composer.model import find_model, load
 from composer.storage import atomic
 from composer.types import Piece
 
@@ -123,7 +123,7 @@ def to_write(command):
         text = isinstance(parameter.type, click.types.StringParamType | click.Path)
         told = re.search(r"\b(write|written|draw|keep|kept|save)\b", getattr(parameter, "help", None) or "", re.I)
         named = parameter.name in ("out", "outs", "output", "page", "plot", "report", "run")
-        if text and (told or named) and not isinstance(parameter, ThingOption):
+        if text and (told or named) and not isinstance(parameter, PluginOption):
             yield parameter.name
 
 
@@ -456,7 +456,7 @@ def test_a_place_that_cannot_be_taken_without_links_is_left_empty(here, monkeypa
 
     monkeypatch.setattr(os, "link", none)
     monkeypatch.setattr(Path, "replace", none)
-    with pytest.raises(CannotWrite, match="No space left"), atomic.replacing_none([here / "x.mid"]):
+    with pytest.raises(CannotWrite, match="No space left"), atomic.keep_existing([here / "x.mid"]):
         formats.write([Piece(score(line((60, 4))))], here / "x.mid")
     assert not list(here.glob("*x.mid"))
 
@@ -490,7 +490,7 @@ def test_a_run_replaces_its_own_model_and_no_other(run, here):
 
 
 def test_the_music_here_and_a_model_of_a_plugin_are_read_too(run, here, no_work, monkeypatch):
-    Path("x.safetensors").symlink_to(find("tunes"))
+    Path("x.safetensors").symlink_to(find_model("tunes"))
     os.link("tunes/3.mid", "tunes/y.safetensors")
     assert "x.safetensors is read here" in refusal(run("finetune", "tunes", "folder:tunes", "--out", "x.safetensors"))
     monkeypatch.chdir("tunes")
@@ -512,10 +512,10 @@ def test_a_run_that_was_stopped_goes_on_to_its_model(run, here, monkeypatch):
             raise KeyboardInterrupt
         return real(*arguments, **options)
 
-    count, real = [], loop.likelihood
+    count, real = [], loop.compute_likelihood
     words = [*TRAIN, "--run", "run", "--steps", "8", "--evaluations", "4"]
     with monkeypatch.context() as patched:
-        patched.setattr(loop, "likelihood", stopped)
+        patched.setattr(loop, "compute_likelihood", stopped)
         assert run(*words).status == 0
     best = load(here / "x.safetensors")
     assert best.card["training"]["interrupted"]

@@ -186,13 +186,13 @@ def test_what_nobody_writes_is_left_out_and_a_fault_costs_its_part_alone(tmp_pat
 
 
 def test_bars_are_found_on_an_engraved_score():
-    found = places.bars(VEROVIO.encode(), 2)
+    found = places.find_bars(VEROVIO.encode(), 2)
     assert [place[0] for place in found] == pytest.approx([0.05, 0.45])
     assert [place[2] for place in found] == pytest.approx([0.4, 0.5])
     assert [place[1] + place[3] / 2 for place in found] == pytest.approx([0.28, 0.28])
-    assert places.bars(VEROVIO.encode(), 3) == []
+    assert places.find_bars(VEROVIO.encode(), 3) == []
     for other in (b"", b"<svg", b"<svg viewBox='1 2'/>", b"<svg><svg/></svg>"):
-        assert places.bars(other, 1) == []
+        assert places.find_bars(other, 1) == []
 
 
 def hostile_piece():
@@ -223,10 +223,10 @@ def test_names_from_outside_are_no_markup(tmp_path, forms, count):
 
 def test_what_made_a_piece_is_cut_where_nobody_would_read_it():
     long = {**MADE_BY, "request": {"seed": 7, "primer": [*range(90_000)]}}
-    made_by = content.values(Piece(TWO, long), 0)["madeBy"]
+    made_by = content.describe_piece(Piece(TWO, long), 0)["madeBy"]
     assert made_by["request"] == {"seed": 7, "primer": "(too long to be shown)"}
     deep = {**MADE_BY, "request": {str(n): "x" * 400 for n in range(500)}}
-    assert len(json.dumps(content.values(Piece(TWO, deep), 0)["madeBy"])) < 25_000
+    assert len(json.dumps(content.describe_piece(Piece(TWO, deep), 0)["madeBy"])) < 25_000
 
 
 @pytest.mark.parametrize(

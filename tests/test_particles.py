@@ -10,7 +10,7 @@ from composer.errors import NothingAllowed
 from composer.plugins.registry import registry
 from composer.request import Request
 from composer.sampling.loop import sample
-from composer.sampling.smc import Condition, effective_sample_size, sample_given, systematic
+from composer.sampling.smc import Condition, compute_effective_sample_size, resample_systematically, sample_conditioned
 from composer.tokens.vocabulary import EOS
 from composer.types import Span
 
@@ -46,8 +46,8 @@ def enumerated(step, tokenizer, request, mask):
     state, recurrent = grammar.start(request, 1), None
     before, chance = [()], np.zeros(1)
     while before:
-        logits, recurrent = step(grammar.inputs(state), recurrent)
-        allowed = grammar.allowed(state)
+        logits, recurrent = step(grammar.make_inputs(state), recurrent)
+        allowed = grammar.mask(state)
         scores = log_softmax(np.where(allowed, logits, -np.inf))
         rows, tokens = np.nonzero(allowed & mask(state))
         chance = chance[rows] + scores[rows, tokens]
@@ -65,7 +65,7 @@ def little():
     """A model so small that all its pieces can be counted, with the lower voice given."""
     tokenizer = registry().make("tokenizers", "voices", **LITTLE)
     whole = score(line((60, 2), (61, 2)), line((60, 3), (61, 1)), metres=((0, 2, 4),))
-    mask = tokenizer.grammar.given(tokenizer.decode(tokenizer.encode(whole)), [Span(0, ALWAYS, 1)])
+    mask = tokenizer.grammar.fix_notes(tokenizer.decode(tokenizer.encode(whole)), [Span(0, ALWAYS, 1)])
     request = Request(bars=2, time_signature="2/4", key="C")
     step = toy_step(tokenizer)
     return step, tokenizer, request, mask, enumerated(step, tokenizer, request, mask)
@@ -74,7 +74,7 @@ def little():
 def drawn(little, particles, count, settle=()):
     step, tokenizer, request, mask, _ = little
     wanted = [Condition(replace(request, index=index), mask, particles, settle) for index in range(count)]
-    return sample_given(step, tokenizer, [], wanted)
+    return sample_conditioned(step, tokenizer, [], wanted)
 
 
 def chi_square(little, results):
@@ -139,14 +139,14 @@ class Watch:
         self.places = []
 
     def __call__(self, logits, context):
-        self.places.append(set(zip(context.facts.bar.tolist(), context.facts.beat.tolist(), strict=True)))
+        self.places.append(set(zip(context.music.bar.tolist(), context.music.beat.tolist(), strict=True)))
         return logits
 
 
 def test_no_particle_of_a_piece_goes_on_before_all_have_reached_the_same_beat(little):
     step, tokenizer, request, mask, _ = little
     watch = Watch()
-    sample_given(step, tokenizer, [watch], [Condition(request, mask, 64)])
+    sample_conditioned(step, tokenizer, [watch], [Condition(request, mask, 64)])
     assert all(len(places) == 1 for places in watch.places)
     order = [place for (place,) in watch.places]
     assert order == sorted(order)
@@ -160,11 +160,11 @@ def test_one_particle_with_nothing_given_is_plain_sampling(player):
         return np.ones((len(state), len(tokenizer.vocabulary)), dtype=bool)
 
     plain = sample(step, tokenizer, [], requests)
-    found = sample_given(step, tokenizer, [], [Condition(request, free) for request in requests])
+    found = sample_conditioned(step, tokenizer, [], [Condition(request, free) for request in requests])
     for one, other in zip(plain, found, strict=True):
         assert one.tokens.tolist() == other.tokens.tolist()
         assert other.chain_nats == pytest.approx(one.chain_nats)
-        assert other.given_nats == pytest.approx(0)
+        assert other.fixed_nats == pytest.approx(0)
 
 
 def test_constraints_that_no_particle_can_meet_are_named_with_the_bar(little):
@@ -172,9 +172,9 @@ def test_constraints_that_no_particle_can_meet_are_named_with_the_bar(little):
 
     class Nothing:
         def mask(self, context):
-            return np.tile(context.meaning.pitch < 0, (len(context.step), 1)) & (context.facts.bar < 1)[:, None]
+            return np.tile(context.token_info.pitch < 0, (len(context.step), 1)) & (context.music.bar < 1)[:, None]
 
-    (found,) = sample_given(step, tokenizer, [Nothing()], [Condition(request, mask, 8)])
+    (found,) = sample_conditioned(step, tokenizer, [Nothing()], [Condition(request, mask, 8)])
     assert isinstance(found, NothingAllowed)
     assert str(found).startswith("in bar 2 Nothing leaves nothing that fits the fixed notes; loosen it, ")
 
@@ -183,16 +183,16 @@ def test_constraints_that_no_particle_can_meet_are_named_with_the_bar(little):
 
 
 def test_effective_sample_size():
-    assert effective_sample_size(np.zeros(8)) == 8
-    assert effective_sample_size(np.array([0.0, -np.inf, -np.inf])) == 1
-    assert effective_sample_size(np.log([0.5, 0.5, 1e-300])) == pytest.approx(2)
+    assert compute_effective_sample_size(np.zeros(8)) == 8
+    assert compute_effective_sample_size(np.array([0.0, -np.inf, -np.inf])) == 1
+    assert compute_effective_sample_size(np.log([0.5, 0.5, 1e-300])) == pytest.approx(2)
 
 
 @pytest.mark.parametrize("uniform", [0.0, 0.3, 1 - 2**-30])
 def test_systematic_resampling_gives_each_its_share_rounded_up_or_down(uniform):
     weights = np.array([0.5, 0.0, 0.2, 0.05, 0.25, 0.0])
     with np.errstate(divide="ignore"):
-        counts = np.bincount(systematic(np.log(weights), uniform), minlength=6)
+        counts = np.bincount(resample_systematically(np.log(weights), uniform), minlength=6)
     assert counts.sum() == 6
     assert (counts >= np.floor(6 * weights)).all()
     assert (counts <= np.ceil(6 * weights)).all()

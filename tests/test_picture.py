@@ -38,7 +38,7 @@ def notes_drawn(drawing, colour):
         ((left + right) / 2, (top + bottom) / 2, right - left)
         for shape in drawing.shapes
         if isinstance(shape, Boxes) and shape.colour == colour
-        for left, top, right, bottom in shape.places
+        for left, top, right, bottom in shape.rectangles
     ]
 
 
@@ -47,7 +47,7 @@ def test_each_note_has_its_tracks_colour_where_it_sounds(tmp_path, theme):
     path = tmp_path / "two.png"
     formats.write([Piece(TWO)], path, theme=theme, scale="1.5")
     image = Image.open(path)
-    drawing = roll.drawing(Piece(TWO), THEMES[theme], width=1200)
+    drawing = roll.draw_piece(Piece(TWO), THEMES[theme], width=1200)
     assert image.size == (1800, round(drawing.height * 1.5))
     assert image.getpixel((2, 2)) == rgb(THEMES[theme].background)
     for number, count in ((0, 3), (1, 2)):
@@ -58,7 +58,7 @@ def test_each_note_has_its_tracks_colour_where_it_sounds(tmp_path, theme):
 
 
 def test_higher_is_higher_later_is_further_right_and_longer_is_longer():
-    drawing = roll.drawing(Piece(TWO), LIGHT, width=1200)
+    drawing = roll.draw_piece(Piece(TWO), LIGHT, width=1200)
     first, second, fourth = [place for place in notes_drawn(drawing, LIGHT.tracks[0]) if place[2] > 50]
     low = [place for place in notes_drawn(drawing, LIGHT.tracks[1]) if place[2] > 50]
     assert first[0] < second[0] < fourth[0]
@@ -70,30 +70,30 @@ def test_higher_is_higher_later_is_further_right_and_longer_is_longer():
 def test_what_is_written_on_it():
     music = replace(TWO, markers=(Text(0, "Verse"), Text(BAR, "end")), chords=(Text(0, "Dm7"),), upbeat=QUARTER)
     made_by = {"model": "tunes", "request": {"seed": 7, "index": 2}, "title": "By hand"}
-    drawing = roll.drawing(Piece(music, made_by), LIGHT, width=1200)
+    drawing = roll.draw_piece(Piece(music, made_by), LIGHT, width=1200)
     said = [shape.text for shape in drawing.shapes if isinstance(shape, Words)]
     for text in ("By hand", "High", "Low", "Drums", "Verse", "Dm7", "C4", "C5", "Kick", "Snare", "velocity", "0", "1"):
         assert text in said, text
     assert "end" not in said
     assert "tunes  ·  seed 7  ·  index 2  ·  2 bars  ·  4/4  ·  C major  ·  96 bpm" in said
-    assert naming.title(Piece(replace(TWO, title=""), {**made_by, "title": ""})) == "tunes, seed 7, index 2"
+    assert naming.make_title(Piece(replace(TWO, title=""), {**made_by, "title": ""})) == "tunes, seed 7, index 2"
 
 
 def test_louder_is_taller():
     loud = replace(TWO, tracks=(line((60, 1), velocity=127), line((60, 1), velocity=30)))
-    drawing = roll.drawing(Piece(loud), LIGHT, width=1200)
+    drawing = roll.draw_piece(Piece(loud), LIGHT, width=1200)
     heights = [
-        shape.places[0, 3] - shape.places[0, 1]
+        shape.rectangles[0, 3] - shape.rectangles[0, 1]
         for colour in LIGHT.tracks[:2]
         for shape in drawing.shapes
-        if isinstance(shape, Boxes) and shape.colour == colour and shape.places[0, 2] - shape.places[0, 0] == 2
+        if isinstance(shape, Boxes) and shape.colour == colour and shape.rectangles[0, 2] - shape.rectangles[0, 0] == 2
     ]
     assert heights[0] == pytest.approx(heights[1] * 127 / 30, abs=1.5)
 
 
 def test_a_change_of_metre_is_said_at_its_bar():
     music = score(line((60, 20)), metres=((0, 4, 4), (BAR * 2, 3, 4)))
-    drawing = roll.drawing(Piece(music), LIGHT, width=1200)
+    drawing = roll.draw_piece(Piece(music), LIGHT, width=1200)
     words = {shape.text: shape.x for shape in drawing.shapes if isinstance(shape, Words)}
     assert words["3"] < words["3/4"] < words["4"]
 
@@ -159,9 +159,9 @@ def test_twenty_thousand_tracks_are_a_bounded_picture(tmp_path):
 def test_ten_hours_are_a_bounded_picture():
     count = 10 * 3600 * 2
     notes = [(n * QUARTER, QUARTER, 40 + n % 50, 80) for n in range(count)]
-    drawing = roll.drawing(Piece(Score((Track(make_notes(notes)),))), LIGHT, width=1200)
+    drawing = roll.draw_piece(Piece(Score((Track(make_notes(notes)),))), LIGHT, width=1200)
     assert drawing.height < 5_000
-    assert sum(len(shape.places) for shape in drawing.shapes if isinstance(shape, Boxes)) < 250_000
+    assert sum(len(shape.rectangles) for shape in drawing.shapes if isinstance(shape, Boxes)) < 250_000
     assert sum(isinstance(shape, Words) for shape in drawing.shapes) < 1_000
 
 

@@ -19,16 +19,16 @@ from rich.console import Console
 from composer.errors import CannotWrite
 from composer.io import formats
 from composer.music.score import Score, Tempo
-from composer.music.tempo_map import timing
+from composer.music.tempo_map import make_tempo_map
 from composer.plugins.discovery import Plugin
 from composer.plugins.offers import Offer, Registry
 from composer.plugins.registry import registry
 from composer.types import Piece
 from composer_play import audio as sounds
 from composer_play import command
-from composer_play.keyboard import keys_of
-from composer_play.roll import ASCII, View, legend, picture, roll_of
-from composer_play.transport import Transport, bar_after, bar_before
+from composer_play.keyboard import read_keys
+from composer_play.roll import ASCII, View, draw_legend, draw_roll, make_roll
+from composer_play.transport import Transport, find_next_bar, find_previous_bar
 
 TWO_BARS = score(
     line((72, 1), (74, 1), (76, 2), (72, 4), name="flute"), line((48, 4), (43, 4), name="bass"),
@@ -47,31 +47,31 @@ def piece(tmp_path):
 
 
 def test_ticks_and_seconds_follow_the_tempos():
-    found = timing(TWO_BARS)
+    found = make_tempo_map(TWO_BARS)
     for tick, second in [(0, 0.0), (QUARTER, 1.0), (BAR, 4.0), (2 * BAR, 6.0), (3 * BAR, 8.0)]:
-        assert found.second(tick) == pytest.approx(second)
-        assert found.tick(second) == pytest.approx(tick)
+        assert found.find_second(tick) == pytest.approx(second)
+        assert found.find_tick(second) == pytest.approx(tick)
 
 
 def test_before_the_first_tempo_the_usual_one_holds():
-    assert timing(Score()).second(QUARTER) == 0.5
-    assert timing(Score(tempos=(Tempo(QUARTER, 60.0),))).second(2 * QUARTER) == 1.5
+    assert make_tempo_map(Score()).find_second(QUARTER) == 0.5
+    assert make_tempo_map(Score(tempos=(Tempo(QUARTER, 60.0),))).find_second(2 * QUARTER) == 1.5
 
 
 def test_a_transport_goes_on_pauses_and_is_moved():
     playing = Transport(since=10.0)
-    assert playing.now(12.5) == 2.5
-    paused = playing.toggled(12.5)
-    assert paused.now(99.0) == 2.5
-    assert paused.toggled(100.0).now(101.0) == 3.5
-    assert playing.at(7.0, 20.0).now(21.0) == 8.0
-    assert paused.at(-1.0, 20.0).now(21.0) == 0.0
+    assert playing.find_second(12.5) == 2.5
+    paused = playing.pause_or_resume(12.5)
+    assert paused.find_second(99.0) == 2.5
+    assert paused.pause_or_resume(100.0).find_second(101.0) == 3.5
+    assert playing.move_to(7.0, 20.0).find_second(21.0) == 8.0
+    assert paused.move_to(-1.0, 20.0).find_second(21.0) == 0.0
 
 
 def test_arrows_go_to_bars():
-    roll, its_timing = roll_of(TWO_BARS), timing(TWO_BARS)
-    assert [bar_after(roll, its_timing, second) for second in (0.0, 3.9, 4.0, 6.0)] == [4.0, 4.0, 6.0, 6.0]
-    assert [bar_before(roll, its_timing, second) for second in (0.3, 3.9, 4.3, 4.6)] == [0.0, 0.0, 0.0, 4.0]
+    roll, its_timing = make_roll(TWO_BARS), make_tempo_map(TWO_BARS)
+    assert [find_next_bar(roll, its_timing, second) for second in (0.0, 3.9, 4.0, 6.0)] == [4.0, 4.0, 6.0, 6.0]
+    assert [find_previous_bar(roll, its_timing, second) for second in (0.3, 3.9, 4.3, 4.6)] == [0.0, 0.0, 0.0, 4.0]
 
 
 # --- the roll ---------------------------------------------------------------------------------------------------------
@@ -79,7 +79,7 @@ def test_arrows_go_to_bars():
 
 def plain(music, **view):
     asked = {"begin": 0, "step": 240, "columns": 16, "rows": 40, "symbols": ASCII, **view}
-    return [row.plain for row in picture(roll_of(music), View(**asked))]
+    return [row.plain for row in draw_roll(make_roll(music), View(**asked))]
 
 
 def test_a_roll_holds_two_pitches_a_row():
@@ -100,14 +100,14 @@ def test_an_upbeat_is_bar_0_and_pitches_share_a_row_where_there_are_few():
 
 
 def test_tracks_have_their_colours_and_beginnings_are_bright():
-    roll = roll_of(score(line((60, 1)), line((61, 1), name="\x1b[2J")))
-    row = picture(roll, View(0, 240, 4, 4))[1]
+    roll = make_roll(score(line((60, 1)), line((61, 1), name="\x1b[2J")))
+    row = draw_roll(roll, View(0, 240, 4, 4))[1]
     assert row.plain == "  C4 ▀▀"
     assert [str(span.style) for span in row.spans if span.start >= 5][:2] == [
         "bright_yellow on bright_cyan",
         "yellow on cyan",
     ]
-    assert legend(roll).plain == "     track 1  [2J  "
+    assert draw_legend(roll).plain == "     track 1  [2J  "
 
 
 def test_the_column_that_sounds_is_marked():
@@ -115,9 +115,9 @@ def test_the_column_that_sounds_is_marked():
 
 
 def test_many_tracks_are_not_all_named():
-    roll = roll_of(Score(tuple(line((60, 1)) for _ in range(2_000))))
-    assert legend(roll).plain.endswith("track 7  and 1,993 more tracks")
-    assert picture(roll, View(0, 240, 4, 4))[1].plain == "  C4 ▄▄"
+    roll = make_roll(Score(tuple(line((60, 1)) for _ in range(2_000))))
+    assert draw_legend(roll).plain.endswith("track 7  and 1,993 more tracks")
+    assert draw_roll(roll, View(0, 240, 4, 4))[1].plain == "  C4 ▄▄"
 
 
 # --- printed ----------------------------------------------------------------------------------------------------------
@@ -205,10 +205,10 @@ class Pressed:
 def played(script, recorded):
     """The status lines of a run."""
     console = Console(file=StringIO(), width=80, height=20, force_terminal=True)
-    stage = command.Stage(roll_of(TWO_BARS), timing(TWO_BARS), console)
+    stage = command.Stage(make_roll(TWO_BARS), make_tempo_map(TWO_BARS), console)
     pressed, attempt = Pressed(script), sounds.Attempt(recorded)
     found = []
-    for shown in command.moments(stage, pressed.keys, attempt, pressed.clock):
+    for shown in command.draw_moments(stage, pressed.keys, attempt, pressed.clock):
         *_, status = shown.renderables
         found.append(status.plain.partition("   ")[0])
     return found, attempt
@@ -249,7 +249,9 @@ class Wave:
     def __call__(self, pieces, path):
         with wave.open(str(path), "wb") as file:
             file.setparams((2, 2, 1000, 0, "NONE", ""))
-            file.writeframes(bytes(4 * round(1000 * timing(pieces[0].score).second(pieces[0].score.length))))
+            file.writeframes(
+                bytes(4 * round(1000 * make_tempo_map(pieces[0].score).find_second(pieces[0].score.length)))
+            )
 
 
 @pytest.fixture
@@ -305,7 +307,7 @@ def runs(process):
 def test_a_player_is_given_a_file_from_where_it_is_to_play_and_is_stopped(exporting, programs, tmp_path):
     exporting(Wave)
     install(programs, "aplay", f'echo "$$ $2" > {tmp_path}/started', "exec /bin/sleep 60")
-    with sounds.sound_of(TWO_BARS) as sound:
+    with sounds.make_sound(TWO_BARS) as sound:
         assert sound.command == (str(programs / "aplay"), "-q")
         for second, frames in [(0.0, 6000), (4.5, 1500), (99.0, 0)]:
             sound.start(second)
@@ -326,7 +328,7 @@ def test_a_player_is_given_a_file_from_where_it_is_to_play_and_is_stopped(export
 def test_a_player_that_fails_says_so(exporting, programs):
     exporting(Wave)
     install(programs, "paplay", "exit 3")
-    with sounds.sound_of(TWO_BARS) as sound:
+    with sounds.make_sound(TWO_BARS) as sound:
         sound.start(0.0)
         sound.process.wait()
         with pytest.raises(sounds.NoSound, match="paplay ended with status 3"):
@@ -335,13 +337,13 @@ def test_a_player_that_fails_says_so(exporting, programs):
 
 def test_why_there_is_no_sound_is_said(exporting, programs):
     exporting(Wave)
-    with sounds.attempt(TWO_BARS) as attempt:
+    with sounds.try_sound(TWO_BARS) as attempt:
         assert attempt.why.startswith("there is no player: install one of aplay,")
     install(programs, "ffplay", "exit 0")
-    with sounds.attempt(replace(TWO_BARS, tempos=(Tempo(0, 0.1),))) as attempt:
+    with sounds.try_sound(replace(TWO_BARS, tempos=(Tempo(0, 0.1),))) as attempt:
         assert attempt.why == "it lasts 80 minutes, and sound is made of at most 30"
     exporting(None)
-    with sounds.attempt(TWO_BARS) as attempt:
+    with sounds.try_sound(TWO_BARS) as attempt:
         assert attempt.why.startswith("no plugin writes '.wav' files")
 
 
@@ -354,10 +356,10 @@ def test_an_exporter_that_refuses_or_writes_another_form(exporting, programs):
 
     install(programs, "afplay", "exit 0")
     exporting(lambda: refuse)
-    with sounds.attempt(TWO_BARS) as attempt:
+    with sounds.try_sound(TWO_BARS) as attempt:
         assert attempt.why == "cannot be written as sound: no soundfont"
     exporting(lambda: words)
-    with sounds.attempt(TWO_BARS) as attempt:
+    with sounds.try_sound(TWO_BARS) as attempt:
         attempt.do(lambda sound: sound.start(1.0))
         assert attempt.why.startswith("its sound cannot be cut")
 
@@ -368,7 +370,7 @@ def test_sounddevice_is_taken_where_it_is_installed(exporting, monkeypatch):
     library = SimpleNamespace(play=lambda samples, rate: asked.append((samples.shape, rate)), stop=lambda: None)
     monkeypatch.setattr(sounds, "find_spec", lambda name: name)
     monkeypatch.setitem(sys.modules, "sounddevice", library)
-    with sounds.sound_of(TWO_BARS) as sound:
+    with sounds.make_sound(TWO_BARS) as sound:
         sound.start(4.0)
         assert asked == [((2000, 2), 1000)]
         library.play = lambda samples, rate: 1 / 0
@@ -382,11 +384,11 @@ def test_sounddevice_is_taken_where_it_is_installed(exporting, monkeypatch):
 def test_keys_are_read_one_by_one():
     ours, theirs = pty.openpty()
     try:
-        with keys_of(theirs) as keys:
+        with read_keys(theirs) as keys:
             os.write(ours, b" \x1b[C\x1b[C\x1bODq")
             assert [keys(5.0) for _ in range(5)] == [" ", "right", "right", "left", "q"]
             assert keys(0.0) == ""
-        with keys_of(None) as keys:
+        with read_keys(None) as keys:
             assert keys(0.0) == ""
     finally:
         os.close(ours)

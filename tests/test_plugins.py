@@ -15,7 +15,7 @@ from composer import hookimpl, hookspecs
 from composer.errors import BadOption, UnknownName
 from composer.plugins import registry as plugins
 from composer.plugins.offers import KINDS, load
-from composer.plugins.options import schema
+from composer.plugins.options import read_options
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def test_a_plugin_that_fails_at_import_is_left_out_and_the_others_work(source, p
     found = load([source("broken", text), plugin("good", samplers={"swing": Swing})])
     assert re.fullmatch(reason, fault(found, "broken"))
     assert fault(found, "good") == ""
-    assert found.names("samplers") == ["swing"]
+    assert found.list_names("samplers") == ["swing"]
 
 
 def test_of_two_plugins_with_one_name_the_second_is_left_out_whole_and_both_are_named(plugin):
@@ -103,7 +103,7 @@ def test_of_two_plugins_with_one_name_the_second_is_left_out_whole_and_both_are_
     found = load([first, second])
     assert "'swing'" in fault(found, "second")
     assert "'first'" in fault(found, "second")
-    assert (found.names("samplers"), found.names("datasets")) == (["swing"], [])
+    assert (found.list_names("samplers"), found.list_names("datasets")) == (["swing"], [])
     assert found.offers["samplers"]["swing"].plugin.name == "first"
 
 
@@ -116,7 +116,7 @@ def test_two_plugins_may_have_the_same_entry_point_name(plugin, source):
     other = source("good", "from composer import hookimpl\n@hookimpl\ndef register_models(): return {'mine': print}")
     found = load([plugin("good", samplers={"swing": Swing}), other])
     assert [entry.fault for entry in found.plugins] == ["", ""]
-    assert (found.names("samplers"), found.names("models")) == (["swing"], ["mine"])
+    assert (found.list_names("samplers"), found.list_names("models")) == (["swing"], ["mine"])
 
 
 @pytest.mark.parametrize(
@@ -141,26 +141,26 @@ def test_a_thing_with_an_option_called_name_which_a_recipe_has_no_place_for_leav
     assert fault(found, "odd") == (
         "register_architectures offers 'wide' with an option 'name', which stands for 'wide' in recipes"
     )
-    assert found.names("samplers") == ["wide"]
+    assert found.list_names("samplers") == ["wide"]
 
 
 def test_a_thing_whose_signature_cannot_be_read_leaves_its_plugin_out(source):
     text = "from composer import hookimpl\ndef f(x: Nowhere = 1): ...\n@hookimpl\ndef register_samplers():"
     found = load([source("odd", f"from __future__ import annotations\n{text} return {{'f': f}}")])
     assert "Nowhere" in fault(found, "odd")
-    assert found.names("samplers") == []
+    assert found.list_names("samplers") == []
 
 
 def test_an_unknown_hook_leaves_its_plugin_out(plugin):
     found = load([plugin("future", foo={"x": Swing}, samplers={"swing": Swing})])
     assert "register_foo" in fault(found, "future")
-    assert found.names("samplers") == []
+    assert found.list_names("samplers") == []
 
 
 @pytest.mark.parametrize(("number", "kept"), [(hookspecs.API_VERSION, True), (hookspecs.API_VERSION + 1, False)])
 def test_a_plugin_for_another_version_of_the_hooks_is_left_out(plugin, number, kept):
     found = load([plugin("mine", constants={"COMPOSER_API": number}, samplers={"swing": Swing})])
-    assert (found.names("samplers") == ["swing"]) is kept
+    assert (found.list_names("samplers") == ["swing"]) is kept
     assert (f"version {number} of the hooks; this is {hookspecs.API_VERSION}" in fault(found, "mine")) is not kept
 
 
@@ -217,7 +217,7 @@ def test_a_wrong_option_is_one_sentence(registry, options, sentence):
 
 def test_the_summary_is_the_first_line_of_the_docstring(registry):
     assert registry.offers["samplers"]["swing"].summary == "Lengthen every other note."
-    amount = schema(Swing)[0]
+    amount = read_options(Swing)[0]
     assert (amount.name, amount.help, amount.required) == ("amount", "how much", True)
 
 
@@ -239,7 +239,7 @@ def test_options_of_a_base_class_elsewhere_are_read_where_it_stands(monkeypatch)
     class Own(module.Base):
         depth: int = 2
 
-    found = {option.name: (option.type, option.help, option.default) for option in schema(Own)}
+    found = {option.name: (option.type, option.help, option.default) for option in read_options(Own)}
     assert found == {"width": (int, "of it", 3), "depth": (int, "", 2)}
 
 

@@ -17,7 +17,7 @@ from composer_batch.scheduler import Progress as BatchProgress
     [(0.4, "0 s", "0:00"), (89, "89 s", "1:29"), (720, "12 min", "12:00"), (11_100, "3 h 5 min", "3:05:00")],
 )
 def test_a_length_of_time_stands_in_words_and_as_on_a_clock(seconds, words, clock):
-    assert (progress.span(seconds), progress.format_clock(seconds)) == (words, clock)
+    assert (progress.format_duration(seconds), progress.format_clock(seconds)) == (words, clock)
 
 
 @pytest.fixture

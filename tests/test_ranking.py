@@ -13,20 +13,27 @@ from music import line, score
 from composer.errors import BadModelFile
 from composer.generation import ranking
 from composer.generation.composer import open_model
-from composer.generation.continuation import with_primer
-from composer.generation.ranking import Standard, best, broken, measures, standard, standard_of
+from composer.generation.continuation import add_primer
+from composer.generation.ranking import (
+    Standard,
+    compute_standard,
+    find_best,
+    find_broken_rules,
+    measure_rules,
+    read_standard,
+)
 from composer.model import Model, save
 from composer.music.score import END, Text
 from composer.request import Request
 from composer.training import model_card
-from composer.training.evaluation import likelihood
+from composer.training.evaluation import compute_likelihood
 from composer.types import Piece
 
 # --- measures ---------------------------------------------------------------------------------------------------------
 
 
 def test_the_measures_of_a_line():
-    found = measures(score(line((60, 2), (61, 2), (0, 8), (72, 4)), key="C"))
+    found = measure_rules(score(line((60, 2), (61, 2), (0, 8), (72, 4)), key="C"))
     assert found == {
         "notes per bar": 3 / 4,
         "silent bars": 2 / 4,
@@ -37,19 +44,22 @@ def test_the_measures_of_a_line():
 
 
 def test_a_note_sounds_in_every_bar_that_it_reaches_into():
-    assert measures(score(line((60, 9), (0, 7), (62, 4))))["silent bars"] == 1 / 5
-    assert measures(score(line((60, 4)), line((0, 4), (50, 4)), markers=(Text(4 * 1920, END),)))["silent bars"] == 2 / 4
+    assert measure_rules(score(line((60, 9), (0, 7), (62, 4))))["silent bars"] == 1 / 5
+    assert (
+        measure_rules(score(line((60, 4)), line((0, 4), (50, 4)), markers=(Text(4 * 1920, END),)))["silent bars"]
+        == 2 / 4
+    )
 
 
 def test_parallels_are_of_four_voices():
     voices = [line((72, 2), (74, 2)), line((67, 2), (67, 2)), line((60, 2), (62, 2)), line((53, 2), (55, 2))]
-    found = measures(score(*voices))
+    found = measure_rules(score(*voices))
     assert (found["parallel octaves"], found["parallel fifths"]) == (1 / 4, 2 / 4)  # in four beats
-    assert "parallel octaves" not in measures(score(*voices[:3]))
+    assert "parallel octaves" not in measure_rules(score(*voices[:3]))
 
 
 def test_a_score_without_notes_has_no_pitches():
-    assert measures(score()) == {"notes per bar": 0, "silent bars": 0}
+    assert measure_rules(score()) == {"notes per bar": 0, "silent bars": 0}
 
 
 # --- the standard -----------------------------------------------------------------------------------------------------
@@ -62,29 +72,31 @@ def made(*tracks, nats=10.0, **told):
 def test_rules_are_what_nearly_all_real_pieces_keep():
     real = [score(line((60 + number % 12, 1), (80, 3))) for number in range(298)]
     odd = [score(line((20, 1), (80, 3))), score(line((127, 4)))]
-    held = standard([*real, *odd], np.array([1.0, 1.7, 9.0]))
+    held = compute_standard([*real, *odd], np.array([1.0, 1.7, 9.0]))
     assert held.nats_per_note == 1.7
     assert (held.rules["lowest pitch"], held.rules["highest pitch"]) == ((60, 71), (80, 80))
     assert held.rules["silent bars"] == (0, 0)
-    assert broken(made(line((60, 1), (80, 3))), held) == ()
-    assert broken(made(line((59, 1), (80, 3))), held) == ("lowest pitch",)
+    assert find_broken_rules(made(line((60, 1), (80, 3))), held) == ()
+    assert find_broken_rules(made(line((59, 1), (80, 3))), held) == ("lowest pitch",)
     wrong = made(line((59, 1), *[(80, 1)] * 3, (0, 4), (90, 2), (90, 2)))
-    assert set(broken(wrong, held)) == {"lowest pitch", "highest pitch", "silent bars"}
-    assert broken(made(line((60, 1), (80, 3)), degenerate="one note 9 times in a row"), held) == ("repetition",)
+    assert set(find_broken_rules(wrong, held)) == {"lowest pitch", "highest pitch", "silent bars"}
+    assert find_broken_rules(made(line((60, 1), (80, 3)), degenerate="one note 9 times in a row"), held) == (
+        "repetition",
+    )
 
 
 def test_of_faults_none_is_too_little():
     chromatic = [score(line((61, 1), (60, 3)), key="C") for _ in range(5)]
-    held = standard(chromatic, np.ones(1))
+    held = compute_standard(chromatic, np.ones(1))
     assert held.rules["notes outside the key"] == (0, 0.5)
 
 
 def test_a_card_keeps_the_standard(player, corpus):
     real = [player.tokenizer.decode(corpus.piece(number)) for number in corpus.split("train")]
     valid, module = corpus.split("valid"), player.model.make_module()
-    each = [likelihood(module, corpus, player.tokenizer, valid[[n]], masked=True) for n in range(len(valid))]
-    held = standard_of(json.loads(json.dumps(player.model.card)))
-    assert held.rules == standard(real, np.ones(1)).rules
+    each = [compute_likelihood(module, corpus, player.tokenizer, valid[[n]], masked=True) for n in range(len(valid))]
+    held = read_standard(json.loads(json.dumps(player.model.card)))
+    assert held.rules == compute_standard(real, np.ones(1)).rules
     assert held.nats_per_note == pytest.approx(np.median([one.nats_per_note for one in each]), rel=1e-4)
     card = player.model.card["ranking"]
     assert (card["pieces"], card["held_out"]) == (len(real), len(valid))
@@ -92,25 +104,25 @@ def test_a_card_keeps_the_standard(player, corpus):
 
 def test_of_many_pieces_some_are_measured(player, corpus, monkeypatch):
     monkeypatch.setattr(model_card, "MOST_REAL", 5)
-    found = model_card.reach(player.model.make_module(), corpus, player.tokenizer)
+    found = model_card.measure_reach(player.model.make_module(), corpus, player.tokenizer)
     assert 3 <= found["ranking"]["pieces"] == found["repetition"]["pieces"] <= 5
 
 
 def test_what_is_no_standard_is_refused():
-    assert standard_of({}) == Standard(0.0, {})
+    assert read_standard({}) == Standard(0.0, {})
     for wrong in (None, {}, {"nats_per_note": 1.0, "rules": {"silent bars": 3}}, {"nats_per_note": "few", "rules": {}}):
         with pytest.raises(BadModelFile, match="holds no standard of ranking; measure it again"):
-            standard_of({"ranking": wrong})
+            read_standard({"ranking": wrong})
 
 
 @pytest.mark.parametrize("name", ["chorales", "tunes"])
 def test_the_shipped_models_know_their_music(name):
     card = open_model(name).model.card
-    held = standard_of(card)
+    held = read_standard(card)
     assert card["ranking"]["pieces"] == card["dataset"]["split"]["train"]
     assert card["ranking"]["held_out"] == card["dataset"]["split"]["valid"]
     assert held.nats_per_note == pytest.approx(card["test"]["masked"]["nats_per_note"], rel=0.1)
-    assert set(held.rules) >= set(measures(score(line((60, 1)))))
+    assert set(held.rules) >= set(measure_rules(score(line((60, 1)))))
 
 
 # --- the best ---------------------------------------------------------------------------------------------------------
@@ -130,7 +142,7 @@ def planted(monkeypatch):
             written.append(weakref.ref(music.score))
             yield place, music
 
-    monkeypatch.setattr(ranking, "each", write)
+    monkeypatch.setattr(ranking, "generate_each", write)
     rules = {"lowest pitch": [58, 66], "highest pitch": [60, 80], "silent bars": [0, 0]}
     card = {"ranking": {"nats_per_note": 1.7, "rules": rules}}
     asked = [Request(index=index) for index in range(8)]
@@ -143,32 +155,32 @@ def first_notes(kept):
 
 
 def test_rules_come_first_and_then_how_near_the_likelihood_is_to_that_of_real_pieces(planted):
-    kept = best(planted.player, planted.asked[:7], 8)
+    kept = find_best(planted.player, planted.asked[:7], 8)
     assert [one.nats_per_note for one in kept] == pytest.approx([1.6, 1.8, 1.0, 2.6, 0.1, 1.7, 1.2])
     assert [one.broken for one in kept] == [()] * 5 + [("lowest pitch", "highest pitch")] * 2
-    assert first_notes(best(planted.player, iter(planted.asked), 2)) == first_notes(kept)[:2]
+    assert first_notes(find_best(planted.player, iter(planted.asked), 2)) == first_notes(kept)[:2]
 
 
 def test_of_a_silent_card_the_likeliest_come_first(planted):
     planted.player.model.card.clear()
-    assert first_notes(best(planted.player, planted.asked, 3)) == [59, 60, 64]
+    assert first_notes(find_best(planted.player, planted.asked, 3)) == [59, 60, 64]
 
 
 def test_of_equal_pieces_the_earlier_is_kept(planted):
     equal = [planted.asked[7], planted.asked[0]]
-    assert first_notes(best(planted.player, equal, 1)) == [64]
-    assert first_notes(best(planted.player, equal[::-1], 1)) == [60]
+    assert first_notes(find_best(planted.player, equal, 1)) == [64]
+    assert first_notes(find_best(planted.player, equal[::-1], 1)) == [60]
 
 
 def test_memory_does_not_grow_with_the_pieces_that_are_not_kept(planted):
-    assert len(best(planted.player, planted.asked * 20, 2)) == 2
+    assert len(find_best(planted.player, planted.asked * 20, 2)) == 2
     assert len(planted.alive) == 160
     assert max(planted.alive) <= 2 + 3
 
 
 def test_the_nats_are_of_new_music_over_its_notes(player, small_score):
-    primed = with_primer(player, Request(seed=2, bars=2), small_score("C5 D5 E5 F5 " * 4))
-    (kept,) = best(player, [primed], 1)
+    primed = add_primer(player, Request(seed=2, bars=2), small_score("C5 D5 E5 F5 " * 4))
+    (kept,) = find_best(player, [primed], 1)
     new = sum(int((track.notes["start"] >= primed.primer_ticks).sum()) for track in kept.piece.score.tracks)
     assert 0 < new < kept.piece.score.note_count
     assert kept.nats_per_note == pytest.approx(kept.piece.provenance["nats"]["model"] / new)
@@ -183,9 +195,9 @@ def test_the_command_writes_the_best_alone_and_best_first(run, player, model_fil
     assert shown.status == 0
     run("generate", tmp_path / "all", *wishes, "--count", 10)
     requests = [replace(player.suggested, seed=3, bars=2, index=index) for index in range(10)]
-    held = standard_of(player.model.card)
-    every = list(ranking._ranked(player, requests, held))
-    wanted = sorted(range(10), key=lambda index: every[index].place(held))[:3]
+    held = read_standard(player.model.card)
+    every = list(ranking._rank_each(player, requests, held))
+    wanted = sorted(range(10), key=lambda index: every[index].get_sort_key(held))[:3]
     lines = shown.out.splitlines()
     assert len(lines) == 3
     for place, (line_of, index) in enumerate(zip(lines, wanted, strict=True), start=1):

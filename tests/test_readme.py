@@ -45,7 +45,7 @@ from composer.plugins import scaffold
 from composer.plugins.discovery import find
 from composer.plugins.offers import load
 from composer.request import Request
-from composer.testing import cases_of
+from composer.testing import make_cases
 from composer.types import Piece
 from composer_chorales.dataset import Chorales
 from composer_pianorolls import trial
@@ -191,7 +191,7 @@ def test_examples_of_explaining(workplace, capsys):
 
 
 def test_examples_of_comparing(workplace, monkeypatch, capsys):
-    chorales = Chorales().sources()
+    chorales = Chorales().list_sources()
     monkeypatch.setattr(Chorales, "sources", lambda _: chorales[:40])
     (workplace / "mine").mkdir()
     pieces = generator.generate(open_model("tunes"), [Request(index=index, bars=4) for index in range(30)])
@@ -221,7 +221,7 @@ def test_examples_of_scores(workplace):
         assert run(arguments) == 0, arguments
         assert (workplace / arguments[1]).stat().st_size
     assert formats.read(workplace / "tune.musicxml").note_count
-    assert formats.provenance(workplace / "tune.musicxml")["model"] == "tunes"
+    assert formats.read_provenance(workplace / "tune.musicxml")["model"] == "tunes"
 
 
 def test_examples_of_looking(workplace):
@@ -241,7 +241,7 @@ def test_examples_of_checking(workplace):
 
 
 def test_examples_of_originality(workplace, monkeypatch):
-    chorales = Chorales().sources()
+    chorales = Chorales().list_sources()
     monkeypatch.setattr(Chorales, "sources", lambda _: chorales[:8])  # it takes a minute or two to read them all
     pieces = generator.generate(open_model("tunes"), [Request(index=index, bars=8) for index in range(6)])
     for folder in ("midi", "pieces"):
@@ -261,7 +261,7 @@ def test_examples_of_playing(workplace, capsys):
 
 
 def test_examples_of_training(workplace, monkeypatch):
-    chorales = Chorales().sources()
+    chorales = Chorales().list_sources()
     monkeypatch.setattr(Chorales, "sources", lambda _: chorales[:40])  # it takes half a minute to read them all
     (workplace / "midi").mkdir()
     tunes = open_model("tunes")
@@ -326,20 +326,20 @@ EXAMPLES = [(*mark.split()[1:], code) for mark, code in blocks(PLUGINS)]
 
 
 def test_the_guide_has_an_example_of_every_kind():
-    assert {kind for kind, _, _ in EXAMPLES} == set(scaffold.kinds())
+    assert {kind for kind, _, _ in EXAMPLES} == set(scaffold.list_kinds())
 
 
 @pytest.mark.parametrize(("kind", "name", "code"), EXAMPLES, ids=[kind for kind, _, _ in EXAMPLES])
 def test_an_example_of_the_guide_is_what_a_new_package_begins_with_and_runs(kind, name, code, monkeypatch):
     """The packages themselves are tested in `test_scaffold`."""
-    assert code.strip() == scaffold.source(name, kind).strip()
+    assert code.strip() == scaffold.render_source(name, kind).strip()
     module = types.ModuleType(f"example_{kind}")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     exec(code, module.__dict__)
     found = load([EntryPoint(name, module.__name__, "composer")])
     assert [plugin.fault for plugin in found.plugins] == [""]
     (offer,) = found.offers[f"{kind}s"].values()
-    next(cases_of(offer)).run()
+    next(make_cases(offer)).run()
 
 
 def test_the_figures_of_the_models_are_those_of_their_cards():
@@ -350,7 +350,7 @@ def test_the_figures_of_the_models_are_those_of_their_cards():
 
 def test_the_table_of_architectures_is_that_of_the_runs_that_are_kept():
     kept = trial.read(Path(trial.__file__).with_name("trial.jsonl"))
-    assert "\n".join(trial.table(kept)) in text(DATASETS)
+    assert "\n".join(trial.make_table(kept)) in text(DATASETS)
 
 
 @pytest.mark.parametrize("name", compared.REPORTS)

@@ -77,8 +77,8 @@ def test_each_option_is_explained(run):
     assert "# width of each recurrent layer" in shown
 
 
-@pytest.mark.parametrize("name", registry().names("architectures"))
-@pytest.mark.parametrize("tokenizer", registry().names("tokenizers"))
+@pytest.mark.parametrize("name", registry().list_names("architectures"))
+@pytest.mark.parametrize("tokenizer", registry().list_names("tokenizers"))
 def test_what_is_printed_is_read_back(run, tmp_path, name, tokenizer):
     ran = run("train", "folder:x", "--architecture", name, "--tokenizer", tokenizer, "--print-recipe")
     (tmp_path / "r.toml").write_text(ran.out, encoding="utf-8")
@@ -90,12 +90,12 @@ def test_what_is_printed_is_read_back(run, tmp_path, name, tokenizer):
 )
 def test_any_text_is_written_and_read_back(path):
     plain = {"dataset": f"folder:{path}", "dataset_options": {"drums_by_name": True}}
-    assert tomllib.loads(recipe_file.text(plain)) == plain
+    assert tomllib.loads(recipe_file.format_recipe(plain)) == plain
 
 
 def test_a_text_that_toml_cannot_hold_is_refused():
     with pytest.raises(BadRecipe, match="cannot be written in a recipe"):
-        recipe_file.text({"dataset": "folder:\udce9"})
+        recipe_file.format_recipe({"dataset": "folder:\udce9"})
 
 
 # --- following --------------------------------------------------------------------------------------------------------
@@ -137,7 +137,7 @@ def test_another_tokenizer_drops_the_options_that_it_has_not(run, here):
 def test_a_model_can_be_made_again_from_its_card(run, here):
     assert run("train", written(here, f'dataset = "folder:../tunes"\nout = "a.safetensors"\n{SMALL}')).status == 0
     first = load(here / "a.safetensors")
-    again = written(here, recipe_file.text(first.card["recipe"]))
+    again = written(here, recipe_file.format_recipe(first.card["recipe"]))
     assert run("train", again, "--out", "b.safetensors").status == 0
     assert load(here / "b.safetensors").hash == first.hash
 
@@ -156,9 +156,9 @@ def test_a_recipe_can_be_made_of_things_and_back(tokenizer):
         "architecture": {"name": "lstm", "layers": 3},
         "training": {"seed": 5, "learning_rate": 1},
     }
-    recipe = recipe_file.make(plain)
+    recipe = recipe_file.make_recipe(plain)
     assert (recipe.tokenizer, recipe.architecture.layers, recipe.settings.seed) == (tokenizer, 3, 5)
-    assert recipe_file.make(recipes.plain(recipe, "folder:x")) == recipe
+    assert recipe_file.make_recipe(recipes.convert_to_plain(recipe, "folder:x")) == recipe
 
 
 # --- mistakes ---------------------------------------------------------------------------------------------------------
@@ -232,7 +232,7 @@ def test_what_is_far_too_long_is_cut_in_the_sentence(run, here):
 
 def test_options_of_a_dataset_that_is_not_named_are_written():
     plain = {"dataset_options": {"count": 3}}
-    assert tomllib.loads(recipe_file.text(plain)) == plain
+    assert tomllib.loads(recipe_file.format_recipe(plain)) == plain
 
 
 def test_a_file_that_is_no_text_is_refused(run, here):

@@ -8,8 +8,8 @@ from composer.errors import BadOption, CannotExpress
 from composer.music.score import Tempo, Track, make_notes
 from composer.plugins.registry import registry
 from composer.request import Request
-from composer.testing import check_given, check_grammar, check_tokenizer, draw
-from composer.testing.given import counterpart, request_for
+from composer.testing import check_fixed_notes, check_grammar, check_tokenizer, draw
+from composer.testing.given import find_counterpart, make_request
 from composer.types import Span
 from composer_remi.tokenizer import Remi
 
@@ -208,7 +208,7 @@ def test_a_model_sees_the_program_the_last_sound_and_where_the_longest_note_ends
     state, seen = grammar.start(Request(), 1), []
     for token in tokens:
         state = grammar.advance(state, np.array([token]))
-        row = dict(zip(names, grammar.inputs(state)[0], strict=True))
+        row = dict(zip(names, grammar.make_inputs(state)[0], strict=True))
         seen.append((BAND.vocabulary[row["program"]], BAND.vocabulary[row["sound"]], int(row["end"])))
     said = words(BAND, tokens).split()
     assert seen[said.index("Duration_20")] == ("Program_40", "Pitch_60", 20)
@@ -221,10 +221,10 @@ def test_facts_say_what_sounds_and_for_how_long():
     state, sounding = grammar.start(Request(), 1), {}
     for token in tokens:
         state = grammar.advance(state, np.array([token]))
-        facts = grammar.facts(state)
-        sounding[BAND.vocabulary[token]] = sorted(pitch for pitch in facts.sounding[0].tolist() if pitch >= 0)
+        music = grammar.interpret(state)
+        sounding[BAND.vocabulary[token]] = sorted(pitch for pitch in music.sounding[0].tolist() if pitch >= 0)
         if BAND.vocabulary[token] == "Program_40":
-            assert facts.voice[0] == VIOLIN
+            assert music.voice[0] == VIOLIN
     assert sounding["Pitch_64"] == [60]
     assert sounding["Position_8"] == []
     assert sounding["EOS_None"] == [67]
@@ -245,11 +245,11 @@ SPANS = {
 
 @pytest.mark.parametrize("spans", SPANS.values(), ids=SPANS)
 def test_given_notes_are_kept_whole_and_there_is_always_a_way_on(spans):
-    kept, pieces = check_given(BAND, BAND_MUSIC, spans, rows=8)
+    kept, pieces = check_fixed_notes(BAND, BAND_MUSIC, spans, rows=8)
     for found in pieces:
         for span in spans:
             for track in range(4) if span.track is None else [span.track]:
-                assert struck(counterpart(kept, found, track), span) == struck(kept.tracks[track], span)
+                assert struck(find_counterpart(kept, found, track), span) == struck(kept.tracks[track], span)
 
 
 def struck(track, span):
@@ -259,17 +259,17 @@ def struck(track, span):
 
 
 def test_with_everything_given_only_the_score_itself_can_be_written():
-    given = BAND.grammar.given(BAND_MUSIC, [Span(0, ALWAYS)])
-    for tokens in draw(BAND, request_for(BAND_MUSIC), 3, mask=given):
+    given = BAND.grammar.fix_notes(BAND_MUSIC, [Span(0, ALWAYS)])
+    for tokens in draw(BAND, make_request(BAND_MUSIC), 3, mask=given):
         assert words(BAND, tokens) == words(BAND, BAND.encode(BAND_MUSIC))
 
 
 def test_a_given_note_that_is_longer_than_the_piece_is_shortened():
-    given = TUNE.grammar.given(score(line((60, 2), (62, 6))), [Span(0, BAR)])
+    given = TUNE.grammar.fix_notes(score(line((60, 2), (62, 6))), [Span(0, BAR)])
     for tokens in draw(TUNE, Request(bars=1, time_signature="4/4"), 3, mask=given):
         assert notes(TUNE.decode(tokens).tracks[0]) == [(0, 2, 60), (2, 2, 62)]
 
 
 def test_a_track_that_is_not_there_cannot_be_given():
     with pytest.raises(BadOption, match="no track 7 to keep; the tracks are 0 to 3"):
-        BAND.grammar.given(BAND_MUSIC, [Span(0, BAR, 7)])
+        BAND.grammar.fix_notes(BAND_MUSIC, [Span(0, BAR, 7)])

@@ -10,21 +10,21 @@ from music import drums, line, score
 from composer.errors import BadModelFile
 from composer.generation import degeneration, generator, infilling, tasks
 from composer.generation.composer import open_model
-from composer.generation.continuation import with_primer
+from composer.generation.continuation import add_primer
 from composer.generation.degeneration import (
     DEFAULT,
     LEAST,
-    REDRAWS,
+    RETRIES,
     Limits,
-    bar_run,
-    degenerate,
-    limits_of,
-    note_run,
-    reached,
+    count_equal_bars,
+    count_repeated_notes,
+    describe_loops,
+    measure_limits,
+    read_limits,
 )
 from composer.generation.form_spec import Form
 from composer.generation.generator import generate
-from composer.io.formats import provenance
+from composer.io.formats import read_provenance
 from composer.io.outputs import write_piece
 from composer.model import Model, load, save
 from composer.music.score import END, Text
@@ -53,12 +53,12 @@ SCALE = [(pitch, 1) for pitch in (60, 62, 64, 65, 67, 69, 71, 72)]
     ids=["none", "lengths", "rest", "chord", "other chords", "drums", "empty"],
 )
 def test_a_note_that_is_struck_again(track, run):
-    assert note_run(score(track)) == run
+    assert count_repeated_notes(score(track)) == run
 
 
 def test_a_run_is_of_one_track():
-    assert note_run(score(line((60, 1), (62, 1)), line((60, 1), (64, 1)))) == 1
-    assert note_run(score(line(*SCALE), line(*[(48, 1)] * 5))) == 5
+    assert count_repeated_notes(score(line((60, 1), (62, 1)), line((60, 1), (64, 1)))) == 1
+    assert count_repeated_notes(score(line(*SCALE), line(*[(48, 1)] * 5))) == 5
 
 
 # --- one bar ----------------------------------------------------------------------------------------------------------
@@ -98,54 +98,54 @@ FIGURE = [(60, 1), (64, 1), (67, 2)]
     ],
 )
 def test_a_bar_that_comes_again(tracks, run):
-    assert bar_run(score(*tracks)) == run
+    assert count_equal_bars(score(*tracks)) == run
 
 
 def test_bars_of_two_lengths_differ_and_an_upbeat_is_a_bar_of_its_own():
     changing = score(line((60, 3), (60, 3), (60, 4), (60, 4)), metres=((0, 3, 4), (2880, 4, 4)))
-    assert bar_run(changing) == 2
-    assert bar_run(score(line((60, 1), (60, 4), (60, 4)), upbeat=480)) == 2
+    assert count_equal_bars(changing) == 2
+    assert count_equal_bars(score(line((60, 1), (60, 4), (60, 4)), upbeat=480)) == 2
 
 
 def test_silence_up_to_a_stated_length_counts():
-    assert bar_run(score(line(*SCALE))) == 1
-    assert bar_run(score(line(*SCALE), markers=(Text(7 * 1920, END),))) == 5
+    assert count_equal_bars(score(line(*SCALE))) == 1
+    assert count_equal_bars(score(line(*SCALE), markers=(Text(7 * 1920, END),))) == 5
 
 
 def test_what_comes_before_a_place_does_not_count():
     loop = score(line(*[(60, 1)] * 16, *SCALE))
-    assert (note_run(loop), bar_run(loop)) == (17, 4)
-    assert (note_run(loop, [Span(0, 4 * 1920)]), bar_run(loop, [Span(0, 4 * 1920)])) == (1, 1)
+    assert (count_repeated_notes(loop), count_equal_bars(loop)) == (17, 4)
+    assert (count_repeated_notes(loop, [Span(0, 4 * 1920)]), count_equal_bars(loop, [Span(0, 4 * 1920)])) == (1, 1)
 
 
 # --- limits -----------------------------------------------------------------------------------------------------------
 
 
 def test_a_piece_beyond_what_real_ones_reach_is_degenerate():
-    real = reached([score(line(*[(72, 1)] * 3, *SCALE)), score(line(*FIGURE * 2))])
+    real = measure_limits([score(line(*[(72, 1)] * 3, *SCALE)), score(line(*FIGURE * 2))])
     assert real == Limits(notes=3, bars=2)
-    assert degenerate(score(line(*[(60, 0.5)] * 4)), real) == "one note 4 times in a row"
-    assert degenerate(score(line(*FIGURE * 3)), real) == "3 equal bars in a row"
-    assert degenerate(score(line(*[(60, 1)] * 12)), real) == "one note 12 times in a row, 3 equal bars in a row"
-    assert degenerate(score(line()), real) == "silent"
-    assert degenerate(score(line(*FIGURE * 2)), real) == ""
+    assert describe_loops(score(line(*[(60, 0.5)] * 4)), real) == "one note 4 times in a row"
+    assert describe_loops(score(line(*FIGURE * 3)), real) == "3 equal bars in a row"
+    assert describe_loops(score(line(*[(60, 1)] * 12)), real) == "one note 12 times in a row, 3 equal bars in a row"
+    assert describe_loops(score(line()), real) == "silent"
+    assert describe_loops(score(line(*FIGURE * 2)), real) == ""
 
 
 def test_a_card_states_the_limits():
-    assert limits_of({"repetition": {"notes": 40, "bars": 9, "pieces": 100}}) == Limits(40, 9)
-    assert limits_of({"repetition": {"notes": 2, "bars": 1, "pieces": 3}}) == LEAST
-    assert limits_of({}) == DEFAULT
+    assert read_limits({"repetition": {"notes": 40, "bars": 9, "pieces": 100}}) == Limits(40, 9)
+    assert read_limits({"repetition": {"notes": 2, "bars": 1, "pieces": 3}}) == LEAST
+    assert read_limits({}) == DEFAULT
     for wrong in (None, [], {"notes": 3}, {"notes": "many", "bars": None}):
         with pytest.raises(BadModelFile, match="holds no limits of repetition; measure it again"):
-            limits_of({"repetition": wrong})
+            read_limits({"repetition": wrong})
 
 
 def test_a_trained_model_states_what_its_pieces_reach(player, corpus):
     real = [player.tokenizer.decode(corpus.piece(number)) for number in corpus.split("train")]
     found = player.model.card["repetition"]
-    assert found == {"notes": reached(real).notes, "bars": reached(real).bars, "pieces": len(real)}
+    assert found == {"notes": measure_limits(real).notes, "bars": measure_limits(real).bars, "pieces": len(real)}
     module = player.model.make_module()
-    assert model_card.reach(module, corpus, player.tokenizer)["repetition"] == found
+    assert model_card.measure_reach(module, corpus, player.tokenizer)["repetition"] == found
 
 
 @pytest.mark.parametrize("name", ["chorales", "tunes"])
@@ -202,19 +202,19 @@ def test_a_loop_is_drawn_anew_as_the_next_attempt(strict):
     assert {redrawn(piece) for piece in first} == {0}
     assert len({redrawn(piece) for piece in pieces}) > 2
     for attempt, piece in zip(first, pieces, strict=True):
-        looped = degenerate(attempt.score, strict.limits)
+        looped = describe_loops(attempt.score, strict.limits)
         assert attempt.provenance.get("degenerate", "") == looped
         assert (attempt == piece) == (not looped)
         assert bool(redrawn(piece)) == bool(looped)
         assert piece.provenance["request"].get("attempt", 0) == redrawn(piece)
-        assert note_run(piece.score) <= 3
+        assert count_repeated_notes(piece.score) <= 3
 
 
 def test_the_last_attempt_is_kept_and_said_to_be_degenerate(vain):
     for piece, attempt in zip(generate(vain, asked([0, 1])), generate(vain, asked([0, 1], attempt=8)), strict=True):
         assert piece == attempt
-        assert redrawn(piece) == REDRAWS == 8
-        assert piece.provenance["degenerate"] == f"one note {note_run(piece.score)} times in a row"
+        assert redrawn(piece) == RETRIES == 8
+        assert piece.provenance["degenerate"] == f"one note {count_repeated_notes(piece.score)} times in a row"
     (later,) = generate(vain, asked([0], attempt=20))
     assert redrawn(later) == 20
 
@@ -223,7 +223,7 @@ def test_a_piece_is_the_same_alone_as_among_those_that_are_redrawn(strict, monke
     together = generate(strict, asked(range(6)))
     assert any(map(redrawn, together))
     assert [generate(strict, asked([index]))[0] for index in range(6)] == together
-    monkeypatch.setattr(generator, "BATCH", 2)
+    monkeypatch.setattr(generator, "BATCH_SIZE", 2)
     assert generate(strict, asked(range(6))[::-1]) == together[::-1]
 
 
@@ -233,7 +233,7 @@ def test_a_redrawn_piece_is_made_again_byte_for_byte(strict, vain, tmp_path):
         assert redrawn(piece) > 0
         assert generate(player, [Request.from_json(piece.provenance["request"])]) == [piece]
         write_piece(piece, tmp_path / "one.mid")
-        write_piece(tasks.regenerate(player, provenance(tmp_path / "one.mid")), tmp_path / "two.mid")
+        write_piece(tasks.regenerate(player, read_provenance(tmp_path / "one.mid")), tmp_path / "two.mid")
         assert (tmp_path / "one.mid").read_bytes() == (tmp_path / "two.mid").read_bytes()
 
 
@@ -244,26 +244,26 @@ def test_a_piece_is_made_again_whatever_a_card_says_by_then(player, vain):
 
 
 def test_only_new_music_is_judged(player, small_score):
-    request = with_primer(player, Request(seed=1, bars=2), small_score("C5 " * 64))
+    request = add_primer(player, Request(seed=1, bars=2), small_score("C5 " * 64))
     (piece,) = generate(player, [request])
-    assert note_run(piece.score) >= 64 > player.limits.notes
+    assert count_repeated_notes(piece.score) >= 64 > player.limits.notes
     assert not {"redrawn", "degenerate"} & set(piece.provenance)
 
 
 def test_of_what_is_given_nothing_counts():
     loop = score(line(*SCALE, *[(60, 1)] * 16, *SCALE), line(*[(48, 4)] * 8))
     middle = [Span(2 * 1920, 6 * 1920)]
-    assert (note_run(loop), bar_run(loop)) == (17, 4)
-    assert bar_run(loop, [Span(2 * 1920, 5 * 1920)]) == 1
-    assert bar_run(loop, middle) == 1
-    assert note_run(loop, middle) == 4  # of the lower voice, before and after
-    assert note_run(loop, [Span(0, 8 * 1920, 1), *middle]) == 1
-    assert bar_run(loop, [Span(0, 8 * 1920, 1)]) == 4
+    assert (count_repeated_notes(loop), count_equal_bars(loop)) == (17, 4)
+    assert count_equal_bars(loop, [Span(2 * 1920, 5 * 1920)]) == 1
+    assert count_equal_bars(loop, middle) == 1
+    assert count_repeated_notes(loop, middle) == 4  # of the lower voice, before and after
+    assert count_repeated_notes(loop, [Span(0, 8 * 1920, 1), *middle]) == 1
+    assert count_equal_bars(loop, [Span(0, 8 * 1920, 1)]) == 4
 
 
 def test_a_fill_that_repeats_itself_is_drawn_anew(strict, small_score):
     whole = small_score("C5 D5 E5 F5 " * 4, "C4*4 E4*4 C4*4 E4*4")
-    wanted = [infilling.gap(strict, whole, Request(seed=2, index=n), bars=(2, 3), particles=2) for n in range(6)]
+    wanted = [infilling.plan_gap(strict, whole, Request(seed=2, index=n), bars=(2, 3), particles=2) for n in range(6)]
     first, pieces = (tasks.make(strict, wanted, **more) for more in ({"redraws": 0}, {}))
     assert any(map(redrawn, pieces))
     for attempt, piece in zip(first, pieces, strict=True):
@@ -275,7 +275,7 @@ def test_a_fill_that_repeats_itself_is_drawn_anew(strict, small_score):
 
 
 def test_every_section_of_a_form_is_judged(strict):
-    forms = [Form.of(Request(seed=1, index=n, bars=2, time_signature="4/4"), "ABC") for n in range(6)]
+    forms = [Form.parse(Request(seed=1, index=n, bars=2, time_signature="4/4"), "ABC") for n in range(6)]
     pieces = tasks.make(strict, forms)
     later = [piece for piece in pieces if "attempts" in piece.provenance["form"]]
     assert later
@@ -289,7 +289,7 @@ def test_the_command_counts_them(run, strict, strict_file, tmp_path):
     pieces = generate(strict, asked(range(COUNT)))
     wishes = ["--model", strict_file, "--seed", 1, "--bars", 2]
     *lines, total = run("generate", tmp_path / "out", *wishes, "--count", COUNT).out.splitlines()
-    times = ["", ", redrawn once", ", redrawn twice", *(f", redrawn {count} times" for count in range(3, REDRAWS + 1))]
+    times = ["", ", redrawn once", ", redrawn twice", *(f", redrawn {count} times" for count in range(3, RETRIES + 1))]
     said = [re.fullmatch(r".*: \d+ notes, \d+ bars(.*), seed 1", line)[1] for line in lines]
     assert said == [times[redrawn(piece)] for piece in pieces]
     counts = [redrawn(piece) for piece in pieces]

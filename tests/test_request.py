@@ -10,7 +10,7 @@ from composer.errors import BadOption
 from composer.generation.continuation import Continuation
 from composer.generation.form_spec import Form
 from composer.generation.infilling import Fill
-from composer.request import Link, Request
+from composer.request import Request, SamplerSpec
 
 FULL = Request(
     seed=2**64 - 1,
@@ -22,7 +22,7 @@ FULL = Request(
     tempo=96.5,
     primer=(3, 20, 31),
     primer_ticks=1920,
-    samplers=(Link("temperature", {"temperature": 0.9}), Link("top-p", {"p": "0.95"})),
+    samplers=(SamplerSpec("temperature", {"temperature": 0.9}), SamplerSpec("top-p", {"p": "0.95"})),
 )
 
 

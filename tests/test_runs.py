@@ -17,7 +17,7 @@ import pytest
 
 from composer.io import formats
 from composer.model import load
-from composer.music.score import bars
+from composer.music.score import compute_bars
 
 SMALL = ["--architecture", "gru", "--hidden-size", 8, "--layers", 1, "--embedding-size", 8, "--chunk", 32]
 STEPS = ["--steps", 24, "--evaluations", 4, "--learning-rate", 0.02, "--average", 0.5, "--device", "cpu"]
@@ -99,7 +99,7 @@ def test_samples_are_eight_bars_of_the_model_as_it_was(run, here):
     assert run(*TRAIN, "--out", "mine.safetensors", "--run", "run", "--seed", 3).status == 0
     for path in (here / "run/samples").iterdir():
         score = formats.read(path)
-        assert len(bars(score).signatures) - (score.upbeat > 0) == 8
+        assert len(compute_bars(score).signatures) - (score.upbeat > 0) == 8
     best = load(here / "mine.safetensors").card["training"]["best_step"]
     line = ["generate", "x.mid", "--model", "mine.safetensors", "--seed", 3, "--bars", 8]
     assert run(*line).status == 0

@@ -8,23 +8,23 @@ import numpy as np
 import pytest
 from walks import VOICES
 
-from composer.data.encoding import model_inputs
+from composer.data.encoding import compute_inputs
 from composer.errors import BadOption, CannotExpress, NothingAllowed, UnknownName
 from composer.generation import generator
-from composer.generation.continuation import with_primer
-from composer.generation.generator import chained, generate
+from composer.generation.continuation import add_primer
+from composer.generation.generator import apply_samplers, generate
 from composer.io.outputs import write_piece
 from composer.music.keys import parse_key
-from composer.music.score import TICKS_PER_QUARTER, bars
+from composer.music.score import TICKS_PER_QUARTER, compute_bars
 from composer.plugins.registry import registry
-from composer.request import Link, Request
+from composer.request import Request, SamplerSpec
 from composer.sampling import loop
 from composer.sampling.distribution import Distribution
 from composer.sampling.loop import sample
-from composer.sampling.random_streams import BLOCK, Streams, uniforms
-from composer.testing.sequences import last_bar
+from composer.sampling.random_streams import BLOCK, Streams, draw_uniforms
+from composer.testing.sequences import count_bars
 from composer.tokens.vocabulary import EOS
-from composer.training.evaluation import piece_nats
+from composer.training.evaluation import compute_piece_nats
 
 
 def asked(count=1, **wishes):
@@ -33,7 +33,7 @@ def asked(count=1, **wishes):
 
 
 def link(name, **options):
-    return Link(name, options)
+    return SamplerSpec(name, options)
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_a_piece_is_the_same_alone_and_among_many(written, alone, count):
 
 
 def test_a_piece_is_the_same_in_several_batches(written, alone, monkeypatch):
-    monkeypatch.setattr(generator, "BATCH", 2)
+    monkeypatch.setattr(generator, "BATCH_SIZE", 2)
     together = written(asked(7))
     assert {index: together[index] for index in alone} == alone
 
@@ -109,12 +109,12 @@ def test_seed_index_and_attempt_make_other_pieces(player):
     ],
 )
 def test_the_stream_of_a_piece_never_changes(key, first):
-    assert uniforms(*key)[:3].tolist() == first
+    assert draw_uniforms(*key)[:3].tolist() == first
 
 
 def test_another_seed_index_attempt_block_or_purpose_is_another_stream():
     keys = [(0, 0, 0, 0), (1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1), (0, 0, 0, 0, "rank")]
-    numbers = np.concatenate([uniforms(*key) for key in keys])
+    numbers = np.concatenate([draw_uniforms(*key) for key in keys])
     assert len(np.unique(numbers)) == len(keys) * BLOCK
     assert ((numbers >= 0) & (numbers < 1)).all()
 
@@ -123,14 +123,14 @@ def test_rows_that_go_on_keep_their_streams():
     rows = [(5, 0, 0), (5, 1, 0), (5, 2, 0)]
     streams = Streams()
     streams.add(rows[:2])
-    streams.at(np.array([0, 0]))
+    streams.draw(np.array([0, 0]))
     streams.add(rows[2:])
-    streams.at(np.array([1, 1, 0]))
+    streams.draw(np.array([1, 1, 0]))
     streams.keep(np.array([0, 2]))
     for step in (1, BLOCK - 1, BLOCK, BLOCK + 1):
         block, place = divmod(step, BLOCK)
-        expected = [uniforms(*rows[0], block)[place], uniforms(*rows[2], 0)[5]]
-        assert streams.at(np.array([step, 5])).tolist() == expected
+        expected = [draw_uniforms(*rows[0], block)[place], draw_uniforms(*rows[2], 0)[5]]
+        assert streams.draw(np.array([step, 5])).tolist() == expected
 
 
 # --- the draw ---------------------------------------------------------------------------------------------------------
@@ -138,7 +138,7 @@ def test_rows_that_go_on_keep_their_streams():
 
 def test_draws_follow_the_distribution():
     shares = np.array([0.0, 0.4, 0.25, 0.2, 0.1, 0.04, 0.01, 0.0])
-    numbers = np.concatenate([uniforms(1, index, 0, 0) for index in range(80)])
+    numbers = np.concatenate([draw_uniforms(1, index, 0, 0) for index in range(80)])
     with np.errstate(divide="ignore"):
         tokens = Distribution(np.tile(np.log(shares), (len(numbers), 1))).draw(numbers)
     counts = np.bincount(tokens, minlength=8)
@@ -181,7 +181,7 @@ class Only(Recorder):
 
     def mask(self, context):
         self.seen.append((self.name, None, context))
-        pitch = context.meaning.pitch
+        pitch = context.token_info.pitch
         return np.tile((pitch < 0) | (pitch % self.every == 0), (len(context.allowed), 1))
 
 
@@ -206,7 +206,7 @@ def test_links_come_in_the_order_of_the_user_and_constraints_before_them_all(pla
     seen = [call for call in seen if len(call[2].allowed) == 1]  # without those that ask for contradictions
     assert [name for name, *_ in seen[:4]] == ["even", "by three", "first", "second"]
     for (_, _, early), (_, _, late), (_, logits, context) in zip(seen[0::4], seen[1::4], seen[2::4], strict=True):
-        pitch = context.meaning.pitch
+        pitch = context.token_info.pitch
         assert np.array_equal(late.allowed, early.allowed & ((pitch < 0) | (pitch % 2 == 0)))
         assert np.array_equal(context.allowed, late.allowed & ((pitch < 0) | (pitch % 3 == 0)))
         assert np.array_equal(logits > -np.inf, context.allowed)
@@ -255,8 +255,8 @@ class Stop:
     beat: int = 10**6
 
     def mask(self, context):
-        pitched, facts = context.meaning.pitch >= 0, context.facts
-        return ~((facts.bar >= self.bar)[:, None] | ((facts.beat >= self.beat)[:, None] & pitched))
+        pitched, music = context.token_info.pitch >= 0, context.music
+        return ~((music.bar >= self.bar)[:, None] | ((music.beat >= self.beat)[:, None] & pitched))
 
 
 def test_a_constraint_that_leaves_nothing_is_named_with_the_bar(player):
@@ -272,9 +272,13 @@ def test_a_piece_goes_back_from_where_nothing_is_allowed_and_is_the_same_in_any_
         (alone,) = sampled(player, [Stop(beat=2)], [request])
         assert np.array_equal(alone.tokens, result.tokens)
         assert alone == replace(result, tokens=alone.tokens)
-        assert last_bar(player.tokenizer, result.tokens) == 4
+        assert count_bars(player.tokenizer, result.tokens) == 4
         score = player.tokenizer.decode(result.tokens)
-        beats = [note["start"] % bars(score).metres[0].bar_ticks // 480 for t in score.tracks for note in t.notes]
+        beats = [
+            note["start"] % compute_bars(score).time_signatures[0].bar_ticks // 480
+            for t in score.tracks
+            for note in t.notes
+        ]
         assert all(beat < 2 for beat in beats)
 
 
@@ -283,14 +287,14 @@ class Hush:
     """A constraint: no note after the first bar."""
 
     def mask(self, context):
-        return ~((context.facts.bar >= 1)[:, None] & (context.meaning.pitch >= 0))
+        return ~((context.music.bar >= 1)[:, None] & (context.token_info.pitch >= 0))
 
 
 def test_bars_that_were_asked_for_are_there_also_where_they_are_silent(player, monkeypatch):
     monkeypatch.setattr("composer.generation.generator.make_samplers", lambda _: [Hush()])
     (piece,) = generate(player, [Request(seed=1, bars=5)], redraws=0)
-    assert len(bars(piece.score).signatures) < 5
-    assert len(bars(piece.score, piece.score.length).signatures) == 5
+    assert len(compute_bars(piece.score).signatures) < 5
+    assert len(compute_bars(piece.score, piece.score.length).signatures) == 5
 
 
 def test_what_constraints_cost_is_the_mass_that_they_leave(player):
@@ -300,8 +304,8 @@ def test_what_constraints_cost_is_the_mass_that_they_leave(player):
     grammar, step, state, mass = player.tokenizer.grammar, player.stepper(player.resolved(Request())), None, 0.0
     place = grammar.start(asked()[0], 1)
     for token in bound.tokens:
-        logits, state = step(grammar.inputs(place), state)
-        allowed, pitch = grammar.allowed(place)[0], player.tokenizer.meaning.pitch
+        logits, state = step(grammar.make_inputs(place), state)
+        allowed, pitch = grammar.mask(place)[0], player.tokenizer.token_info.pitch
         shares = np.exp(logits[0].astype(float)) * allowed
         mass -= np.log(shares[(pitch < 0) | (pitch % 2 == 0)].sum() / shares.sum())
         place = grammar.advance(place, np.array([token]))
@@ -319,13 +323,13 @@ def side_by_side(player, samplers, requests, most):
         widths.append(len(inputs))
         return step(inputs, state)
 
-    made = loop.pieces(counting, player.tokenizer, samplers, loop.source(requests), most)
+    made = loop.sample_each(counting, player.tokenizer, samplers, loop.make_source(requests), most)
     return dict(made), widths
 
 
 @pytest.mark.parametrize("chain", [[], [Stop(beat=2)]], ids=["plain", "going back"])
 def test_a_row_whose_piece_has_ended_goes_on_with_the_next_request(player, small_score, chain):
-    primed = with_primer(player, Request(seed=8, bars=1), small_score("C5 D5"))
+    primed = add_primer(player, Request(seed=8, bars=1), small_score("C5 D5"))
     requests = [*asked(3, bars=1), *asked(2, bars=4), primed, *asked(4, seed=5, bars=2)]
     found, widths = side_by_side(player, chain, requests, 3)
     lengths = [len(result.tokens) for result in found.values()]
@@ -345,13 +349,13 @@ class NotIn:
     keys: tuple[int, ...]
 
     def mask(self, context):
-        over = np.isin(context.facts.key, self.keys) & (context.facts.bar >= 1)
+        over = np.isin(context.music.key, self.keys) & (context.music.bar >= 1)
         return np.tile(~over[:, None], (1, context.allowed.shape[1]))
 
 
 def test_a_piece_at_a_dead_end_is_lost_alone(player):
     requests = [replace(request, key=key) for request, key in zip(asked(4), ("C", "Dm", "G", "Dm"), strict=True)]
-    found, _ = side_by_side(player, [NotIn((parse_key("Dm").place,))], requests, 4)
+    found, _ = side_by_side(player, [NotIn((parse_key("Dm").index,))], requests, 4)
     assert [isinstance(found[number], NothingAllowed) for number in range(4)] == [False, True, False, True]
     assert str(found[1]).startswith("in bar 2 NotIn leaves nothing")
     for number in (0, 2):
@@ -362,7 +366,7 @@ def test_a_piece_at_a_dead_end_is_lost_alone(player):
 @pytest.fixture
 def lost_attempts(monkeypatch):
     """Functions of a request, of which any says that this attempt at it is lost."""
-    pieces, lost = loop.pieces, []
+    pieces, lost = loop.sample_each, []
 
     def losing(step, tokenizer, samplers, more, most):
         begun = []
@@ -375,7 +379,7 @@ def lost_attempts(monkeypatch):
             is_lost = any(which(begun[number]) for which in lost)
             yield number, NothingAllowed("a dead end.") if is_lost else made
 
-    monkeypatch.setattr(loop, "pieces", losing)
+    monkeypatch.setattr(loop, "sample_each", losing)
     return lost
 
 
@@ -391,7 +395,7 @@ def test_a_piece_at_a_dead_end_is_drawn_anew(player, lost_attempts):
 
 def test_a_piece_that_cannot_be_written_leaves_the_others(run, player, model_file, tmp_path, lost_attempts):
     lost_attempts.append(lambda request: request.index in (1, 4))
-    made = dict(generator.pieces(player, asked(8)))
+    made = dict(generator.generate_each(player, asked(8)))
     lost = sorted(number for number, piece in made.items() if isinstance(piece, NothingAllowed))
     assert lost == [1, 4]
     ran = run("generate", tmp_path / "out", "--model", model_file, "--seed", 3, "--bars", 2, "--count", 8)
@@ -412,11 +416,11 @@ def test_the_likelihood_of_a_piece_is_what_the_evaluation_finds(player, tokenize
     sequences = [result.tokens for result in found]
     pieces = SimpleNamespace(
         tokens=np.concatenate(sequences),
-        inputs=np.concatenate(model_inputs(tokenizer, sequences)),
+        inputs=np.concatenate(compute_inputs(tokenizer, sequences)),
         offsets=np.concatenate([[0], np.cumsum(list(map(len, sequences)))]),
         piece=lambda number: sequences[number],
     )
-    nats = piece_nats(player.model.make_module(), pieces, tokenizer, np.arange(3), masked=True)
+    nats = compute_piece_nats(player.model.make_module(), pieces, tokenizer, np.arange(3), masked=True)
     assert [result.model_nats for result in found] == pytest.approx(nats, rel=1e-5)
 
 
@@ -434,13 +438,13 @@ def test_the_chain_has_a_likelihood_of_its_own(player):
 
 
 def whole_bars(score):
-    return len(bars(score).signatures) - (score.upbeat > 0)
+    return len(compute_bars(score).signatures) - (score.upbeat > 0)
 
 
 @pytest.mark.parametrize("count", [1, 3, 20])
 def test_a_piece_has_the_bars_that_were_asked_for(player, count):
     results = sampled(player, [], asked(6, bars=count))
-    assert {last_bar(player.tokenizer, result.tokens) for result in results} == {count}
+    assert {count_bars(player.tokenizer, result.tokens) for result in results} == {count}
     lengths = [whole_bars(player.tokenizer.decode(result.tokens)) for result in results]
     assert max(lengths) == count  # a score without notes in its last bar looks shorter
 
@@ -496,8 +500,8 @@ def notes_of(pieces):
 
 
 def test_every_stepper_writes_the_same_piece_and_is_named_in_it(player):
-    makers = {name: registry().make("steppers", name) for name in registry().names("steppers")}
-    suiting = [name for name, maker in makers.items() if maker.suits(player.model, "cpu")]
+    makers = {name: registry().make("steppers", name) for name in registry().list_names("steppers")}
+    suiting = [name for name, maker in makers.items() if maker.supports(player.model, "cpu")]
     unasked = generate(player, asked(3))
     for name in suiting:
         pieces = generate(player, asked(3, stepper=name))
@@ -508,8 +512,8 @@ def test_every_stepper_writes_the_same_piece_and_is_named_in_it(player):
 
 
 def test_a_piece_says_its_precision_and_none_is_changed_unasked(player):
-    makers = {name: registry().make("steppers", name) for name in registry().names("steppers")}
-    suiting = [maker for maker in makers.values() if maker.suits(player.model, "cpu")]
+    makers = {name: registry().make("steppers", name) for name in registry().list_names("steppers")}
+    suiting = [maker for maker in makers.values() if maker.supports(player.model, "cpu")]
     if not any("int8" in maker.tolerances for maker in suiting):
         pytest.skip("no stepper has int8 here")
     asked_for = [request.to_json() for request in map(player.resolved, asked(2, precision="int8"))]
@@ -545,7 +549,7 @@ def primed(request, small_score, player):
     """A primer, how many bars it begins, and what goes on from it."""
     parts, begun = PRIMERS[request.param]
     primer = small_score(*parts)
-    requests = [with_primer(player, wanted, primer) for wanted in asked(8, bars=3)]
+    requests = [add_primer(player, wanted, primer) for wanted in asked(8, bars=3)]
     return primer, begun, [piece.score for piece in generate(player, requests)]
 
 
@@ -571,7 +575,7 @@ def test_bars_are_counted_after_the_primer(primed):
 
 def test_what_a_primer_has_is_not_held_to_a_constraint(player, small_score):
     low = small_score("C3 D3 C3 D3")
-    request = with_primer(player, Request(bars=2, samplers=(link("pitch-range", range="C4:B5"),)), low)
+    request = add_primer(player, Request(bars=2, samplers=(link("pitch-range", range="C4:B5"),)), low)
     (piece,) = generate(player, [request])
     assert struck(piece.score, 0, low.end) == struck(low, 0, low.end)
     assert all(pitch >= 60 for _, _, pitch in struck(piece.score, low.end, piece.score.end))
@@ -580,7 +584,7 @@ def test_what_a_primer_has_is_not_held_to_a_constraint(player, small_score):
 def test_what_a_primer_has_is_no_part_of_the_likelihood(player, small_score):
     short, long = small_score("C5 D5 E5 F5"), small_score("C5 D5 E5 F5 " * 12)
     nats = [
-        generate(player, [with_primer(player, Request(bars=1), primer)])[0].provenance["nats"]["model"]
+        generate(player, [add_primer(player, Request(bars=1), primer)])[0].provenance["nats"]["model"]
         for primer in (short, long)
     ]
     assert nats[1] < 3 * nats[0]
@@ -588,13 +592,13 @@ def test_what_a_primer_has_is_no_part_of_the_likelihood(player, small_score):
 
 def test_a_primer_that_the_model_has_no_tokens_for_is_refused(player, small_score):
     with pytest.raises(CannotExpress, match=r"cannot go on from this primer: .*the pitch 24; there are tokens for 36"):
-        with_primer(player, Request(), small_score("C1 D1"))
+        add_primer(player, Request(), small_score("C1 D1"))
 
 
 @pytest.mark.parametrize("wrong", ["unknown", "illegal", "ended", "too short", "too long"])
 def test_tokens_that_are_no_primer_are_refused(player, small_score, wrong):
     """Those of a file that somebody changed: a piece might never end."""
-    request = with_primer(player, Request(bars=1), small_score("C5 D5 E5 F5"))
+    request = add_primer(player, Request(bars=1), small_score("C5 D5 E5 F5"))
     tokens, ticks = request.primer, request.primer_ticks
     changed = {
         "unknown": ((*tokens, 10**6), ticks),
@@ -610,7 +614,7 @@ def test_tokens_that_are_no_primer_are_refused(player, small_score, wrong):
 
 def test_a_primer_takes_on_the_metre_and_key_that_were_asked_for(player, small_score):
     plain = replace(small_score("C5 D5 E5"), time_signatures=(), key_signatures=())
-    (piece,) = generate(player, [with_primer(player, Request(bars=1, time_signature="3/4", key="F"), plain)])
+    (piece,) = generate(player, [add_primer(player, Request(bars=1, time_signature="3/4", key="F"), plain)])
     assert [str(signature) for signature in piece.score.time_signatures] == ["3/4"]
     assert str(piece.score.key_signatures[0].key) == "F"
     assert whole_bars(piece.score) == 2
@@ -619,23 +623,26 @@ def test_a_primer_takes_on_the_metre_and_key_that_were_asked_for(player, small_s
 @pytest.mark.parametrize("wish", [{"time_signature": "3/4"}, {"key": "F"}], ids=str)
 def test_a_primer_in_another_metre_or_key_than_asked_is_refused(player, small_score, wish):
     with pytest.raises(BadOption, match=r"the primer is in .*, and .* was asked for; leave one of them out"):
-        with_primer(player, Request(**wish), small_score("C5 D5 E5 F5"))
+        add_primer(player, Request(**wish), small_score("C5 D5 E5 F5"))
 
 
 def test_another_tokenizer_goes_through_the_same_loop(small_score):
     """A model without training, of the other tokenizer, goes on from a primer with bars to write."""
-    from composer.model import Made, Model
-    from composer.training.loop import weights_of
+    from composer.model import ComponentSpec, Model
+    from composer.training.loop import copy_weights
 
     tokenizer = registry().make("tokenizers", "remi")
     architecture = registry().make("architectures", "rnn", hidden_size=8, layers=1, embedding_size=8)
-    module = architecture.module([column.size for column in tokenizer.grammar.columns], len(tokenizer.vocabulary))
-    made = Made.of("architectures", "rnn", architecture), Made.of("tokenizers", "remi", tokenizer)
-    player = generator.Generator(Model(*made, tokenizer.vocabulary, weights_of(module)))
+    module = architecture.build_module([column.size for column in tokenizer.grammar.columns], len(tokenizer.vocabulary))
+    made = (
+        ComponentSpec.describe("architectures", "rnn", architecture),
+        ComponentSpec.describe("tokenizers", "remi", tokenizer),
+    )
+    player = generator.Generator(Model(*made, tokenizer.vocabulary, copy_weights(module)))
     primer = small_score("C5 D5 E5 F5")
-    (piece,) = generate(player, [with_primer(player, Request(bars=2), primer)])
+    (piece,) = generate(player, [add_primer(player, Request(bars=2), primer)])
     assert struck(piece.score, 0, primer.end)[:4] == struck(primer, 0, primer.end)
-    assert len(bars(piece.score).signatures) <= 3
+    assert len(compute_bars(piece.score).signatures) <= 3
 
 
 def test_the_small_vocabulary_of_these_tests_is_what_it_says(player):
@@ -645,6 +652,6 @@ def test_the_small_vocabulary_of_these_tests_is_what_it_says(player):
 def test_constraints_alone_leave_the_chain_that_was_suggested():
     suggested = Request(samplers=(link("temperature", temperature=0.9),))
     narrow, sharp = link("pitch-range", range="C4:B5"), link("top-k", k=3)
-    assert chained(suggested, (narrow,)).samplers == (narrow, *suggested.samplers)
-    assert chained(suggested, (narrow, sharp)).samplers == (narrow, sharp)
-    assert chained(suggested, ()) == suggested
+    assert apply_samplers(suggested, (narrow,)).samplers == (narrow, *suggested.samplers)
+    assert apply_samplers(suggested, (narrow, sharp)).samplers == (narrow, sharp)
+    assert apply_samplers(suggested, ()) == suggested

@@ -10,8 +10,8 @@ import pytest
 
 from composer.errors import BadOption, CannotWrite
 from composer.plugins.offers import KINDS
-from composer.plugins.scaffold import begin, files, kinds, source
-from composer_tunes import model_path
+from composer.plugins.scaffold import begin, list_kinds, render_files, render_source
+from composer_tunes import locate_model
 
 NAME = "my-swing"
 
@@ -38,19 +38,19 @@ def python(*arguments, site, cwd):
 
 
 def test_there_is_a_beginning_of_every_kind():
-    assert {f"{kind}s" for kind in kinds()} == set(KINDS)
+    assert {f"{kind}s" for kind in list_kinds()} == set(KINDS)
 
 
 def test_a_new_package_of_each_kind_passes_its_tests_and_the_contracts(tmp_path):
     site = tmp_path / "site"
     site.mkdir()
     asked = []
-    for kind in kinds():
-        installed(begin(f"my-{kind}", kind, tmp_path, model_path() if kind == "model" else None), site)
+    for kind in list_kinds():
+        installed(begin(f"my-{kind}", kind, tmp_path, locate_model() if kind == "model" else None), site)
         asked += [f"--composer-contracts-of=my-{kind}", f"my-{kind}/tests"]
     done = python("-m", "pytest", "-v", "-p", "no:cacheprovider", *asked, site=site, cwd=tmp_path)
     assert done.returncode == 0, done.stdout[-4000:]
-    for kind in kinds():
+    for kind in list_kinds():
         offered = f".my{kind}" if kind in ("reader", "exporter") else f"my-{kind}"
         assert f"{kind} {offered}: options PASSED" in done.stdout
         assert f"test_my_{kind}.py::test" in done.stdout
@@ -82,14 +82,14 @@ def test_in_its_folder_pytest_alone_checks_the_contracts_and_names_the_rule_that
     assert bad.returncode == 1
 
 
-@pytest.mark.parametrize("kind", kinds())
+@pytest.mark.parametrize("kind", list_kinds())
 def test_its_module_has_forty_lines_at_most(kind):
-    assert len([line for line in source(NAME, kind).splitlines() if line.strip()]) <= 40
+    assert len([line for line in render_source(NAME, kind).splitlines() if line.strip()]) <= 40
 
 
-@pytest.mark.parametrize("kind", kinds())
+@pytest.mark.parametrize("kind", list_kinds())
 def test_nothing_of_the_example_s_name_is_left(kind):
-    for path, text in files("ab-cd", kind).items():
+    for path, text in render_files("ab-cd", kind).items():
         assert not any(word in (path + text).lower() for word in ("thing:", "my-thing", "my_thing", "mything")), path
 
 

@@ -18,12 +18,12 @@ from composer.music.keys import LETTERS, parse_key
 from composer.music.score import END, KeySignature, Score, Tempo, Text, TimeSignature, Track, make_notes
 from composer.types import Piece
 from composer_notation.reader import NotationReader
-from composer_notation.writing.beams import beams
+from composer_notation.writing.beams import find_beams
 from composer_notation.writing.exporters import AbcExporter, MusicXmlExporter
-from composer_notation.writing.harmony import harmony
-from composer_notation.writing.pages import laid_out
-from composer_notation.writing.rhythm import Event, Measure, symbols
-from composer_notation.writing.spelling import Spelled, spelled
+from composer_notation.writing.harmony import parse_harmony
+from composer_notation.writing.pages import lay_out
+from composer_notation.writing.rhythm import Event, Measure, write_symbols
+from composer_notation.writing.spelling import Spelled, spell
 
 THIRD = Fraction(1, 3)
 
@@ -141,7 +141,7 @@ def test_what_the_models_write_is_read_again(written, model, seeds):
         read = NotationReader()(written(piece.score, provenance=dict(piece.provenance)))
         assert read == replace(piece.score, markers=read.markers)
         assert read.title.startswith(f"{model}, seed")
-        assert formats.provenance(written(piece.score, ".mxl", dict(piece.provenance))) == piece.provenance
+        assert formats.read_provenance(written(piece.score, ".mxl", dict(piece.provenance))) == piece.provenance
 
 
 def test_random_music_is_read_again(written):
@@ -203,7 +203,7 @@ def values(metre, start, end, *, rest=False):
     measure = Measure(0, length, 0, numerator, denominator)
     around = [(0, start), (end, length / QUARTER)] if rest else [(start, end)]
     events = [Event(int(a * QUARTER), int(b * QUARTER), (C4,)) for a, b in around if a < b]
-    found = [symbol for symbol in symbols(events, measure) if bool(symbol.pitches) != rest]
+    found = [symbol for symbol in write_symbols(events, measure) if bool(symbol.pitches) != rest]
     return ("+" if rest else "~").join(symbol.value + "." * symbol.dots for symbol in found)
 
 
@@ -257,18 +257,20 @@ def test_rests_show_the_beats(metre, start, end, expected):
 
 
 def test_an_empty_bar_is_a_whole_rest_and_an_empty_upbeat_is_not():
-    whole = symbols([], Measure(0, 1440, 0, 3, 4))
+    whole = write_symbols([], Measure(0, 1440, 0, 3, 4))
     assert [(rest.value, rest.fills_bar) for rest in whole] == [("whole", True)]
-    assert [rest.value for rest in symbols([], Measure(0, 480, -960, 3, 4))] == ["quarter"]
+    assert [rest.value for rest in write_symbols([], Measure(0, 480, -960, 3, 4))] == ["quarter"]
 
 
 def beamed(metre, *lengths):
     """The outermost beams of notes of these lengths, in quarters: `(` begin, `-` continue, `)` end, `.` none."""
     places = np.cumsum([0, *(int(length * QUARTER) for length in lengths)])
     measure = Measure(0, 4 * QUARTER * metre[0] // metre[1], 0, *metre)
-    found = symbols([Event(a, b, (C4,)) for a, b in zip(places.tolist(), places[1:].tolist(), strict=False)], measure)
+    found = write_symbols(
+        [Event(a, b, (C4,)) for a, b in zip(places.tolist(), places[1:].tolist(), strict=False)], measure
+    )
     signs = {"begin": "(", "continue": "-", "end": ")"}
-    return "".join(signs.get(states[0], "?") if states else "." for states in beams(found, measure))
+    return "".join(signs.get(states[0], "?") if states else "." for states in find_beams(found, measure))
 
 
 @pytest.mark.parametrize(
@@ -312,7 +314,7 @@ def test_a_last_bar_and_the_upbeat_make_one(page):
 
 def names(pitches, key):
     fifths = np.full(len(pitches), parse_key(key).fifths)
-    found = spelled(np.array(pitches), fifths)
+    found = spell(np.array(pitches), fifths)
     return [LETTERS[n.step] + {0: "", 1: "#", -1: "b", 2: "x", -2: "bb"}[n.alter] for n in found]
 
 
@@ -338,7 +340,7 @@ def test_chorales_are_spelled_as_in_the_edition():
         stream = corpus.parse(name)
         notes = sorted((float(n.offset), n.pitch.midi, n.pitch.step) for n in stream.flatten().notes)
         fifths = stream.flatten().getElementsByClass("KeySignature").first().sharps
-        found = spelled(np.array([pitch for _, pitch, _ in notes]), np.full(len(notes), fifths))
+        found = spell(np.array([pitch for _, pitch, _ in notes]), np.full(len(notes), fifths))
         wrong += sum(LETTERS[mine.step] != step for mine, (*_, step) in zip(found, notes, strict=True))
         total += len(notes)
     assert total > 300
@@ -407,10 +409,10 @@ def test_drums_have_heads_and_places_of_their_own(page):
 
 
 def test_chord_symbols_are_taken_apart():
-    found = harmony("Bbmaj7/D")
+    found = parse_harmony("Bbmaj7/D")
     assert (found.root, found.kind, found.text, found.bass) == (("B", -1), "major-seventh", "maj7", ("D", 0))
-    assert harmony("F7b9").kind == "other"
-    assert harmony("slowly") is None
+    assert parse_harmony("F7b9").kind == "other"
+    assert parse_harmony("slowly") is None
 
 
 # --- performances -----------------------------------------------------------------------------------------------------
@@ -429,13 +431,13 @@ def test_any_ticks_can_be_written():
         choose = random.Random(seed)
         notes = [(choose.randrange(9000), choose.randrange(1, 2000), choose.randrange(128), 80) for _ in range(60)]
         tracks = (Track(make_notes(notes), "", 0), Track(make_notes(notes[:9]), "", 0, is_drum=True))
-        pages = laid_out(Score(tracks, time_signatures=(TimeSignature(0, choose.choice([3, 4, 5]), 4),)))
+        pages = lay_out(Score(tracks, time_signatures=(TimeSignature(0, choose.choice([3, 4, 5]), 4),)))
         for part in pages.parts:
             for staff in part.staves:
                 for its in staff.lines:
                     for measure in pages.measures:
                         events = [e for e in its.events if e.start < measure.end and e.end > measure.start]
-                        found = symbols(events, measure)
+                        found = write_symbols(events, measure)
                         assert sum(symbol.duration for symbol in found) == measure.end - measure.start
                         assert all(a.end == b.start for a, b in pairwise(found))
 

@@ -8,7 +8,7 @@ import pytest
 from composer.errors import BadOption
 from composer.plugins.registry import registry
 from composer.testing import check_sampler
-from composer.types import Constraint, Context, Facts, Meaning, Struck
+from composer.types import Constraint, Context, MusicalState, RecentNotes, TokenInfo
 
 NONE = -np.inf
 
@@ -39,17 +39,17 @@ def context(rows, history=(), pitches=(60, 62, 64, 65, -1)):
     """The context of rows of five tokens, of which the last has no pitch."""
     zeros = np.zeros(rows, dtype=np.int64)
     none = np.full(5, -1)
-    meaning = Meaning(np.array(["Pitch"] * 4 + ["Bar"]), np.array(pitches), none, none, none)
+    token_info = TokenInfo(np.array(["Pitch"] * 4 + ["Bar"]), np.array(pitches), none, none, none)
     past = np.full((rows, 64), -1)
     if len(history):
         past[:, -len(history) :] = history
-    return Context(zeros, facts(zeros), meaning, past, np.ones((rows, 5), bool), Struck(past, past, past))
+    return Context(zeros, make_music(zeros), token_info, past, np.ones((rows, 5), bool), RecentNotes(past, past, past))
 
 
-def facts(zeros):
-    """Facts that are all 0, of no voice."""
+def make_music(zeros):
+    """The state of music where all is 0, of no voice."""
     others = {"sounding": zeros[:, None], "written": zeros[:, None], "voice": zeros - 1}
-    return Facts(**{**{field.name: zeros for field in fields(Facts)}, **others})
+    return MusicalState(**{**{field.name: zeros for field in fields(MusicalState)}, **others})
 
 
 def shaped(name, value, shares, *, history=(), **more):
@@ -151,7 +151,7 @@ def test_a_link_works_on_the_arrays_of_another_library(name):
     there = context(2, history=[1, 3])
     zeros = torch.zeros(2, dtype=torch.int64)
     past, all_ = torch.from_numpy(there.history), torch.ones((2, 5), dtype=bool)
-    tensors = Context(zeros, facts(zeros), there.meaning, past, all_, Struck(past, past, past))
+    tensors = Context(zeros, make_music(zeros), there.token_info, past, all_, RecentNotes(past, past, past))
     logits = np.array([[0.5, 2.0, -1.0, NONE, 0.0], [1.0, 1.0, 1.0, 1.0, 1.0]])
     sampler = make(name, EXAMPLES[name][-1])
     if isinstance(sampler, Constraint):

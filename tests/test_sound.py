@@ -116,7 +116,7 @@ def test_the_same_piece_is_the_same_file(suffix, content, tmp_path):
 
 def test_a_piece_is_the_same_file_however_many_processors_there_are(tmp_path, monkeypatch):
     for processors in (1, 2, 3):
-        monkeypatch.setattr(rendering, "_processors", lambda: processors)  # noqa: B023  (called at once)
+        monkeypatch.setattr(rendering, "_count_processors", lambda: processors)  # noqa: B023  (called at once)
         SoundExporter()([Piece(LONG)], tmp_path / f"{processors}.wav")
     assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
 
@@ -249,14 +249,14 @@ def test_loudness_is_that_of_the_recommendation():
     time = np.arange(3 * RATE) / RATE
     for frequency, tolerance in ((997.0, 0.05), (55.0, 0.1), (8000.0, 0.05)):
         sine = np.stack((np.sin(2 * np.pi * frequency * time), 0 * time), 1).astype(np.float32)
-        found = loudness.integrated(loudness.powers(sine))
+        found = loudness.measure_loudness(loudness.compute_powers(sine))
         assert found == pytest.approx(lufs(sine), abs=tolerance)
         if frequency == 997:
             assert found == pytest.approx(-3.01, abs=0.05)
     rng = np.random.default_rng(0)
     gusts = (rng.normal(size=(6 * RATE, 2)) * np.repeat([0.1, 0.0001, 0.02], 2 * RATE)[:, None]).astype(np.float32)
-    assert loudness.integrated(loudness.powers(gusts)) == pytest.approx(lufs(gusts), abs=0.1)
-    assert loudness.integrated(np.zeros(0, np.float32)) == -70
+    assert loudness.measure_loudness(loudness.compute_powers(gusts)) == pytest.approx(lufs(gusts), abs=0.1)
+    assert loudness.measure_loudness(np.zeros(0, np.float32)) == -70
 
 
 # --- what is refused --------------------------------------------------------------------------------------------------
@@ -311,7 +311,7 @@ def test_a_file_holds_one_piece_and_stands_in_a_folder(tmp_path):
         SoundExporter()([Piece(TUNE)], tmp_path / "a.aiff")
 
 
-SHIPPED = soundfonts.find("").read_bytes()
+SHIPPED = soundfonts.find_soundfont("").read_bytes()
 
 
 def without_instruments(data):
@@ -350,7 +350,7 @@ def test_a_broken_soundfont_is_refused(data, said, tmp_path):
 @pytest.mark.parametrize("music", [pytest.param(TUNE, id="short"), pytest.param(LONG, id="in several processes")])
 def test_a_soundfont_that_makes_the_synthesiser_panic_is_refused(music, tmp_path, monkeypatch):
     """Every pan of its instruments becomes a place in the samples, a thousand million samples further on."""
-    monkeypatch.setattr(rendering, "_processors", lambda: 2)
+    monkeypatch.setattr(rendering, "_count_processors", lambda: 2)
     at = SHIPPED.index(b"igen") + 8
     size = struct.unpack("<I", SHIPPED[at - 4 : at])[0]
     generators = np.frombuffer(SHIPPED[at : at + size], "<u2").reshape(-1, 2).copy()
@@ -360,7 +360,7 @@ def test_a_soundfont_that_makes_the_synthesiser_panic_is_refused(music, tmp_path
 
 
 def test_a_synthesiser_that_breaks_down_is_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(rendering, "_processors", lambda: 2)
+    monkeypatch.setattr(rendering, "_count_processors", lambda: 2)
     monkeypatch.setattr(sys, "executable", shutil.which("true"))
     assert "the synthesiser has broken down" in refusal([Piece(LONG)], tmp_path)
 
@@ -390,12 +390,12 @@ def test_the_checksum_of_a_page_is_oggs():
         register ^= byte << 24
         for _ in range(8):
             register = (register << 1 ^ (0x04C11DB7 if register >> 31 else 0)) & 0xFFFFFFFF
-    assert oggpages.checksum(page) == register
+    assert oggpages.compute_checksum(page) == register
 
 
 def test_every_note_is_in_one_take_and_every_channel_has_one_track():
     tracks = [line(*[((48, 52, 55), 1), (60, 1)] * 130, program=number) for number in range(40)]
-    windows = list(takes.by_window(Score((*tracks, drums((0, 35), (200, 36)), drums((1, 40))))))
+    windows = list(takes.divide_into_windows(Score((*tracks, drums((0, 35), (200, 36)), drums((1, 40))))))
     played = [part for window in windows for take in window.takes for part in take]
     assert len(windows) == 7
     assert sum(len(part.notes) for part in played) == 40 * 130 * 4 + 3
@@ -414,5 +414,5 @@ def test_help_and_the_list_of_plugins_import_no_library_of_sound():
 
 
 def test_the_plugin_offers_its_suffixes():
-    assert set(SUFFIXES) <= set(registry().names("exporters"))
-    assert {Path(soundfonts.find("")).name} == {"TimGM6mb.sf2"}
+    assert set(SUFFIXES) <= set(registry().list_names("exporters"))
+    assert {Path(soundfonts.find_soundfont("")).name} == {"TimGM6mb.sf2"}

@@ -287,7 +287,7 @@ def test_a_checkpoint_of_another_run_is_none(run, trained):
     with safe_open(path, framework="pt") as file:
         header, tensors = file.metadata()["run"], {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     tensors["average.head.bias"] = torch.zeros(3)
-    path.write_bytes(in_bytes(tensors, {"run": header, "digest": checkpoints._digest(header, tensors)}))
+    path.write_bytes(in_bytes(tensors, {"run": header, "digest": checkpoints._hash_tensors(header, tensors)}))
     ran = run("train", "--resume", trained, "--workers", 1)
     assert (ran.status, ran.err.count("unexpected")) == (2, 0)
     assert "is not of this run ('average.head.bias' is another array than the architecture's)." in ran.err

@@ -9,16 +9,16 @@ import pytest
 from composer.generation import generator, streaming
 from composer.generation.composer import open_model
 from composer.generation.generator import Generator, generate
-from composer.music.score import bars
-from composer.request import Link, Request
-from composer.testing import random_model
+from composer.music.score import compute_bars
+from composer.request import Request, SamplerSpec
+from composer.testing import make_random_model
 
 PLAYERS = {
-    name: Generator(random_model("gru", name, hidden_size=16, embedding_size=16))
+    name: Generator(make_random_model("gru", name, hidden_size=16, embedding_size=16))
     for name in ("voices", "remi", "frames")
 }
 PLAYERS |= {name: open_model(name) for name in ("chorales", "tunes")}
-RANGE = Link("range", {"range": "C3:C5"})
+RANGE = SamplerSpec("range", {"range": "C3:C5"})
 
 
 def piece_of(player, request):
@@ -44,7 +44,7 @@ def test_a_stream_is_the_piece_that_is_generated(name, chain):
     for seed in range(4):
         request = Request(seed=seed, bars=9, samplers=chain)
         score = piece_of(PLAYERS[name], request)
-        heard = list(streaming.bars(PLAYERS[name], request))
+        heard = list(streaming.stream_bars(PLAYERS[name], request))
         notes, left = notes_of([event for bar in heard for event in bar.events])
         assert left == []
         assert notes == sorted(
@@ -52,12 +52,12 @@ def test_a_stream_is_the_piece_that_is_generated(name, chain):
             for track in score.tracks
             for s, d, p, v in track.notes.tolist()
         )
-        assert [bar.start for bar in heard] == bars(score, score.length).starts[: len(heard)].tolist()
+        assert [bar.start for bar in heard] == compute_bars(score, score.length).starts[: len(heard)].tolist()
 
 
 @pytest.mark.parametrize("name", PLAYERS)
 def test_events_come_in_order_and_with_the_bar_in_which_they_fall(name):
-    heard = list(streaming.bars(PLAYERS[name], Request(seed=3, bars=12)))
+    heard = list(streaming.stream_bars(PLAYERS[name], Request(seed=3, bars=12)))
     assert [bar.number for bar in heard] == list(range(len(heard)))
     assert all(one.end == other.start for one, other in pairwise(heard))
     for bar in heard:
@@ -70,7 +70,7 @@ class NothingLate:
     """A constraint that leads into dead ends: no note from the third beat of a bar on."""
 
     def mask(self, context):
-        return ~((context.facts.beat >= 2)[:, None] & (context.meaning.pitch >= 0))
+        return ~((context.music.beat >= 2)[:, None] & (context.token_info.pitch >= 0))
 
 
 def test_the_tokens_are_those_of_the_piece_also_where_it_goes_back(monkeypatch):
@@ -81,13 +81,13 @@ def test_the_tokens_are_those_of_the_piece_also_where_it_goes_back(monkeypatch):
         request = Request(seed=seed, bars=4)
         (piece,) = generate(player, [request], redraws=0)
         dead_ends += piece.provenance["nats"].get("dead_ends", 0)
-        assert player.tokenizer.decode(list(streaming.tokens(player, request))) == piece.score
+        assert player.tokenizer.decode(list(streaming.stream_tokens(player, request))) == piece.score
     assert dead_ends
 
 
 def test_a_bar_is_there_before_the_next_is_written(monkeypatch):
     player, steps = PLAYERS["voices"], 0
-    stepper = player.stepper(player.resolved(Request()))
+    stepper = player.get_step(player.resolve(Request()))
 
     def counting(inputs, state):
         nonlocal steps
@@ -95,16 +95,16 @@ def test_a_bar_is_there_before_the_next_is_written(monkeypatch):
         return stepper(inputs, state)
 
     monkeypatch.setattr(Generator, "stepper", lambda *_: counting)
-    stream = streaming.bars(player, Request(seed=1, bars=1_000_000))
+    stream = streaming.stream_bars(player, Request(seed=1, bars=1_000_000))
     seen = [steps for _ in islice(stream, 5)]
     assert seen == sorted(set(seen))
-    assert sum(1 for _ in streaming.tokens(player, Request(seed=1, bars=5))) > seen[0]
+    assert sum(1 for _ in streaming.stream_tokens(player, Request(seed=1, bars=5))) > seen[0]
 
 
 def test_memory_does_not_grow_with_the_bars():
     """What is kept is bounded: sampler's history, window of bars, a block of uniforms."""
     player = PLAYERS["voices"]
-    stream = streaming.bars(player, Request(seed=1, bars=1_000_000, samplers=(RANGE,)))
+    stream = streaming.stream_bars(player, Request(seed=1, bars=1_000_000, samplers=(RANGE,)))
     tracemalloc.start()
     try:
         used = []

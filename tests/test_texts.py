@@ -9,7 +9,7 @@ from walks import walk
 from composer.errors import ReadingWarning
 from composer.io.formats import write
 from composer.music.score import Text, Track
-from composer.music.texts import clean
+from composer.music.texts import clean_text
 from composer.plugins.registry import registry
 from composer.types import Piece
 
@@ -31,14 +31,14 @@ ODD = "".join(f"{place}{letter}" for place, letter in enumerate(HIDDEN)) + "end"
     ],
 )
 def test_a_text_is_one_line_that_shows_what_it_is(text, said):
-    assert clean(text) == said
+    assert clean_text(text) == said
     assert Track(walk(1).tracks[0].notes, text).name == said
     assert Text(0, text).text == said
     assert replace(walk(1), title=text).title == said
     assert Piece(walk(1), {"title": text}).provenance["title"] == said
 
 
-@pytest.mark.parametrize("suffix", sorted(registry().names("exporters")))
+@pytest.mark.parametrize("suffix", sorted(registry().list_names("exporters")))
 def test_no_format_is_given_what_hides_or_turns_text(suffix, tmp_path):
     if suffix in (".mp3", ".flac", ".ogg"):
         pytest.skip("as .wav, but slower")
@@ -46,7 +46,7 @@ def test_no_format_is_given_what_hides_or_turns_text(suffix, tmp_path):
     words = (Text(0, ODD),)
     tracks = tuple(replace(track, name=ODD) for track in score.tracks)
     piece = Piece(replace(score, tracks=tracks, markers=words, chords=words, title=ODD), {"title": ODD, "model": ODD})
-    options = {option.name for option in registry().offer("exporters", suffix).options} & {"title", "composer"}
+    options = {option.name for option in registry().get_offer("exporters", suffix).options} & {"title", "composer"}
     for number, chosen in enumerate([{}, dict.fromkeys(options, ODD)]):
         path = tmp_path / f"{number}{suffix}"
         with warnings.catch_warnings():

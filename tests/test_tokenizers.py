@@ -11,7 +11,7 @@ from composer.testing import check_grammar, check_tokenizer
 
 TOKENIZERS = [
     name
-    for name in registry().names("tokenizers")
+    for name in registry().list_names("tokenizers")
     if name != "frames" and not name.startswith("miditok-")  # which keep no rhythm, no keys or no upbeats
 ]
 SCORES = {

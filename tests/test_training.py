@@ -18,8 +18,8 @@ from composer.plugins.registry import registry
 from composer.request import Request
 from composer.tokens.vocabulary import BOS
 from composer.training import loop
-from composer.training.evaluation import evaluate, likelihood, piece_nats
-from composer.training.loop import Settings, rate_at, train, training_stream
+from composer.training.evaluation import compute_likelihood, compute_piece_nats, evaluate
+from composer.training.loop import Settings, compute_rate, make_training_stream, train
 
 SETTINGS = Settings(steps=48, evaluations=6, batch_size=4, chunk=32, learning_rate=0.02, transpose=3, device="cpu")
 
@@ -70,9 +70,9 @@ def test_the_loss_falls(trained):
 def test_the_weights_kept_are_those_of_the_best_validation(trained, corpus, tokenizer, gru):
     import torch
 
-    module = gru.module([column.size for column in tokenizer.grammar.columns], len(tokenizer.vocabulary))
+    module = gru.build_module([column.size for column in tokenizer.grammar.columns], len(tokenizer.vocabulary))
     module.load_state_dict({name: torch.from_numpy(array) for name, array in trained.weights.items()})
-    found = likelihood(module, corpus, tokenizer, corpus.split("valid"))
+    found = compute_likelihood(module, corpus, tokenizer, corpus.split("valid"))
     assert found.nats_per_note == trained.best.valid == min(point.valid for point in trained.history)
 
 
@@ -130,7 +130,7 @@ def test_a_learning_rate_beyond_reason_fails_in_a_sentence(corpus, tokenizer, gr
 
 def test_a_validation_that_is_no_number_fails_in_a_sentence(corpus, tokenizer, gru, monkeypatch):
     broken = SimpleNamespace(nats_per_note=float("nan"))
-    monkeypatch.setattr("composer.training.loop.likelihood", lambda *_: broken)
+    monkeypatch.setattr("composer.training.loop.compute_likelihood", lambda *_: broken)
     with pytest.raises(TrainingFailed, match="NaN at step 8"):
         train(corpus, tokenizer, gru, SETTINGS)
 
@@ -143,8 +143,8 @@ class Poisoned:
     at: int
     poison: float
 
-    def module(self, column_sizes, vocabulary_size):
-        module = self.inner.module(column_sizes, vocabulary_size)
+    def build_module(self, column_sizes, vocabulary_size):
+        module = self.inner.build_module(column_sizes, vocabulary_size)
         updates = iter(range(10_000))
         next(module.parameters()).register_hook(
             lambda gradient: gradient * (self.poison if next(updates) == self.at else 1)
@@ -189,7 +189,7 @@ def test_a_run_that_fails_keeps_the_best_so_far(corpus, tokenizer, gru, trained)
 
 def test_the_rate_rises_and_falls():
     settings = Settings(steps=1000, warmup=0.1, learning_rate=0.5)
-    rates = [rate_at(step, settings) for step in range(1001)]
+    rates = [compute_rate(step, settings) for step in range(1001)]
     assert rates[0] == pytest.approx(0.005)
     assert max(rates) == rates[100] == 0.5
     assert rates[:101] == sorted(rates[:101])
@@ -253,9 +253,9 @@ def test_a_run_goes_on_from_between_two_validations(corpus, tokenizer, gru, trai
         done.append(run.step)
         return one_batch(run, *arguments)
 
-    one_batch = loop._batch
+    one_batch = loop._train_batch
     with monkeypatch.context() as broken:
-        broken.setattr(loop, "_batch", stop)
+        broken.setattr(loop, "_train_batch", stop)
         with pytest.raises(RuntimeError, match="power cut"):
             train(corpus, tokenizer, gru, steady, folder=tmp_path)
     resumed = train(corpus, tokenizer, gru, steady, folder=tmp_path)
@@ -292,7 +292,7 @@ def test_a_run_interrupted_before_its_first_validation_has_nothing_to_keep(corpu
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("composer.training.loop.likelihood", stop)
+    monkeypatch.setattr("composer.training.loop.compute_likelihood", stop)
     with pytest.raises(TrainingFailed, match="before its first validation"):
         train(corpus, tokenizer, gru, SETTINGS)
 
@@ -409,8 +409,8 @@ class Watched:
     inner: Any
     calls: list[Call] = field(default_factory=list, compare=False)
 
-    def module(self, column_sizes, vocabulary_size):
-        module = self.inner.module(column_sizes, vocabulary_size)
+    def build_module(self, column_sizes, vocabulary_size):
+        module = self.inner.build_module(column_sizes, vocabulary_size)
         module.register_forward_hook(self._watch)
         return module
 
@@ -427,8 +427,8 @@ def still(lstm):
 
 def chunk_rows(corpus, tokenizer, settings, batches):
     """For each batch, the `rows` of its chunks."""
-    stream = training_stream(corpus, tokenizer, settings)
-    return [[chunk.rows for chunk in stream.chunks(number)] for number in range(batches)]
+    stream = make_training_stream(corpus, tokenizer, settings)
+    return [[chunk.rows for chunk in stream.cut_chunks(number)] for number in range(batches)]
 
 
 def test_the_state_goes_from_chunk_to_chunk_and_never_from_batch_to_batch(corpus, tokenizer, still):
@@ -451,8 +451,8 @@ def test_a_batch_is_not_touched_by_the_music_of_the_batch_before(corpus, tokeniz
     import torch
 
     settings, watched = still
-    stream = training_stream(corpus, tokenizer, settings)
-    first = tuple(int(piece) for piece in stream.pieces[stream.batch(0)])
+    stream = make_training_stream(corpus, tokenizer, settings)
+    first = tuple(int(piece) for piece in stream.pieces[stream.select_batch(0)])
     other = build(Walks(moved=first), tokenizer, cache=tmp_path, workers=1)
     elsewhere = Watched(watched.inner)
     train(corpus, tokenizer, watched, settings)
@@ -482,8 +482,8 @@ def _in_short_chunks(monkeypatch):
 @pytest.mark.usefixtures("_in_short_chunks")
 def test_a_piece_is_as_likely_in_a_batch_as_alone(module, corpus, tokenizer):
     pieces = corpus.split("train")
-    together = piece_nats(module, corpus, tokenizer, pieces)
-    alone = [piece_nats(module, corpus, tokenizer, pieces[n : n + 1])[0] for n in range(len(pieces))]
+    together = compute_piece_nats(module, corpus, tokenizer, pieces)
+    alone = [compute_piece_nats(module, corpus, tokenizer, pieces[n : n + 1])[0] for n in range(len(pieces))]
     assert together == pytest.approx(np.array(alone), rel=1e-5)
 
 
@@ -495,11 +495,11 @@ def test_a_likelihood_is_that_of_every_token_of_the_piece(module, corpus, tokeni
     grammar, state, hidden, expected = tokenizer.grammar, tokenizer.grammar.start(Request(), 1), None, 0.0
     with torch.no_grad():
         for token in corpus.piece(5):
-            logits, hidden = module(torch.from_numpy(grammar.inputs(state))[:, None], hidden)
-            allowed = torch.from_numpy(grammar.allowed(state)) if masked else torch.ones_like(logits[0], dtype=bool)
+            logits, hidden = module(torch.from_numpy(grammar.make_inputs(state))[:, None], hidden)
+            allowed = torch.from_numpy(grammar.mask(state)) if masked else torch.ones_like(logits[0], dtype=bool)
             expected -= float(torch.log_softmax(torch.where(allowed, logits[0], -torch.inf), -1)[0, token])
             state = grammar.advance(state, np.array([token]))
-    found = likelihood(module, corpus, tokenizer, np.array([5]), masked=masked)
+    found = compute_likelihood(module, corpus, tokenizer, np.array([5]), masked=masked)
     assert found.nats == pytest.approx(expected, rel=1e-5)
     assert found.nats_per_note == pytest.approx(expected / corpus.notes[5], rel=1e-5)
     assert found.nats_per_beat == pytest.approx(expected / corpus.beats[5], rel=1e-5)
@@ -511,7 +511,7 @@ def test_the_first_input_is_the_beginning_of_a_piece(corpus):
 
 def test_the_grammar_only_ever_helps(module, corpus, tokenizer):
     pieces = corpus.split("train")
-    free, masked = (piece_nats(module, corpus, tokenizer, pieces, masked=mask) for mask in (False, True))
+    free, masked = (compute_piece_nats(module, corpus, tokenizer, pieces, masked=mask) for mask in (False, True))
     assert (masked < free).all()
 
 
@@ -533,9 +533,9 @@ def drawing(probabilities):
 class Cells:
     """A tokenizer of which `2` begins a frame, `3` goes on with it, and all before the first frame is heading."""
 
-    meaning = SimpleNamespace(kind=np.array(["BOS", "EOS", "Begin", "More", "Heading"]), pitch=np.full(5, -1))
+    token_info = SimpleNamespace(kind=np.array(["BOS", "EOS", "Begin", "More", "Heading"]), pitch=np.full(5, -1))
 
-    def frames(self, tokens):
+    def assign_frames(self, tokens):
         return np.where(tokens == 1, -1, np.cumsum(tokens == 2) - 1)
 
 
@@ -559,28 +559,28 @@ def test_nats_per_frame_are_of_every_frame_but_the_first_of_each_piece():
         [4, 4, 2, 3, 1],  # a single frame: nothing to score
         [2, 2, 3, 3, 3, 1],  # one frame is scored: one begins and three go on
     )
-    found = likelihood(module, corpus, Cells(), np.arange(3))
+    found = compute_likelihood(module, corpus, Cells(), np.arange(3))
     begin, more = -np.log([0.2, 0.5])
     assert found.frames == 3
     assert found.nats_per_frame == pytest.approx((3 * begin + 4 * more) / 3)
     assert found.nats == pytest.approx(6 * begin + 7 * more - 6 * np.log(0.1))
-    assert likelihood(module, corpus, Cells(), np.array([2])).nats_per_frame == pytest.approx(begin + 3 * more)
-    assert {"nats_per_frame", "frames"} <= found.figures().keys()
+    assert compute_likelihood(module, corpus, Cells(), np.array([2])).nats_per_frame == pytest.approx(begin + 3 * more)
+    assert {"nats_per_frame", "frames"} <= found.list_figures().keys()
 
 
 def test_a_piece_longer_than_any_that_is_asked_for_is_within_the_grammar():
     tokenizer = registry().make("tokenizers", "frames", lowest=60, highest=60, most_notes=1, shown=1)
     beats = 4 * Request().most_bars + 3
     corpus = pieces_of([tokenizer.vocabulary.index(token) for token in (["Pitch_60", "Frame_None"] * beats)] + [1])
-    masked = likelihood(drawing([0.25] * 4), corpus, tokenizer, np.arange(1), masked=True)
+    masked = compute_likelihood(drawing([0.25] * 4), corpus, tokenizer, np.arange(1), masked=True)
     assert masked.frames == beats - 1
     assert masked.nats_per_frame == pytest.approx(np.log(3))  # a note, silence or the end; then nothing but the frame's
 
 
 def test_a_tokenizer_without_frames_has_no_figure_for_them(module, corpus, tokenizer):
-    found = likelihood(module, corpus, tokenizer, corpus.split("test"))
+    found = compute_likelihood(module, corpus, tokenizer, corpus.split("test"))
     assert found.nats_per_frame is None
-    assert "nats_per_frame" not in found.figures()
+    assert "nats_per_frame" not in found.list_figures()
 
 
 def test_an_evaluation_leaves_a_module_in_training_as_it_was(module, corpus, tokenizer):

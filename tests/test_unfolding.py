@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 
-from composer_notation.unfolding import BEGINNING, MOST_TIMES, SignMissing, Signs, Unplayable, play_order
+from composer_notation.unfolding import BEGINNING, MOST_TIMES, SignMissing, Signs, Unplayable, find_order
 
 PLAIN = Signs()
 OPENS = Signs(opens=True)
@@ -18,7 +18,7 @@ def ending(*numbers, times=0):
 
 def played(*signs):
     """The measures played, by their letters."""
-    return "".join(chr(ord("A") + index) for index in play_order(signs))
+    return "".join(chr(ord("A") + index) for index in find_order(signs))
 
 
 @pytest.mark.parametrize(
@@ -60,13 +60,13 @@ def test_jumps(signs, expected):
 
 def test_a_jump_to_a_sign_that_is_missing_is_refused():
     with pytest.raises(SignMissing, match="has a jump to a segno that is missing"):
-        play_order([PLAIN, Signs(jump="1")])
+        find_order([PLAIN, Signs(jump="1")])
 
 
 def test_a_passage_is_played_a_bounded_number_of_times():
-    assert len(play_order([Signs(times=10**9)])) == MOST_TIMES
+    assert len(find_order([Signs(times=10**9)])) == MOST_TIMES
     with pytest.raises(Unplayable, match="longer than 100 measures"):
-        play_order([Signs(times=16)] * 10, most=100)
+        find_order([Signs(times=16)] * 10, most=100)
 
 
 def test_any_signs_end():
@@ -87,4 +87,4 @@ def test_any_signs_end():
             for _ in range(draw.randint(1, 9))
         ]
         with suppress(SignMissing):
-            assert all(0 <= index < len(signs) for index in play_order(signs, most=2_000))
+            assert all(0 <= index < len(signs) for index in find_order(signs, most=2_000))

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from music import ALWAYS, BAR, QUARTER, line, notes, score, words
 
-from composer.data.encoding import model_inputs
+from composer.data.encoding import compute_inputs
 from composer.errors import BadOption, CannotExpress
-from composer.music.score import bars
+from composer.music.score import compute_bars
 from composer.plugins.registry import registry
 from composer.request import Request
-from composer.testing import check_given, check_grammar, draw
-from composer.testing.given import request_for
+from composer.testing import check_fixed_notes, check_grammar, draw
+from composer.testing.given import make_request
 from composer.types import Span
 from composer_voices.tokenizer import Voices
 
@@ -87,7 +87,7 @@ def test_a_piece_that_is_cut_short_in_a_frame_counts_as_far_as_it_goes():
 def told(tokenizer, music, *columns):
     """Each token of a piece with what the model is told, in these columns, when it is to predict it."""
     tokens = tokenizer.encode(music)
-    (inputs,) = model_inputs(tokenizer, [tokens])
+    (inputs,) = compute_inputs(tokenizer, [tokens])
     places = [[column.name for column in tokenizer.grammar.columns].index(name) for name in columns]
     return [(tokenizer.vocabulary[token], *map(int, row[places])) for token, row in zip(tokens, inputs, strict=True)]
 
@@ -207,7 +207,7 @@ SPANS = {
 @pytest.mark.parametrize("spans", SPANS.values(), ids=SPANS)
 @pytest.mark.parametrize("music", [CHORALE, UPBEAT, METRES], ids=["chorale", "upbeat", "metres"])
 def test_given_voices_are_kept_and_there_is_always_a_way_on(music, spans):
-    kept, pieces = check_given(CHOIR, music, spans, rows=30)
+    kept, pieces = check_fixed_notes(CHOIR, music, spans, rows=30)
     for found in pieces:
         for span in spans:
             for voice in range(4) if span.track is None else [span.track]:
@@ -223,23 +223,23 @@ def sounding(track, span, end, step=240):
 
 
 def test_with_everything_given_only_the_score_itself_can_be_written():
-    given = CHOIR.grammar.given(CHORALE, [Span(0, ALWAYS)])
-    for tokens in draw(CHOIR, request_for(CHORALE), 5, mask=given):
+    given = CHOIR.grammar.fix_notes(CHORALE, [Span(0, ALWAYS)])
+    for tokens in draw(CHOIR, make_request(CHORALE), 5, mask=given):
         assert words(CHOIR, tokens) == words(CHOIR, CHOIR.encode(CHORALE))
 
 
 def test_a_piece_without_a_length_does_not_end_before_what_is_given():
-    given = CHOIR.grammar.given(CHORALE, [Span(3 * BAR, 4 * BAR, 1)])
+    given = CHOIR.grammar.fix_notes(CHORALE, [Span(3 * BAR, 4 * BAR, 1)])
     for tokens in draw(CHOIR, Request(most_bars=20), 30, mask=given):
         found = CHOIR.decode(tokens)
-        assert len(bars(found).signatures) >= 4
+        assert len(compute_bars(found).signatures) >= 4
         fourth = Span(3 * BAR, 4 * BAR)
         assert sounding(found.tracks[1], fourth, 4 * BAR) == sounding(CHORALE.tracks[1], fourth, 4 * BAR)
 
 
 def test_a_voice_that_is_not_there_cannot_be_given():
     with pytest.raises(BadOption, match="no track 4 to keep; the tracks are 0 to 3"):
-        CHOIR.grammar.given(CHORALE, [Span(0, BAR, 4)])
+        CHOIR.grammar.fix_notes(CHORALE, [Span(0, BAR, 4)])
 
 
 @pytest.mark.parametrize("voices", [1, 2, 7])

@@ -37,7 +37,7 @@ class Walks:
     training_options: ClassVar[Mapping[str, Any]] = {}
     suggested: ClassVar[Mapping[str, Any]] = {"tempo": 96.0}
 
-    def sources(self):
+    def list_sources(self):
         return [f"walk {number}" for number in range(self.count)]
 
     def fingerprint(self, source):

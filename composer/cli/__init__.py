@@ -41,7 +41,7 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """List the names, in the order of a user's day."""
-        return [*COMMANDS, *commands.offered()]
+        return [*COMMANDS, *commands.list_commands()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the command of that name."""
@@ -55,7 +55,7 @@ class LazyGroup(click.Group):
         """Write the commands with their summaries, without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
-        if offered := commands.offered():
+        if offered := commands.list_commands():
             with formatter.section("Commands of plugins"):
                 formatter.write_dl([(printable(name, 30), printable(line, 100)) for name, line in offered.items()])
 
@@ -65,11 +65,11 @@ def _leave_out(ctx: click.Context, _: click.Parameter, names: tuple[str, ...]) -
     if not names:
         return
     from composer.plugins import DISABLED
-    from composer.plugins.discovery import leave_out
+    from composer.plugins.discovery import disable
 
     before = os.environ.get(DISABLED, "")
     ctx.call_on_close(lambda: os.environ.update({DISABLED: before}))
-    leave_out(names)
+    disable(names)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -82,7 +82,7 @@ def _leave_out(ctx: click.Context, _: click.Parameter, names: tuple[str, ...]) -
     is_eager=True,  # before --help
     expose_value=False,
     callback=_leave_out,
-    shell_complete=completing.plugins,
+    shell_complete=completing.complete_plugins,
     help="Leave out a plugin, or `all` but composer's own.",
 )
 def cli() -> None:
@@ -94,11 +94,11 @@ def main(arguments: list[str] | None = None) -> None:
     warnings.showwarning = _show_warning
     status = run(sys.argv[1:] if arguments is None else arguments)
     if "WORLD_SIZE" in os.environ:
-        _leave_team(status)
+        _exit_at_once(status)
     sys.exit(status)
 
 
-def _leave_team(status: int) -> NoReturn:
+def _exit_at_once(status: int) -> NoReturn:
     """Exit at once: torch sometimes aborts a process of a group while Python shuts down (pytorch#179291)."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(ValueError, OSError):  # already closed
@@ -137,9 +137,9 @@ def run(arguments: list[str]) -> int:
 
 
 def _refuse(error: click.NoSuchOption, arguments: list[str]) -> int:
-    from composer.cli.mistakes import explained
+    from composer.cli.mistakes import explain
 
-    if sentence := explained(error, arguments):
+    if sentence := explain(error, arguments):
         return _fail(sentence, error.exit_code)
     error.show()
     return error.exit_code

@@ -14,9 +14,9 @@ from composer.errors import CannotWrite
 def cache(ctx: click.Context) -> None:
     """Show where corpora are cached, and their size."""
     if ctx.invoked_subcommand is None:
-        from composer.storage.cache import cache_folder
+        from composer.storage.cache import find_cache_folder
 
-        folder = cache_folder() / "corpora"
+        folder = find_cache_folder() / "corpora"
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else 0
         click.echo(f"{folder}: {size / 1e6:.1f} MB")
 
@@ -24,9 +24,9 @@ def cache(ctx: click.Context) -> None:
 @cache.command()
 def clear() -> None:
     """Delete all cached corpora; they are rebuilt when needed."""
-    from composer.storage.cache import cache_folder
+    from composer.storage.cache import find_cache_folder
 
-    folder = cache_folder() / "corpora"
+    folder = find_cache_folder() / "corpora"
     try:
         if folder.is_dir():
             shutil.rmtree(folder)

@@ -38,44 +38,44 @@ def check(paths: tuple[Path, ...], strict: bool, as_json: bool) -> int:
     composer check ~/midi --json
     """  # noqa: D301  (a \b keeps click from filling the lines)
     from composer.io.lint import check as checked
-    from composer.io.lint import music_files
+    from composer.io.lint import list_music
 
     found = []
-    for path in music_files(paths):
+    for path in list_music(paths):
         found.append(checked(path))
         if not as_json:
-            _echo(_lines(found[-1]))
+            _print_lines(_format_findings(found[-1]))
     if as_json:
         shown = [{"file": str(its.path), "findings": [asdict(finding) for finding in its.findings]} for its in found]
         click.echo(json.dumps(shown, indent=1))
     else:
-        click.echo(_summary(found))
+        click.echo(_summarise(found))
     bad = any(its.count("error") or (strict and its.count("warning")) for its in found)
     return FOUND_ERRORS if bad else 0
 
 
-def _echo(lines: Iterable[str]) -> None:
+def _print_lines(lines: Iterable[str]) -> None:
     for line in lines:
         click.echo(printable(line, LONGEST))
 
 
-def _lines(checked: Checked) -> Iterator[str]:
+def _format_findings(checked: Checked) -> Iterator[str]:
     """Yield the findings of a file. Yield nothing if there are none."""
     if checked.findings:
-        yield f"{checked.path}: {_counts(checked)}"
+        yield f"{checked.path}: {_format_counts(checked)}"
     for finding in checked.findings:
         times = f" ({finding.times:,} times)" if finding.times > 1 else ""
-        yield f"  {finding.severity:8}{_place(finding)}{finding.text}{times} [{finding.rule}]"
+        yield f"  {finding.severity:8}{_format_position(finding)}{finding.text}{times} [{finding.rule}]"
 
 
-def _counts(checked: Checked) -> str:
+def _format_counts(checked: Checked) -> str:
     from composer.io.lint import SEVERITIES
 
     counts = [(checked.count(severity), severity) for severity in SEVERITIES]
     return ", ".join(f"{count} {severity}{'s' * (count > 1)}" for count, severity in counts if count)
 
 
-def _place(finding: Finding) -> str:
+def _format_position(finding: Finding) -> str:
     parts = [f"track {finding.track}"] if finding.track is not None else []
     if finding.bar is not None:
         parts.append(f"bar {finding.bar}")
@@ -84,7 +84,7 @@ def _place(finding: Finding) -> str:
     return f"{', '.join(parts)}: " if parts else ""
 
 
-def _summary(found: list[Checked]) -> str:
+def _summarise(found: list[Checked]) -> str:
     files = f"{len(found):,} file{'s' * (len(found) != 1)}"
     errors, warnings = (sum(its.count(severity) > 0 for its in found) for severity in ("error", "warning"))
     return f"{files}: {errors or 'none'} with errors, {warnings or 'none'} with warnings"

@@ -12,50 +12,52 @@ from click.shell_completion import CompletionItem
 Complete: TypeAlias = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
-def names(kind: str, *, or_files: bool = False) -> Complete:
+def complete_names(kind: str, *, or_files: bool = False) -> Complete:
     """Complete names of a kind, and files if the user may name one."""
 
     def complete(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
         from composer.plugins.registry import registry
 
-        found = _matching(registry().names(kind), incomplete)
+        found = _filter_matches(registry().list_names(kind), incomplete)
         return [*found, CompletionItem(incomplete, type="file")] if or_files and not found else found
 
     return complete
 
 
-def files_to_write(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def complete_outputs(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the suffix of a file name with those that can be written; complete files before that."""
     from composer.plugins.registry import registry
 
     path = PurePath(incomplete)
     stem, dot = path.name.partition(".")[:2]
-    wanted = [str(path.with_name(stem + suffix)) for suffix in registry().names("exporters")] if stem and dot else []
-    return _matching(wanted, incomplete) or [CompletionItem(incomplete, type="file")]
+    wanted = (
+        [str(path.with_name(stem + suffix)) for suffix in registry().list_names("exporters")] if stem and dot else []
+    )
+    return _filter_matches(wanted, incomplete) or [CompletionItem(incomplete, type="file")]
 
 
-def kinds(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def complete_kinds(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the kinds that have a scaffold."""
-    from composer.plugins.scaffold import kinds
+    from composer.plugins.scaffold import list_kinds
 
-    return _matching(kinds(), incomplete)
+    return _filter_matches(list_kinds(), incomplete)
 
 
-def plugins(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def complete_plugins(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the installed plugins."""
     from composer.plugins.discovery import find
 
-    return _matching((point.name for point in find()), incomplete)
+    return _filter_matches((point.name for point in find()), incomplete)
 
 
-def everything(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def complete_anything(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete everything that plugins offer, and the plugins."""
     from composer.plugins.offers import KINDS
     from composer.plugins.registry import registry
 
-    offered = {name for kind in KINDS for name in registry().names(kind)}
-    return _matching(offered | {plugin.name for plugin in registry().plugins}, incomplete)
+    offered = {name for kind in KINDS for name in registry().list_names(kind)}
+    return _filter_matches(offered | {plugin.name for plugin in registry().plugins}, incomplete)
 
 
-def _matching(found: Iterable[str], incomplete: str) -> list[CompletionItem]:
+def _filter_matches(found: Iterable[str], incomplete: str) -> list[CompletionItem]:
     return [CompletionItem(name) for name in sorted(found) if name.startswith(incomplete)]

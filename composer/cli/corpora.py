@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from composer.cli.progress import show_reading
-from composer.devices import processors
+from composer.devices import count_processors
 from composer.errors import printable
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def build_corpus(dataset: Dataset, tokenizer: Any, name: str, workers: int | Non
     from composer.io import remarks
 
     with show_reading() as report:
-        corpus = build(dataset, tokenizer, name=name, workers=workers or processors(), report=report)
+        corpus = build(dataset, tokenizer, name=name, workers=workers or count_processors(), report=report)
     refused = corpus.refused
     splits = ", ".join(f"{len(corpus.split(split))} {split}" for split in ("train", "valid", "test"))
     click.echo(f"{corpus.about['kept']} pieces kept ({splits}), {len(refused)} refused.", err=True)
@@ -32,14 +32,14 @@ def build_corpus(dataset: Dataset, tokenizer: Any, name: str, workers: int | Non
         click.echo(f"  {printable(row.name, 60)}: {row.reason}", err=True)
     if len(refused) > MOST_REFUSED:
         click.echo(f"  … all {len(refused)} are listed in {corpus.folder / 'corpus.json'}", err=True)
-    for line in remarks.lines(corpus.about):
+    for line in remarks.format_lines(corpus.about):
         click.echo(f"  {printable(line, 1_000)}", err=True)
     return corpus
 
 
-def fitted_tokenizer(dataset: Dataset, tokenizer: Tokenizer, name: str, workers: int) -> Tokenizer:
+def prepare_tokenizer(dataset: Dataset, tokenizer: Tokenizer, name: str, workers: int) -> Tokenizer:
     """Fit a tokenizer to the training music of a dataset, if it learns anything."""
-    from composer.data.corpus import build, fitted
+    from composer.data.corpus import build, fit_tokenizer
 
     with show_reading() as report:
-        return fitted(tokenizer, lambda: build(dataset, tokenizer, name=name, workers=workers, report=report))
+        return fit_tokenizer(tokenizer, lambda: build(dataset, tokenizer, name=name, workers=workers, report=report))

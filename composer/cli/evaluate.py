@@ -11,24 +11,24 @@ import click
 
 from composer.cli import completing, writing
 from composer.cli.metrics import show_contrast
-from composer.cli.options import WithThings, options_for
-from composer.cli.tables import table
+from composer.cli.options import WithPlugins, get_options
+from composer.cli.tables import print_table
 from composer.errors import BadOption
 from composer.plugins.registry import registry
 
 if TYPE_CHECKING:
-    from composer.training.model_card import Beside
+    from composer.training.model_card import Comparison
 
 
-class EvaluateCommand(WithThings):
+class EvaluateCommand(WithPlugins):
     """A command with the options of datasets. Tokenizer and architecture are the model's."""
 
     kinds = ("datasets",)
 
 
 @click.command(cls=EvaluateCommand)
-@click.argument("model_name", metavar="MODEL", shell_complete=completing.names("models", or_files=True))
-@click.argument("dataset_name", metavar="DATASET", shell_complete=completing.names("datasets", or_files=True))
+@click.argument("model_name", metavar="MODEL", shell_complete=completing.complete_names("models", or_files=True))
+@click.argument("dataset_name", metavar="DATASET", shell_complete=completing.complete_names("datasets", or_files=True))
 @click.option(
     "--split", type=click.Choice(["test", "valid", "train"]), default="test", show_default=True, help="Which pieces."
 )
@@ -68,10 +68,10 @@ def evaluate(
     composer evaluate chorales chorales --metrics all --plot chorales.svg
     """  # noqa: D301  (a \b keeps click from filling the lines)
     kind = dataset_name.partition(":")[0]
-    registry().offer("datasets", kind)
-    wanted = _wanted(names, against, plot)
-    ctx.with_resource(writing.plotting(plot, reads=[model_name, dataset_name, against], force=force))
-    [options] = options_for(ctx, [("datasets", kind)])
+    registry().get_offer("datasets", kind)
+    wanted = _choose_metrics(names, against, plot)
+    ctx.with_resource(writing.guard_plot(plot, reads=[model_name, dataset_name, against], force=force))
+    [options] = get_options(ctx, [("datasets", kind)])
     from composer.cli.corpora import build_corpus
     from composer.data.datasets import make_dataset
     from composer.devices import choose_device
@@ -81,15 +81,15 @@ def evaluate(
     player = open_model(model_name)
     model, tokenizer = player.model, player.tokenizer
     module = model.make_module().to(choose_device(device))
-    options = {**_as_trained(model.card, kind), **options}
+    options = {**_find_trained_options(model.card, kind), **options}
     corpus = build_corpus(make_dataset(dataset_name, **options), tokenizer, dataset_name, workers)
     found = evaluation.evaluate(module, corpus, tokenizer, split)
     beside = None
     if wanted:
-        from composer.training.model_card import beside as measured
+        from composer.training.model_card import compare_with_real as measured
 
         if against:
-            other = make_dataset(against, **_as_trained(model.card, against.partition(":")[0]))
+            other = make_dataset(against, **_find_trained_options(model.card, against.partition(":")[0]))
             corpus = build_corpus(other, tokenizer, against, workers)
         beside = measured(player, corpus, split, names=wanted, count=count or 0, seed=seed)
         if plot:
@@ -104,28 +104,28 @@ def evaluate(
         show_contrast(beside.contrast, f"{sets} ({split} split)")
 
 
-def _wanted(names: str | None, against: str | None, plot: Path | None) -> list[str]:
+def _choose_metrics(names: str | None, against: str | None, plot: Path | None) -> list[str]:
     """List the chosen metrics; none without `--metrics`. Raises BadOption before the work."""
     if names is None:
         if against or plot:
             raise BadOption(f"{'--against' if against else '--plot'} needs --metrics; try --metrics all.")
         return []
-    from composer.metrics import metrics
+    from composer.metrics import make_metrics
 
     if against:
-        registry().offer("datasets", against.partition(":")[0])
+        registry().get_offer("datasets", against.partition(":")[0])
     wanted = names.split(",")
-    metrics(wanted)
+    make_metrics(wanted)
     return wanted
 
 
-def _plot(beside: Beside, plot: Path, names: tuple[str, str]) -> None:
+def _plot(beside: Comparison, plot: Path, names: tuple[str, str]) -> None:
     from composer.metrics.plots import plot_contrast
 
     plot_contrast(beside.contrast, beside.model, beside.real, plot, names)
 
 
-def _as_trained(card: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+def _find_trained_options(card: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
     """Return the dataset options of the model's training, if that dataset was of this kind."""
     recipe = card.get("recipe", {})
     return recipe.get("dataset_options", {}) if recipe.get("dataset", "").partition(":")[0] == kind else {}
@@ -138,4 +138,4 @@ def _show(split: str, found: Mapping[str, Any]) -> None:
     nats = [name for name in ("nats_per_note", "nats_per_beat", "nats_per_frame") if name in found]
     rows = [[name, *(f"{those[name]:,}" for those in both)] for name in counts]
     rows += [[name.replace("_", " "), *(f"{those[name]:.3f}" for those in both)] for name in nats]
-    table(f"Likelihood of the {split} split", ["", "plain", "within the grammar"], rows)
+    print_table(f"Likelihood of the {split} split", ["", "plain", "within the grammar"], rows)

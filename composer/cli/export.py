@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from composer.cli import writing
-from composer.cli.options import WithReaders, reader_options
+from composer.cli.options import WithReaders, get_reader_options
 
 if TYPE_CHECKING:
     from composer.music.score import Score
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 @click.command(cls=WithReaders)
 @click.argument("piece", type=click.Path(path_type=Path))
-@writing.outs
-@writing.options
+@writing.add_outs
+@writing.add_options
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 @click.pass_context
 def export(
@@ -43,15 +43,15 @@ def export(
     composer export piece.mid piece.musicxml
     composer export tune.abc tune.mid tune.wav --title "The Humours of Nowhere"
     """  # noqa: D301  (a \b keeps click from filling the lines)
-    outputs = writing.outputs(outs, export_options, reads=[piece], force=force, piece="PIECE")
-    from composer.io.formats import provenance, read, suited
+    outputs = writing.make_outputs(outs, export_options, reads=[piece], force=force, piece="PIECE")
+    from composer.io.formats import choose_options, read, read_provenance
     from composer.types import Piece
 
-    given = reader_options(ctx, piece)
+    given = get_reader_options(ctx, piece)
     read_once = cache(lambda options: read(piece, **dict(options)))
-    scores = [read_once(tuple({**suited(piece, its), **given}.items())) for its in outputs.exporters]
+    scores = [read_once(tuple({**choose_options(piece, its), **given}.items())) for its in outputs.exporters]
     outputs = replace(outputs, exporters=tuple(map(_Writing, outputs.exporters, scores)))
-    writing.Shelf(outputs, title=title, quiet=quiet).put(Piece(scores[0], provenance(piece)))
+    writing.Shelf(outputs, title=title, quiet=quiet).put(Piece(scores[0], read_provenance(piece)))
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import click
 
 from composer.cli import completing
 from composer.cli.choices import WithSettings
-from composer.cli.listening import Listening
-from composer.cli.train import How, carry_out, kept_options
+from composer.cli.listening import CallbackChoice
+from composer.cli.train import RunChoices, add_run_options, carry_out
 
 if TYPE_CHECKING:
     from composer.training.loop import Settings
@@ -20,7 +20,7 @@ class FinetuneCommand(WithSettings):
 
     kinds = ("datasets",)
 
-    def usual(self) -> Settings:
+    def get_defaults(self) -> Settings:
         """Return the settings of finetuning: fewer steps, and smaller ones."""
         from composer.training.loop import FINETUNING
 
@@ -28,9 +28,9 @@ class FinetuneCommand(WithSettings):
 
 
 @click.command(cls=FinetuneCommand)
-@click.argument("model", shell_complete=completing.names("models", or_files=True))
-@click.argument("dataset", shell_complete=completing.names("datasets", or_files=True))
-@kept_options
+@click.argument("model", shell_complete=completing.complete_names("models", or_files=True))
+@click.argument("dataset", shell_complete=completing.complete_names("datasets", or_files=True))
+@add_run_options
 @click.pass_context
 def finetune(
     ctx: click.Context,
@@ -52,7 +52,7 @@ def finetune(
     `composer train`, and the steps are fewer. A few files are enough; there must be at least three. A run that is kept
     with --run is resumed by `composer train --resume`.
     """  # noqa: D301  (a \b keeps click from filling the lines)
-    how = How(workers, Listening.taken(given), force)
+    how = RunChoices(workers, CallbackChoice.take_from(given), force)
     places = {key: value for key, value in given.items() if value is not None}
     plain = {"begin_from": model, "dataset": dataset, **places}
     carry_out(ctx, plain, how, print_recipe)

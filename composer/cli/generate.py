@@ -9,26 +9,26 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from composer.cli import completing, writing
-from composer.cli.options import WithSamplers, chosen_links, values_of
+from composer.cli.options import WithSamplers, list_samplers, list_texts
 from composer.cli.writing import Shelf
 from composer.errors import BadOption
-from composer.generation.options import chosen_seed
+from composer.generation.options import choose_seed
 
 if TYPE_CHECKING:
     from composer.generation.continuation import Continuation
     from composer.generation.form_spec import Form
     from composer.generation.generator import Generator
-    from composer.generation.tasks import Asked
+    from composer.generation.tasks import Task
     from composer.request import Request
 
 
 @click.command(cls=WithSamplers)
-@writing.outs
+@writing.add_outs
 @click.option(
     "--model",
     "model_name",
     default="chorales",
-    shell_complete=completing.names("models", or_files=True),
+    shell_complete=completing.complete_names("models", or_files=True),
     help="Name of a model, or a .safetensors file.",
 )
 @click.option("--count", type=click.IntRange(1, 1_000_000), default=1, help="How many pieces; OUT is then a folder.")
@@ -48,12 +48,12 @@ if TYPE_CHECKING:
     help="Retry pieces that share a longer passage with the model's training pieces.",
 )
 @click.option("--primer", help='Continue a music file, or notes: "D4 E4 F4/2 A4/2".')
-@writing.options
+@writing.add_options
 @click.option("--device", default="cpu", help="cpu, cuda, …  [cpu]")
 @click.option(
     "--stepper",
     default="auto",
-    shell_complete=completing.names("steppers"),
+    shell_complete=completing.complete_names("steppers"),
     help="Inference backend: torch, numpy, …  [the fastest one that can]",
 )
 @click.option("--precision", default="float32", help="Number format: int8 is faster.  [float32]")
@@ -95,39 +95,39 @@ def generate(
     """  # noqa: D301  (a \b keeps click from filling the lines)
     if count > 1 and index is not None:
         raise BadOption("--index asks for one piece and --count for several; give one of them.")
-    chosen, links = chosen_seed(seed), chosen_links(ctx)
-    kept: dict[str, Any] = {"reads": [primer, model_name, *values_of(links)], "force": force, "quiet": quiet}
-    stems = (writing.stem(chosen, (index or 0) + n) for n in range(count))
-    with writing.shelf(outs, export_options, title, stems=stems, several=count > 1, **kept) as shelf:
+    chosen, links = choose_seed(seed), list_samplers(ctx)
+    kept: dict[str, Any] = {"reads": [primer, model_name, *list_texts(links)], "force": force, "quiet": quiet}
+    stems = (writing.name_piece(chosen, (index or 0) + n) for n in range(count))
+    with writing.open_shelf(outs, export_options, title, stems=stems, several=count > 1, **kept) as shelf:
         _check_best(best, count, shelf)
         from composer.generation.composer import open_model
-        from composer.generation.generator import chained
-        from composer.generation.tasks import request_of, with_request
+        from composer.generation.generator import apply_samplers
+        from composer.generation.tasks import get_request, replace_request
 
         player = open_model(model_name)
         where: dict[str, Any] = {"device": device, "stepper": stepper, "precision": precision}
         conditions = {"bars": bars, "time_signature": time_signature, "key": key, "tempo": tempo}
         conditions["max_copied_bars"] = max_copied_bars
         if max_copied_bars is not None:
-            _find_learnt(player)
+            _index_training_music(player)
         stated: dict[str, Any] = {name: value for name, value in conditions.items() if value is not None}
-        request = chained(replace(player.suggested, seed=chosen, **where, **stated), links)
-        one: Asked = request if primer is None else _primed(player, request, primer, tempo)
+        request = apply_samplers(replace(player.suggested, seed=chosen, **where, **stated), links)
+        one: Task = request if primer is None else _add_primer(player, request, primer, tempo)
         if form_text is not None:
-            one = _in_sections(replace(request_of(one), bars=bars), form_text)
-        wanted = (with_request(one, replace(request_of(one), index=(index or 0) + n)) for n in range(count))
+            one = _divide_into_sections(replace(get_request(one), bars=bars), form_text)
+        wanted = (replace_request(one, replace(get_request(one), index=(index or 0) + n)) for n in range(count))
         if best is None:
             writing.write(player, wanted, shelf)
         else:
             _write_best(player, wanted, best, shelf)
 
 
-def _find_learnt(player: Generator) -> None:
+def _index_training_music(player: Generator) -> None:
     """Index the training music of the model now, under a progress bar: the first time takes a while."""
     from composer.cli.progress import show_reading
 
     with show_reading() as report:
-        player.learnt(report)
+        player.load_training_music(report)
 
 
 def _check_best(best: int | None, count: int, shelf: Shelf) -> None:
@@ -138,26 +138,26 @@ def _check_best(best: int | None, count: int, shelf: Shelf) -> None:
         raise BadOption(f"--best {best} cannot be chosen from --count {count}; ask for more pieces, or keep fewer.")
 
 
-def _primed(player: Generator, request: Request, primer: str, tempo: float | None) -> Continuation:
-    from composer.generation.continuation import after
+def _add_primer(player: Generator, request: Request, primer: str, tempo: float | None) -> Continuation:
+    from composer.generation.continuation import make_continuation
     from composer.generation.primers import is_typed, read_primer
 
-    return after(player, request, read_primer(primer), tempo=tempo, own_tracks=not is_typed(primer))
+    return make_continuation(player, request, read_primer(primer), tempo=tempo, own_tracks=not is_typed(primer))
 
 
-def _in_sections(request: Request, text: str) -> Form:
+def _divide_into_sections(request: Request, text: str) -> Form:
     """Divide a request into sections. Raises BadOption, before the work, for an invalid form."""
     from composer.generation.form_spec import Form
 
-    return Form.of(request, text)
+    return Form.parse(request, text)
 
 
-def _write_best(player: Generator, asked: Iterable[Asked], count: int, shelf: Shelf) -> None:
+def _write_best(player: Generator, asked: Iterable[Task], count: int, shelf: Shelf) -> None:
     """Write the best pieces, best first. Each is the same as it would be without the others."""
     from composer.generation import ranking
 
-    for rank, ranked in enumerate(ranking.best(player, asked, count, lost=shelf.miss), start=1):
+    for rank, ranked in enumerate(ranking.find_best(player, asked, count, lost=shelf.report_missing), start=1):
         broken = f"breaks {', '.join(ranked.broken)}" if ranked.broken else "no rule broken"
-        text = f"{writing.said(ranked.piece)}, {ranked.nats_per_note:.3f} nats per note, {broken}"
+        text = f"{writing.describe(ranked.piece)}, {ranked.nats_per_note:.3f} nats per note, {broken}"
         shelf.put(ranked.piece, text, f"{rank}. ")
     shelf.close()

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from composer.cli import completing, writing
-from composer.cli.options import chosen_links, values_of
+from composer.cli.options import list_samplers, list_texts
 from composer.cli.writing import Shelf
 from composer.errors import ComposerError, RequestWarning, UnreadableFile, printable
-from composer.generation.options import chosen_seed, parse_look_ahead
+from composer.generation.options import choose_seed, parse_look_ahead
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +29,7 @@ _OPTIONS = (
     click.option(
         "--model",
         "model_name",
-        shell_complete=completing.names("models", or_files=True),
+        shell_complete=completing.complete_names("models", or_files=True),
         help="Name of a model, or a .safetensors file.  [that of the piece, or chorales]",
     ),
     click.option(
@@ -43,12 +43,12 @@ _OPTIONS = (
         help="Bars after a gap that influence it; `all` for all of them.",
     ),
     click.option("--seed", type=int, help="The same seed gives the same music.  [a new one, which is shown]"),
-    writing.options,
+    writing.add_options,
     click.option("--device", default="cpu", help="cpu, cuda, …  [cpu]"),
     click.option(
         "--stepper",
         default="auto",
-        shell_complete=completing.names("steppers"),
+        shell_complete=completing.complete_names("steppers"),
         help="Inference backend: torch, numpy, …  [the fastest one that can]",
     ),
     click.option("--precision", default="float32", help="Number format: int8 is faster.  [float32]"),
@@ -57,7 +57,7 @@ _OPTIONS = (
 
 
 @dataclass(frozen=True)
-class Asked:
+class FillOptions:
     """The values of the options."""
 
     model_name: str | None
@@ -72,44 +72,46 @@ class Asked:
     precision: str
     quiet: bool
 
-    def shelf(self, ctx: click.Context, outs: Sequence[str], piece: str | Path, name: str = "PIECE") -> Shelf:
+    def make_shelf(self, ctx: click.Context, outs: Sequence[str], piece: str | Path, name: str = "PIECE") -> Shelf:
         """Prepare to write one piece made from `piece`, an argument called `name`.
 
         Raises CannotWrite and BadOption before the work.
         """
-        made = writing.outputs(outs, self.export_options, reads=self.reads(ctx, piece), force=self.force, piece=name)
+        made = writing.make_outputs(
+            outs, self.export_options, reads=self.list_reads(ctx, piece), force=self.force, piece=name
+        )
         return Shelf(made, title=self.title, quiet=self.quiet)
 
-    def reads(self, ctx: click.Context, piece: str | Path) -> list[str | Path | None]:
+    def list_reads(self, ctx: click.Context, piece: str | Path) -> list[str | Path | None]:
         """List the words of the command line that may name files to read."""
-        return [piece, self.model_name, *values_of(chosen_links(ctx))]
+        return [piece, self.model_name, *list_texts(list_samplers(ctx))]
 
     @property
-    def around(self) -> dict[str, Any]:
+    def search_options(self) -> dict[str, Any]:
         """The number of particles, and how far they look ahead."""
         return {"particles": self.particles, "look_ahead": parse_look_ahead(self.look_ahead)}
 
 
-def options(command: Callable[..., None]) -> Callable[..., None]:
+def add_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options to a command, which takes them as the fields of `Asked`."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
-def player_for(piece: Path | None, asked: Asked) -> Generator:
+def choose_generator(piece: Path | None, asked: FillOptions) -> Generator:
     """Load the requested model, or the one that made `piece`, a file or None, or else `chorales`.
 
     Raises UnknownName, BadModelFile.
     """
     from composer.generation.composer import open_model
-    from composer.io.formats import provenance
+    from composer.io.formats import read_provenance
 
     if asked.model_name is not None:
         return open_model(asked.model_name)
     made_by = ""
     with suppress(UnreadableFile):  # reading the notes will report it
-        made_by = "" if piece is None else str(provenance(piece).get("model", ""))
+        made_by = "" if piece is None else str(read_provenance(piece).get("model", ""))
     try:
         return open_model(made_by or DEFAULT_MODEL)
     except ComposerError:
@@ -118,13 +120,13 @@ def player_for(piece: Path | None, asked: Asked) -> Generator:
         return open_model(DEFAULT_MODEL)
 
 
-def request_of(ctx: click.Context, player: Generator, asked: Asked) -> Request:
+def make_request(ctx: click.Context, player: Generator, asked: FillOptions) -> Request:
     """Build a request: the model's suggestion, with seed, device and samplers from the command line."""
-    from composer.generation.generator import chained
+    from composer.generation.generator import apply_samplers
 
     where: dict[str, Any] = {"device": asked.device, "stepper": asked.stepper, "precision": asked.precision}
-    request = replace(player.suggested, seed=chosen_seed(asked.seed), **where)
-    return chained(request, chosen_links(ctx))
+    request = replace(player.suggested, seed=choose_seed(asked.seed), **where)
+    return apply_samplers(request, list_samplers(ctx))
 
 
 def make(player: Generator, fills: Sequence[Fill], shelf: Shelf) -> None:

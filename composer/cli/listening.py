@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from composer.cli import completing
-from composer.errors import BadOption, nearest, printable
+from composer.errors import BadOption, printable, suggest
 from composer.plugins.options import convert
 from composer.plugins.registry import registry
 
@@ -26,7 +26,7 @@ PARAMETERS = ("callbacks", "no_callbacks", "callback_options", *SHORT)
 
 
 @dataclass(frozen=True)
-class Listening:
+class CallbackChoice:
     """The choice of callbacks on the command line."""
 
     callbacks: Sequence[str] = ()
@@ -34,12 +34,12 @@ class Listening:
     options: Sequence[str] = ()
 
     @classmethod
-    def taken(cls, given: dict[str, Any]) -> Listening:
+    def take_from(cls, given: dict[str, Any]) -> CallbackChoice:
         """Take the parameters of callbacks out of a command's."""
         named, without, options, *short = (given.pop(name) for name in PARAMETERS)
         return cls([*named, *(name for name, on in zip(SHORT, short, strict=True) if on)], without, options)
 
-    def over(self, plain: Plain) -> Plain:
+    def apply_to(self, plain: Plain) -> Plain:
         """Merge these callbacks into a recipe.
 
         Raises UnknownName, and BadOption for options of a callback that is not chosen.
@@ -48,13 +48,13 @@ class Listening:
 
         chosen = dict(plain.get("callbacks", {}))
         for name in self.callbacks:
-            registry().offer("callbacks", name)
+            registry().get_offer("callbacks", name)
             chosen[name] = chosen.get(name) or True
         for name in self.without:
-            registry().offer("callbacks", name)
+            registry().get_offer("callbacks", name)
             chosen[name] = False
         for text in self.options:
-            name, option, value = _option(text)
+            name, option, value = _parse_option(text)
             if not chosen.get(name, "run" in plain and name in CALLBACKS):
                 raise BadOption(f"{printable(text)} is for a callback that is not chosen; give --callback {name}.")
             before = chosen.get(name)
@@ -62,7 +62,7 @@ class Listening:
         return {**plain, "callbacks": chosen} if chosen else plain
 
 
-def _option(text: str) -> tuple[str, str, Any]:
+def _parse_option(text: str) -> tuple[str, str, Any]:
     """Parse `samples.bars=4` as callback, option and value. Raises BadOption, UnknownName."""
     left, equals, value = text.partition("=")
     name, _, option = left.strip().rpartition(".")
@@ -70,16 +70,16 @@ def _option(text: str) -> tuple[str, str, Any]:
         raise BadOption(
             f"invalid callback option '{printable(text)}': expected NAME.OPTION=VALUE, such as samples.bars=4."
         )
-    known = {one.name: one for one in registry().offer("callbacks", name).options}
+    known = {one.name: one for one in registry().get_offer("callbacks", name).options}
     option = option.replace("-", "_")
     if option not in known:
-        raise BadOption(f"callback '{name}' has no option '{printable(option)}': {nearest(option, known)}")
+        raise BadOption(f"callback '{name}' has no option '{printable(option)}': {suggest(option, known)}")
     return name, option, convert(value, known[option], f"callback '{name}'")
 
 
-def options(command: Any) -> Any:
+def add_options(command: Any) -> Any:
     """Add `--callback`, `--no-callback`, `--callback-option`, and a flag for each callback of `SHORT`."""
-    complete = completing.names("callbacks")
+    complete = completing.complete_names("callbacks")
     own = [
         click.option(
             "--callback",

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import click
 
 from composer.cli import writing
-from composer.cli.tables import table
+from composer.cli.tables import print_table
 from composer.errors import ComposerError, EmptyDataset, printable
 
 if TYPE_CHECKING:
-    from composer.metrics import Contrast, Estimate, Measured
+    from composer.metrics import Contrast, Estimate, Measurements
     from composer.music.score import Score
 
 
@@ -36,22 +36,22 @@ def metrics(paths: tuple[Path, ...], names: str, as_json: bool, plot: Path | Non
     composer metrics ~/midi --metrics polyphony,pitch-range --json
     """  # noqa: D301  (a \b keeps click from filling the lines)
     from composer import metrics as listening
-    from composer.io.lint import music_files
+    from composer.io.lint import list_music
     from composer.metrics import plots, values
 
-    chosen = listening.metrics(names.split(","))
-    with writing.plotting(plot, reads=paths, force=force):
-        found = listening.measure(_read(music_files(paths)), chosen)
+    chosen = listening.make_metrics(names.split(","))
+    with writing.guard_plot(plot, reads=paths, force=force):
+        found = listening.measure(_read_scores(list_music(paths)), chosen)
         if plot:
             plots.plot_bars(found, plot)
     if as_json:
-        shown = {"files": list(found.titles), "metrics": values.described(found)}
+        shown = {"files": list(found.titles), "metrics": values.describe_values(found)}
         click.echo(json.dumps(shown, indent=1))
     else:
         _show(found)
 
 
-def _read(paths: list[Path]) -> list[Score]:
+def _read_scores(paths: list[Path]) -> list[Score]:
     """Read the files, titled by their names. Print a line on stderr for each unreadable one."""
     from composer.io.formats import read_notes
 
@@ -66,41 +66,53 @@ def _read(paths: list[Path]) -> list[Score]:
     return scores
 
 
-def _show(found: Measured) -> None:
-    from composer.metrics import definition
+def _show(found: Measurements) -> None:
+    from composer.metrics import get_definition
 
     what = printable(found.titles[0]) if len(found) == 1 else f"{len(found):,} files together"
     rows = [
-        [printable(name), number(value), printable(found.metrics[name].unit), printable(definition(name), 400)]
-        for name, value in found.figures().items()
+        [
+            printable(name),
+            format_number(value),
+            printable(found.metrics[name].unit),
+            printable(get_definition(name), 400),
+        ]
+        for name, value in found.compute_figures().items()
         if isfinite(value)
     ]
-    table(f"Metrics of {what}", ["metric", "figure", "unit", "definition"], rows)
+    print_table(f"Metrics of {what}", ["metric", "figure", "unit", "definition"], rows)
 
 
 def show_contrast(found: Contrast, title: str) -> None:
     """Print a row for each metric that either set has, and the distance between the sets."""
     rows = [
-        [f.name, f.unit, number(f.model), number(f.real), *_estimate(f.overlap), *_estimate(f.divergence)]
+        [
+            f.name,
+            f.unit,
+            format_number(f.model),
+            format_number(f.real),
+            *_format_estimate(f.overlap),
+            *_format_estimate(f.divergence),
+        ]
         for f in found.features
         if isfinite(f.model) or isfinite(f.real)
     ]
     headings = ["mean over pieces", "unit", "model", "real", "overlap", "halves", "KL, bits", "halves"]
-    table(title, headings, [list(map(printable, row)) for row in rows])
-    whole, halves = _estimate(found.distance)
+    print_table(title, headings, [list(map(printable, row)) for row in rows])
+    whole, halves = _format_estimate(found.distance)
     click.echo(
         f"Fréchet feature distance, {found.dimensions} features: {whole}; of halves of the real pieces {halves}."
     )
 
 
-def _estimate(estimate: Estimate) -> tuple[str, str]:
+def _format_estimate(estimate: Estimate) -> tuple[str, str]:
     """Format a figure with its interval, and that of halves of the real pieces."""
     value, halves = (f"{x:.2f}" if isfinite(x) else "-" for x in (estimate.value, estimate.halves))
     interval = f" [{estimate.low:.2f}, {estimate.high:.2f}]" if isfinite(estimate.low) else ""
     return value + interval, halves
 
 
-def number(value: float) -> str:
+def format_number(value: float) -> str:
     """Format a figure."""
     if not isfinite(value):
         return "-"

@@ -16,7 +16,7 @@ TO_REPLACE = ("-f", "-y", "--clobber", "--overwrite", "--replace", "--yes")
 """Names of `--force` in other programs."""
 
 
-def explained(error: click.NoSuchOption, arguments: Sequence[str]) -> str | None:
+def explain(error: click.NoSuchOption, arguments: Sequence[str]) -> str | None:
     """Explain what to type instead of an option that a command does not have; None if that is not known."""
     if error.ctx is None:
         return None

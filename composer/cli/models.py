@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from composer.cli import completing
-from composer.cli.tables import table
+from composer.cli.tables import print_table
 from composer.errors import BadModelFile, printable
 from composer.plugins.registry import registry
 
@@ -21,28 +21,28 @@ def models(ctx: click.Context) -> None:
     """List the models, or look at one: `composer models show NAME`."""
     if ctx.invoked_subcommand is not None:
         return
-    from composer.model import find, load
+    from composer.model import find_model, load
 
     rows = []
     for name, offer in sorted(registry().offers["models"].items()):
         try:
-            card = load(find(name)).card
+            card = load(find_model(name)).card
             test = card.get("test", {})
             rows.append([name, str(card.get("title", "")), f"{test.get('nats_per_note', float('nan')):.3f}",
                          str(card.get("licence", "")), offer.plugin.name])  # fmt: skip
         except Exception as error:  # a broken model of one plugin must not end the list
             rows.append([name, str(error), "", "", offer.plugin.name])
-    table("Models", ["name", "title", "nats per note", "licence", "plugin"], rows)
+    print_table("Models", ["name", "title", "nats per note", "licence", "plugin"], rows)
 
 
 @models.command()
-@click.argument("name", shell_complete=completing.names("models", or_files=True))
+@click.argument("name", shell_complete=completing.complete_names("models", or_files=True))
 @click.option("--json", "as_json", is_flag=True, help="Print the card as JSON.")
 def show(name: str, as_json: bool) -> None:
     """Show the card of a model: architecture, tokenizer, data, licence, likelihood, and how its music measures up."""
-    from composer.model import find, load
+    from composer.model import find_model, load
 
-    path = find(name)
+    path = find_model(name)
     model = load(path)
     about = {
         "file": f"{path.stat().st_size / 1e6:.2f} MB, hash {model.hash[:16]}",
@@ -54,7 +54,7 @@ def show(name: str, as_json: bool) -> None:
         click.echo(json.dumps(card, indent=1))
         return
     tables = {key: card.pop(key) for key in TABLES if card.get(key)}
-    for line in _lines(card):
+    for line in _format_lines(card):
         click.echo(line)
     try:
         for key, values in tables.items():
@@ -64,12 +64,12 @@ def show(name: str, as_json: bool) -> None:
 
 
 def _show_listening(listening: Mapping[str, Any]) -> None:
-    from composer.metrics import HEADINGS, Figure, rows
+    from composer.metrics import HEADINGS, Figure, format_rows
 
     figures = [Figure.from_json(row) for row in listening["figures"]]
     test = [f"{row['test']:.3g}" for row in listening["figures"]]
     headings = [*HEADINGS, "test split"]
-    table(listening["title"], headings, [[*row, t] for row, t in zip(rows(figures), test, strict=True)])
+    print_table(listening["title"], headings, [[*row, t] for row, t in zip(format_rows(figures), test, strict=True)])
 
 
 def _show_originality(originality: Mapping[str, Any]) -> None:
@@ -86,12 +86,12 @@ TABLES: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
 """Parts of a card that are shown as tables, below the rest."""
 
 
-def _lines(values: Mapping[str, Any], indent: int = 0) -> list[str]:
+def _format_lines(values: Mapping[str, Any], indent: int = 0) -> list[str]:
     lines = []
     for name, value in values.items():
         if isinstance(value, Mapping) and value:
             lines.append(f"{' ' * indent}{printable(name)}")
-            lines.extend(_lines(value, indent + 2))
+            lines.extend(_format_lines(value, indent + 2))
         elif value not in (None, "", {}, []):
             shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
             lines.append(f"{' ' * indent}{printable(name):<{22 - indent}} {printable(shown, 400)}")
@@ -104,8 +104,8 @@ def _lines(values: Mapping[str, Any], indent: int = 0) -> list[str]:
 def measure(path: Path, seed: int) -> None:
     """Measure a model: compare its pieces with those of its dataset, and add the table to its card."""
     from composer.model import load, save
-    from composer.training.model_card import measured_model
+    from composer.training.model_card import measure_model
 
-    model = measured_model(load(path), seed=seed)
+    model = measure_model(load(path), seed=seed)
     save(model, path)
     click.echo(f"{path}: measured.")

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from composer.errors import BadOption, nearest, printable
-from composer.generation.options import sampler_options
-from composer.plugins.options import Option, choices
+from composer.errors import BadOption, printable, suggest
+from composer.generation.options import list_sampler_options
+from composer.plugins.options import Option, list_choices
 from composer.plugins.registry import registry
-from composer.request import Link
+from composer.request import SamplerSpec
 
 if TYPE_CHECKING:
     from composer.types import Executor
 
-_LINKS = "composer.links"
+_SAMPLERS = "composer.links"
 _OPTIONS = "composer.plugins.options"
-_THINGS = "composer.things"
+_PLUGIN_OPTIONS = "composer.things"
 
 
-class ThingOption(click.Option):
+class PluginOption(click.Option):
     """An option of something a plugin offers; help shows it under its own heading."""
 
     heading = ""
@@ -36,7 +36,7 @@ class Grouped(click.Command):
         groups: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             if isinstance(parameter, click.Option) and (record := parameter.get_help_record(ctx)):
-                heading = parameter.heading if isinstance(parameter, ThingOption) else "Options"
+                heading = parameter.heading if isinstance(parameter, PluginOption) else "Options"
                 groups.setdefault(heading, []).append(record)
         for heading, records in groups.items():
             with formatter.section(heading):
@@ -54,42 +54,42 @@ class WithSamplers(Grouped):
         """List the command's own parameters and the samplers'."""
         own = super().get_params(ctx)
         if _OPTIONS not in ctx.meta:  # made once: click orders them on the line by identity
-            ctx.meta[_OPTIONS] = _sampler_options({flag for parameter in own for flag in parameter.opts})
+            ctx.meta[_OPTIONS] = _make_sampler_options({flag for parameter in own for flag in parameter.opts})
         return [*own[:-1], *ctx.meta[_OPTIONS], own[-1]]
 
 
-def chosen_links(ctx: click.Context) -> tuple[Link, ...]:
+def list_samplers(ctx: click.Context) -> tuple[SamplerSpec, ...]:
     """Return the sampler chain of the command line, in its order."""
-    chain: dict[str, dict[str, Any]] = ctx.meta.get(_LINKS, {})
-    return tuple(Link(name, options) for name, options in chain.items())
+    chain: dict[str, dict[str, Any]] = ctx.meta.get(_SAMPLERS, {})
+    return tuple(SamplerSpec(name, options) for name, options in chain.items())
 
 
-def values_of(links: Iterable[Link]) -> list[str]:
+def list_texts(links: Iterable[SamplerSpec]) -> list[str]:
     """List the texts among the options of a chain, which may name files."""
     return [value for link in links for value in link.options.values() if isinstance(value, str)]
 
 
-def _sampler_options(taken: set[str]) -> list[click.Parameter]:
+def _make_sampler_options(taken: set[str]) -> list[click.Parameter]:
     options: list[click.Parameter] = []
-    for flag, (offer, option) in sampler_options(taken).items():
+    for flag, (offer, option) in list_sampler_options(taken).items():
         first = option == offer.options[0]
         text = f"{offer.summary} ({option.help})" if first and option.help else option.help or offer.summary
-        link = _collect_link(offer.name, option.name)
-        options.append(_collecting(flag, option, text, link, "Samplers", multiple=True))
+        link = _collect_sampler(offer.name, option.name)
+        options.append(_make_option(flag, option, text, link, "Samplers", multiple=True))
     return options
 
 
-def _collect_link(name: str, option: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+def _collect_sampler(name: str, option: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     def collect(ctx: click.Context, parameter: click.Parameter, values: tuple[Any, ...]) -> None:
         if len(values) > 1:
             raise BadOption(f"{parameter.opts[0]} is given {len(values)} times; give it once.")
         for value in values:
-            ctx.meta.setdefault(_LINKS, {}).setdefault(name, {})[option] = value
+            ctx.meta.setdefault(_SAMPLERS, {}).setdefault(name, {})[option] = value
 
     return collect
 
 
-def _collecting(
+def _make_option(
     flag: str,
     option: Option,
     text: str,
@@ -100,17 +100,17 @@ def _collecting(
 ) -> click.Option:
     """Make an option of the command line. A `multiple` one passes on a tuple of all its values."""
     names, metavar = [flag], {int: "INTEGER", float: "NUMBER", bool: None}.get(option.type, "TEXT")
-    metavar = "|".join(choices(option.type)) or metavar
+    metavar = "|".join(list_choices(option.type)) or metavar
     if option.type is bool:
         names = [f"{flag}/--no-{flag[2:]}"]
-    made = ThingOption(
+    made = PluginOption(
         names, metavar=metavar, default=None, expose_value=False, callback=collect, help=text, multiple=multiple
     )
     made.heading = heading
     return made
 
 
-class WithThings(Grouped):
+class WithPlugins(Grouped):
     """A command with an option for every option of the registered plugins of some kinds.
 
     The command line decides which plugins are used, and so where an option goes; see `options_for`. If the command has
@@ -121,7 +121,7 @@ class WithThings(Grouped):
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """List the command's own parameters and those of plugins."""
-        own = self.own_params(ctx)
+        own = self.list_own_params(ctx)
         taken = {flag for parameter in own for flag in parameter.opts}
         found: dict[str, tuple[Option, str, str, list[str]]] = {}
         for kind in self.kinds:
@@ -131,55 +131,55 @@ class WithThings(Grouped):
                         flag = f"--{option.name.replace('_', '-')}"
                         flag = f"--{kind.removesuffix('s')}-{flag[2:]}" if flag in taken else flag
                         found.setdefault(option.name, (option, flag, kind, []))[3].append(name)
-        things = [self._option(*one) for one in found.values()]
+        things = [self._make_plugin_option(*one) for one in found.values()]
         return [*own[:-1], *things, own[-1]]
 
-    def own_params(self, ctx: click.Context) -> list[click.Parameter]:
+    def list_own_params(self, ctx: click.Context) -> list[click.Parameter]:
         """List the command's own parameters; the last one is `--help`."""
         return super().get_params(ctx)
 
-    def _option(self, option: Option, flag: str, kind: str, names: list[str]) -> click.Option:
-        default = "" if option.default in (None, "") else f", {_shown(option.default)} unless given"
+    def _make_plugin_option(self, option: Option, flag: str, kind: str, names: list[str]) -> click.Option:
+        default = "" if option.default in (None, "") else f", {_format_default(option.default)} unless given"
         text = f"[{', '.join(names)}] {option.help or option.name.replace('_', ' ')}{default}"
-        return _collecting(flag, option, text, _collect_thing(option.name), kind.capitalize())
+        return _make_option(flag, option, text, _collect_option(option.name), kind.capitalize())
 
 
-class WithReaders(WithThings):
+class WithReaders(WithPlugins):
     """A command with an option for every option of the readers."""
 
     kinds = ("readers",)
 
 
-def reader_options(ctx: click.Context, path: Path) -> dict[str, Any]:
+def get_reader_options(ctx: click.Context, path: Path) -> dict[str, Any]:
     """Return the options on the command line for the reader of a file. Raises BadOption for one that it lacks."""
     suffix = path.suffix.lower()
     known = suffix in registry().offers["readers"]  # if not, reading the file reports it
-    return options_for(ctx, [("readers", suffix)])[0] if known else {}
+    return get_options(ctx, [("readers", suffix)])[0] if known else {}
 
 
-def _shown(value: Any) -> str:
+def _format_default(value: Any) -> str:
     text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
     return text if len(text) <= 40 else text[:36] + "…"
 
 
-def _collect_thing(option: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+def _collect_option(option: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     def collect(ctx: click.Context, _: click.Parameter, value: Any) -> None:
         if value is not None:
-            ctx.meta.setdefault(_THINGS, {})[option] = value
+            ctx.meta.setdefault(_PLUGIN_OPTIONS, {})[option] = value
 
     return collect
 
 
-def options_for(ctx: click.Context, things: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
+def get_options(ctx: click.Context, things: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
     """Return the options on the command line for each (kind, name). Raises BadOption for one that all of them lack."""
-    given: dict[str, Any] = ctx.meta.get(_THINGS, {})
-    known = [{o.name for o in registry().offer(kind, name).options} for kind, name in things]
+    given: dict[str, Any] = ctx.meta.get(_PLUGIN_OPTIONS, {})
+    known = [{o.name for o in registry().get_offer(kind, name).options} for kind, name in things]
     for option in given:
         if not any(option in names for names in known):
             flags = sorted(f"--{name.replace('_', '-')}" for names in known for name in names)
             flag = f"--{option.replace('_', '-')}"
             chosen = ", ".join(name for _, name in things)
-            raise BadOption(f"{flag} is not an option of {chosen}; {nearest(printable(flag), flags)}")
+            raise BadOption(f"{flag} is not an option of {chosen}; {suggest(printable(flag), flags)}")
     return [{name: value for name, value in given.items() if name in names} for names in known]
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from composer.cli.options import WithThings, options_for
-from composer.cli.tables import table
-from composer.devices import processors
+from composer.cli.options import WithPlugins, get_options
+from composer.cli.tables import print_table
+from composer.devices import count_processors
 from composer.errors import ComposerError, UnreadableFile, printable
 from composer.plugins.registry import registry
 
@@ -23,7 +23,7 @@ SHOWN = (2, 4, 6, 8, 12, 16, 24, 32)
 """Points of the novelty curve, in notes, in the table; JSON has them all."""
 
 
-class OriginalityCommand(WithThings):
+class OriginalityCommand(WithPlugins):
     """A command with the options of datasets. The tokenizer is the dataset's own choice."""
 
     kinds = ("datasets",)
@@ -57,50 +57,50 @@ def originality(
     composer originality chorale.mid
     composer originality pieces/ --dataset folder:~/midi --least 12 --json
     """  # noqa: D301  (a \b keeps click from filling the lines)
-    from composer.io.lint import music_files
-    from composer.originality.held_out import held_out
-    from composer.originality.passages import pooled
+    from composer.io.lint import list_music
+    from composer.originality.held_out import measure_held_out
+    from composer.originality.passages import combine
 
-    files = music_files(paths)
-    music = _music(ctx, dataset_name, split, workers)
+    files = list_music(paths)
+    music = _load_music(ctx, dataset_name, split, workers)
     found: dict[Path, Originality] = {}
     skipped: dict[Path, str] = {}
     for path in files:
         try:
-            found[path] = _compared(path, music, least)
+            found[path] = _compare_file(path, music, least)
         except ComposerError as error:
             skipped[path] = str(error)
             click.echo(f"skipped: {error}", err=True)
     if not found:
         raise UnreadableFile("there is no piece to compare: all were skipped.")
-    real = held_out(music.index, least)
+    real = measure_held_out(music.index, least)
     if as_json:
         pieces = [{"file": str(path), **one.to_json()} for path, one in found.items()]
         left_out = [{"file": str(path), "reason": reason} for path, reason in skipped.items()]
-        about = {"dataset": dataset_name, "split": split, "least": least, **pooled(list(found.values())).to_json()}
+        about = {"dataset": dataset_name, "split": split, "least": least, **combine(list(found.values())).to_json()}
         click.echo(json.dumps({**about, "held_out": real, "pieces": pieces, "skipped": left_out}, indent=1))
     else:
         _show(found, real, f"Shared with {dataset_name} ({split}), in passages of {least} notes or more")
 
 
-def _music(ctx: click.Context, name: str, split: str, workers: int | None) -> Music:
+def _load_music(ctx: click.Context, name: str, split: str, workers: int | None) -> Music:
     """Load the pieces to compare with. Read and index them if they are not in the cache."""
     from composer.cli.corpora import build_corpus
     from composer.data.datasets import make_dataset
-    from composer.originality.index import has_changed, indexed
+    from composer.originality.index import build_index, has_changed
 
     kind = name.partition(":")[0]
-    registry().offer("datasets", kind)
-    [options] = options_for(ctx, [("datasets", kind)])
+    registry().get_offer("datasets", kind)
+    [options] = get_options(ctx, [("datasets", kind)])
     dataset = make_dataset(name, **options)
     tokenizer = registry().make("tokenizers", dataset.tokenizer, **dataset.tokenizer_options)
     corpus = build_corpus(dataset, tokenizer, name, workers)
     if has_changed(dataset, corpus, tokenizer):
         click.echo(f"the music of '{printable(name)}' has changed since it was indexed; indexing it again.", err=True)
-    return indexed(corpus, tokenizer, workers or processors()).against(split)
+    return build_index(corpus, tokenizer, workers or count_processors()).select_split(split)
 
 
-def _compared(path: Path, music: Music, least: int) -> Originality:
+def _compare_file(path: Path, music: Music, least: int) -> Originality:
     """Compare a file with the music. Raises UnreadableFile for an unreadable file, or one too short for a copy."""
     from composer.io.formats import read_notes
     from composer.originality.passages import compare
@@ -118,14 +118,14 @@ def _compared(path: Path, music: Music, least: int) -> Originality:
 
 
 def _show(found: Mapping[Path, Originality], real: Mapping[str, Any], title: str) -> None:
-    from composer.originality.passages import pooled
+    from composer.originality.passages import combine
 
     rows = [
-        [str(path), f"{one.notes:,}", f"{one.copied_share:.1%}", f"{one.copied_bars:.1f}", _where(one.longest)]
+        [str(path), f"{one.notes:,}", f"{one.copied_share:.1%}", f"{one.copied_bars:.1f}", _format_passage(one.longest)]
         for path, one in found.items()
     ]
-    table(title, ["piece", "notes", "copied", "bars at most", "longest passage"], rows)
-    show_beside(pooled(list(found.values())).to_json(), real, "Beside real pieces")
+    print_table(title, ["piece", "notes", "copied", "bars at most", "longest passage"], rows)
+    show_beside(combine(list(found.values())).to_json(), real, "Beside real pieces")
 
 
 def show_beside(ours: Mapping[str, Any], real: Mapping[str, Any], title: str) -> None:
@@ -137,26 +137,26 @@ def show_beside(ours: Mapping[str, Any], real: Mapping[str, Any], title: str) ->
         shares[1] += f" (a piece: {middle:.1%}, mostly {low:.1%} to {high:.1%})"
     longest = [str(its["longest"]["notes"] if its["longest"] else 0) for its in columns]
     curve = [
-        [f"new runs of {n} notes", *(_percent(its["novelty"], n) for its in columns)]
+        [f"new runs of {n} notes", *(_format_share(its["novelty"], n) for its in columns)]
         for n in SHOWN
         if n <= len(ours["novelty"])
     ]
     headings = ["", "here", f"{real['pieces']} real pieces of the test split, against train"]
-    table(title, headings, [["copied", *shares], ["longest passage, notes", *longest], *curve])
+    print_table(title, headings, [["copied", *shares], ["longest passage, notes", *longest], *curve])
 
 
-def _percent(novelty: list[float], notes: int) -> str:
+def _format_share(novelty: list[float], notes: int) -> str:
     return f"{novelty[notes - 1]:.1%}" if notes <= len(novelty) else "-"
 
 
-def _where(passage: Passage | None) -> str:
+def _format_passage(passage: Passage | None) -> str:
     if passage is None:
         return "none"
-    here, there = (f"{place.track}, {_bars(place.bars)}" for place in (passage.here, passage.there))
+    here, there = (f"{place.track}, {_format_bars(place.bars)}" for place in (passage.here, passage.there))
     notes = f"{passage.notes} notes, {passage.bars:.1f} bars"
     return f"{notes}: {here} = {passage.source} ({passage.split}), {there}"
 
 
-def _bars(bars: tuple[int, int]) -> str:
+def _format_bars(bars: tuple[int, int]) -> str:
     first, last = bars
     return f"bar {first}" if first == last else f"bars {first}-{last}"

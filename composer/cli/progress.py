@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from composer.training.callbacks import Moment
 
 
-def span(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Format a length of time in words: `40 s`, `12 min`, `3 h 5 min`."""
     if seconds < 90:
         return f"{seconds:.0f} s"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("piece", type=click.Path(path_type=Path))
-@writing.outs
+@writing.add_outs
 @click.option("--bars", metavar="A-B", help="Rewrite only these bars; 1 is the first whole bar, 0 a pickup.")
 @click.option("--voice", metavar="NAMES", help="Rewrite only these voices, such as tenor,bass.")
 @click.option("--seed", metavar="N|+N", help="Another seed, or a number to add to that of the piece.")
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 @click.option(
     "--model",
     "model_name",
-    shell_complete=completing.names("models", or_files=True),
+    shell_complete=completing.complete_names("models", or_files=True),
     help="The model, if it is not found under its name in the piece.",
 )
-@writing.options
+@writing.add_options
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 def regenerate(
     piece: Path,
@@ -59,28 +59,28 @@ def regenerate(
     composer regenerate out.mid again.mid
     composer regenerate out.mid other.mid --bars 9-12 --seed +1
     """  # noqa: D301  (a \b keeps click from filling the lines)
-    outputs = writing.outputs(outs, export_options, reads=[piece, model_name], force=force, piece="PIECE")
+    outputs = writing.make_outputs(outs, export_options, reads=[piece, model_name], force=force, piece="PIECE")
     span, names = None if bars is None else parse_bars(bars), parse_voices(voice)
-    around = _around(particles, look_ahead, bars=span is not None, some=span is not None or bool(names))
+    around = _collect_search_options(particles, look_ahead, bars=span is not None, some=span is not None or bool(names))
     from composer.generation import tasks
-    from composer.io.formats import provenance
+    from composer.io.formats import read_provenance
 
-    made_by = provenance(piece)
+    made_by = read_provenance(piece)
     if not made_by:
         raise UnreadableFile(f"{printable(str(piece))}: contains no provenance, and no file beside it does.")
-    player = _player(made_by, model_name, piece)
+    player = _load_generator(made_by, model_name, piece)
     try:
-        asked = tasks.asked_of(made_by)
-        request = _seeded(tasks.request_of(asked), seed)
+        asked = tasks.read_task(made_by)
+        request = _apply_seed(tasks.get_request(asked), seed)
         if span is not None or names:
-            from composer.generation.infilling import gap
+            from composer.generation.infilling import plan_gap
 
-            score = _notes(player, piece, made_by)
-            result = tasks.make(player, [gap(player, score, request, bars=span, voices=names, **around)])[0]
+            score = _read_notes(player, piece, made_by)
+            result = tasks.make(player, [plan_gap(player, score, request, bars=span, voices=names, **around)])[0]
         elif seed is None:
             result = tasks.regenerate(player, made_by)
         else:
-            result = tasks.make(player, [tasks.with_request(asked, request)])[0]
+            result = tasks.make(player, [tasks.replace_request(asked, request)])[0]
     except BadOption as error:
         raise BadOption(f"{printable(str(piece))}: {error}") from error
     if title is None and isinstance(stated := made_by.get("title"), str):
@@ -88,7 +88,7 @@ def regenerate(
     Shelf(outputs, title=title, quiet=quiet).put(result)
 
 
-def _around(particles: int | None, look_ahead: str | None, *, bars: bool, some: bool) -> dict[str, Any]:
+def _collect_search_options(particles: int | None, look_ahead: str | None, *, bars: bool, some: bool) -> dict[str, Any]:
     """Collect the options of the particle search. Raises BadOption for those without effect."""
     if particles is not None and not some:
         raise BadOption("--particles needs --bars or --voice; add one of them, or leave it out.")
@@ -98,7 +98,7 @@ def _around(particles: int | None, look_ahead: str | None, *, bars: bool, some: 
     return options if look_ahead is None else {**options, "look_ahead": parse_look_ahead(look_ahead)}
 
 
-def _notes(player: Generator, piece: Path, made_by: Mapping[str, Any]) -> Score:
+def _read_notes(player: Generator, piece: Path, made_by: Mapping[str, Any]) -> Score:
     """Read the notes in the file. If it is not readable as music, make the piece again."""
     from composer.generation.tasks import regenerate
     from composer.io.formats import is_read, read_notes
@@ -106,7 +106,7 @@ def _notes(player: Generator, piece: Path, made_by: Mapping[str, Any]) -> Score:
     return read_notes(piece) if is_read(piece) else regenerate(player, made_by).score
 
 
-def _player(made_by: Mapping[str, Any], model_name: str | None, piece: Path) -> Generator:
+def _load_generator(made_by: Mapping[str, Any], model_name: str | None, piece: Path) -> Generator:
     """Load the model that made a piece. Raises UnknownName if it is missing, BadOption if it has changed."""
     from composer.generation.composer import open_model
     from composer.generation.generator import Generator
@@ -124,7 +124,7 @@ def _player(made_by: Mapping[str, Any], model_name: str | None, piece: Path) -> 
     return Generator(player.model, recorded)
 
 
-def _seeded(request: Request, seed: str | None) -> Request:
+def _apply_seed(request: Request, seed: str | None) -> Request:
     if seed is None:
         return request
     number = seed.removeprefix("+")

@@ -13,7 +13,7 @@ LONGEST_CELL = 10_000
 """Characters of a cell; cells may come from files."""
 
 
-def table(title: str, headings: list[str], rows: list[list[str]]) -> None:
+def print_table(title: str, headings: list[str], rows: list[list[str]]) -> None:
     """Print a table. On a pipe it is as wide as its content."""
     from rich import box
     from rich.console import Console
@@ -36,14 +36,14 @@ def datasets() -> None:
     """List the datasets: names that `composer train` takes."""
     rows = []
     for name, offer in sorted(registry().offers["datasets"].items()):
-        required = _required(name)
+        required = _list_required(name)
         # A dataset without required options is created: its title may depend on its options.
         thing: Any = offer.make if required else offer.make()
         shown = f"{name}:{required[0].upper()}" if required else name
         rows.append([shown, printable(str(thing.title)), printable(str(thing.licence), 300), offer.plugin.name])
-    table("Datasets", ["name", "title", "licence", "plugin"], rows)
+    print_table("Datasets", ["name", "title", "licence", "plugin"], rows)
 
 
-def _required(name: str) -> list[str]:
+def _list_required(name: str) -> list[str]:
 
-    return [option.name for option in registry().offer("datasets", name).options if option.required]
+    return [option.name for option in registry().get_offer("datasets", name).options if option.required]

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from composer.cli import completing, listening, writing
-from composer.cli.choices import WithSettings, is_given, with_options
-from composer.cli.listening import Listening
-from composer.devices import processors
+from composer.cli.choices import WithSettings, is_on_command_line, merge_options
+from composer.cli.listening import CallbackChoice
+from composer.devices import count_processors
 from composer.errors import BadOption, CannotWrite, ComposerError, TrainingFailed, printable
-from composer.storage.paths import from_home, is_folder
+from composer.storage.paths import expand_home, is_folder
 
 if TYPE_CHECKING:
     from composer.model import Model
@@ -32,21 +32,21 @@ DATASET = "chorales"
 
 
 @dataclass(frozen=True)
-class How:
+class RunChoices:
     """Choices of the command line that change nothing in the model."""
 
     workers: int | None
-    listening: Listening
+    listening: CallbackChoice
     force: bool
     recipe: str | None = None  # a recipe file, or a dataset
 
 
-def kept_options(command: Any) -> Any:
+def add_run_options(command: Any) -> Any:
     """Add the options that `train` and `finetune` share: what is written, and where the run is kept."""
     for option in (
         writing.force,
         click.option("--print-recipe", is_flag=True, help="Print the recipe, and train nothing."),
-        listening.options,
+        listening.add_options,
         click.option(
             "--run",
             "--run-folder",
@@ -64,21 +64,26 @@ def kept_options(command: Any) -> Any:
 
 @click.command(cls=WithSettings)
 @click.argument(
-    "source", metavar="DATASET|RECIPE.toml", required=False, shell_complete=completing.names("datasets", or_files=True)
+    "source",
+    metavar="DATASET|RECIPE.toml",
+    required=False,
+    shell_complete=completing.complete_names("datasets", or_files=True),
 )
-@click.option("--dataset", shell_complete=completing.names("datasets"), help="Follow the recipe with another dataset.")
+@click.option(
+    "--dataset", shell_complete=completing.complete_names("datasets"), help="Follow the recipe with another dataset."
+)
 @click.option(
     "--architecture",
-    shell_complete=completing.names("architectures"),
+    shell_complete=completing.complete_names("architectures"),
     help=f"Name of an architecture.  [{ARCHITECTURE}]",
 )
 @click.option(
     "--tokenizer",
-    shell_complete=completing.names("tokenizers"),
+    shell_complete=completing.complete_names("tokenizers"),
     help="Name of a tokenizer.  [the dataset's choice]",
 )
 @click.option("--resume", metavar="FOLDER", help="Resume the run that is kept in this folder; nothing else is needed.")
-@kept_options
+@add_run_options
 @click.pass_context
 def train(
     ctx: click.Context,
@@ -103,52 +108,52 @@ def train(
 
     A recipe holds every choice in one file; options on the command line override it.
     """  # noqa: D301  (a \b keeps click from filling the lines)
-    how = How(workers, Listening.taken(given), force)
+    how = RunChoices(workers, CallbackChoice.take_from(given), force)
     if resume is not None:
-        _go_on(ctx, resume, given.get("out"), how)
+        _resume(ctx, resume, given.get("out"), how)
         return
-    plain = _recipe(source, {key: value for key, value in given.items() if value is not None})
+    plain = _read_recipe(source, {key: value for key, value in given.items() if value is not None})
     if "dataset" not in plain and not print_recipe:
         raise click.MissingParameter(ctx=ctx, param_hint="'DATASET'", param_type="argument")
     carry_out(ctx, {"dataset": DATASET, **plain}, replace(how, recipe=source), print_recipe)
 
 
-def _recipe(source: str | None, given: Mapping[str, Any]) -> Plain:
+def _read_recipe(source: str | None, given: Mapping[str, Any]) -> Plain:
     """Read the recipe in a file or of a dataset, and merge other options into it."""
     from composer.training import recipe_file
 
     plain: Plain = {}
     if source is not None and source.endswith(".toml"):
-        plain = recipe_file.read(from_home(source))
+        plain = recipe_file.read_recipe(expand_home(source))
     elif source is not None:
         if "dataset" in given:
             raise BadOption("two datasets are named; --dataset goes with a recipe.")
         plain = {"dataset": source}
     for key, value in given.items():
-        plain = recipe_file.exchanged(plain, key, value)
+        plain = recipe_file.replace_value(plain, key, value)
     return plain if "begin_from" in plain else {"architecture": {"name": ARCHITECTURE}, **plain}
 
 
-def carry_out(ctx: click.Context, plain: Plain, how: How, print_recipe: bool) -> None:
+def carry_out(ctx: click.Context, plain: Plain, how: RunChoices, print_recipe: bool) -> None:
     """Train with a recipe and the options on the command line, or print the resulting recipe."""
     from composer.training import recipe_file, recipes
 
-    plain = how.listening.over(with_options(ctx, plain))
+    plain = how.listening.apply_to(merge_options(ctx, plain))
     if print_recipe:
         places: dict[str, Any] = {key: plain[key] for key in ("out", "run", "callbacks") if key in plain}
-        whole = recipes.plain(recipe_file.make(plain), plain["dataset"])
-        click.echo(recipe_file.text({**whole, **places}), nl=False)
+        whole = recipes.convert_to_plain(recipe_file.make_recipe(plain), plain["dataset"])
+        click.echo(recipe_file.format_recipe({**whole, **places}), nl=False)
         return
     if "out" not in plain:
         raise click.MissingParameter(ctx=ctx, param_hint="'--out'", param_type="option")
-    follow(plain, "composer " + shlex.join(sys.argv[1:]), how)
+    check_and_train(plain, "composer " + shlex.join(sys.argv[1:]), how)
 
 
 _WITH_RESUME = ("resume", "workers", *listening.PARAMETERS, "force", "out")
 """Options that go with --resume."""
 
 
-def _go_on(ctx: click.Context, resume: str, out: str | None, how: How) -> None:
+def _resume(ctx: click.Context, resume: str, out: str | None, how: RunChoices) -> None:
     """Resume the run in a folder, from the folder where it was started. Its model may go to another path.
 
     Raises BadOption if anything else is asked for.
@@ -156,64 +161,64 @@ def _go_on(ctx: click.Context, resume: str, out: str | None, how: How) -> None:
     from composer.training import run_folder
 
     given = [p for p in ctx.command.get_params(ctx) if p.name not in _WITH_RESUME]
-    if others := [p for p in given if is_given(ctx, p)]:
+    if others := [p for p in given if is_on_command_line(ctx, p)]:
         raise BadOption(f"--resume takes everything from the run that was begun; leave out {others[0].opts[0]}.")
-    folder = from_home(resume)
-    plain, started = run_folder.reopen(folder)
+    folder = expand_home(resume)
+    plain, started = run_folder.reopen_run(folder)
     if not is_folder(Path(started.folder)):
         raise BadOption(f"the run was started in {printable(started.folder)}, which no longer exists.")
     if out is None:
         run_folder.check_out(folder, plain, started)
-    plain = {**plain, "run": str(folder.absolute()), "out": str(from_home(out).absolute()) if out else plain["out"]}
+    plain = {**plain, "run": str(folder.absolute()), "out": str(expand_home(out).absolute()) if out else plain["out"]}
     with contextlib.chdir(started.folder):
-        follow(how.listening.over(plain), started.command, how)
+        check_and_train(how.listening.apply_to(plain), started.command, how)
 
 
-def follow(plain: Plain, command: str, how: How) -> None:
+def check_and_train(plain: Plain, command: str, how: RunChoices) -> None:
     """Train with a recipe, after checks that no file is lost."""
-    from composer.io.outputs import guarded, named_in
+    from composer.io.outputs import find_named, guard
     from composer.training import recipe_file, run_folder
 
-    out = from_home(plain["out"])
-    folder = from_home(plain["run"]) if "run" in plain else None
+    out = expand_home(plain["out"])
+    folder = expand_home(plain["run"]) if "run" in plain else None
     if out.suffix != ".safetensors":
         raise CannotWrite(f"{printable(str(out))}: a model file ends in .safetensors.")
     callbacks = recipe_file.make_callbacks(plain)
     if folder is not None:
-        run_folder.check(folder, [name for callback in callbacks.values() for name in callback.writes])
+        run_folder.check_folder(folder, [name for callback in callbacks.values() for name in callback.writes])
     options = [value for value in plain.get("dataset_options", {}).values() if isinstance(value, str)]
-    reads = named_in(how.recipe, plain["dataset"], _file_of(plain.get("begin_from")), *options)
-    with guarded([out], reads=reads, force=how.force or (folder is not None and run_folder.has_written(folder, out))):
-        _follow(plain, out, folder, command, how, callbacks)
+    reads = find_named(how.recipe, plain["dataset"], _find_file(plain.get("begin_from")), *options)
+    with guard([out], reads=reads, force=how.force or (folder is not None and run_folder.has_written(folder, out))):
+        _train(plain, out, folder, command, how, callbacks)
 
 
-def _file_of(model: str | None) -> Path | None:
+def _find_file(model: str | None) -> Path | None:
     """Find the file of a model; None if it is missing, which is reported when it is read."""
-    from composer.model import find
+    from composer.model import find_model
 
     with contextlib.suppress(ComposerError):
-        return None if model is None else find(model)
+        return None if model is None else find_model(model)
     return None
 
 
-def _follow(
-    plain: Plain, out: Path, folder: Path | None, command: str, how: How, callbacks: Mapping[str, Callback]
+def _train(
+    plain: Plain, out: Path, folder: Path | None, command: str, how: RunChoices, callbacks: Mapping[str, Callback]
 ) -> None:
     """Train with a recipe. Of several processes, the main one shows progress and results."""
-    from composer.cli.corpora import build_corpus, fitted_tokenizer
+    from composer.cli.corpora import build_corpus, prepare_tokenizer
     from composer.cli.progress import show_training
     from composer.data.corpus import build
     from composer.training import recipe_file, recipes, run_folder
-    from composer.training.distributed import team
+    from composer.training.distributed import join_process_group
     from composer.training.train import train_recipe
 
     workers = how.workers
-    recipe = recipe_file.make(plain)
+    recipe = recipe_file.make_recipe(plain)
     name = plain["dataset"]
-    with team(recipe.settings.device) as us:
-        with us.first_here_first():
-            shared = workers or (processors() if us.leads else 1)
-            recipe = replace(recipe, tokenizer=fitted_tokenizer(recipe.dataset, recipe.tokenizer, name, shared))
+    with join_process_group(recipe.settings.device) as us:
+        with us.let_local_main_first():
+            shared = workers or (count_processors() if us.leads else 1)
+            recipe = replace(recipe, tokenizer=prepare_tokenizer(recipe.dataset, recipe.tokenizer, name, shared))
             if us.leads:
                 corpus = build_corpus(recipe.dataset, recipe.tokenizer, name, workers)
             else:
@@ -223,18 +228,18 @@ def _follow(
                 train_recipe(recipe, corpus, out, folder=folder, processes=us)
             return
         if folder is not None:
-            whole = recipes.plain(recipe, name)
+            whole = recipes.convert_to_plain(recipe, name)
             whole |= {key: plain[key] for key in ("out", "run", "callbacks") if key in plain}
             begun = recipe.beginning.model.hash if recipe.beginning else ""
-            run_folder.begin(folder, whole, run_folder.Started(str(Path.cwd()), command, corpus.folder.name, begun))
+            run_folder.begin_run(folder, whole, run_folder.Started(str(Path.cwd()), command, corpus.folder.name, begun))
         with show_training() as listener:
             listeners: dict[str, Any] = {"listeners": [listener], "callbacks": callbacks}
             model = train_recipe(recipe, corpus, out, command=command, folder=folder, processes=us, **listeners)
     if model is not None:
-        _say(model, out, folder)
+        _print_result(model, out, folder)
 
 
-def _say(model: Model, out: Path, folder: Path | None) -> None:
+def _print_result(model: Model, out: Path, folder: Path | None) -> None:
     """Print the result of a training, and how to resume one that was stopped."""
     if folder is not None and model.card["training"]["interrupted"]:
         click.echo(f"stopped; `composer train --resume {printable(str(folder))}` goes on.", err=True)

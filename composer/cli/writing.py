@@ -19,7 +19,7 @@ from composer.plugins.registry import registry
 
 if TYPE_CHECKING:
     from composer.generation.generator import Generator
-    from composer.generation.tasks import Asked
+    from composer.generation.tasks import Task
     from composer.io.outputs import Outputs
     from composer.music.score import Score
     from composer.types import Piece
@@ -29,18 +29,18 @@ SUFFIX = ".mid"
 """The format of files in a folder."""
 
 
-def outs(command: Callable[..., None]) -> Callable[..., None]:
+def add_outs(command: Callable[..., None]) -> Callable[..., None]:
     """Add the arguments OUT…, as `outs`. They stay texts, since a trailing slash marks a folder."""
-    return click.argument("outs", nargs=-1, required=True, metavar="OUT...", shell_complete=completing.files_to_write)(
-        command
-    )
+    return click.argument(
+        "outs", nargs=-1, required=True, metavar="OUT...", shell_complete=completing.complete_outputs
+    )(command)
 
 
 force = click.option("--force", is_flag=True, help="Replace existing files.")
 """The option of every command that writes a file."""
 
 
-def options(command: Callable[..., None]) -> Callable[..., None]:
+def add_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add `--force`, `--title` and `--export-option`."""
     own = [
         force,
@@ -58,7 +58,7 @@ def options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def outputs(
+def make_outputs(
     outs: Sequence[str],
     export_options: Sequence[str],
     *,
@@ -72,17 +72,17 @@ def outputs(
     in a command that takes such a file first, and then files to write.
     """
     from composer.io.formats import is_read
-    from composer.io.outputs import Outputs, check, named_in, parse_options
+    from composer.io.outputs import Outputs, check, find_named, parse_options
 
     found = Outputs.of([Path(out) for out in outs], parse_options(export_options), force=force)
     many = piece and len(outs) > 1 and any(is_read(path) and os.path.lexists(path) for path in found.paths)
     hint = f", and this command takes one {piece} and then files to write" if many else ""
-    check(found.files, reads=named_in(*reads, *export_options), force=force, hint=hint)
+    check(found.files, reads=find_named(*reads, *export_options), force=force, hint=hint)
     return found
 
 
 @contextmanager
-def plotting(plot: Path | None, *, reads: Iterable[str | Path | None], force: bool) -> Iterator[None]:
+def guard_plot(plot: Path | None, *, reads: Iterable[str | Path | None], force: bool) -> Iterator[None]:
     """Guard the file of a plot, if one is requested, during the work. Raises CannotWrite before the work.
 
     `reads` are words of the command line that may name files to read.
@@ -90,15 +90,15 @@ def plotting(plot: Path | None, *, reads: Iterable[str | Path | None], force: bo
     if plot is None:
         yield
         return
-    from composer.io.outputs import guarded, named_in
+    from composer.io.outputs import find_named, guard
     from composer.metrics.plots import check_plot
 
     check_plot(plot)
-    with guarded([plot], reads=named_in(*reads), force=force):
+    with guard([plot], reads=find_named(*reads), force=force):
         yield
 
 
-def _folder_of(outs: Sequence[str], *, several: bool) -> Path | None:
+def _find_folder(outs: Sequence[str], *, several: bool) -> Path | None:
     """Return the requested folder, or None for files of one piece. Raises BadOption."""
     folders = [out for out in outs if several or out.endswith(("/", "\\")) or os.path.isdir(out)]  # noqa: PTH112
     if not folders:
@@ -122,23 +122,23 @@ class Shelf:
 
     def put(self, piece: Piece, more: str = "", before: str = "") -> None:
         """Write a piece, and print a line about it."""
-        from composer.music.general_midi import out_of_range
+        from composer.music.general_midi import describe_out_of_range
 
         request = piece.provenance.get("request", {})
         where = self.outputs
         if self.folder is not None:
-            where = where.named(self.folder / stem(request.get("seed", 0), request.get("index", 0)))
+            where = where.rename(self.folder / name_piece(request.get("seed", 0), request.get("index", 0)))
         if self.title is not None:
             piece = replace(piece, provenance={**piece.provenance, "title": self.title})
         where.write(piece)
-        if outside := out_of_range(piece.score):
+        if outside := describe_out_of_range(piece.score):
             warnings.warn(f"{printable(str(where.paths[0]))}: {outside}", RequestWarning, stacklevel=2)
         if not self.quiet:
             shown = ", ".join(printable(str(path)) for path in where.paths)
             seed = f", seed {request.get('seed', 0)}" if request else ""
-            click.echo(f"{before}{shown}: {piece.score.note_count} notes, {_bars(piece.score)}{more}{seed}")
+            click.echo(f"{before}{shown}: {piece.score.note_count} notes, {_count_bars(piece.score)}{more}{seed}")
 
-    def miss(self, number: int, error: ComposerError) -> None:
+    def report_missing(self, number: int, error: ComposerError) -> None:
         """Report that a piece cannot be made. Raise the error again if it would stop every other piece, too."""
         if self.folder is None or not isinstance(error, NothingAllowed):
             raise error
@@ -152,38 +152,38 @@ class Shelf:
             raise BatchFailed(f"{shown}; loosen the samplers, or ask for another seed.")
 
 
-def _bars(score: Score) -> str:
-    from composer.music.score import bars
+def _count_bars(score: Score) -> str:
+    from composer.music.score import compute_bars
 
     try:
-        count = max(len(bars(score, score.length).signatures) - (score.upbeat > 0), 0)
+        count = max(len(compute_bars(score, score.length).signatures) - (score.upbeat > 0), 0)
     except ValueError as error:  # too long to be counted
         return str(error)
     return f"{count} bar{'' if count == 1 else 's'}"
 
 
-def write(player: Generator, asked: Iterable[Asked], shelf: Shelf) -> None:
+def write(player: Generator, asked: Iterable[Task], shelf: Shelf) -> None:
     """Write each piece as soon as those before it are finished, and print a summary of retries at the end.
 
     Raises BatchFailed at the end if some cannot be made.
     """
-    from composer.generation.tasks import each, in_order
+    from composer.generation.tasks import generate_each, put_in_order
 
     count: Counter[str] = Counter()
-    for number, piece in enumerate(in_order(each(player, asked))):
+    for number, piece in enumerate(put_in_order(generate_each(player, asked))):
         if isinstance(piece, ComposerError):
-            shelf.miss(number, piece)
+            shelf.report_missing(number, piece)
             continue
         times = piece.provenance.get("redrawn", 0)
         count.update(pieces=1, redrawn=times > 0, redraws=times, degenerate="degenerate" in piece.provenance)
-        shelf.put(piece, said(piece))
+        shelf.put(piece, describe(piece))
     if count["pieces"] > 1 and count["redraws"] and not shelf.quiet:
         still = f", {count['degenerate']} still degenerate" if count["degenerate"] else ""
         click.echo(f"{count['pieces']} pieces: {count['redrawn']} redrawn, {count['redraws']} redraws in all{still}")
     shelf.close()
 
 
-def said(piece: Piece) -> str:
+def describe(piece: Piece) -> str:
     """Describe a piece: how often it was retried, whether it still loops, the cost of constraints."""
     times, found = piece.provenance.get("redrawn", 0), piece.provenance.get("degenerate")
     redrawn = f", redrawn {_TIMES.get(times, f'{times} times')}" if times else ""
@@ -195,13 +195,13 @@ def said(piece: Piece) -> str:
 _TIMES = {1: "once", 2: "twice"}
 
 
-def stem(seed: int, index: int) -> str:
+def name_piece(seed: int, index: int) -> str:
     """Return the file name of a piece in a folder, without suffix."""
     return f"{seed}-{index:06d}"
 
 
 @contextmanager
-def shelf(
+def open_shelf(
     outs: Sequence[str],
     export_options: Sequence[str],
     title: str | None,
@@ -217,18 +217,18 @@ def shelf(
     `stems` are the names of the pieces in a folder; for `reads`, see `outputs`. Raises CannotWrite and BadOption before
     the work.
     """
-    from composer.io.outputs import Outputs, check_kept, named_in, parse_options
-    from composer.storage.atomic import check_place, whole_folder
+    from composer.io.outputs import Outputs, check_kept, find_named, parse_options
+    from composer.storage.atomic import check_place, make_whole_folder
 
-    folder = _folder_of(outs, several=several)
+    folder = _find_folder(outs, several=several)
     if folder is None:
-        yield Shelf(outputs(outs, export_options, reads=reads, force=force), None, title, quiet)
+        yield Shelf(make_outputs(outs, export_options, reads=reads, force=force), None, title, quiet)
         return
-    with whole_folder(folder):
+    with make_whole_folder(folder):
         found = Outputs.of([folder / f"piece{SUFFIX}"], parse_options(export_options), force=force)
         check_place(found.paths[0])
         new = not any(folder.iterdir())
-        paths = (path for one in stems for path in found.named(folder / one).files)
+        paths = (path for one in stems for path in found.rename(folder / one).files)
         instead = "choose another folder, or another --seed"
-        check_kept(() if new else paths, reads=named_in(*reads, *export_options), force=force, instead=instead)
+        check_kept(() if new else paths, reads=find_named(*reads, *export_options), force=force, instead=instead)
         yield Shelf(found, folder, title, quiet)

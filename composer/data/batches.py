@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.data.corpus import Corpus
-from composer.data.encoding import model_inputs
-from composer.tokens.vocabulary import BOS, movable, transposition
-from composer.types import Moving, Tokenizer
+from composer.data.encoding import compute_inputs
+from composer.tokens.vocabulary import BOS, can_transpose, transpose_tokens
+from composer.types import SupportsTranspose, Tokenizer
 
 IGNORED = -1
 """The target of positions without a loss: padding, and the key of a transposed piece."""
@@ -30,7 +30,7 @@ class Chunk:
     inputs: NDArray[np.int64]  # (B, T, C)
     targets: NDArray[np.int64]  # (B, T), IGNORED where there is no loss
     rows: int | None  # rows are sorted by length: the first ones go on
-    stretch: float = 1.0  # corpus tokens per token of this batch: a transposed piece may have more or fewer
+    scale: float = 1.0  # corpus tokens per token of this batch: a transposed piece may have more or fewer
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ class Stream:
         """Batches in an epoch."""
         return -(-len(self.pieces) // self.batch_size)
 
-    def batch(self, number: int) -> NDArray[np.int64]:
+    def select_batch(self, number: int) -> NDArray[np.int64]:
         """Return the indices in `pieces` of the rows of a batch, the longest first."""
         epoch, index = divmod(number, self.batches)
         if epoch not in self._epoch:
@@ -86,11 +86,11 @@ class Stream:
         order = np.argsort(-self.lengths * rng.uniform(0.97, 1.03, len(self.lengths)), kind="stable")
         return order, rng.permutation(np.arange(0, len(order), self.batch_size))
 
-    def chunks(self, number: int) -> Iterator[Chunk]:
+    def cut_chunks(self, number: int) -> Iterator[Chunk]:
         """Yield the chunks of one batch."""
-        rows = self._rows(number)
+        rows = self._read_rows(number)
         lengths = np.array([len(row.tokens) for row in rows])
-        stretch = float(self.lengths[self.batch(number)].sum() / lengths.sum())
+        stretch = float(self.lengths[self.select_batch(number)].sum() / lengths.sum())
         before: int | None = None
         for start in range(0, int(lengths[0]), self.chunk):
             running = int(np.count_nonzero(lengths > start))
@@ -99,14 +99,14 @@ class Stream:
             targets = np.full((running, width), IGNORED, dtype=np.int64)
             for index, row in enumerate(rows[:running]):
                 stop = min(width, len(row.tokens) - start)
-                self._fill(inputs[index, :stop], targets[index, :stop], row, slice(start, start + stop))
+                self._fill_row(inputs[index, :stop], targets[index, :stop], row, slice(start, start + stop))
             yield Chunk(inputs, targets, None if before is None else running, stretch)
             before = running
 
-    def _rows(self, number: int) -> list[_Row]:
+    def _read_rows(self, number: int) -> list[_Row]:
         """Read the pieces of a batch, the longest first."""
-        rows = self.batch(number)
-        moves = self._moves(number, rows)
+        rows = self.select_batch(number)
+        moves = self._draw_transpositions(number, rows)
         begins, lengths = self.corpus.offsets[self.pieces[rows]], self.lengths[rows]
         spans = [slice(begin, begin + length) for begin, length in zip(begins, lengths, strict=True)]
         found = [
@@ -114,20 +114,22 @@ class Stream:
             for span, move in zip(spans, moves, strict=True)
         ]
         return (
-            sorted(self._moved(found), key=lambda row: -len(row.tokens)) if moves.any() and not self._movable else found
+            sorted(self._transpose_rows(found), key=lambda row: -len(row.tokens))
+            if moves.any() and not self._is_transposable
+            else found
         )
 
-    def _moved(self, rows: list[_Row]) -> list[_Row]:
+    def _transpose_rows(self, rows: list[_Row]) -> list[_Row]:
         """Transpose rows whose tokens only the tokenizer can transpose."""
         transposed = [i for i, row in enumerate(rows) if row.shift]
-        if not isinstance(self.tokenizer, Moving) or not transposed:
+        if not isinstance(self.tokenizer, SupportsTranspose) or not transposed:
             return rows
-        tokens = [self.tokenizer.moved(rows[i].tokens.astype(np.int64), rows[i].shift) for i in transposed]
-        rewritten = zip(transposed, tokens, model_inputs(self.tokenizer, tokens), strict=True)
+        tokens = [self.tokenizer.transpose(rows[i].tokens.astype(np.int64), rows[i].shift) for i in transposed]
+        rewritten = zip(transposed, tokens, compute_inputs(self.tokenizer, tokens), strict=True)
         by_index = {i: _Row(inputs, written, 0) for i, written, inputs in rewritten}
         return [by_index.get(i, row) for i, row in enumerate(rows)]
 
-    def _fill(self, inputs: NDArray[np.int64], targets: NDArray[np.int64], row: _Row, part: slice) -> None:
+    def _fill_row(self, inputs: NDArray[np.int64], targets: NDArray[np.int64], row: _Row, part: slice) -> None:
         inputs[:] = row.inputs[part]
         targets[:] = row.tokens[part]
         if row.shift:
@@ -137,9 +139,9 @@ class Stream:
             # The model learns how common keys are from untransposed pieces alone.
             targets[:] = np.where(self._is_key[targets], IGNORED, table[targets])
 
-    def _moves(self, number: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _draw_transpositions(self, number: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Draw the transposition of each row, in semitones."""
-        if not self.transpose or not (self._movable or isinstance(self.tokenizer, Moving)):
+        if not self.transpose or not (self._is_transposable or isinstance(self.tokenizer, SupportsTranspose)):
             return np.zeros_like(rows)
         rng = np.random.default_rng((self.seed, number, 1))
         lows, highs = self._reach
@@ -147,12 +149,12 @@ class Stream:
         up = np.minimum(highs.max() - highs[rows], self.transpose)
         moves = rng.integers(-down, up + 1)
         # Pieces of relative pitch are sampled in C alone: half of them stay there; the others prevent overfitting.
-        return moves * rng.integers(0, 2, len(rows)) if self.tokenizer.meaning.is_relative else moves
+        return moves * rng.integers(0, 2, len(rows)) if self.tokenizer.token_info.is_relative else moves
 
     @cached_property
-    def _movable(self) -> bool:
+    def _is_transposable(self) -> bool:
         """Whether tokens transpose one by one. Learnt tokens may not: some pitches have one in a single position."""
-        return movable(self.tokenizer.vocabulary, self.tokenizer.meaning.pitch)
+        return can_transpose(self.tokenizer.vocabulary, self.tokenizer.token_info.pitch)
 
     @cached_property
     def _reach(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -163,7 +165,7 @@ class Stream:
     def _transpositions(self) -> dict[int, NDArray[np.int64]]:
         vocabulary = self.tokenizer.vocabulary
         moves = range(-self.transpose, self.transpose + 1)
-        return {semitones: transposition(vocabulary, semitones) for semitones in moves}
+        return {semitones: transpose_tokens(vocabulary, semitones) for semitones in moves}
 
     @cached_property
     def _token_columns(self) -> NDArray[np.int64]:
@@ -171,14 +173,14 @@ class Stream:
 
     @cached_property
     def _is_key(self) -> NDArray[np.bool_]:
-        return self.tokenizer.meaning.key >= 0
+        return self.tokenizer.token_info.key >= 0
 
 
-def real_share(stream: Stream, batches: int | None = None) -> float:
+def compute_real_share(stream: Stream, batches: int | None = None) -> float:
     """Compute the share of real tokens, without padding, among all positions of an epoch."""
     real = positions = 0
     for number in range(stream.batches if batches is None else batches):
-        lengths = stream.lengths[stream.batch(number)]
+        lengths = stream.lengths[stream.select_batch(number)]
         for start in range(0, int(lengths[0]), stream.chunk):
             width = min(stream.chunk, int(lengths[0]) - start)
             running = lengths[lengths > start] - start

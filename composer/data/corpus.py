@@ -23,13 +23,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer import __version__
-from composer.data.encoding import Encoded, Encodings, Refused, encode, given_side, with_inputs
-from composer.data.parallel import Map, shared
-from composer.data.splits import SPLITS, assign, given
+from composer.data.encoding import Encoded, Encodings, Refused, add_inputs, encode_sources, get_predefined_split
+from composer.data.parallel import Map, share_work
+from composer.data.splits import SPLITS, assign_splits, convert_splits
 from composer.errors import CannotWrite, EmptyDataset, printable
 from composer.io.remarks import Remarks
-from composer.storage.cache import cache_folder, clear, digest_of, make, put, writable_cache
-from composer.types import Dataset, Learning, Tokenizer, Tokens
+from composer.storage.cache import (
+    clear_damaged,
+    find_cache_folder,
+    find_writable_cache,
+    hash_files,
+    make_folder,
+    put_folder,
+)
+from composer.types import Dataset, Tokenizer, Tokens, Trainable
 
 CHUNK, CHUNK_SECONDS = 64, 0.25
 """The most sources of one call, and the time that it should take, so that progress is reported often."""
@@ -110,7 +117,7 @@ class Corpus:
         """Return the indices of the pieces of one split."""
         return np.flatnonzero(self._pieces["splits"] == SPLITS.index(name))
 
-    def piece(self, number: int) -> Tokens:
+    def read_piece(self, number: int) -> Tokens:
         """Return the tokens of one piece."""
         start, end = self.offsets[number : number + 2]
         return self.tokens[start:end].astype(np.int64)
@@ -130,7 +137,7 @@ def build(
     `name` is the user's name for the dataset. With more `workers`, a long build is shared among processes. They import
     the main module, which must then keep its work under `if __name__ == "__main__"`.
     """
-    sources = list(dataset.sources())
+    sources = list(dataset.list_sources())
     if not sources:
         raise EmptyDataset(f"the dataset {printable(name)} is empty: no file in it can be read by any plugin.")
     made_of = {
@@ -144,17 +151,19 @@ def build(
     }
     key = hashlib.blake2b(json.dumps(made_of, sort_keys=True).encode(), digest_size=16)
     for source in sources:
-        key.update(json.dumps([source, dataset.fingerprint(source), given_side(dataset, source)]).encode())
+        key.update(json.dumps([source, dataset.fingerprint(source), get_predefined_split(dataset, source)]).encode())
     key_path = Path("corpora", key.hexdigest())
-    folder = (cache or cache_folder()) / key_path
+    folder = (cache or find_cache_folder()) / key_path
     if not _is_whole(folder):
-        folder = (cache or writable_cache()) / key_path
+        folder = (cache or find_writable_cache()) / key_path
         about = {"name": name, "title": dataset.title, "licence": dataset.licence}
         try:
-            clear(folder, _is_whole)
-            with shared(workers) as each:
-                encodings = each(partial(encode, dataset, tokenizer), _chunks(sources), long=True)
-                _write(folder, _told(encodings, len(sources), report or _untold), tokenizer, each, about)
+            clear_damaged(folder, _is_whole)
+            with share_work(workers) as each:
+                encodings = each(partial(encode_sources, dataset, tokenizer), _cut_chunks(sources), long=True)
+                _write(
+                    folder, _report_each(encodings, len(sources), report or _ignore_progress), tokenizer, each, about
+                )
         except OSError as error:
             raise CannotWrite(f"{printable(str(folder))}: the cache cannot be written ({error.strerror}).") from error
     return Corpus(folder)
@@ -164,33 +173,33 @@ def _is_whole(folder: Path) -> bool:
     """Tell whether a folder holds a corpus, unchanged since it was built."""
     try:
         about = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
-        return bool(about.pop("digest") == _digest(folder, about))
+        return bool(about.pop("digest") == _hash_corpus(folder, about))
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return False
 
 
-def _digest(folder: Path, about: Mapping[str, Any]) -> str:
+def _hash_corpus(folder: Path, about: Mapping[str, Any]) -> str:
     """Hash the whole content of a corpus."""
-    files = digest_of(folder / name for name in ("tokens.bin", "inputs.bin", "pieces.npz", "names.json"))
+    files = hash_files(folder / name for name in ("tokens.bin", "inputs.bin", "pieces.npz", "names.json"))
     return hashlib.blake2b(json.dumps([about, files], sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
-def fitted(tokenizer: Tokenizer, corpus: Callable[[], Corpus]) -> Tokenizer:
+def fit_tokenizer(tokenizer: Tokenizer, corpus: Callable[[], Corpus]) -> Tokenizer:
     """Fit the tokenizer to the training pieces, if it is trainable and not trained yet.
 
     `corpus` builds the music in the untrained tokenizer's tokens; it is called only then.
     """
-    if not isinstance(tokenizer, Learning) or tokenizer.learnt:
+    if not isinstance(tokenizer, Trainable) or tokenizer.is_trained:
         return tokenizer
     found = corpus()
-    return tokenizer.fitted(found.piece(int(number)) for number in found.split("train"))
+    return tokenizer.fit(found.read_piece(int(number)) for number in found.split("train"))
 
 
-def _untold(done: int, total: int) -> None:
+def _ignore_progress(done: int, total: int) -> None:
     """Ignore a report."""
 
 
-def _told(encodings: Iterable[Encodings], total: int, report: Report) -> Iterator[Encodings]:
+def _report_each(encodings: Iterable[Encodings], total: int, report: Report) -> Iterator[Encodings]:
     """Yield the encodings, and report progress after each."""
     done = 0
     for result in encodings:
@@ -199,7 +208,7 @@ def _told(encodings: Iterable[Encodings], total: int, report: Report) -> Iterato
         report(done, total)
 
 
-def _chunks(sources: Sequence[str]) -> Iterator[Sequence[str]]:
+def _cut_chunks(sources: Sequence[str]) -> Iterator[Sequence[str]]:
     """Yield all sources, as many at a time as lately took `CHUNK_SECONDS`."""
     began, done = monotonic(), 0
     while done < len(sources):
@@ -213,29 +222,29 @@ def _write(
     folder: Path, encodings: Iterable[Encodings], tokenizer: Tokenizer, each: Map, about: Mapping[str, Any]
 ) -> None:
     """Write a corpus folder that appears whole or not at all."""
-    make(folder.parent)
+    make_folder(folder.parent)
     scratch = Path(tempfile.mkdtemp(prefix=".building-", dir=folder.parent))
     try:
         with (scratch / "tokens.bin").open("wb") as tokens, (scratch / "inputs.bin").open("wb") as inputs:
-            pieces, refused, remarks = _stream(encodings, tokenizer, each, tokens, inputs)
+            pieces, refused, remarks = _write_pieces(encodings, tokenizer, each, tokens, inputs)
         if not pieces["names"]:
             shown = printable(str(about["name"])) or "the dataset"
-            raise EmptyDataset(f"no piece of {shown} can be used.{_reasons(refused)}")
+            raise EmptyDataset(f"no piece of {shown} can be used.{_explain_refusals(refused)}")
         arrays = {
             "offsets": np.concatenate([[0], np.cumsum(pieces["lengths"])]),
             **{field: np.array(pieces[field]) for field in ("notes", "beats", "lowest", "highest")},
-            "splits": _splits(pieces["sides"], pieces["groups"], refused),
+            "splits": _assign_splits(pieces["sides"], pieces["groups"], refused),
         }
         np.savez(scratch / "pieces.npz", **arrays)  # type: ignore[arg-type]  # mypy takes a name for an option
         (scratch / "names.json").write_text(json.dumps(pieces["names"]))
-        about = {**about, "kept": len(pieces["names"]), "refused": [asdict(r) for r in refused], **remarks.plain()}
-        (scratch / "corpus.json").write_text(json.dumps({**about, "digest": _digest(scratch, about)}, indent=1))
-        put(scratch, folder, _is_whole)
+        about = {**about, "kept": len(pieces["names"]), "refused": [asdict(r) for r in refused], **remarks.to_plain()}
+        (scratch / "corpus.json").write_text(json.dumps({**about, "digest": _hash_corpus(scratch, about)}, indent=1))
+        put_folder(scratch, folder, _is_whole)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _stream(
+def _write_pieces(
     encodings: Iterable[Encodings], tokenizer: Tokenizer, each: Map, tokens: BinaryIO, inputs: BinaryIO
 ) -> tuple[dict[str, MutableSequence[Any]], list[Refused], Remarks]:
     """Write tokens and inputs as they come. Memory holds a few groups, and of each piece a name and a few numbers."""
@@ -244,20 +253,20 @@ def _stream(
     refused: list[Refused] = []
     remarks = Remarks()
 
-    def kept() -> Iterator[Encoded]:
+    def read_kept() -> Iterator[Encoded]:
         for result in encodings:
             refused.extend(result.refused)
             remarks.add(result.remarks)
             yield from result.kept
 
     groups: Iterator[list[tuple[Encoded, NDArray[np.uint16]]]]
-    groups = each(partial(with_inputs, tokenizer), _groups(kept()))
+    groups = each(partial(add_inputs, tokenizer), _group_pieces(read_kept()))
     for group in groups:
         for piece, features in group:
             tokens.write(piece.tokens.tobytes())
             inputs.write(features.tobytes())
             pieces["names"].append(piece.name)
-            pieces["sides"].append(piece.side)
+            pieces["sides"].append(piece.split)
             pieces["groups"].append(piece.group)
             pieces["lengths"].append(len(piece.tokens))
             for field in ("notes", "beats", "lowest", "highest"):
@@ -265,7 +274,7 @@ def _stream(
     return pieces, refused, remarks
 
 
-def _groups(pieces: Iterable[Encoded]) -> Iterator[list[Encoded]]:
+def _group_pieces(pieces: Iterable[Encoded]) -> Iterator[list[Encoded]]:
     """Yield the pieces in groups of about `GROUP` tokens."""
     group: list[Encoded] = []
     tokens = 0
@@ -279,14 +288,14 @@ def _groups(pieces: Iterable[Encoded]) -> Iterator[list[Encoded]]:
         yield group
 
 
-def _splits(sides: Sequence[str], groups: Sequence[int], refused: Sequence[Refused]) -> NDArray[np.int8]:
+def _assign_splits(sides: Sequence[str], groups: Sequence[int], refused: Sequence[Refused]) -> NDArray[np.int8]:
     try:
-        return given(sides) if any(sides) else assign(groups)
+        return convert_splits(sides) if any(sides) else assign_splits(groups)
     except EmptyDataset as error:
-        raise EmptyDataset(f"{error}{_reasons(refused)}") from None
+        raise EmptyDataset(f"{error}{_explain_refusals(refused)}") from None
 
 
-def _reasons(refused: Sequence[Refused]) -> str:
+def _explain_refusals(refused: Sequence[Refused]) -> str:
     """Write a sentence on the first few refused pieces, if there are any."""
     if not refused:
         return ""

@@ -13,7 +13,7 @@ from composer.types import Dataset
 def make_dataset(name: str, /, **options: Any) -> Dataset:
     """Make a dataset; its first option stands after the colon. Raises UnknownName, BadOption."""
     kind, _, argument = name.partition(":")
-    names = [option.name for option in registry().offer("datasets", kind).options]
+    names = [option.name for option in registry().get_offer("datasets", kind).options]
     if argument and not names:
         raise BadOption(f"the dataset '{kind}' takes nothing after a colon.")
     first = {names[0]: argument} if argument else {}
@@ -21,7 +21,7 @@ def make_dataset(name: str, /, **options: Any) -> Dataset:
     return dataset
 
 
-def dataset_of(model: Model) -> Dataset:
+def make_training_dataset(model: Model) -> Dataset:
     """Make the dataset that a model was trained on. Raises BadModelFile if its card names none."""
     try:
         about = model.card["dataset"]

@@ -10,13 +10,13 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.data.splits import content_hash
+from composer.data.splits import hash_melody
 from composer.errors import CannotExpress, ComposerError, ReadingWarning, printable
-from composer.io.bounds import OutOfBounds, bounded, watching
+from composer.io.bounds import OutOfBounds, keep_timer, run_bounded
 from composer.io.remarks import Remarks
 from composer.music.score import MOST_BARS, Score, TimeSignature
 from composer.request import Request
-from composer.types import Dataset, Divided, Grammar, Tokenizer, Tokens, Unrolled
+from composer.types import Dataset, Grammar, PredefinedSplit, SupportsStates, Tokenizer, Tokens
 
 LONGEST = 50_000
 """A piece of more tokens is refused: it would dominate the training."""
@@ -42,7 +42,7 @@ class Encoded:
     lowest: int  # MIDI pitch in its tokens, 0 if there is none
     highest: int
     group: int  # pieces of one group stay in one split, unless…
-    side: str  # …the dataset has predefined splits; "" if not
+    split: str  # …the dataset has predefined splits; "" if not
 
 
 @dataclass(frozen=True)
@@ -63,36 +63,36 @@ class Encodings:
     remarks: Remarks
 
 
-def encode(dataset: Dataset, tokenizer: Tokenizer, sources: Sequence[str]) -> Encodings:
+def encode_sources(dataset: Dataset, tokenizer: Tokenizer, sources: Sequence[str]) -> Encodings:
     """Encode every piece of these sources, or refuse it. One bad piece does not stop the others."""
     kept: list[Encoded] = []
     refused: list[Refused] = []
     remarks = Remarks()
-    with watching(), warnings.catch_warnings(record=True) as caught:
+    with keep_timer(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ReadingWarning)
-        for found in _batches(dataset, sources, caught, remarks):
+        for found in _read_batches(dataset, sources, caught, remarks):
             for name, score, side in found:
                 result = score if isinstance(score, Exception) else _encode(tokenizer, name, score, side)
                 if isinstance(result, Encoded):
                     kept.append(result)
                 else:
-                    refused.append(Refused(name, _reason(name, result)))
+                    refused.append(Refused(name, _explain_refusal(name, result)))
     return Encodings(len(sources), tuple(kept), tuple(refused), remarks)
 
 
 _Found: TypeAlias = "tuple[str, Score | Exception, str]"
 
 
-def _batches(
+def _read_batches(
     dataset: Dataset, sources: Sequence[str], caught: list[warnings.WarningMessage], remarks: Remarks
 ) -> Iterator[list[_Found]]:
     """Yield the pieces of the sources with their splits, some at a time. Warnings in `caught` become remarks."""
     found: list[_Found] = []
     notes = 0
-    divided = isinstance(dataset, Divided)  # once: checking a protocol is slow
+    divided = isinstance(dataset, PredefinedSplit)  # once: checking a protocol is slow
     for source in sources:
-        side = given_side(dataset, source) if divided else ""
-        for name, score in _pieces(dataset, source):
+        side = get_predefined_split(dataset, source) if divided else ""
+        for name, score in _read_pieces(dataset, source):
             found.append((name, score, side))
             notes += 0 if isinstance(score, Exception) else score.note_count
             if len(found) >= AT_ONCE or notes >= NOTES_AT_ONCE:
@@ -104,19 +104,19 @@ def _batches(
     yield found
 
 
-def given_side(dataset: Dataset, source: str) -> str:
+def get_predefined_split(dataset: Dataset, source: str) -> str:
     """Return the split of a source's pieces, where the dataset has predefined splits; otherwise ""."""
-    return dataset.side(source) if isinstance(dataset, Divided) else ""
+    return dataset.split(source) if isinstance(dataset, PredefinedSplit) else ""
 
 
-def _reason(name: str, error: Exception) -> str:
+def _explain_refusal(name: str, error: Exception) -> str:
     """Write the error in one line, without the path at its beginning if that ends in the name."""
     text = printable(" ".join(str(error).split()), 200)
     before, found, after = text.partition(f"{printable(name)}: ")
     return after if found and (not before or before.endswith(("/", "\\"))) else text
 
 
-def _pieces(dataset: Dataset, source: str) -> Iterator[tuple[str, Score | Exception]]:
+def _read_pieces(dataset: Dataset, source: str) -> Iterator[tuple[str, Score | Exception]]:
     try:
         yield from dataset.read(source)
     except Exception as error:  # third-party parsers raise anything, and one bad file must not stop the others
@@ -128,20 +128,20 @@ def _encode(tokenizer: Tokenizer, name: str, score: Score, side: str) -> Encoded
     if (notes := score.note_count) > MOST_NOTES:
         return CannotExpress(f"has {notes:,} notes; at most {MOST_NOTES:,} are taken.")
     try:
-        tokens, beats = bounded(tokenizer.encode, score), beat_count(score)
+        tokens, beats = run_bounded(tokenizer.encode, score), count_beats(score)
     except ComposerError as error:
         return error
     except OutOfBounds as error:
         return CannotExpress(f"{error} to be written as tokens.")
     if len(tokens) > LONGEST:
         return ComposerError(f"is {len(tokens)} tokens long; at most {LONGEST} are taken.")
-    pitch = tokenizer.meaning.pitch[tokens]
+    pitch = tokenizer.token_info.pitch[tokens]
     highest = int(pitch.max(initial=-1))
     reach = (int(pitch.view(np.uint64).min()), highest) if highest >= 0 else (0, 0)  # -1 is the largest there
-    return Encoded(name, tokens.astype(np.uint16), notes, beats, *reach, content_hash(score), side)
+    return Encoded(name, tokens.astype(np.uint16), notes, beats, *reach, hash_melody(score), side)
 
 
-def beat_count(score: Score) -> float:
+def count_beats(score: Score) -> float:
     """Count the beats of a score by its time signatures. Raises CannotExpress for more than `MOST_BARS` bars."""
     metres = score.time_signatures or (TimeSignature(0, 4, 4),)
     end = score.end
@@ -152,20 +152,22 @@ def beat_count(score: Score) -> float:
     return sum(ticks / metre.beat_ticks for ticks, metre in zip(lasts, metres, strict=True))
 
 
-def with_inputs(tokenizer: Tokenizer, pieces: Sequence[Encoded]) -> list[tuple[Encoded, NDArray[np.uint16]]]:
+def add_inputs(tokenizer: Tokenizer, pieces: Sequence[Encoded]) -> list[tuple[Encoded, NDArray[np.uint16]]]:
     """Pair pieces with their model inputs (T, C)."""
-    return list(zip(pieces, model_inputs(tokenizer, [piece.tokens for piece in pieces]), strict=True))
+    return list(zip(pieces, compute_inputs(tokenizer, [piece.tokens for piece in pieces]), strict=True))
 
 
-def model_inputs(tokenizer: Tokenizer, sequences: Sequence[Tokens]) -> list[NDArray[np.uint16]]:
+def compute_inputs(tokenizer: Tokenizer, sequences: Sequence[Tokens]) -> list[NDArray[np.uint16]]:
     """Compute the model inputs (T, C) for each token of each sequence."""
     grammar = tokenizer.grammar
-    if not isinstance(grammar, Unrolled):
-        return _side_by_side(grammar, sequences)
-    return [grammar.inputs(grammar.states(np.asarray(s, dtype=np.int64))).astype(np.uint16) for s in sequences]
+    if not isinstance(grammar, SupportsStates):
+        return _step_together(grammar, sequences)
+    return [
+        grammar.make_inputs(grammar.compute_states(np.asarray(s, dtype=np.int64))).astype(np.uint16) for s in sequences
+    ]
 
 
-def _side_by_side(grammar: Grammar, sequences: Sequence[Tokens]) -> list[NDArray[np.uint16]]:
+def _step_together(grammar: Grammar, sequences: Sequence[Tokens]) -> list[NDArray[np.uint16]]:
     """Compute the same by any grammar: token by token, over all sequences at once, the longest first."""
     if not sequences:
         return []
@@ -178,7 +180,7 @@ def _side_by_side(grammar: Grammar, sequences: Sequence[Tokens]) -> list[NDArray
     steps = []
     for t, rows in enumerate(running):
         state = state[:rows]
-        steps.append(grammar.inputs(state).astype(np.uint16))
+        steps.append(grammar.make_inputs(state).astype(np.uint16))
         state = grammar.advance(state, tokens[begins[:rows] + t])
     inputs, first_rows = np.concatenate(steps), np.cumsum(running) - running
     result = [inputs[:0]] * len(sequences)

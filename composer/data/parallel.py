@@ -21,16 +21,16 @@ Map: TypeAlias = Callable[..., Iterator[Any]]
 
 
 @contextmanager
-def shared(workers: int) -> Iterator[Map]:
+def share_work(workers: int) -> Iterator[Map]:
     """Provide a `map` that uses processes for `long` work, from the first argument after `POOL_AFTER` seconds.
 
     Results come in order. Only a few calls are made ahead, so that few results wait in memory. Raises ComposerError if
     the system ends one of the processes.
     """
     began, pool = monotonic(), None
-    with ExitStack() as stack, _told():
+    with ExitStack() as stack, _explain_broken_pool():
 
-        def each(function: Callable[[Any], Any], arguments: Iterable[Any], long: bool = False) -> Iterator[Any]:
+        def map_each(function: Callable[[Any], Any], arguments: Iterable[Any], long: bool = False) -> Iterator[Any]:
             nonlocal pool
             ahead: deque[Future[Any]] = deque()
             for argument in arguments:
@@ -46,11 +46,11 @@ def shared(workers: int) -> Iterator[Map]:
             while ahead:
                 yield ahead.popleft().result()
 
-        yield each
+        yield map_each
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _explain_broken_pool() -> Iterator[None]:
     try:
         yield
     except BrokenProcessPool:

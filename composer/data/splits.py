@@ -20,13 +20,13 @@ SHARES = {"valid": 0.1, "test": 0.1}
 _SCALE = 2**64
 
 
-def content_hash(score: Score) -> int:
+def hash_melody(score: Score) -> int:
     """Hash the `melody` to 64 bits."""
-    digest = hashlib.blake2b(melody(score).tobytes(), digest_size=8).digest()
+    digest = hashlib.blake2b(extract_melody(score).tobytes(), digest_size=8).digest()
     return int.from_bytes(digest, "little")
 
 
-def melody(score: Score) -> NDArray[np.int16]:
+def extract_melody(score: Score) -> NDArray[np.int16]:
     """Compute the melody of the first pitched track: the intervals between the highest notes at successive onsets.
 
     Intervals are in semitones, so that transpositions agree. Repeated notes count once, so that rhythms may differ.
@@ -42,18 +42,18 @@ def melody(score: Score) -> NDArray[np.int16]:
     return steps[steps != 0].astype("<i2")
 
 
-def assign(groups: Sequence[int] | NDArray[np.uint64]) -> NDArray[np.int8]:
+def assign_splits(groups: Sequence[int] | NDArray[np.uint64]) -> NDArray[np.int8]:
     """Assign each piece (P,) its index in `SPLITS`, by its group's hash alone; no split is left empty.
 
     Raises EmptyDataset for fewer than three groups.
     """
-    found = sorted(set(map(int, groups)), key=_spread)
+    found = sorted(set(map(int, groups)), key=_spread_hash)
     if len(found) < 3:
         raise EmptyDataset(
             f"there are {len(found)} different pieces among {len(groups)}, and at least 3 are needed to train, "
             "to validate and to test."
         )
-    points = np.array([_spread(group) / _SCALE for group in found])
+    points = np.array([_spread_hash(group) / _SCALE for group in found])
     # A few pieces may leave a split empty by chance: then the nearest groups fill it.
     test = min(max(int(np.count_nonzero(points < SHARES["test"])), 1), len(found) - 2)
     valid = min(max(int(np.count_nonzero(points < SHARES["test"] + SHARES["valid"])), test + 1), len(found) - 1)
@@ -61,13 +61,13 @@ def assign(groups: Sequence[int] | NDArray[np.uint64]) -> NDArray[np.int8]:
     return np.array([split[int(group)] for group in groups], dtype=np.int8)
 
 
-def given(sides: Sequence[str]) -> NDArray[np.int8]:
+def convert_splits(sides: Sequence[str]) -> NDArray[np.int8]:
     """Convert predefined splits to indices in `SPLITS`, (P,). Raises EmptyDataset if a split has no pieces."""
     if empty := [side for side in SPLITS if side not in sides]:
         raise EmptyDataset(f"the dataset divides its pieces itself, and has none to use for {' and '.join(empty)}.")
     return np.array([SPLITS.index(side) for side in sides], dtype=np.int8)
 
 
-def _spread(group: int) -> int:
+def _spread_hash(group: int) -> int:
     """Map a group to a point from 0 to 2^64, unrelated to its own hash."""
     return int.from_bytes(hashlib.blake2b(group.to_bytes(8, "little"), digest_size=8).digest(), "little")

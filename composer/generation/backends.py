@@ -9,7 +9,7 @@ from composer.errors import BadOption, printable
 from composer.model import Model
 from composer.plugins.registry import registry
 from composer.request import Request
-from composer.types import Stepper, StepperMaker
+from composer.types import Backend, Step
 
 
 class Backends:
@@ -20,7 +20,7 @@ class Backends:
         self._model = model
         self._fastest: dict[tuple[str, str], str] = {}
         self._checked: set[tuple[str, str, str]] = set()
-        self._steps: dict[tuple[str, str, str], Stepper] = {}
+        self._steps: dict[tuple[str, str, str], Step] = {}
 
     def resolve(self, request: Request) -> Request:
         """Check the request's backend, or choose the fastest for `auto`. Raises UnknownName, BadOption."""
@@ -35,7 +35,7 @@ class Backends:
             self._checked.add(chosen)
         return request
 
-    def get_step(self, request: Request) -> Stepper:
+    def get_step(self, request: Request) -> Step:
         """Return the step of a resolved request, made once."""
         chosen = request.stepper, request.device, request.precision
         if chosen not in self._steps:
@@ -43,8 +43,8 @@ class Backends:
         return self._steps[chosen]
 
     def _find_fastest(self, device: str, precision: str) -> str:
-        backends = {name: _make_backend(name) for name in registry().names("steppers")}
-        suiting = {name: backend for name, backend in backends.items() if backend.suits(self._model, device)}
+        backends = {name: _make_backend(name) for name in registry().list_names("steppers")}
+        suiting = {name: backend for name, backend in backends.items() if backend.supports(self._model, device)}
         if not suiting:
             raise BadOption(f"no plugin offers a stepper for this model on '{device}'.")
         _check_precision(precision, {p for one in suiting.values() for p in one.tolerances}, "for this model here")
@@ -53,13 +53,13 @@ class Backends:
 
     def _check(self, name: str, device: str, precision: str) -> None:
         backend = _make_backend(name)
-        if not backend.suits(self._model, device):
+        if not backend.supports(self._model, device):
             raise BadOption(f"the stepper '{name}' cannot run this model on '{device}'.")
         _check_precision(precision, backend.tolerances, f"in the stepper '{name}'")
 
 
-def _make_backend(name: str) -> StepperMaker:
-    backend: StepperMaker = registry().make("steppers", name)
+def _make_backend(name: str) -> Backend:
+    backend: Backend = registry().make("steppers", name)
     return backend
 
 

@@ -16,13 +16,13 @@ from typing import Any, TypeAlias, overload
 
 from composer.errors import BadOption
 from composer.generation import streaming, tasks
-from composer.generation.continuation import Continuation, after
-from composer.generation.generator import Generator, chained
-from composer.generation.options import ALL, bars_of, chosen_seed, links_of, parse_look_ahead, voices_of
+from composer.generation.continuation import Continuation, make_continuation
+from composer.generation.generator import Generator, apply_samplers
+from composer.generation.options import ALL, build_chain, choose_seed, parse_look_ahead, read_bars, read_voices
 from composer.generation.primers import is_typed, read_primer
 from composer.generation.streaming import Bar
-from composer.generation.tasks import Asked
-from composer.model import find, load
+from composer.generation.tasks import Task
+from composer.model import find_model, load
 from composer.music.score import Score, Tempo
 from composer.request import Request
 from composer.types import Piece
@@ -95,20 +95,20 @@ class Composer(Generator):
 
         conditions = {"time_signature": time_signature, "key": key, "tempo": tempo, "max_copied_bars": max_copied_bars}
         backend = {"device": device, "stepper": stepper, "precision": precision}
-        request = _requested(self, "generate", seed, {"bars": bars, **conditions}, backend, samplers)
-        one: Asked = request if primer is None else _primed(self, request, primer, tempo)
+        request = _build_request(self, "generate", seed, {"bars": bars, **conditions}, backend, samplers)
+        one: Task = request if primer is None else _continue_primer(self, request, primer, tempo)
         if form is not None:
-            one = Form.of(replace(tasks.request_of(one), bars=bars), form)
+            one = Form.parse(replace(tasks.get_request(one), bars=bars), form)
         if count is None:
             if best is not None:
                 raise BadOption("'best' chooses among several pieces; give 'count' as well.")
-            return tasks.make(self, [_numbered(one, index)])[0]
-        wanted = [_numbered(one, index + n) for n in range(_counted(count))]
+            return tasks.make(self, [_set_index(one, index)])[0]
+        wanted = [_set_index(one, index + n) for n in range(_check_count(count))]
         if best is None:
             return tasks.make(self, wanted)
         if not 1 <= best <= count:
             raise BadOption(f"'best' is {best}, and must be from 1 to the {count} of 'count'.")
-        return [kept.piece for kept in ranking.best(self, wanted, best)]
+        return [kept.piece for kept in ranking.find_best(self, wanted, best)]
 
     def stream(
         self,
@@ -127,9 +127,9 @@ class Composer(Generator):
         """Write a piece as `generate` does, and yield each bar with its events as soon as it is complete."""
         conditions = {"bars": bars, "time_signature": time_signature, "key": key, "tempo": tempo}
         backend = {"device": device, "stepper": stepper, "precision": precision}
-        request = _requested(self, "stream", seed, conditions, backend, samplers)
-        one = request if primer is None else _primed(self, request, primer, tempo)
-        return streaming.bars(self, tasks.request_of(one))
+        request = _build_request(self, "stream", seed, conditions, backend, samplers)
+        one = request if primer is None else _continue_primer(self, request, primer, tempo)
+        return streaming.stream_bars(self, tasks.get_request(one))
 
     def fill(
         self,
@@ -151,15 +151,15 @@ class Composer(Generator):
         fixed notes guide it.
         """
         from composer.generation import infilling
-        from composer.io.objects import notes_of
+        from composer.io.objects import read_notes
 
         backend = {"device": device, "stepper": stepper, "precision": precision}
-        request = _requested(self, "fill", seed, {}, backend, samplers)
-        around: dict[str, Any] = {"particles": particles, "look_ahead": _looked_ahead(look_ahead)}
-        span, names = None if bars is None else bars_of(bars), voices_of(voice)
+        request = _build_request(self, "fill", seed, {}, backend, samplers)
+        around: dict[str, Any] = {"particles": particles, "look_ahead": _read_look_ahead(look_ahead)}
+        span, names = None if bars is None else read_bars(bars), read_voices(voice)
         if span is None and not names:
             raise BadOption("name the part to rewrite by 'bars' or 'voice'.")
-        wanted = infilling.gap(self, notes_of(piece), request, bars=span, voices=names, **around)
+        wanted = infilling.plan_gap(self, read_notes(piece), request, bars=span, voices=names, **around)
         return tasks.make(self, [wanted])[0]
 
     def harmonize(
@@ -185,13 +185,13 @@ class Composer(Generator):
         from composer.generation import infilling
 
         backend = {"device": device, "stepper": stepper, "precision": precision}
-        request = _requested(self, "harmonize", seed, {}, backend, samplers)
+        request = _build_request(self, "harmonize", seed, {}, backend, samplers)
         request = replace(request, key=key, time_signature=time_signature)
-        around: dict[str, Any] = {"particles": particles, "look_ahead": _looked_ahead(look_ahead)}
-        score, typed = _music_of(melody, "the melody")
+        around: dict[str, Any] = {"particles": particles, "look_ahead": _read_look_ahead(look_ahead)}
+        score, typed = _read_music(melody, "the melody")
         if typed and self.suggested.tempo is not None:
             score = replace(score, tempos=(Tempo(0, self.suggested.tempo),))
-        wanted = infilling.harmonize(self, score, request, voice=voice, own_track=not typed, **around)
+        wanted = infilling.plan_harmony(self, score, request, voice=voice, own_track=not typed, **around)
         return tasks.make(self, [wanted])[0]
 
     def vary(
@@ -213,14 +213,14 @@ class Composer(Generator):
         Each keeps a random share of all bars of all voices, and rewrites the others.
         """
         from composer.generation import infilling
-        from composer.io.objects import notes_of
+        from composer.io.objects import read_notes
 
         backend = {"device": device, "stepper": stepper, "precision": precision}
-        request = _requested(self, "vary", seed, {}, backend, samplers)
-        around: dict[str, Any] = {"particles": particles, "look_ahead": _looked_ahead(look_ahead)}
-        score = notes_of(piece)
-        requests = [replace(request, index=index) for index in range(_counted(count))]
-        return tasks.make(self, [infilling.vary(self, score, one, keep=keep, **around) for one in requests])
+        request = _build_request(self, "vary", seed, {}, backend, samplers)
+        around: dict[str, Any] = {"particles": particles, "look_ahead": _read_look_ahead(look_ahead)}
+        score = read_notes(piece)
+        requests = [replace(request, index=index) for index in range(_check_count(count))]
+        return tasks.make(self, [infilling.plan_variation(self, score, one, keep=keep, **around) for one in requests])
 
     def regenerate(self, piece: Music) -> Piece:
         """Generate a piece again from its provenance. Raises BadOption for a piece without any."""
@@ -231,10 +231,10 @@ class Composer(Generator):
 
 def open_model(name: str | Path) -> Composer:
     """Open a model by its name or file. Raises UnknownName, BadModelFile."""
-    return Composer(load(find(str(name))), str(name))
+    return Composer(load(find_model(str(name))), str(name))
 
 
-def _requested(
+def _build_request(
     model: Composer,
     method: str,
     seed: int | None,
@@ -244,37 +244,37 @@ def _requested(
 ) -> Request:
     """Put all options of a method over the request suggested by the model. Raises BadOption."""
     taken = {*signature(getattr(Composer, method)).parameters} - {"self", "samplers"}
-    links = links_of(samplers, taken, method)
+    links = build_chain(samplers, taken, method)
     stated = {name: condition for name, condition in conditions.items() if condition is not None}
-    return chained(replace(model.suggested, seed=chosen_seed(seed), **backend, **stated), links)
+    return apply_samplers(replace(model.suggested, seed=choose_seed(seed), **backend, **stated), links)
 
 
-def _numbered(task: Asked, index: int) -> Asked:
-    return tasks.with_request(task, replace(tasks.request_of(task), index=index))
+def _set_index(task: Task, index: int) -> Task:
+    return tasks.replace_request(task, replace(tasks.get_request(task), index=index))
 
 
-def _counted(count: int) -> int:
+def _check_count(count: int) -> int:
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise BadOption(f"'count' is {count!r}, and must be a whole number from 1.")
     return count
 
 
-def _looked_ahead(bars: int | str | None) -> int | None:
+def _read_look_ahead(bars: int | str | None) -> int | None:
     return parse_look_ahead(ALL if bars is None else str(bars))
 
 
-def _primed(model: Generator, request: Request, primer: Music, tempo: float | None) -> Continuation:
-    score, typed = _music_of(primer, "the primer")
-    return after(model, request, score, tempo=tempo, own_tracks=not typed)
+def _continue_primer(model: Generator, request: Request, primer: Music, tempo: float | None) -> Continuation:
+    score, typed = _read_music(primer, "the primer")
+    return make_continuation(model, request, score, tempo=tempo, own_tracks=not typed)
 
 
-def _music_of(music: Music, what: str) -> tuple[Score, bool]:
+def _read_music(music: Music, what: str) -> tuple[Score, bool]:
     """Read music, and tell whether it was typed as notes."""
-    from composer.io.objects import notes_of
+    from composer.io.objects import read_notes
 
     if isinstance(music, str | Path):
         return read_primer(str(music), what), is_typed(str(music))
-    return notes_of(music), False
+    return read_notes(music), False
 
 
 @overload

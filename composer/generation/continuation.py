@@ -17,11 +17,11 @@ from typing import Any
 
 from composer.errors import BadOption, CannotExpress, ComposerError, printable
 from composer.generation import generator
-from composer.generation.degeneration import REDRAWS
+from composer.generation.degeneration import RETRIES
 from composer.generation.generator import Generator, Results, make_samplers
-from composer.generation.primers import as_asked
-from composer.music.merging import check_begins, continued, voiced
-from composer.music.score import Score, bars
+from composer.generation.primers import apply_request
+from composer.music.merging import append_continuation, check_start, name_voices
+from composer.music.score import Score, compute_bars
 from composer.music.score_json import score_from_json, score_to_json
 from composer.request import Request
 from composer.sampling.kept import warn_of_primer
@@ -51,45 +51,45 @@ class Continuation:
             raise BadOption(f"invalid primer: {printable(str(error))}.") from None
 
 
-def after(
+def make_continuation(
     player: Generator, request: Request, score: Score, *, tempo: float | None = None, own_tracks: bool = True
 ) -> Continuation:
     """Continue `score` in its last time signature, and in its own tempos, if it has any and no `tempo` is given.
 
     Without `own_tracks`, the notes move to the model's tracks. Raises and warns as `with_primer` does.
     """
-    primer = as_asked(score, request)
+    primer = apply_request(score, request)
     if primer.tempos and tempo is None:
         request = replace(request, tempo=None)
-    request = with_primer(player, request, primer)
+    request = add_primer(player, request, primer)
     quantised = player.quantise(primer)
-    check_begins(primer, quantised)
-    return Continuation(request, primer if own_tracks else voiced(primer, quantised))
+    check_start(primer, quantised)
+    return Continuation(request, primer if own_tracks else name_voices(primer, quantised))
 
 
-def pieces(player: Generator, wanted: Iterable[Continuation], *, redraws: int = REDRAWS) -> Results:
+def generate_each(player: Generator, wanted: Iterable[Continuation], *, redraws: int = RETRIES) -> Results:
     """Yield each piece with its index as it ends, or its error.
 
     A piece begins with its primer, note for note, and new notes of a voice continue the primer's track. A tempo of the
     request applies to the whole piece.
     """
     primers: list[Score] = []
-    for place, made in generator.pieces(player, _requests(player, wanted, primers), redraws=redraws):
-        yield place, made if isinstance(made, ComposerError) else _piece(player, primers[place], made)
+    for place, made in generator.generate_each(player, _take_requests(player, wanted, primers), redraws=redraws):
+        yield place, made if isinstance(made, ComposerError) else _join_piece(player, primers[place], made)
 
 
-def _requests(player: Generator, wanted: Iterable[Continuation], primers: list[Score]) -> Iterator[Request]:
+def _take_requests(player: Generator, wanted: Iterable[Continuation], primers: list[Score]) -> Iterator[Request]:
     """Yield the requests, and add their primers to the list. Raises BadOption for a primer with other tokens."""
     for one in wanted:
-        if (one.request.primer, one.request.primer_ticks) != primer_of(player, one.primer):
+        if (one.request.primer, one.request.primer_ticks) != encode_primer(player, one.primer):
             raise BadOption("the primer differs from the request's tokens.")
         primers.append(one.primer)
         yield one.request
 
 
-def _piece(player: Generator, primer: Score, piece: Piece) -> Piece:
+def _join_piece(player: Generator, primer: Score, piece: Piece) -> Piece:
     request = Request.from_json(piece.provenance["request"])
-    score = continued(primer, player.quantise(primer), piece.score, request.primer_ticks)
+    score = append_continuation(primer, player.quantise(primer), piece.score, request.primer_ticks)
     tempos = score.tempos if request.tempo is None else piece.score.tempos
     made_by = {**piece.provenance, **Continuation(request, primer).to_json()}
     return Piece(replace(score, tempos=tempos), made_by)
@@ -98,34 +98,34 @@ def _piece(player: Generator, primer: Score, piece: Piece) -> Piece:
 # --- primers in tokens ------------------------------------------------------------------------------------------------
 
 
-def with_primer(player: Generator, request: Request, score: Score) -> Request:
+def add_primer(player: Generator, request: Request, score: Score) -> Request:
     """Make the request that continues `score`, in its last time signature.
 
     A score without a time signature or key takes those of the request. Raises BadOption if it has others,
     CannotExpress if the model has no tokens for it. Warns with RequestWarning of constraints that it breaks.
     """
-    primer, tokenizer = as_asked(score, request), player.tokenizer
-    tokens, ticks = primer_of(player, primer)
-    metres = [str(metre) for metre in primer.time_signatures if tokenizer.meaning.states_time_signature(str(metre))]
+    primer, tokenizer = apply_request(score, request), player.tokenizer
+    tokens, ticks = encode_primer(player, primer)
+    metres = [str(metre) for metre in primer.time_signatures if tokenizer.token_info.states_time_signature(str(metre))]
     metre = metres[-1] if metres else request.time_signature
     request = replace(request, primer=tokens, primer_ticks=ticks, time_signature=metre)
     warn_of_primer(tokenizer, make_samplers(request.samplers), request)
     return request
 
 
-def primer_of(player: Generator, score: Score) -> tuple[tuple[int, ...], int]:
+def encode_primer(player: Generator, score: Score) -> tuple[tuple[int, ...], int]:
     """Encode `score` as `primer` and `primer_ticks` of a request. Raises CannotExpress."""
     try:
         tokens = player.tokenizer.encode(score, ends=False)
         quantised = player.quantise(score)
     except CannotExpress as error:
         raise CannotExpress(f"the model cannot go on from this primer: {error}") from error
-    return tuple(tokens.tolist()), _onward(quantised)
+    return tuple(tokens.tolist()), _find_begin(quantised)
 
 
-def _onward(quantised: Score) -> int:
+def _find_begin(quantised: Score) -> int:
     """Find the begin of new music: the end, or the next beat if less than a quarter of a beat is missing."""
-    found = bars(quantised)
+    found = compute_bars(quantised)
     beat = found.signatures[-1].beat_ticks
     missing = -(quantised.end - int(found.nominal[-1])) % beat
     return quantised.end + missing if 4 * missing < beat else quantised.end

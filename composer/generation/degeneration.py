@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from composer.errors import BadModelFile
-from composer.music.merging import is_given
-from composer.music.score import Score, Track, bars
+from composer.music.merging import is_fixed
+from composer.music.score import Score, Track, compute_bars
 from composer.types import Span
 
 CARD = "repetition"
@@ -31,7 +31,7 @@ class Limits:
     notes: int  # onsets of one note, or of one chord, in a row
     bars: int  # equal bars in a row
 
-    def at_least(self, other: Limits) -> Limits:
+    def raise_to(self, other: Limits) -> Limits:
         """Raise both limits to those of the other, if these are higher."""
         return Limits(max(self.notes, other.notes), max(self.bars, other.bars))
 
@@ -42,28 +42,28 @@ DEFAULT = Limits(notes=24, bars=6)
 LEAST = Limits(notes=8, bars=2)
 """The least limits, even if no training piece reaches them."""
 
-REDRAWS = 8
+RETRIES = 8
 """Retries of a piece at most."""
 
 
-def note_run(score: Score, given: Sequence[Span] = ()) -> int:
+def count_repeated_notes(score: Score, given: Sequence[Span] = ()) -> int:
     """Count the most repetitions of one note in a row, in any track but drums; 0 for a score without notes.
 
     The onsets of a track at one tick form a set of pitches. A run consists of successive equal sets, with or without
     rests between; durations do not matter. Notes that begin in the `given` spans do not count.
     """
     tracks = [(number, track) for number, track in enumerate(score.tracks) if not track.is_drum]
-    return max((_longest(_strikes(track, given, number)) for number, track in tracks), default=0)
+    return max((_count_longest_run(_list_onsets(track, given, number)) for number, track in tracks), default=0)
 
 
-def _strikes(track: Track, given: Sequence[Span], number: int) -> list[tuple[Hashable, bool]]:
+def _list_onsets(track: Track, given: Sequence[Span], number: int) -> list[tuple[Hashable, bool]]:
     """List the pitches of each onset of a track, in order, and whether it is new."""
     rows = zip(track.notes["start"].tolist(), track.notes["pitch"].tolist(), strict=True)
     groups = groupby(rows, key=lambda row: row[0])
-    return [(frozenset(pitch for _, pitch in group), not is_given(given, number, start)) for start, group in groups]
+    return [(frozenset(pitch for _, pitch in group), not is_fixed(given, number, start)) for start, group in groups]
 
 
-def bar_run(score: Score, given: Sequence[Span] = ()) -> int:
+def count_equal_bars(score: Score, given: Sequence[Span] = ()) -> int:
     """Count the most equal bars in a row: 1 if each differs from the one before, 0 without bars.
 
     Bars are equal if they have the same length and, in each track, the same pitches from and up to the same positions.
@@ -71,7 +71,7 @@ def bar_run(score: Score, given: Sequence[Span] = ()) -> int:
     are equal, up to the end that a marker states. A bar with only sustained notes is equal to the one before. Bars in
     which all tracks are `given` at the beginning do not count.
     """
-    found = bars(score, score.length, UNLIMITED)
+    found = compute_bars(score, score.length, UNLIMITED)
     begins, ends = found.starts[:-1].tolist(), found.starts[1:].tolist()
     sounding: list[set[Hashable]] = [set() for _ in begins]
     changing = [False] * len(begins)
@@ -91,23 +91,23 @@ def bar_run(score: Score, given: Sequence[Span] = ()) -> int:
     tracks = range(max(len(score.tracks), 1))
     for begin, end, sounds, changes in zip(begins, ends, sounding, changing, strict=True):
         held = heard and sounds and not changes
-        new = not all(is_given(given, track, begin) for track in tracks)
+        new = not all(is_fixed(given, track, begin) for track in tracks)
         heard.append((heard[-1][0] if held else (end - begin, frozenset(sounds)), new))
-    return _longest(heard)
+    return _count_longest_run(heard)
 
 
-def _longest(values: Iterable[tuple[Hashable, bool]]) -> int:
+def _count_longest_run(values: Iterable[tuple[Hashable, bool]]) -> int:
     """Count the new values in the longest run of equal values."""
     return max((sum(new for _, new in run) for _, run in groupby(values, key=lambda pair: pair[0])), default=0)
 
 
-def reached(scores: Iterable[Score]) -> Limits:
+def measure_limits(scores: Iterable[Score]) -> Limits:
     """Measure the longest runs in any of these scores."""
-    runs = [(note_run(score), bar_run(score)) for score in scores]
+    runs = [(count_repeated_notes(score), count_equal_bars(score)) for score in scores]
     return Limits(max((notes for notes, _ in runs), default=0), max((bars for _, bars in runs), default=0))
 
 
-def limits_of(card: Mapping[str, Any]) -> Limits:
+def read_limits(card: Mapping[str, Any]) -> Limits:
     """Read a model's limits from its card, `LEAST` at least; `DEFAULT` if the card states none.
 
     Raises BadModelFile for invalid limits.
@@ -116,19 +116,19 @@ def limits_of(card: Mapping[str, Any]) -> Limits:
         return DEFAULT
     try:
         stated = Limits(**{name: card[CARD][name] for name in Limits.__dataclass_fields__})
-        return stated.at_least(LEAST)
+        return stated.raise_to(LEAST)
     except (TypeError, KeyError):
         raise BadModelFile("the card of this model holds no limits of repetition; measure it again.") from None
 
 
-def degenerate(score: Score, limits: Limits, given: Sequence[Span] = ()) -> str:
+def describe_loops(score: Score, limits: Limits, given: Sequence[Span] = ()) -> str:
     """Describe the loops outside of the `given` spans; empty for a piece without any.
 
     A score without notes is degenerate, too.
     """
     if not score.note_count:
         return "silent"
-    notes, equal = note_run(score, given), bar_run(score, given)
+    notes, equal = count_repeated_notes(score, given), count_equal_bars(score, given)
     found = [f"one note {notes} times in a row"] if notes > limits.notes else []
     found += [f"{equal} equal bars in a row"] if equal > limits.bars else []
     return ", ".join(found)

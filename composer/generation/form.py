@@ -36,25 +36,25 @@ from typing import Any
 
 from composer.errors import OF_ONE_PIECE, ComposerError, NothingAllowed, RequestWarning
 from composer.generation import generator, infilling
-from composer.generation.degeneration import REDRAWS
+from composer.generation.degeneration import RETRIES
 from composer.generation.form_spec import Form
-from composer.generation.generator import BATCH, Generator, PieceResult, Results, is_retried, make_constraints
+from composer.generation.generator import BATCH_SIZE, Generator, PieceResult, Results, make_constraints, should_retry
 from composer.generation.infilling import ALWAYS, Fill
-from composer.music.score import END, Score, Text, TimeSignature, bars, parse_time_signature
-from composer.music.sections import joined, section
+from composer.music.score import END, Score, Text, TimeSignature, compute_bars, parse_time_signature
+from composer.music.sections import cut_section, join_sections
 from composer.request import Request
 from composer.sampling.feasibility import check_gaps
-from composer.sampling.random_streams import uniforms
+from composer.sampling.random_streams import draw_uniforms
 from composer.types import Piece, Span
 
-DRAWS = 8
+ATTEMPTS = 8
 """Attempts at a section at most, if it is silent or equal to another."""
 
 FOLLOWING = 8
 """Bars of known music fixed after a new section, at least: with fewer, the countdown announces the end."""
 
 
-def pieces(player: Generator, forms: Iterable[Form], *, redraws: int = REDRAWS) -> Results:
+def generate_each(player: Generator, forms: Iterable[Form], *, redraws: int = RETRIES) -> Results:
     """Yield each piece with its index among the forms, or its error, when all pieces of its block are complete.
 
     A section at a dead end, or degenerate, is retried (see `generator.pieces`). The provenance holds the request of the
@@ -62,13 +62,13 @@ def pieces(player: Generator, forms: Iterable[Form], *, redraws: int = REDRAWS) 
     retries.
     """
     waiting = iter(enumerate(forms))
-    while block := dict(islice(waiting, BATCH)):
-        yield from _composed(player, block, redraws)
+    while block := dict(islice(waiting, BATCH_SIZE)):
+        yield from _compose_block(player, block, redraws)
 
 
-def _composed(player: Generator, forms: Mapping[int, Form], redraws: int) -> Results:
+def _compose_block(player: Generator, forms: Mapping[int, Form], redraws: int) -> Results:
     drafts: dict[int, Draft] = {}
-    found = _begun(player, forms, redraws)
+    found = _begin_drafts(player, forms, redraws)
     while found:
         for n, draft in found.items():
             if isinstance(draft, ComposerError):
@@ -76,11 +76,11 @@ def _composed(player: Generator, forms: Mapping[int, Form], redraws: int) -> Res
                 drafts.pop(n, None)
             else:
                 drafts[n] = draft
-        names = {n: name for n, draft in drafts.items() if (name := _next(draft)) is not None}
-        found = _with_sections(player, {n: drafts[n] for n in names}, names, redraws)
+        names = {n: name for n, draft in drafts.items() if (name := _find_next_section(draft)) is not None}
+        found = _add_sections(player, {n: drafts[n] for n in names}, names, redraws)
     for n, draft in drafts.items():
         warn_of_copies(draft)
-        yield n, piece_of(draft)
+        yield n, join_draft(draft)
 
 
 def check(player: Generator, form: Form) -> None:
@@ -92,11 +92,11 @@ def check(player: Generator, form: Form) -> None:
     check_gaps(player.tokenizer, make_constraints(request), request, again, 0)
 
 
-def _next(draft: Draft) -> str | None:
+def _find_next_section(draft: Draft) -> str | None:
     return next((name for name in draft.form.sections if name not in draft.known), None)
 
 
-def _begun(player: Generator, forms: Mapping[int, Form], redraws: int) -> dict[int, Draft | ComposerError]:
+def _begin_drafts(player: Generator, forms: Mapping[int, Form], redraws: int) -> dict[int, Draft | ComposerError]:
     """Generate the first section of each form, in one time signature."""
     found: dict[int, Draft | ComposerError] = {}
     requests: dict[int, Request] = {}
@@ -106,80 +106,82 @@ def _begun(player: Generator, forms: Mapping[int, Form], redraws: int) -> dict[i
             requests[n] = form.request
         except OF_ONE_PIECE as error:
             found[n] = error
-    for _ in range(DRAWS + redraws):
+    for _ in range(ATTEMPTS + redraws):
         # The limit of copied bars is for the whole piece.
         alone = [replace(request, max_copied_bars=None) for request in requests.values()]
-        drawn = generator.pieces(player, alone, redraws=redraws)
+        drawn = generator.generate_each(player, alone, redraws=redraws)
         made = dict(zip(requests, (piece for _, piece in sorted(drawn, key=itemgetter(0))), strict=True))
-        found |= _drafts(player, forms, made, redraws)
-        again = {n: _anew(found[n], redraws) for n in requests}
+        found |= _make_drafts(player, forms, made, redraws)
+        again = {n: _plan_retry(found[n], redraws) for n in requests}
         requests = {n: request for n, request in again.items() if request is not None}
     silent = "the first section came out without a note; another seed may do better."
     return found | {n: NothingAllowed(silent) for n in requests}
 
 
-def _drafts(
+def _make_drafts(
     player: Generator, forms: Mapping[int, Form], made: Mapping[int, PieceResult], redraws: int
 ) -> dict[int, Draft | ComposerError]:
     return {
-        n: one if isinstance(one, ComposerError) else _compared(player, begun(forms[n], one), redraws)
+        n: one if isinstance(one, ComposerError) else _measure_copies(player, begin_draft(forms[n], one), redraws)
         for n, one in made.items()
     }
 
 
-def _anew(draft: Draft | ComposerError, redraws: int) -> Request | None:
+def _plan_retry(draft: Draft | ComposerError, redraws: int) -> Request | None:
     """Return the request of a retry, if a first section changes its time signature, is silent, or copies too much."""
     if isinstance(draft, ComposerError):
         return None
     request, first = draft.form.request, draft.known[draft.form.sections[0]]
     if len({str(metre) for metre in first.time_signatures}) > 1:
         return replace(request, time_signature=str(first.time_signatures[0]))
-    if onsets(first, draft.ticks) and not (request.attempt < redraws and copies(draft)):
+    if list_onsets(first, draft.ticks) and not (request.attempt < redraws and is_copying(draft)):
         return None
     return replace(request, attempt=request.attempt + 1)
 
 
-def _with_sections(
+def _add_sections(
     player: Generator, drafts: Mapping[int, Draft], names: Mapping[int, str], redraws: int
 ) -> dict[int, Draft | ComposerError]:
     """Add the section of that name to each draft; retry one that fails, is silent, or equals another."""
     found: dict[int, Draft | ComposerError] = {}
-    left = {n: drafts[n].form.attempt_of(name) for n, name in names.items()}
+    left = {n: drafts[n].form.get_attempt(name) for n, name in names.items()}
     while left:
-        gaps = {n: gap_of(drafts[n], names[n], attempt) for n, attempt in left.items()}
-        made = dict(infilling.pieces(player, [gap.wanted for gap in gaps.values()], redraws=0))
+        gaps = {n: make_gap(drafts[n], names[n], attempt) for n, attempt in left.items()}
+        made = dict(infilling.generate_each(player, [gap.wanted for gap in gaps.values()], redraws=0))
         again = {}
         for place, (n, gap) in enumerate(gaps.items()):
             piece = made[place]
             if isinstance(piece, ComposerError):
                 found[n] = piece
             else:
-                found[n] = _compared(player, with_section(player, drafts[n], names[n], gap, piece), redraws)
-            if _is_drawn_again(piece, found[n], drafts[n], names[n], left[n], redraws):
+                found[n] = _measure_copies(player, add_section(player, drafts[n], names[n], gap, piece), redraws)
+            if _should_retry(piece, found[n], drafts[n], names[n], left[n], redraws):
                 again[n] = left[n] + 1
         left = again
     return found
 
 
-def _is_drawn_again(
+def _should_retry(
     piece: PieceResult, draft: Draft | ComposerError, before: Draft, name: str, attempt: int, redraws: int
 ) -> bool:
-    if is_retried(piece, attempt, redraws):
+    if should_retry(piece, attempt, redraws):
         return True
     if isinstance(draft, ComposerError):
         return False
-    return (attempt < DRAWS - 1 and unfit(draft, name)) or (attempt < redraws and copies(draft, before.copied))
+    return (attempt < ATTEMPTS - 1 and is_unfit(draft, name)) or (
+        attempt < redraws and is_copying(draft, before.copied)
+    )
 
 
-def _compared(player: Generator, draft: Draft, redraws: int) -> Draft:
+def _measure_copies(player: Generator, draft: Draft, redraws: int) -> Draft:
     """Measure the copied bars of a draft, up to its first gap, if its request limits them."""
     if draft.form.request.max_copied_bars is None or not redraws:
         return draft
     from composer.originality.passages import compare
 
     written = takewhile(draft.known.__contains__, draft.form.sections)
-    score = joined([draft.known[name] for name in written], draft.ticks)
-    return replace(draft, copied=compare(score, player.learnt()).copied_bars)
+    score = join_sections([draft.known[name] for name in written], draft.ticks)
+    return replace(draft, copied=compare(score, player.load_training_music()).copied_bars)
 
 
 # --- a piece with some of its sections --------------------------------------------------------------------------------
@@ -201,12 +203,12 @@ class Draft:
     copied: float = 0.0  # bars of the longest passage shared with the training music, if the request limits it
 
 
-def begun(form: Form, piece: Piece) -> Draft:
+def begin_draft(form: Form, piece: Piece) -> Draft:
     """Make a draft of a piece, its first section."""
     score = piece.score
     metre = (score.time_signatures or (TimeSignature(0, 4, 4),))[0]
     ticks = form.bars * metre.bar_ticks
-    first = section(score, 0, ticks + score.upbeat)
+    first = cut_section(score, 0, ticks + score.upbeat)
     request, name = Request.from_json(piece.provenance["request"]), form.sections[0]
     request = replace(request, max_copied_bars=form.request.max_copied_bars)
     loops = {name: piece.provenance["degenerate"]} if "degenerate" in piece.provenance else {}
@@ -214,13 +216,13 @@ def begun(form: Form, piece: Piece) -> Draft:
     return Draft(replace(form, request=request), ticks, {name: first}, nats, piece.provenance, loops)
 
 
-def unfit(draft: Draft, name: str) -> bool:
+def is_unfit(draft: Draft, name: str) -> bool:
     """Tell whether a section is silent, or has the onsets of another."""
-    own = onsets(draft.known[name], draft.ticks)
-    return not own or any(onsets(other, draft.ticks) == own for key, other in draft.known.items() if key != name)
+    own = list_onsets(draft.known[name], draft.ticks)
+    return not own or any(list_onsets(other, draft.ticks) == own for key, other in draft.known.items() if key != name)
 
 
-def copies(draft: Draft, before: float = 0.0) -> bool:
+def is_copying(draft: Draft, before: float = 0.0) -> bool:
     """Tell whether a draft copies more bars than its request allows, and more than `before`."""
     most = draft.form.request.max_copied_bars
     return most is not None and draft.copied > max(most, before)
@@ -228,18 +230,18 @@ def copies(draft: Draft, before: float = 0.0) -> bool:
 
 def warn_of_copies(draft: Draft) -> None:
     """Warn with RequestWarning of a draft that copies more than its request allows, and is kept."""
-    if copies(draft):
+    if is_copying(draft):
         request = draft.form.request
-        found = f"has {draft.copied:.1f} bars copied after {times_redrawn(draft)} retries, and is kept."
+        found = f"has {draft.copied:.1f} bars copied after {count_retries(draft)} retries, and is kept."
         warnings.warn(f"piece {request.index} of seed {request.seed} {found}", RequestWarning, stacklevel=2)
 
 
-def times_redrawn(draft: Draft) -> int:
+def count_retries(draft: Draft) -> int:
     """Count the retries of all sections."""
     return draft.form.request.attempt + sum(attempt for _, attempt in draft.form.attempts)
 
 
-def onsets(score: Score, ticks: int) -> set[tuple[int, int, int]]:
+def list_onsets(score: Score, ticks: int) -> set[tuple[int, int, int]]:
     """List (track, start, pitch) of the notes of a section."""
     return {
         (number, start, pitch)
@@ -249,16 +251,16 @@ def onsets(score: Score, ticks: int) -> set[tuple[int, int, int]]:
     }
 
 
-def piece_of(draft: Draft) -> Piece:
+def join_draft(draft: Draft) -> Piece:
     """Join the sections to the whole piece, with a marker at each."""
     sections = draft.form.sections
-    score = joined([draft.known[name] for name in sections], draft.ticks)
+    score = join_sections([draft.known[name] for name in sections], draft.ticks)
     markers = [Text(score.upbeat + n * draft.ticks, name) for n, name in enumerate(sections)]
-    if len(bars(score).signatures) - (score.upbeat > 0) < len(sections) * draft.form.bars:
+    if len(compute_bars(score).signatures) - (score.upbeat > 0) < len(sections) * draft.form.bars:
         markers.append(Text(len(sections) * draft.ticks, END))  # the last bar is silent
-    written = sum(len(onsets(one, draft.ticks)) for one in draft.known.values())
+    written = sum(len(list_onsets(one, draft.ticks)) for one in draft.known.values())
     made_by = {**draft.made_by, **draft.form.to_json(), "nats": dict(draft.nats), "written_notes": written}
-    made_by |= {"redrawn": redrawn} if (redrawn := times_redrawn(draft)) else {}
+    made_by |= {"redrawn": redrawn} if (redrawn := count_retries(draft)) else {}
     made_by |= {"degenerate": ", ".join(draft.loops.values())} if draft.loops else {}
     return Piece(replace(score, markers=tuple(markers)), made_by)
 
@@ -275,21 +277,21 @@ class Gap:
     end: int
 
 
-def gap_of(draft: Draft, name: str, draw: int) -> Gap:
+def make_gap(draft: Draft, name: str, draw: int) -> Gap:
     """Make the fill of a section, at its first position in the form."""
     form = draft.form
     place = form.sections.index(name)
-    following = _following(draft, name, place)
+    following = _find_following(draft, name, place)
     # The music in the gap is ignored: any section fills it; a variation takes the section that it varies, for its head.
     around = [draft.known[key] for key in (*form.sections[:place], name[0] if name != name[0] else form.sections[0])]
     around += [draft.known[key] for key in following]
-    score = joined(around, draft.ticks)
+    score = join_sections(around, draft.ticks)
     start, end = place * draft.ticks, (place + 1) * draft.ticks if following else ALWAYS
-    head = _head(draft) if name != name[0] else 0
+    head = _measure_head(draft) if name != name[0] else 0
     spans = [Span(0, start + head), *([Span(end, ALWAYS)] if following else [])]
     request = replace(
         form.request,
-        seed=_seed(form.request, name),
+        seed=_draw_seed(form.request, name),
         attempt=draw,
         bars=len(around) * form.bars,
         time_signature=str(score.time_signatures[0]) if score.time_signatures else None,
@@ -300,10 +302,10 @@ def gap_of(draft: Draft, name: str, draw: int) -> Gap:
     return Gap(Fill(request, score, tuple(spans), particles, form.look_ahead), start, end)
 
 
-def with_section(player: Generator, draft: Draft, name: str, gap: Gap, piece: Piece) -> Draft:
+def add_section(player: Generator, draft: Draft, name: str, gap: Gap, piece: Piece) -> Draft:
     """Add a generated section to a draft."""
     end = min(gap.end, gap.start + draft.ticks + piece.score.upbeat)
-    written = section(piece.score, gap.start, end, sustains=player.tokenizer.meaning.sustains)
+    written = cut_section(piece.score, gap.start, end, sustains=player.tokenizer.token_info.sustains)
     form, attempt = draft.form, gap.wanted.request.attempt
     attempts = (*((n, a) for n, a in form.attempts if n != name), *([(name, attempt)] if attempt else []))
     own = {kind: value for kind, value in piece.provenance["nats"].items() if kind != "given"}
@@ -313,7 +315,7 @@ def with_section(player: Generator, draft: Draft, name: str, gap: Gap, piece: Pi
     return replace(draft, form=replace(form, attempts=attempts), known=known, nats=nats, loops=loops)
 
 
-def _following(draft: Draft, name: str, place: int) -> tuple[str, ...]:
+def _find_following(draft: Draft, name: str, place: int) -> tuple[str, ...]:
     """List the known sections right after one, as far as the look-ahead; none if the section ends the piece."""
     form = draft.form
     if name == form.sections[-1]:
@@ -324,13 +326,13 @@ def _following(draft: Draft, name: str, place: int) -> tuple[str, ...]:
     return after[: min(known, heard)]
 
 
-def _head(draft: Draft) -> int:
+def _measure_head(draft: Draft) -> int:
     """Return the ticks of a section that its variations keep."""
     count = draft.form.bars
     return draft.ticks // count * (count - count // 2)
 
 
-def _seed(request: Request, name: str) -> int:
+def _draw_seed(request: Request, name: str) -> int:
     """Return the seed of a section's own stream."""
-    own = uniforms(request.seed, request.index, request.attempt, 0, f"section {name}")
+    own = draw_uniforms(request.seed, request.index, request.attempt, 0, f"section {name}")
     return int(own[0] * 2**53)

@@ -65,12 +65,12 @@ class Form:
         """Bars of each section."""
         return self.request.bars or BARS
 
-    def attempt_of(self, name: str) -> int:
+    def get_attempt(self, name: str) -> int:
         """Return the attempt at which a section begins."""
         return dict(self.attempts).get(name, 0)
 
     @staticmethod
-    def of(request: Request, text: str) -> Form:
+    def parse(request: Request, text: str) -> Form:
         """Parse a form (see `parse_form`), of `BARS` bars a section unless the request has a number."""
         return Form(request if request.bars is not None else replace(request, bars=BARS), parse_form(text))
 

@@ -25,15 +25,15 @@ from composer.errors import OF_ONE_PIECE, BadOption, ComposerError, NothingAllow
 from composer.generation import degeneration
 from composer.generation.backends import Backends
 from composer.model import Model
-from composer.music.score import END, Score, Tempo, Text, bars
+from composer.music.score import END, Score, Tempo, Text, compute_bars
 from composer.plugins.registry import registry
-from composer.request import Link, Request
+from composer.request import Request, SamplerSpec
 from composer.sampling import loop
-from composer.sampling.feasibility import check_wishes
-from composer.sampling.loop import Sampled
-from composer.tokens.jit import compiled
+from composer.sampling.feasibility import check_request
+from composer.sampling.loop import SampledPiece
+from composer.tokens.jit import compile_grammar
 from composer.tokens.vocabulary import EOS
-from composer.types import Constraint, Piece, Sampler, Span, Stepper, Tokenizer
+from composer.types import Constraint, Piece, Sampler, Span, Step, Tokenizer
 
 if TYPE_CHECKING:
     from composer.data.corpus import Report
@@ -45,7 +45,7 @@ PieceResult: TypeAlias = Piece | ComposerError
 Results: TypeAlias = Iterator[tuple[int, PieceResult]]
 """Pieces with their indices, each as it ends."""
 
-BATCH = 64
+BATCH_SIZE = 64
 """Size of a batch at most."""
 
 LONGEST = 2**20
@@ -70,19 +70,19 @@ class Generator:
     @cached_property
     def writing(self) -> Tokenizer:
         """The tokenizer with a compiled grammar, where this machine can compile; for sampling loops."""
-        return compiled(self.tokenizer)
+        return compile_grammar(self.tokenizer)
 
     def quantise(self, score: Score) -> Score:
         """Encode and decode a score: on the model's grid, in its voices. Raises CannotExpress."""
         return self.tokenizer.decode(self.tokenizer.encode(score))
 
-    def resolved(self, request: Request) -> Request:
+    def resolve(self, request: Request) -> Request:
         """Resolve a request: choose its backend, so that it can be repeated on any machine.
 
         Raises UnknownName or BadOption for a missing backend, precision or device, and BadOption for an invalid primer.
         Warns with RequestWarning of a time signature that the model was not trained on, according to its card.
         """
-        self._warn_of_metre(request.time_signature)
+        self._warn_of_time_signature(request.time_signature)
         if (request.primer, request.primer_ticks) not in self._primers:
             self._check_primer(request.primer, request.primer_ticks)
             self._primers.add((request.primer, request.primer_ticks))
@@ -97,7 +97,7 @@ class Generator:
         grammar = self.writing.grammar
         state = grammar.start(Request(), 1)
         for token in primer:
-            if token == EOS or token >= len(self.tokenizer.vocabulary) or not grammar.allowed(state)[0, token]:
+            if token == EOS or token >= len(self.tokenizer.vocabulary) or not grammar.mask(state)[0, token]:
                 raise BadOption("this model cannot read the primer's tokens.")
             state = grammar.advance(state, np.array([token]))
         begun = self.tokenizer.decode(np.array(primer, dtype=np.int64))
@@ -105,9 +105,11 @@ class Generator:
         if not last < ticks <= last + LONGEST:
             raise BadOption(f"the primer's last note begins at tick {last}, and cannot end at {ticks}.")
 
-    def _warn_of_metre(self, metre: str | None) -> None:
+    def _warn_of_time_signature(self, metre: str | None) -> None:
         known = self.model.card.get("metres")
-        written = metre is not None and self.tokenizer.meaning.states_time_signature(metre)  # otherwise it is refused
+        written = metre is not None and self.tokenizer.token_info.states_time_signature(
+            metre
+        )  # otherwise it is refused
         if not written or not isinstance(known, Mapping) or not known or metre in known:
             return
         shown = printable(", ".join(map(str, known)))
@@ -118,21 +120,21 @@ class Generator:
     def _backends(self) -> Backends:
         return Backends(self.model)
 
-    def stepper(self, request: Request) -> Stepper:
+    def get_step(self, request: Request) -> Step:
         """Return the step of a resolved request's backend, made once."""
         return self._backends.get_step(request)
 
     @cached_property
     def limits(self) -> degeneration.Limits:
         """Limits of repetition in its pieces. Raises BadModelFile for a card with invalid ones."""
-        return degeneration.limits_of(self.model.card)
+        return degeneration.read_limits(self.model.card)
 
-    def learnt(self, report: Report | None = None) -> Music:
+    def load_training_music(self, report: Report | None = None) -> Music:
         """Index the model's training music, once. Raises BadModelFile if that is not here."""
-        from composer.originality.training_music import learnt
+        from composer.originality.training_music import index_training_music
 
         if not self._learnt:
-            self._learnt.append(learnt(self.model, self.tokenizer, report))
+            self._learnt.append(index_training_music(self.model, self.tokenizer, report))
         return self._learnt[0]
 
     @cached_property
@@ -145,7 +147,7 @@ class Generator:
         return Request.from_json(self.model.card.get("suggested", {}))
 
 
-def make_samplers(links: Sequence[Link]) -> list[Sampler]:
+def make_samplers(links: Sequence[SamplerSpec]) -> list[Sampler]:
     """Make the chain of samplers from names and options."""
     return [registry().make("samplers", link.name, **link.options) for link in links]
 
@@ -155,7 +157,7 @@ def make_constraints(request: Request) -> list[Constraint]:
     return [sampler for sampler in make_samplers(request.samplers) if isinstance(sampler, Constraint)]
 
 
-def chained(request: Request, links: Sequence[Link]) -> Request:
+def apply_samplers(request: Request, links: Sequence[SamplerSpec]) -> Request:
     """Replace the samplers of a request; constraints alone come before the request's own samplers instead."""
     samplers = make_samplers(links)
     if all(isinstance(sampler, Constraint) for sampler in samplers):
@@ -170,18 +172,18 @@ def check(player: Generator, request: Request) -> None:
     """
     player.tokenizer.grammar.start(request, 1)
     if constraints := make_constraints(request):
-        check_wishes(player.tokenizer, constraints, request)
+        check_request(player.tokenizer, constraints, request)
 
 
-def generate(player: Generator, requests: Sequence[Request], *, redraws: int = degeneration.REDRAWS) -> list[Piece]:
+def generate(player: Generator, requests: Sequence[Request], *, redraws: int = degeneration.RETRIES) -> list[Piece]:
     """Generate a piece for each request; neither their order nor their number changes any of them.
 
     Raises BadOption, NothingAllowed at the first piece that fails; `pieces` goes on with the others.
     """
-    return whole(pieces(player, requests, redraws=redraws))
+    return collect_pieces(generate_each(player, requests, redraws=redraws))
 
 
-def whole(made: Iterable[tuple[int, PieceResult]]) -> list[Piece]:
+def collect_pieces(made: Iterable[tuple[int, PieceResult]]) -> list[Piece]:
     """List the pieces in order of their indices. Raises the first error among them."""
     found: dict[int, Piece] = {}
     for number, piece in made:
@@ -191,7 +193,7 @@ def whole(made: Iterable[tuple[int, PieceResult]]) -> list[Piece]:
     return [found[number] for number in range(len(found))]
 
 
-def pieces(player: Generator, requests: Iterable[Request], *, redraws: int = degeneration.REDRAWS) -> Results:
+def generate_each(player: Generator, requests: Iterable[Request], *, redraws: int = degeneration.RETRIES) -> Results:
     """Yield each piece with its index among the requests as it ends, or its error.
 
     A piece is retried, up to the attempt `redraws`, if it meets a dead end, is degenerate
@@ -204,57 +206,57 @@ def pieces(player: Generator, requests: Iterable[Request], *, redraws: int = deg
         resolved: dict[int, Request] = {}
         for number, request in block:
             try:
-                resolved[number] = player.resolved(request)
+                resolved[number] = player.resolve(request)
             except OF_ONE_PIECE as error:
                 yield number, error
-        for together in alike(resolved):
-            yield from _drawn(player, {number: resolved[number] for number in together}, redraws)
+        for together in group_alike(resolved):
+            yield from _generate_together(player, {number: resolved[number] for number in together}, redraws)
 
 
-def _drawn(player: Generator, requests: Mapping[int, Request], redraws: int) -> Results:
+def _generate_together(player: Generator, requests: Mapping[int, Request], redraws: int) -> Results:
     """Generate the pieces of resolved requests that can run side by side."""
     waiting = deque(requests.items())
     begun: list[tuple[int, Request]] = []
 
-    def more(room: int) -> list[Request]:
+    def take(room: int) -> list[Request]:
         taken = [waiting.popleft() for _ in range(min(room, len(waiting)))]
         begun.extend(taken)
         return [request for _, request in taken]
 
     first = next(iter(requests.values()))
     samplers = make_samplers(first.samplers)
-    for place, result in loop.pieces(player.stepper(first), player.writing, samplers, more, BATCH):
+    for place, result in loop.sample_each(player.get_step(first), player.writing, samplers, take, BATCH_SIZE):
         number, request = begun[place]
-        made = result if isinstance(result, ComposerError) else _piece(player, request, result)
-        if _is_redrawn(player, request, made, redraws):
+        made = result if isinstance(result, ComposerError) else _make_piece(player, request, result)
+        if _decide_retry(player, request, made, redraws):
             waiting.appendleft((number, replace(request, attempt=request.attempt + 1)))
         else:
             yield number, made
 
 
-def _is_redrawn(player: Generator, request: Request, made: PieceResult, redraws: int) -> bool:
+def _decide_retry(player: Generator, request: Request, made: PieceResult, redraws: int) -> bool:
     """Tell whether to retry a piece. Warns with RequestWarning of a piece that copies and is kept."""
-    if is_retried(made, request.attempt, redraws):
+    if should_retry(made, request.attempt, redraws):
         return True
     last, most = request.attempt >= redraws, request.max_copied_bars
     if most is None or not redraws or isinstance(made, ComposerError):
         return False
-    from composer.originality.training_music import copied
+    from composer.originality.training_music import describe_copy
 
-    found = copied(made.score, player.learnt(), most, request.primer_ticks)
+    found = describe_copy(made.score, player.load_training_music(), most, request.primer_ticks)
     if found and last:
         text = f"piece {request.index} of seed {request.seed} has {found} after {request.attempt} retries, and is kept."
         warnings.warn(text, RequestWarning, stacklevel=2)
     return bool(found) and not last
 
 
-def is_retried(made: PieceResult, attempt: int, redraws: int) -> bool:
+def should_retry(made: PieceResult, attempt: int, redraws: int) -> bool:
     """Tell whether to retry a dead end or a degenerate piece: `redraws` is the last attempt."""
     failed = isinstance(made, NothingAllowed) or (isinstance(made, Piece) and "degenerate" in made.provenance)
     return failed and attempt < redraws
 
 
-def alike(requests: Mapping[int, Request]) -> list[list[int]]:
+def group_alike(requests: Mapping[int, Request]) -> list[list[int]]:
     """Group the keys of requests that can run side by side: with the same chain, backend, precision and device."""
     found: dict[Any, list[int]] = {}
     for number, request in requests.items():
@@ -263,13 +265,13 @@ def alike(requests: Mapping[int, Request]) -> list[list[int]]:
     return list(found.values())
 
 
-def _piece(player: Generator, request: Request, result: Sampled) -> Piece:
-    score = _to_its_end(player.tokenizer.decode(result.tokens), request)
-    found = degeneration.degenerate(score, player.limits, [Span(0, request.primer_ticks)])
+def _make_piece(player: Generator, request: Request, result: SampledPiece) -> Piece:
+    score = _mark_end(player.tokenizer.decode(result.tokens), request)
+    found = degeneration.describe_loops(score, player.limits, [Span(0, request.primer_ticks)])
     if request.tempo is not None:
         score = replace(score, tempos=(Tempo(0, request.tempo),))
     return Piece(
-        score, build_provenance(player, {"request": request.to_json()}, nats_of(result), request.attempt, found)
+        score, build_provenance(player, {"request": request.to_json()}, round_nats(result), request.attempt, found)
     )
 
 
@@ -289,11 +291,11 @@ def build_provenance(
     }
 
 
-def _to_its_end(score: Score, request: Request) -> Score:
+def _mark_end(score: Score, request: Request) -> Score:
     """Add an END marker if requested bars at the end are silent; a file would lose them."""
     if request.bars is None or request.primer or not score.note_count:
         return score
-    found = bars(score)
+    found = compute_bars(score)
     missing = request.bars - (len(found.signatures) - (score.upbeat > 0))
     if missing <= 0:
         return score
@@ -303,7 +305,7 @@ def _to_its_end(score: Score, request: Request) -> Score:
     return replace(score, markers=(*score.markers, Text(end, END)))
 
 
-def nats_of(result: Sampled) -> dict[str, float | int]:
+def round_nats(result: SampledPiece) -> dict[str, float | int]:
     """Return the nats of a piece by kind; those of constraints, and the dead ends, only if there are any."""
     nats: dict[str, float | int] = {"model": round(result.model_nats, 6), "chain": round(result.chain_nats, 6)}
     nats |= {"constraints": round(result.constraint_nats, 6)} if result.constraint_nats else {}

@@ -18,28 +18,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.errors import OF_ONE_PIECE, BadOption, CannotExpress, NothingAllowed, nearest, printable
-from composer.generation.degeneration import REDRAWS, degenerate
+from composer.errors import OF_ONE_PIECE, BadOption, CannotExpress, NothingAllowed, printable, suggest
+from composer.generation.degeneration import RETRIES, describe_loops
 from composer.generation.generator import (
     Generator,
     PieceResult,
     Results,
-    alike,
     build_provenance,
-    is_retried,
+    group_alike,
     make_constraints,
     make_samplers,
-    nats_of,
+    round_nats,
+    should_retry,
 )
-from composer.generation.primers import as_asked
-from composer.music.merging import check_begins, spliced
-from composer.music.score import Bars, Score, bars
+from composer.generation.primers import apply_request
+from composer.music.merging import check_start, splice
+from composer.music.score import Bars, Score, compute_bars
 from composer.music.score_json import score_from_json, score_to_json
 from composer.request import Request
 from composer.sampling.feasibility import check_gaps
-from composer.sampling.kept import warn_of_given
-from composer.sampling.random_streams import BLOCK, uniforms
-from composer.sampling.smc import Condition, Conditioned, sample_given
+from composer.sampling.kept import warn_of_fixed_notes
+from composer.sampling.random_streams import BLOCK, draw_uniforms
+from composer.sampling.smc import Condition, ConditionedPiece, sample_conditioned
 from composer.types import Piece, Span
 
 PARTICLES = 64
@@ -99,7 +99,7 @@ class Fill:
 # --- making -----------------------------------------------------------------------------------------------------------
 
 
-def pieces(player: Generator, fills: Iterable[Fill], *, redraws: int = REDRAWS) -> Results:
+def generate_each(player: Generator, fills: Iterable[Fill], *, redraws: int = RETRIES) -> Results:
     """Yield each piece with its index among the fills, or its error; retries as in `generator.pieces`.
 
     Fixed notes stay as in the score, to the tick. A note that begins before a gap keeps its onset. Its end in the gap
@@ -107,26 +107,26 @@ def pieces(player: Generator, fills: Iterable[Fill], *, redraws: int = REDRAWS) 
     durations (`remi`). With `voices`, a note sustained across the end of a gap is re-articulated there, unless the new
     music sustains it already. Repetitions of fixed notes are not degenerate.
     """
-    waiting: dict[int, _Asked] = {}
+    waiting: dict[int, _ResolvedFill] = {}
     for number, wanted in enumerate(fills):
         try:
-            waiting[number] = _heard(player, wanted)
+            waiting[number] = _prepare(player, wanted)
         except OF_ONE_PIECE as error:
             yield number, error
     while waiting:
         again = {}
-        for numbers in _batches(waiting):
-            for number, made in zip(numbers, _made(player, [waiting[n] for n in numbers]), strict=True):
+        for numbers in _split_batches(waiting):
+            for number, made in zip(numbers, _fill_together(player, [waiting[n] for n in numbers]), strict=True):
                 attempt = waiting[number].request.attempt
-                if is_retried(made, attempt, redraws):
-                    again[number] = waiting[number].with_attempt(attempt + 1)
+                if should_retry(made, attempt, redraws):
+                    again[number] = waiting[number].set_attempt(attempt + 1)
                 else:
                     yield number, made
         waiting = again
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _ResolvedFill:
     """A fill with a resolved request, and its score as the model encodes it."""
 
     wanted: Fill
@@ -136,25 +136,27 @@ class _Asked:
     def request(self) -> Request:
         return self.wanted.request
 
-    def with_attempt(self, attempt: int) -> _Asked:
+    def set_attempt(self, attempt: int) -> _ResolvedFill:
         return replace(self, wanted=replace(self.wanted, request=replace(self.request, attempt=attempt)))
 
 
-def _heard(player: Generator, wanted: Fill) -> _Asked:
+def _prepare(player: Generator, wanted: Fill) -> _ResolvedFill:
     """Resolve and check a fill. Raises BadOption, CannotExpress."""
-    resolved = _Asked(replace(wanted, request=player.resolved(wanted.request)), listen(player, wanted.score))
+    resolved = _ResolvedFill(replace(wanted, request=player.resolve(wanted.request)), quantise(player, wanted.score))
     player.tokenizer.grammar.start(resolved.request, 1)
     _check(player, resolved.wanted, resolved.quantised)
     return resolved
 
 
-def _made(player: Generator, together: Sequence[_Asked]) -> list[PieceResult]:
+def _fill_together(player: Generator, together: Sequence[_ResolvedFill]) -> list[PieceResult]:
     """Generate a piece for each fill, all of one chain and backend."""
-    conditions = [_condition(player, one.wanted, one.quantised) for one in together]
+    conditions = [_make_condition(player, one.wanted, one.quantised) for one in together]
     first = together[0].request
-    results = sample_given(player.stepper(first), player.writing, make_samplers(first.samplers), conditions)
+    results = sample_conditioned(player.get_step(first), player.writing, make_samplers(first.samplers), conditions)
     pairs = zip(together, results, strict=True)
-    return [r if isinstance(r, NothingAllowed) else _piece(player, one.wanted, one.quantised, r) for one, r in pairs]
+    return [
+        r if isinstance(r, NothingAllowed) else _make_piece(player, one.wanted, one.quantised, r) for one, r in pairs
+    ]
 
 
 def _check(player: Generator, wanted: Fill, quantised: Score) -> None:
@@ -164,19 +166,19 @@ def _check(player: Generator, wanted: Fill, quantised: Score) -> None:
         check_gaps(player.tokenizer, make_constraints(request), request, wanted.given, quantised.upbeat)
 
 
-def listen(player: Generator, score: Score) -> Score:
+def quantise(player: Generator, score: Score) -> Score:
     """Quantise a score as the model does. Raises CannotExpress, also if the tokenizer moves a pickup."""
     try:
         quantised = player.quantise(score)
-        check_begins(score, quantised)
+        check_start(score, quantised)
     except CannotExpress as error:
         raise CannotExpress(f"the model has no tokens for this piece: {error}") from error
     return quantised
 
 
-def _batches(fills: Mapping[int, _Asked]) -> Iterator[list[int]]:
+def _split_batches(fills: Mapping[int, _ResolvedFill]) -> Iterator[list[int]]:
     """Yield the keys of fills that can run side by side, with at most `ROWS` particles."""
-    for numbers in alike({number: one.request for number, one in fills.items()}):
+    for numbers in group_alike({number: one.request for number, one in fills.items()}):
         together: list[int] = []
         for number in numbers:
             if together and sum(fills[n].wanted.particles for n in [*together, number]) > ROWS:
@@ -186,53 +188,53 @@ def _batches(fills: Mapping[int, _Asked]) -> Iterator[list[int]]:
         yield together
 
 
-def _condition(player: Generator, wanted: Fill, quantised: Score) -> Condition:
-    mask = player.tokenizer.grammar.given(quantised, wanted.given)
-    return Condition(wanted.request, mask, wanted.particles, settled(wanted, quantised))
+def _make_condition(player: Generator, wanted: Fill, quantised: Score) -> Condition:
+    mask = player.tokenizer.grammar.fix_notes(quantised, wanted.given)
+    return Condition(wanted.request, mask, wanted.particles, find_settled_bars(wanted, quantised))
 
 
-def settled(wanted: Fill, quantised: Score) -> tuple[int, ...]:
+def find_settled_bars(wanted: Fill, quantised: Score) -> tuple[int, ...]:
     """List the bars at which all gaps so far are settled: `look_ahead` bars after each, if none follows sooner."""
     if wanted.look_ahead is None:
         return ()
-    found = bars(quantised)
-    free = np.array([not _all_given(wanted.given, quantised, a, b) for a, b in _pairs(found)] + [False])
+    found = compute_bars(quantised)
+    free = np.array([not _is_fixed(wanted.given, quantised, a, b) for a, b in _pair_bar_lines(found)] + [False])
     last = np.flatnonzero(free[:-1] & ~free[1:])
     after = [int(bar) + 1 + wanted.look_ahead for bar in last]
     return tuple(bar for bar in after if not free[:-1][bar - wanted.look_ahead : bar].any())
 
 
-def _pairs(found: Bars) -> list[tuple[int, int]]:
+def _pair_bar_lines(found: Bars) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in zip(found.starts[:-1], found.starts[1:], strict=True)]
 
 
-def _all_given(spans: Sequence[Span], quantised: Score, start: int, end: int) -> bool:
+def _is_fixed(spans: Sequence[Span], quantised: Score, start: int, end: int) -> bool:
     """Tell whether every track is fixed from `start` to `end`."""
     tracks = range(max(len(quantised.tracks), 1))
-    return all(_covered([s for s in spans if s.track in (None, track)], start, end) for track in tracks)
+    return all(_is_covered([s for s in spans if s.track in (None, track)], start, end) for track in tracks)
 
 
-def _covered(spans: Sequence[Span], start: int, end: int) -> bool:
+def _is_covered(spans: Sequence[Span], start: int, end: int) -> bool:
     for span in sorted(spans, key=lambda span: span.start):
         if span.start <= start < span.end:
             start = span.end
     return start >= end
 
 
-def _piece(player: Generator, wanted: Fill, quantised: Score, result: Conditioned) -> Piece:
+def _make_piece(player: Generator, wanted: Fill, quantised: Score, result: ConditionedPiece) -> Piece:
     answer = player.tokenizer.decode(result.tokens)
-    score = spliced(wanted.score, quantised, answer, wanted.given)
-    found = degenerate(answer, player.limits, wanted.given)
-    nats = {**nats_of(result), "given": round(result.given_nats, 6)}
+    score = splice(wanted.score, quantised, answer, wanted.given)
+    found = describe_loops(answer, player.limits, wanted.given)
+    nats = {**round_nats(result), "given": round(result.fixed_nats, 6)}
     return Piece(score, build_provenance(player, wanted.to_json(), nats, wanted.request.attempt, found))
 
 
 # --- asking -----------------------------------------------------------------------------------------------------------
 
 
-def like(request: Request, quantised: Score) -> Request:
+def build_request(request: Request, quantised: Score) -> Request:
     """Make a request of the length, time signature and key of `quantised`, without a primer."""
-    found = bars(quantised)
+    found = compute_bars(quantised)
     metres = {str(signature) for signature in found.signatures}
     return replace(
         request,
@@ -245,7 +247,7 @@ def like(request: Request, quantised: Score) -> Request:
     )
 
 
-def gap(
+def plan_gap(
     player: Generator,
     score: Score,
     request: Request,
@@ -261,25 +263,29 @@ def gap(
     number from 1. Raises BadOption for missing bars and voices, CannotExpress. Warns with RequestWarning of constraints
     that fixed notes break, as `harmonize` and `vary` do.
     """
-    quantised = listen(player, score)
+    quantised = quantise(player, score)
     if bars is None and not voices:
         raise BadOption("name the bars or the voices to rewrite.")
-    start, end = (0, ALWAYS) if bars is None else ticks_of(quantised, bars)
-    free = {voice_named(quantised, name) for name in voices}
+    start, end = (0, ALWAYS) if bars is None else locate_bars(quantised, bars)
+    free = {find_voice(quantised, name) for name in voices}
     around = [Span(0, start), Span(end, ALWAYS)]
     beside = [Span(start, end, track) for track in range(len(quantised.tracks)) if voices and track not in free]
     given = tuple(span for span in [*around, *beside] if span.start < span.end)
-    return _told(player, Fill(like(request, quantised), score, given, particles, look_ahead), quantised)
+    return _check_and_warn(
+        player, Fill(build_request(request, quantised), score, given, particles, look_ahead), quantised
+    )
 
 
-def _told(player: Generator, wanted: Fill, quantised: Score) -> Fill:
+def _check_and_warn(player: Generator, wanted: Fill, quantised: Score) -> Fill:
     """Check a fill, warn of constraints that its fixed notes break, and return it."""
     _check(player, wanted, quantised)
-    warn_of_given(player.tokenizer, make_samplers(wanted.request.samplers), wanted.request, quantised, wanted.given)
+    warn_of_fixed_notes(
+        player.tokenizer, make_samplers(wanted.request.samplers), wanted.request, quantised, wanted.given
+    )
     return wanted
 
 
-def harmonize(
+def plan_harmony(
     player: Generator,
     melody: Score,
     request: Request,
@@ -297,7 +303,7 @@ def harmonize(
     or key unlike the melody's, a missing voice, or a model with one voice; CannotExpress.
     """
     if request.time_signature is not None or request.key is not None:
-        melody = as_asked(melody, request, "the melody")
+        melody = apply_request(melody, request, "the melody")
     parts = [track for track in melody.tracks if len(track.notes)]
     if len(parts) != 1 or parts[0].is_drum:
         if all(track.is_drum for track in parts):
@@ -305,24 +311,26 @@ def harmonize(
         raise BadOption(
             f"a melody is one part, and there are {len(parts)}; to keep one voice of several, fill the others."
         )
-    quantised = listen(player, replace(melody, tracks=(parts[0],)))
+    quantised = quantise(player, replace(melody, tracks=(parts[0],)))
     if len(quantised.tracks) < 2:
         raise BadOption("this model does not write in several voices; it cannot write others to a melody.")
     if np.count_nonzero([len(track.notes) for track in quantised.tracks]) > 1:
         raise BadOption("a melody is a single line, and there are chords in it.")
-    place = 0 if voice is None else voice_named(quantised, voice)
+    place = 0 if voice is None else find_voice(quantised, voice)
     own, voices = parts[0], [replace(track, notes=parts[0].notes[:0]) for track in quantised.tracks]
     program = own.program if own_track else voices[place].program
     voices[place] = replace(own, name=own.name or voices[place].name, program=program)
     times, keys = melody.time_signatures or quantised.time_signatures, melody.key_signatures or quantised.key_signatures
     score = replace(melody, tracks=tuple(voices), time_signatures=times, key_signatures=keys)
-    quantised = listen(player, score)
-    return _told(
-        player, Fill(like(request, quantised), score, (Span(0, ALWAYS, place),), particles, look_ahead), quantised
+    quantised = quantise(player, score)
+    return _check_and_warn(
+        player,
+        Fill(build_request(request, quantised), score, (Span(0, ALWAYS, place),), particles, look_ahead),
+        quantised,
     )
 
 
-def vary(
+def plan_variation(
     player: Generator,
     score: Score,
     request: Request,
@@ -338,30 +346,30 @@ def vary(
     """
     if not 0 <= keep < 1:
         raise BadOption(f"'keep' is {keep}, and must be from 0 up to, but not, 1.")
-    quantised = listen(player, score)
+    quantised = quantise(player, score)
     lines = [n for n, track in enumerate(quantised.tracks) if len(track.notes)]
-    cells = [(track, a, b) for track in lines for a, b in _pairs(bars(quantised))]
-    kept = _chosen(request, len(cells), min(round(keep * len(cells)), len(cells) - 1))
+    cells = [(track, a, b) for track in lines for a, b in _pair_bar_lines(compute_bars(quantised))]
+    kept = _choose_parts(request, len(cells), min(round(keep * len(cells)), len(cells) - 1))
     silent = [Span(0, ALWAYS, track) for track in range(len(quantised.tracks)) if track not in lines]
     end = quantised.end
     given = [
         Span(a, ALWAYS if b >= end else b, track) for (track, a, b), keep_it in zip(cells, kept, strict=True) if keep_it
     ]
-    wanted = Fill(like(request, quantised), score, (*silent, *given), particles, look_ahead)
-    return _told(player, wanted, quantised) if request.index == 0 else wanted  # once for all variations
+    wanted = Fill(build_request(request, quantised), score, (*silent, *given), particles, look_ahead)
+    return _check_and_warn(player, wanted, quantised) if request.index == 0 else wanted  # once for all variations
 
 
-def _chosen(request: Request, count: int, most: int) -> NDArray[np.bool_]:
+def _choose_parts(request: Request, count: int, most: int) -> NDArray[np.bool_]:
     """Mask (count,) `most` random values, by the piece's own stream."""
-    blocks = [uniforms(request.seed, request.index, request.attempt, b, "vary") for b in range(-(-count // BLOCK))]
+    blocks = [draw_uniforms(request.seed, request.index, request.attempt, b, "vary") for b in range(-(-count // BLOCK))]
     chosen = np.zeros(count, dtype=bool)
     chosen[np.argsort(np.concatenate(blocks)[:count], kind="stable")[:most]] = True
     return chosen
 
 
-def ticks_of(score: Score, wanted: tuple[int, int]) -> tuple[int, int]:
+def locate_bars(score: Score, wanted: tuple[int, int]) -> tuple[int, int]:
     """Return the begin and end of a range of bars, in ticks; bar 1 is the first whole bar. Raises BadOption."""
-    found, upbeat = bars(score), score.upbeat > 0
+    found, upbeat = compute_bars(score), score.upbeat > 0
     first, last = wanted
     least, most = 1 - upbeat, len(found.signatures) - upbeat
     shown = f"bar {first}" if first == last else f"bars {first}-{last}"
@@ -374,7 +382,7 @@ def ticks_of(score: Score, wanted: tuple[int, int]) -> tuple[int, int]:
     return int(found.starts[first - 1 + upbeat]), ALWAYS if last == most else end
 
 
-def voice_named(score: Score, name: str) -> int:
+def find_voice(score: Score, name: str) -> int:
     """Find a track by its name, or its number from 1. Raises BadOption."""
     names = [track.name.casefold() for track in score.tracks]
     wanted = name.strip().casefold()
@@ -383,4 +391,4 @@ def voice_named(score: Score, name: str) -> int:
     if wanted.isdecimal() and 1 <= int(wanted) <= len(names):
         return int(wanted) - 1
     shown = [track_name or str(number) for number, track_name in enumerate(names, start=1)]
-    raise BadOption(f"unknown voice '{printable(name.strip())}'; {nearest(wanted, shown)}")
+    raise BadOption(f"unknown voice '{printable(name.strip())}'; {suggest(wanted, shown)}")

@@ -6,17 +6,17 @@ import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from composer.errors import BadOption, nearest, printable
+from composer.errors import BadOption, printable, suggest
 from composer.plugins.offers import Offer
 from composer.plugins.options import Option
 from composer.plugins.registry import registry
-from composer.request import Link
+from composer.request import SamplerSpec
 
 ALL = "all"
 """As a look-ahead: to the end of the piece."""
 
 
-def chosen_seed(asked: int | None) -> int:
+def choose_seed(asked: int | None) -> int:
     """Return the given seed, or a random one, short enough to type."""
     return secrets.randbelow(1_000_000) if asked is None else asked
 
@@ -24,7 +24,7 @@ def chosen_seed(asked: int | None) -> int:
 # --- samplers ---------------------------------------------------------------------------------------------------------
 
 
-def sampler_flags(offer: Offer) -> dict[str, str]:
+def name_flags(offer: Offer) -> dict[str, str]:
     """Name each option of a sampler, as if no command had an option of that name."""
     return {
         option.name: f"--{offer.name}" if place == 0 else f"--{offer.name}-{option.name.replace('_', '-')}"
@@ -32,12 +32,12 @@ def sampler_flags(offer: Offer) -> dict[str, str]:
     }
 
 
-def sampler_options(taken: Iterable[str]) -> dict[str, tuple[Offer, Option]]:
+def list_sampler_options(taken: Iterable[str]) -> dict[str, tuple[Offer, Option]]:
     """List the options of all samplers by flag; a flag that is `taken` already gets `sampler-` before it."""
     found: dict[str, tuple[Offer, Option]] = {}
     seen = set(taken)
     for _, offer in sorted(registry().offers["samplers"].items()):
-        flags = sampler_flags(offer)
+        flags = name_flags(offer)
         for option in offer.options:
             flag = flags[option.name]
             flag = f"--sampler-{flag[2:]}" if flag in seen else flag
@@ -46,32 +46,32 @@ def sampler_options(taken: Iterable[str]) -> dict[str, tuple[Offer, Option]]:
     return found
 
 
-def links_of(given: Mapping[str, Any], taken: Collection[str], what: str) -> tuple[Link, ...]:
+def build_chain(given: Mapping[str, Any], taken: Collection[str], what: str) -> tuple[SamplerSpec, ...]:
     """Make the chain of samplers from keyword arguments, in their order; None stands for an option not given.
 
     `taken` are the other arguments of the function named `what`. Values become the texts of the command line, so that
     the request is the same. Raises BadOption for an unknown name.
     """
-    options = {_keyword(flag): found for flag, found in sampler_options(map(_flag, taken)).items()}
+    options = {_make_keyword(flag): found for flag, found in list_sampler_options(map(_make_flag, taken)).items()}
     chain: dict[str, dict[str, Any]] = {}
     for name, value in given.items():
         if name not in options:
-            raise BadOption(f"{what} has no option '{printable(name)}': {nearest(name, {*options, *taken})}")
+            raise BadOption(f"{what} has no option '{printable(name)}': {suggest(name, {*options, *taken})}")
         offer, option = options[name]
         if value is not None:
-            chain.setdefault(offer.name, {})[option.name] = _as_typed(value)
-    return tuple(Link(name, values) for name, values in chain.items())
+            chain.setdefault(offer.name, {})[option.name] = _format_value(value)
+    return tuple(SamplerSpec(name, values) for name, values in chain.items())
 
 
-def _keyword(flag: str) -> str:
+def _make_keyword(flag: str) -> str:
     return flag.removeprefix("--").replace("-", "_")
 
 
-def _flag(keyword: str) -> str:
+def _make_flag(keyword: str) -> str:
     return f"--{keyword.replace('_', '-')}"
 
 
-def _as_typed(value: Any) -> Any:
+def _format_value(value: Any) -> Any:
     if isinstance(value, bool):
         return value
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
@@ -105,13 +105,13 @@ def parse_bars(text: str) -> tuple[int, int]:
     return int(first), int(last or first)
 
 
-def bars_of(value: str | int | Sequence[int]) -> tuple[int, int]:
+def read_bars(value: str | int | Sequence[int]) -> tuple[int, int]:
     """Take `"5-8"`, `5` or `(5, 8)` for the first and the last bar. Raises BadOption."""
     if isinstance(value, str | int):
         return parse_bars(str(value))
     return parse_bars("-".join(map(str, value)))
 
 
-def voices_of(value: str | Sequence[str] | None) -> list[str]:
+def read_voices(value: str | Sequence[str] | None) -> list[str]:
     """Take `"tenor,bass"` or `["tenor", "bass"]` for names. Raises BadOption."""
     return parse_voices(value if value is None or isinstance(value, str) else ",".join(map(str, value)))

@@ -12,8 +12,8 @@ from composer.music.keys import parse_key, parse_pitch
 from composer.music.score import TICKS_PER_QUARTER, KeySignature, Score, Track, make_notes, parse_time_signature
 from composer.request import Request
 from composer.storage.opening import check_regular
-from composer.storage.paths import from_home, is_file
-from composer.tokens.bar_encoding import key_of
+from composer.storage.paths import expand_home, is_file
+from composer.tokens.bar_encoding import find_key
 
 LONGEST_NOTE = 64
 """Longest typed note, in quarter notes."""
@@ -26,8 +26,8 @@ def read_primer(text: str, what: str = "the primer") -> Score:
     long, `*2` twice, `*3/2` one and a half times.
     """
     if is_typed(text):
-        return typed_notes(text, what)
-    check_regular(path := from_home(text))
+        return parse_notes(text, what)
+    check_regular(path := expand_home(text))
     return read_notes(path)
 
 
@@ -36,15 +36,15 @@ def is_typed(text: str) -> bool:
     suffix = Path(text).suffix
     if not suffix or "/" in suffix or _is_note(text):
         return True
-    return len(text.split()) > 1 and not is_file(from_home(text))
+    return len(text.split()) > 1 and not is_file(expand_home(text))
 
 
-def typed_notes(text: str, what: str = "the primer") -> Score:
+def parse_notes(text: str, what: str = "the primer") -> Score:
     """Parse a melody. Raises BadOption, naming the first word that is not a note."""
     rows, tick = [], 0
     for word in text.split():
         try:
-            pitch, ticks = _note(word)
+            pitch, ticks = _parse_note(word)
         except (ValueError, ZeroDivisionError):
             raise BadOption(
                 f"'{printable(word)}' in {what} is no note such as D4, F#4/2, Bb3*3/2 or R, and no music file."
@@ -57,15 +57,15 @@ def typed_notes(text: str, what: str = "the primer") -> Score:
     return Score(tracks=(Track(make_notes(rows)),))
 
 
-def as_asked(score: Score, request: Request, what: str = "the primer") -> Score:
+def apply_request(score: Score, request: Request, what: str = "the primer") -> Score:
     """Give a score the time signature and key of the request, if it has none; a key stated nowhere is estimated.
 
     Raises BadOption if it has others.
     """
-    return _in_asked_key(_in_asked_metre(score, request, what), request, what)
+    return _apply_key(_apply_time_signature(score, request, what), request, what)
 
 
-def _in_asked_metre(score: Score, request: Request, what: str) -> Score:
+def _apply_time_signature(score: Score, request: Request, what: str) -> Score:
     if request.time_signature is None:
         return score
     requested = parse_time_signature(request.time_signature)
@@ -76,9 +76,9 @@ def _in_asked_metre(score: Score, request: Request, what: str) -> Score:
     return score
 
 
-def _in_asked_key(score: Score, request: Request, what: str) -> Score:
+def _apply_key(score: Score, request: Request, what: str) -> Score:
     if not score.key_signatures:
-        key = key_of(score, ends=False) if request.key is None else parse_key(request.key)
+        key = find_key(score, ends=False) if request.key is None else parse_key(request.key)
         return replace(score, key_signatures=(KeySignature(0, key),))
     stated, requested = score.key_signatures[0].key, request.key
     if requested is not None and stated != parse_key(requested):
@@ -88,13 +88,13 @@ def _in_asked_key(score: Score, request: Request, what: str) -> Score:
 
 def _is_note(word: str) -> bool:
     try:
-        _note(word)
+        _parse_note(word)
     except (ValueError, ZeroDivisionError):
         return False
     return True
 
 
-def _note(word: str) -> tuple[int | None, int]:
+def _parse_note(word: str) -> tuple[int | None, int]:
     """Parse the pitch (None for a rest) and the ticks of `F#4*3/2`."""
     name, times, factor = word.partition("*")
     name, over, divisor = name.partition("/") if not times else (name, "", "")

@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from composer.errors import BadModelFile, ComposerError
 from composer.generation.degeneration import UNLIMITED
 from composer.generation.generator import Generator
-from composer.generation.tasks import Asked, each, in_order
+from composer.generation.tasks import Task, generate_each, put_in_order
 from composer.metrics import counting
-from composer.metrics.heard import hear
-from composer.metrics.textures import FIFTH, UNISON, parallels
-from composer.music.score import Score, bars, joined
+from composer.metrics.heard import view_score
+from composer.metrics.textures import FIFTH, UNISON, find_parallels
+from composer.music.score import Score, compute_bars, concatenate_notes
 from composer.types import Piece
 
 CARD = "ranking"
@@ -55,7 +55,7 @@ class Ranked:
     broken: tuple[str, ...]  # names of broken rules
     nats_per_note: float  # of new notes: under the model, within grammar and constraints
 
-    def place(self, standard: Standard) -> tuple[int, float]:
+    def get_sort_key(self, standard: Standard) -> tuple[int, float]:
         """Return the sort key: broken rules, and the distance of the nats per note from real pieces."""
         return len(self.broken), abs(self.nats_per_note - standard.nats_per_note)
 
@@ -68,64 +68,69 @@ def _raise(_: int, error: ComposerError) -> None:
     raise error
 
 
-def best(player: Generator, tasks: Iterable[Asked], count: int, *, lost: Lost = _raise) -> list[Ranked]:
+def find_best(player: Generator, tasks: Iterable[Task], count: int, *, lost: Lost = _raise) -> list[Ranked]:
     """Find the best `count` pieces, best first; of equal pieces, the earlier request wins.
 
     No more than `count` pieces are kept in memory. `lost` is called for failed pieces; by default, it raises the error.
     Raises BadModelFile for a card with an invalid standard.
     """
-    standard = standard_of(player.model.card)
-    return heapq.nsmallest(count, _ranked(player, tasks, standard, lost), key=lambda ranked: ranked.place(standard))
+    standard = read_standard(player.model.card)
+    return heapq.nsmallest(
+        count, _rank_each(player, tasks, standard, lost), key=lambda ranked: ranked.get_sort_key(standard)
+    )
 
 
-def _ranked(player: Generator, tasks: Iterable[Asked], standard: Standard, lost: Lost = _raise) -> Iterator[Ranked]:
-    for place, piece in enumerate(in_order(each(player, tasks))):
+def _rank_each(player: Generator, tasks: Iterable[Task], standard: Standard, lost: Lost = _raise) -> Iterator[Ranked]:
+    for place, piece in enumerate(put_in_order(generate_each(player, tasks))):
         if isinstance(piece, ComposerError):
             lost(place, piece)
         else:
             start = piece.provenance.get("request", {}).get("primer_ticks", 0)
-            yield Ranked(piece, broken(piece, standard), nats_per_note(piece, start))
+            yield Ranked(piece, find_broken_rules(piece, standard), compute_nats_per_note(piece, start))
 
 
-def broken(piece: Piece, standard: Standard, found: Mapping[str, float] | None = None) -> tuple[str, ...]:
+def find_broken_rules(piece: Piece, standard: Standard, found: Mapping[str, float] | None = None) -> tuple[str, ...]:
     """Name the rules that a piece breaks; a rule without a measure is not broken."""
-    found = measures(piece.score) if found is None else found
+    found = measure_rules(piece.score) if found is None else found
     outside = [name for name, (least, most) in standard.rules.items() if not least <= found.get(name, least) <= most]
     return ("repetition", *outside) if "degenerate" in piece.provenance else tuple(outside)
 
 
-def nats_per_note(piece: Piece, start: int) -> float:
+def compute_nats_per_note(piece: Piece, start: int) -> float:
     """Compute the nats per note of a piece from the tick `start` on, the end of its primer."""
     new = sum(int(np.sum(track.notes["start"] >= start)) for track in piece.score.tracks)
     notes = piece.provenance.get("written_notes", new)  # of a form, with repeated sections
     return float(piece.provenance["nats"]["model"]) / max(notes, 1)
 
 
-def measures(score: Score) -> dict[str, float]:
+def measure_rules(score: Score) -> dict[str, float]:
     """Measure a score for the rules, by name; pitches without drums, and only if there are any.
 
     `notes per bar`; `lowest pitch` and `highest pitch` (MIDI); `silent bars` (share of bars); and as `composer.metrics`
     defines them, `notes outside the key` (share of notes) and, of four single-line voices, `parallel fifths` and
     `parallel octaves` (per beat).
     """
-    heard = hear(score)
-    found = {"notes per bar": score.note_count / max(heard.bars, 1), "silent bars": _silent_bars(score)}
+    heard = view_score(score)
+    found = {"notes per bar": score.note_count / max(heard.bars, 1), "silent bars": _measure_silent_bars(score)}
     if len(heard.notes):
         pitches = heard.notes["pitch"]
         found |= {"lowest pitch": float(pitches.min()), "highest pitch": float(pitches.max())}
-        found["notes outside the key"] = float(np.mean(counting.outside(pitches, heard.key)))
+        found["notes outside the key"] = float(np.mean(counting.is_outside_scale(pitches, heard.key)))
     if heard.lines:
         beats = max(heard.beats, 1e-9)
         found |= {
-            name: len(parallels(heard.texture, interval)) / beats
+            name: len(find_parallels(heard.texture, interval)) / beats
             for name, interval in (("parallel fifths", FIFTH), ("parallel octaves", UNISON))
         }
     return found
 
 
-def _silent_bars(score: Score) -> float:
+def _measure_silent_bars(score: Score) -> float:
     """Compute the share of silent bars."""
-    starts, notes = bars(score, score.length, UNLIMITED).starts, joined([track.notes for track in score.tracks])
+    starts, notes = (
+        compute_bars(score, score.length, UNLIMITED).starts,
+        concatenate_notes([track.notes for track in score.tracks]),
+    )
     begun, ended = np.sort(notes["start"]), np.sort(notes["start"] + notes["duration"])
     # A bar is silent if all notes that begin before its end have ended by its beginning.
     before, over = np.searchsorted(begun, starts[1:]), np.searchsorted(ended, starts[:-1], side="right")
@@ -135,21 +140,21 @@ def _silent_bars(score: Score) -> float:
 # --- the standard -----------------------------------------------------------------------------------------------------
 
 
-def standard(scores: Sequence[Score], nats_per_note: NDArray[np.float64]) -> Standard:
+def compute_standard(scores: Sequence[Score], nats_per_note: NDArray[np.float64]) -> Standard:
     """Compute the standard: rules from real scores, and the median nats per note of held-out pieces."""
-    found = [measures(score) for score in scores]
+    found = [measure_rules(score) for score in scores]
     names = dict.fromkeys(name for values in found for name in values)
-    rules = {name: _reach(name, [values[name] for values in found if name in values]) for name in names}
+    rules = {name: _find_range(name, [values[name] for values in found if name in values]) for name in names}
     return Standard(round(float(np.median(nats_per_note)), 5), rules)
 
 
-def _reach(name: str, values: Sequence[float]) -> tuple[float, float]:
+def _find_range(name: str, values: Sequence[float]) -> tuple[float, float]:
     """Return the values of real pieces at the quantiles `REACH`."""
     least, most = np.quantile(values, REACH, method="nearest").tolist()
     return 0.0 if name in FAULTS else least, most
 
 
-def standard_of(card: Mapping[str, Any]) -> Standard:
+def read_standard(card: Mapping[str, Any]) -> Standard:
     """Read the standard of a model's card, an empty one if it states none. Raises BadModelFile for an invalid one."""
     if CARD not in card:
         return Standard()

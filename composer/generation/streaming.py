@@ -22,8 +22,8 @@ import numpy as np
 
 from composer.generation.generator import Generator, make_samplers
 from composer.request import Request
-from composer.sampling.backtracking import FURTHEST
-from composer.sampling.loop import source, steps
+from composer.sampling.backtracking import MOST_TOKENS
+from composer.sampling.loop import make_source, run_steps
 from composer.tokens.vocabulary import EOS
 from composer.types import Constraint, Tokenizer
 
@@ -50,18 +50,18 @@ class Bar:
     events: tuple[Event, ...]
 
 
-def tokens(player: Generator, request: Request) -> Iterator[int]:
+def stream_tokens(player: Generator, request: Request) -> Iterator[int]:
     """Yield the tokens of one piece as they are drawn, with those of the primer.
 
     With constraints, the loop may go back up to 128 tokens; so each token comes 128 tokens later, when it is final.
     Raises NothingAllowed, BadOption.
     """
-    request = player.resolved(request)
+    request = player.resolve(request)
     samplers = make_samplers(request.samplers)
-    delay = FURTHEST if any(isinstance(sampler, Constraint) for sampler in samplers) else 0
+    delay = MOST_TOKENS if any(isinstance(sampler, Constraint) for sampler in samplers) else 0
     waiting: deque[int] = deque()
     given_out = 0
-    for drawn in steps(player.stepper(request), player.writing, samplers, source([request])):
+    for drawn in run_steps(player.get_step(request), player.writing, samplers, make_source([request])):
         for error in drawn.lost.values():
             raise error
         while given_out + len(waiting) > drawn.place[0]:
@@ -73,19 +73,19 @@ def tokens(player: Generator, request: Request) -> Iterator[int]:
     yield from waiting
 
 
-def bars(player: Generator, request: Request) -> Iterator[Bar]:
+def stream_bars(player: Generator, request: Request) -> Iterator[Bar]:
     """Yield each bar of one piece when it is complete. Raises as `tokens` does."""
-    grammar, listening = player.writing.grammar, _Listening(player.tokenizer)
+    grammar, listening = player.writing.grammar, _Window(player.tokenizer)
     state = grammar.start(request, 1)
-    for token in tokens(player, request):
+    for token in stream_tokens(player, request):
         state = grammar.advance(state, np.array([token]))
-        facts = grammar.facts(state)
-        begin = int(facts.tick[0] - facts.place[0])  # of a pickup, the begin of its whole bar
-        yield from listening.hear(token, int(facts.bar[0]), max(begin, 0), begin + int(facts.bar_ticks[0]))
+        music = grammar.interpret(state)
+        begin = int(music.tick[0] - music.position[0])  # of a pickup, the begin of its whole bar
+        yield from listening.add_token(token, int(music.bar[0]), max(begin, 0), begin + int(music.bar_ticks[0]))
 
 
 @dataclass
-class _Written:
+class _BarTokens:
     """One bar in tokens. `metre` is the last time signature token before it, unless that is in the head."""
 
     number: int
@@ -96,7 +96,7 @@ class _Written:
 
 
 @dataclass
-class _Listening:
+class _Window:
     """The window of a stream: the head of the piece, and all bars since the oldest sounding note.
 
     A tokenizer decodes a piece from its beginning. So the window is decoded right after the first bar of the piece; one
@@ -106,35 +106,35 @@ class _Listening:
 
     tokenizer: Tokenizer
     head: list[int] = field(default_factory=list)  # the tokens before the first bar
-    first: _Written | None = None
-    window: deque[_Written] = field(default_factory=deque)
+    first: _BarTokens | None = None
+    window: deque[_BarTokens] = field(default_factory=deque)
     metre: list[int] = field(default_factory=list)
     sounding: set[Event] = field(default_factory=set)  # their note-ons
 
-    def hear(self, token: int, bar: int, start: int, end: int) -> Iterator[Bar]:
+    def add_token(self, token: int, bar: int, start: int, end: int) -> Iterator[Bar]:
         """Take a token, after which the piece is in `bar`, between two ticks; yield a bar if one is complete."""
-        meaning, current = self.tokenizer.meaning, self.window[-1] if self.window else self.first
-        if meaning.is_time_signature[token] and current is not None:
+        token_info, current = self.tokenizer.token_info, self.window[-1] if self.window else self.first
+        if token_info.is_time_signature[token] and current is not None:
             self.metre = [token]
         if current is None:
             if bar < 0:
                 self.head.append(token)
             else:
-                self.first = _Written(bar, start, end, [], [token])
+                self.first = _BarTokens(bar, start, end, [], [token])
             return
         begins = (
-            [token] if bar > current.number and not meaning.is_frame[token] else []
+            [token] if bar > current.number and not token_info.is_frame[token] else []
         )  # the end of a frame belongs to the bar before
         current.tokens += [] if begins else [token]
         if bar > current.number or token == EOS:
             yield self._complete(current, begins, ends=token == EOS)
         if bar > current.number:
-            self._forget(current.number)
-            self.window.append(_Written(bar, start, end, self.metre, begins))
+            self._drop_bars(current.number)
+            self.window.append(_BarTokens(bar, start, end, self.metre, begins))
 
-    def _complete(self, bar: _Written, after: list[int], *, ends: bool) -> Bar:
+    def _complete(self, bar: _BarTokens, after: list[int], *, ends: bool) -> Bar:
         events, kept = [], set()
-        for begin, end in self._notes(bar, after):
+        for begin, end in self._decode_notes(bar, after):
             if bar.start <= begin.tick < bar.end:
                 events.append(begin)
                 self.sounding.add(begin)
@@ -145,7 +145,7 @@ class _Listening:
         self.sounding = kept
         return Bar(bar.number, bar.start, bar.end, tuple(sorted(events)))
 
-    def _notes(self, bar: _Written, after: list[int]) -> Iterator[tuple[Event, int]]:
+    def _decode_notes(self, bar: _BarTokens, after: list[int]) -> Iterator[tuple[Event, int]]:
         """Yield the notes since the begin of the window, each with its end as far as it is known."""
         first = self.first or bar
         metre = self.window[0].metre if self.window else []
@@ -158,7 +158,7 @@ class _Listening:
                 if not moved or start >= first.end:
                     yield Event(start + moved, velocity, pitch, *of), start + moved + duration
 
-    def _forget(self, number: int) -> None:
+    def _drop_bars(self, number: int) -> None:
         """Drop all bars earlier than the one before the oldest sounding note's bar."""
         oldest = min((begin.tick for begin in self.sounding), default=None)
         while self.window and self.window[0].number < number:

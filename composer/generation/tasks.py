@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Union
 
 from composer.errors import BadOption
 from composer.generation import generator
-from composer.generation.degeneration import REDRAWS
+from composer.generation.degeneration import RETRIES
 from composer.generation.generator import Generator, Results
 from composer.request import Request
 from composer.types import Piece
@@ -23,52 +23,52 @@ if TYPE_CHECKING:
     from composer.generation.form_spec import Form
     from composer.generation.infilling import Fill
 
-Asked: TypeAlias = Union[Request, "Continuation", "Fill", "Form"]
+Task: TypeAlias = Union[Request, "Continuation", "Fill", "Form"]
 
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 
 
-def make(player: Generator, tasks: Sequence[Asked], *, redraws: int = REDRAWS) -> list[Piece]:
+def make(player: Generator, tasks: Sequence[Task], *, redraws: int = RETRIES) -> list[Piece]:
     """Generate a piece for each task; none depends on the others.
 
     Raises BadOption, CannotExpress, NothingAllowed at the first piece that fails; `each` goes on with the others.
     """
-    return generator.whole(each(player, tasks, redraws=redraws))
+    return generator.collect_pieces(generate_each(player, tasks, redraws=redraws))
 
 
-def each(player: Generator, tasks: Iterable[Asked], *, redraws: int = REDRAWS) -> Results:
+def generate_each(player: Generator, tasks: Iterable[Task], *, redraws: int = RETRIES) -> Results:
     """Yield each piece with its index among the tasks as it ends, or its error."""
     numbers = count()
     for kind, alike in groupby(tasks, key=type):
         begun: list[int] = []
-        made = _pieces_of(kind)(player, _numbered(alike, numbers, begun), redraws=redraws)
+        made = _find_generator(kind)(player, _record_indices(alike, numbers, begun), redraws=redraws)
         for place, piece in made:
             yield begun[place], piece
 
 
-def _numbered(tasks: Iterable[Asked], numbers: Iterator[int], begun: list[int]) -> Iterator[Any]:
+def _record_indices(tasks: Iterable[Task], numbers: Iterator[int], begun: list[int]) -> Iterator[Any]:
     for one in tasks:
         begun.append(next(numbers))
         yield one
 
 
-def _pieces_of(kind: type) -> Callable[..., Results]:
+def _find_generator(kind: type) -> Callable[..., Results]:
     """Find the generator of a kind of task; modules that are not needed are not imported."""
     if kind is Request:
-        return generator.pieces
+        return generator.generate_each
     from composer.generation import continuation, form, form_spec, infilling
 
     makers: dict[type, Callable[..., Results]] = {
-        continuation.Continuation: continuation.pieces,
-        infilling.Fill: infilling.pieces,
-        form_spec.Form: form.pieces,
+        continuation.Continuation: continuation.generate_each,
+        infilling.Fill: infilling.generate_each,
+        form_spec.Form: form.generate_each,
     }
     return makers[kind]
 
 
-def in_order(made: Iterable[tuple[int, Made]]) -> Iterator[Made]:
+def put_in_order(made: Iterable[tuple[int, Result]]) -> Iterator[Result]:
     """Sort results by index, yielding each as soon as all before it are there."""
-    waiting: dict[int, Made] = {}
+    waiting: dict[int, Result] = {}
     following = 0
     for place, one in made:
         waiting[place] = one
@@ -77,12 +77,12 @@ def in_order(made: Iterable[tuple[int, Made]]) -> Iterator[Made]:
             following += 1
 
 
-def request_of(task: Asked) -> Request:
+def get_request(task: Task) -> Request:
     """Return the request in a task."""
     return task if isinstance(task, Request) else task.request
 
 
-def with_request(task: Asked, request: Request) -> Asked:
+def replace_request(task: Task, request: Request) -> Task:
     """Replace the request in a task."""
     if isinstance(task, Request):
         return request
@@ -91,7 +91,7 @@ def with_request(task: Asked, request: Request) -> Asked:
     return replace(task, request=request, attempts=()) if isinstance(task, Form) else replace(task, request=request)
 
 
-def asked_of(provenance: Mapping[str, Any]) -> Asked:
+def read_task(provenance: Mapping[str, Any]) -> Task:
     """Read the task from a piece's provenance. Raises BadOption if there is none."""
     if not isinstance(provenance.get("request"), Mapping):
         raise BadOption("there is no request in its provenance.")
@@ -107,4 +107,4 @@ def asked_of(provenance: Mapping[str, Any]) -> Asked:
 
 def regenerate(player: Generator, provenance: Mapping[str, Any]) -> Piece:
     """Generate a piece again from its provenance. Raises BadOption if there is none."""
-    return make(player, [asked_of(provenance)], redraws=0)[0]  # the request has the attempt that was kept
+    return make(player, [read_task(provenance)], redraws=0)[0]  # the request has the attempt that was kept

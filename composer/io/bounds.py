@@ -36,26 +36,26 @@ class _Stop(BaseException):
     """Carries OutOfBounds out of a parser, past any `except Exception`."""
 
 
-def takes_too_long(seconds: float) -> OutOfBounds:
+def make_time_error(seconds: float) -> OutOfBounds:
     """Make the error of something that took more than so many seconds."""
     return OutOfBounds(f"takes more than {seconds:g} seconds")
 
 
-def takes_too_much(memory: int) -> OutOfBounds:
+def make_memory_error(memory: int) -> OutOfBounds:
     """Make the error of something that took more than so many bytes of memory."""
     return OutOfBounds(f"takes more than {memory / 2**30:g} GiB of memory")
 
 
-def bounded(act: Callable[..., T], *arguments: Any) -> T:
+def run_bounded(act: Callable[..., T], *arguments: Any) -> T:
     """Call `act(*arguments)`. Raises OutOfBounds if that takes more than `SECONDS` or `MEMORY`."""
     if threading.get_ident() != _watch.thread:
-        with watching() as watches:
-            return _watched(act, *arguments) if watches else act(*arguments)
-    return _watched(act, *arguments)
+        with keep_timer() as watches:
+            return _call_watched(act, *arguments) if watches else act(*arguments)
+    return _call_watched(act, *arguments)
 
 
 @contextmanager
-def watching() -> Iterator[bool]:
+def keep_timer() -> Iterator[bool]:
     """Keep the timer of `bounded` running for many calls, each of which is then cheap; yields whether there is one."""
     watches = _watch.thread is None and _watch.start()
     try:
@@ -65,7 +65,7 @@ def watching() -> Iterator[bool]:
             _watch.stop()
 
 
-def _watched(act: Callable[..., T], *arguments: Any) -> T:
+def _call_watched(act: Callable[..., T], *arguments: Any) -> T:
     before, _watch.since = _watch.since, _JUST_BEGUN
     try:
         return act(*arguments)
@@ -107,11 +107,11 @@ class _Watch:
         if self.since is None:
             return
         if self.since is _JUST_BEGUN:
-            self.since = thread_time(), _held()
+            self.since = thread_time(), _measure_memory()
         if thread_time() - self.since[0] > SECONDS:
-            raise _Stop(takes_too_long(SECONDS))
-        if _held() - self.since[1] > MEMORY:
-            raise _Stop(takes_too_much(MEMORY))
+            raise _Stop(make_time_error(SECONDS))
+        if _measure_memory() - self.since[1] > MEMORY:
+            raise _Stop(make_memory_error(MEMORY))
 
 
 _watch = _Watch()
@@ -119,7 +119,7 @@ _watch = _Watch()
 
 if sys.platform == "win32":
 
-    def _held() -> int:
+    def _measure_memory() -> int:
         return 0
 
 else:
@@ -128,7 +128,7 @@ else:
     _UNIT = 1 if sys.platform == "darwin" else 1024
     _STATM = Path("/proc/self/statm")
 
-    def _held() -> int:
+    def _measure_memory() -> int:
         """Read how many bytes of memory this process holds; the most that it has had, where the system says no more."""
         try:
             return int(_STATM.read_bytes().split()[1]) * resource.getpagesize()

@@ -18,20 +18,20 @@ MACOS_FOLDER, MACOS_PREFIX = "__MACOSX", "._"
 """Where macOS keeps what other file systems have no place for: files with the names of others, but no music."""
 
 
-def music_files(root: Path) -> list[str]:
+def find_music(root: Path) -> list[str]:
     """Find every file of a suffix that a plugin reads: paths from `root`, with `/` between names, sorted.
 
     Links are followed; a folder reached twice counts once. Hidden files and folders are left out. LeftOutWarning counts
     the files left out, and the folders that cannot be opened.
     """
     left_out: Counter[str] = Counter()
-    found = sorted(_found(root, left_out))
+    found = sorted(_walk(root, left_out))
     if left_out:
         warnings.warn(LeftOutWarning(printable(str(root)), left_out), stacklevel=2)
     return found
 
 
-def _found(root: Path, left_out: Counter[str]) -> Iterator[str]:
+def _walk(root: Path, left_out: Counter[str]) -> Iterator[str]:
     suffixes = registry().offers["readers"]
     seen: set[tuple[int, int]] = set()
     ahead = [(str(root), "", False)]

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from composer.errors import CannotWrite, ComposerError, ReadingWarning, UnreadableFile, nearest, printable
-from composer.io.bounds import OutOfBounds, bounded
-from composer.io.isolation import Isolated, isolated
+from composer.errors import CannotWrite, ComposerError, ReadingWarning, UnreadableFile, printable, suggest
+from composer.io.bounds import OutOfBounds, run_bounded
+from composer.io.isolation import Isolated, isolate
 from composer.music.score import Score
 from composer.plugins.registry import registry
 from composer.storage.opening import check_regular, open_regular, read_bytes
-from composer.types.files import Exporter, HasPieces, HasReading, Reader, Remembering
+from composer.types.files import Exporter, HasPieces, HasReading, Reader, SupportsProvenance
 
 if TYPE_CHECKING:
     from composer.io.pieces import Piece
@@ -31,10 +31,10 @@ def read(path: Path, **options: Any) -> Score:
 
     Raises UnreadableFile for any error of the reader. Omissions and repairs come as `ReadingWarning`.
     """
-    return read_by(reader(path, **options), path)
+    return read_with(make_reader(path, **options), path)
 
 
-def suited(path: Path, exporter: Exporter) -> dict[str, Any]:
+def choose_options(path: Path, exporter: Exporter) -> dict[str, Any]:
     """Return the options with which a file is best read for `exporter`: those that its reader has."""
     if not (isinstance(exporter, HasReading) and is_read(path)):
         return {}
@@ -47,62 +47,62 @@ def is_read(path: Path) -> bool:
     return path.suffix.lower() in registry().offers["readers"]
 
 
-def reader(path: Path, **options: Any) -> Reader:
+def make_reader(path: Path, **options: Any) -> Reader:
     """Make the reader for the suffix of `path`, once for many files. Raises UnreadableFile, BadOption."""
     readers = registry().offers["readers"]
     suffix = path.suffix.lower()
     if suffix not in readers:
         shown = printable(str(path))
-        raise UnreadableFile(f"{shown}: no plugin reads '{printable(suffix)}' files; {nearest(suffix, readers)}")
+        raise UnreadableFile(f"{shown}: no plugin reads '{printable(suffix)}' files; {suggest(suffix, readers)}")
     made = registry().make("readers", suffix, **options)
-    return made if getattr(made, "is_bounded", False) else isolated(made, suffix, options)
+    return made if getattr(made, "is_bounded", False) else isolate(made, suffix, options)
 
 
-def read_by(reader: Reader, path: Path) -> Score:
+def read_with(reader: Reader, path: Path) -> Score:
     """Read a file with `reader`. Raises UnreadableFile for any error of it."""
-    score = ask(reader, path)
+    score = call_reader(reader, path)
     if not isinstance(score, Score):
         shown = printable(str(path))
         raise UnreadableFile(f"{shown}: was read to something else than a score; its reader has a fault.")
     return score
 
 
-def ask(act: Callable[[Path], T], path: Path) -> T:
+def call_reader(act: Callable[[Path], T], path: Path) -> T:
     """Call a reader, or a method of one, in bounded time and memory; an iterator comes as a list.
 
     Only regular files are passed to it. Raises UnreadableFile for any error, and beyond the bounds.
     """
-    with _refusing(path):
+    with _refuse_errors(path):
         check_regular(path)
-        return act(path) if isinstance(act, Isolated) else bounded(_whole, act, path)
+        return act(path) if isinstance(act, Isolated) else run_bounded(_collect, act, path)
 
 
-def _whole(act: Callable[[Path], Any], path: Path) -> Any:
+def _collect(act: Callable[[Path], Any], path: Path) -> Any:
     """Return the whole result: the items of an iterator would come later, when no timer runs."""
     result = act(path)
     return list(result) if hasattr(type(result), "__next__") else result
 
 
-def pieces_by(reader: Reader, path: Path) -> Iterator[tuple[str, Score | Exception]]:
+def read_pieces(reader: Reader, path: Path) -> Iterator[tuple[str, Score | Exception]]:
     """Read each piece of a file, with its name in it ("" for a single one); a refused one with its error.
 
     In this process the bounds apply to each piece, and elsewhere to the whole file. Raises UnreadableFile for a file
     that cannot be read, or no further.
     """
     if not isinstance(reader, HasPieces):
-        yield "", read_by(reader, path)
+        yield "", read_with(reader, path)
     elif isinstance(reader.pieces, Isolated):
-        yield from ask(reader.pieces, path)
+        yield from call_reader(reader.pieces, path)
     else:
-        with _refusing(path):
+        with _refuse_errors(path):
             check_regular(path)
             found = reader.pieces(path)
-            while (piece := bounded(next, found, None)) is not None:
+            while (piece := run_bounded(next, found, None)) is not None:
                 yield piece
 
 
 @contextmanager
-def _refusing(path: Path) -> Iterator[None]:
+def _refuse_errors(path: Path) -> Iterator[None]:
     """Raise UnreadableFile for any error of a reader, or ComposerError as it is."""
     try:
         yield
@@ -137,7 +137,7 @@ def read_with_warnings(path: Path, **options: Any) -> tuple[Score, list[ReadingW
     return score, [w.message for w in caught if isinstance(w.message, ReadingWarning)]
 
 
-def suffix_of(path: Path) -> str:
+def find_suffix(path: Path) -> str:
     """Return the suffix by which `path` is written, in small letters: the longest that an exporter has.
 
     Raises CannotWrite if no plugin writes such files.
@@ -148,12 +148,12 @@ def suffix_of(path: Path) -> str:
         if (suffix := "".join(parts[start:])) in exporters:
             return suffix
     shown, last = printable(str(path)), path.suffix.lower()
-    raise CannotWrite(f"{shown}: no plugin writes '{printable(last)}' files; {nearest(last, exporters)}")
+    raise CannotWrite(f"{shown}: no plugin writes '{printable(last)}' files; {suggest(last, exporters)}")
 
 
-def exporter(path: Path, **options: Any) -> Exporter:
+def make_exporter(path: Path, **options: Any) -> Exporter:
     """Make the exporter for the suffix of `path`, once for many files. Raises CannotWrite, BadOption."""
-    made: Exporter = registry().make("exporters", suffix_of(path), **options)
+    made: Exporter = registry().make("exporters", find_suffix(path), **options)
     return made
 
 
@@ -164,18 +164,20 @@ def write(pieces: Sequence[Piece], path: Path | str, **options: Any) -> None:
     BadOption.
     """
     out = Path(path)
-    exporter(out, **options)(pieces, out)
+    make_exporter(out, **options)(pieces, out)
 
 
-def provenance(path: Path) -> dict[str, Any]:
+def read_provenance(path: Path) -> dict[str, Any]:
     """Read the provenance of the piece in a file, or else in the JSON beside it, which may itself be given.
 
     `{}` if neither has any. Raises UnreadableFile. The values are untrusted: check them.
     """
     check_regular(path)
     beside = path if path.suffix.lower() == ".json" else path.with_name(path.name + ".json")
-    its_reader = reader(path) if is_read(path) else None
-    found: dict[str, Any] = dict(ask(its_reader.provenance, path)) if isinstance(its_reader, Remembering) else {}
+    its_reader = make_reader(path) if is_read(path) else None
+    found: dict[str, Any] = (
+        dict(call_reader(its_reader.provenance, path)) if isinstance(its_reader, SupportsProvenance) else {}
+    )
     if found or not beside.is_file():
         return found
     raw = read_bytes(beside, LARGEST_SIDECAR)

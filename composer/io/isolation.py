@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from composer.errors import ReadingWarning, UnreadableFile, printable
-from composer.io.bounds import MEMORY, SECONDS, takes_too_long, takes_too_much
+from composer.io.bounds import MEMORY, SECONDS, make_memory_error, make_time_error
 from composer.plugins import DISABLED
 
 STARTING = 120.0
@@ -55,7 +55,7 @@ class Isolated:
         Errors come as the nearest class of Python's own or of `composer.errors`; of the warnings, only
         `ReadingWarning`.
         """
-        answer = _asked(self, path)
+        answer = _ask(self, path)
         for warning in answer.warnings:
             warnings.warn(warning, stacklevel=2)
         if answer.error is not None:
@@ -63,7 +63,7 @@ class Isolated:
         return answer.result
 
 
-def isolated(reader: Any, suffix: str, options: Mapping[str, Any]) -> Any:
+def isolate(reader: Any, suffix: str, options: Mapping[str, Any]) -> Any:
     """Make a reader with the methods of `reader`, which `registry().make` made of suffix and options."""
     chosen = tuple(options.items())
     found = Isolated(suffix, chosen)
@@ -93,7 +93,7 @@ class _Process:
     """The other process."""
 
     def __init__(self) -> None:
-        self.surroundings = _surroundings()
+        self.surroundings = _describe_surroundings()
         command = [sys.executable, "-P", "-c", _CHILD, json.dumps(self.surroundings[1])]
         own: dict[str, Any] = {} if sys.platform == "win32" else {"start_new_session": True}  # Ctrl-C is for us alone
         pipe, none = subprocess.PIPE, subprocess.DEVNULL
@@ -106,14 +106,14 @@ class _Process:
             with suppress(OSError):  # it has ended; receiving reports it
                 pickle.dump((what, path), self._end(self.process.stdin))
                 self._end(self.process.stdin).flush()
-            answer: _Answer = self._received(STARTING) or self._received(SECONDS)
+            answer: _Answer = self._receive(STARTING) or self._receive(SECONDS)
             self.is_new = False
             return answer
         except BaseException:
             self.end()
             raise
 
-    def _received(self, seconds: float) -> Any:
+    def _receive(self, seconds: float) -> Any:
         """Receive the next message."""
         late = threading.Event()
 
@@ -128,8 +128,8 @@ class _Process:
             return pickle.load(self._end(self.process.stdout))  # noqa: S301  (from a process of ours)
         except (EOFError, OSError, ValueError, pickle.UnpicklingError):
             if late.is_set():
-                raise takes_too_long(seconds) from None
-            raise _Lost(self._how()) from None
+                raise make_time_error(seconds) from None
+            raise _Lost(self._describe_end()) from None
         finally:
             timer.cancel()
 
@@ -139,7 +139,7 @@ class _Process:
             raise EOFError
         return pipe
 
-    def _how(self) -> str:
+    def _describe_end(self) -> str:
         try:
             status = self.process.wait(1)
         except subprocess.TimeoutExpired:
@@ -163,7 +163,7 @@ class _Process:
         self.process.wait()
 
 
-def _surroundings() -> tuple[int, list[str], str | None]:
+def _describe_surroundings() -> tuple[int, list[str], str | None]:
     """Describe where the process started: after a fork it is not ours, and another path has other plugins."""
     return os.getpid(), [str(place) for place in sys.path], os.environ.get(DISABLED)
 
@@ -172,7 +172,7 @@ _lock = threading.Lock()
 _process: _Process | None = None
 
 
-def _asked(what: Isolated, path: Path) -> _Answer:
+def _ask(what: Isolated, path: Path) -> _Answer:
     """Call a reader in the process, which is started if need be.
 
     A file that ends the process, or exhausts its memory, is tried once more in a new one: earlier files may be the
@@ -181,7 +181,7 @@ def _asked(what: Isolated, path: Path) -> _Answer:
     global _process
     with _lock:
         while True:
-            if _process is None or _process.surroundings != _surroundings():
+            if _process is None or _process.surroundings != _describe_surroundings():
                 _process = _Process()
             process, was_new = _process, _process.is_new
             try:
@@ -189,9 +189,9 @@ def _asked(what: Isolated, path: Path) -> _Answer:
                 if not isinstance(answer.error, MemoryError):
                     return answer
                 process.end()
-                lost: Exception = takes_too_much(MEMORY)
+                lost: Exception = make_memory_error(MEMORY)
             except _Lost as how:
-                lost = _crash(what, path, str(how))
+                lost = _make_crash_error(what, path, str(how))
             finally:
                 if process.process.returncode is not None:
                     _process = None
@@ -199,10 +199,10 @@ def _asked(what: Isolated, path: Path) -> _Answer:
                 raise lost from None
 
 
-def _crash(what: Isolated, path: Path, how: str) -> UnreadableFile:
+def _make_crash_error(what: Isolated, path: Path, how: str) -> UnreadableFile:
     from composer.plugins.registry import registry
 
-    plugin = registry().offer("readers", what.suffix).plugin.name
+    plugin = registry().get_offer("readers", what.suffix).plugin.name
     return UnreadableFile(f"{printable(str(path))}: crashed the plugin '{plugin}' ({how}); tell those who made it.")
 
 
@@ -222,7 +222,7 @@ def serve() -> None:
             what, path = pickle.load(asked)  # noqa: S301  (from the process that began this one)
         except EOFError:
             return
-        for message in _answers(what, path, limit):
+        for message in _run_call(what, path, limit):
             answers.write(message)
             answers.flush()
 
@@ -246,15 +246,15 @@ class _Limit:
         self.is_set = True
 
 
-def _answers(what: Isolated, path: Path, limit: _Limit) -> Iterator[bytes]:
+def _run_call(what: Isolated, path: Path, limit: _Limit) -> Iterator[bytes]:
     """Yield None as soon as the reader is ready, and then the answer."""
     _end_after(STARTING + 5)
     try:
-        act = _function(what)
+        act = _load_function(what)
         limit.set()
         yield pickle.dumps(None)
     except Exception as error:
-        yield pickle.dumps(_Answer(error=_plain(error)))
+        yield pickle.dumps(_Answer(error=_simplify_error(error)))
         return
     _end_after(SECONDS + 5)  # should the parent be gone
     with warnings.catch_warnings(record=True) as caught:
@@ -264,11 +264,13 @@ def _answers(what: Isolated, path: Path, limit: _Limit) -> Iterator[bytes]:
             result = act(path)
             if isinstance(result, Iterator):
                 result = list(result)
-            said = [_plain_warning(one.message) for one in caught[:MOST_WARNINGS] if isinstance(one.message, Warning)]
+            said = [
+                _simplify_warning(one.message) for one in caught[:MOST_WARNINGS] if isinstance(one.message, Warning)
+            ]
             answer = pickle.dumps(_Answer(result, warnings=said))
         except BaseException as error:  # a reader may exit, or raise anything
             result = None
-            answer = pickle.dumps(_Answer(error=_plain(error)))
+            answer = pickle.dumps(_Answer(error=_simplify_error(error)))
     yield answer
 
 
@@ -281,7 +283,7 @@ def _end_after(seconds: float) -> None:
 _last: tuple[Any, Any] = (None, None)
 
 
-def _function(what: Isolated) -> Any:
+def _load_function(what: Isolated) -> Any:
     """Make the reader, or return one of its methods; the last reader is kept."""
     global _last
     from composer.plugins.registry import registry
@@ -291,7 +293,7 @@ def _function(what: Isolated) -> Any:
     return _last[1] if what.method == "__call__" else getattr(_last[1], what.method)
 
 
-def _plain(error: BaseException) -> Exception:
+def _simplify_error(error: BaseException) -> Exception:
     """Convert an error to the nearest class that every process knows, with its text."""
     try:
         text = str(error)[:2_000]
@@ -304,5 +306,5 @@ def _plain(error: BaseException) -> Exception:
     return RuntimeError(f"{type(error).__name__}: {text}")
 
 
-def _plain_warning(warning: Warning) -> Warning:
+def _simplify_warning(warning: Warning) -> Warning:
     return warning if type(warning).__module__ == "composer.errors" else ReadingWarning(str(warning))

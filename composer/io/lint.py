@@ -10,7 +10,7 @@ from pathlib import Path
 from composer.errors import ComposerError, LeftOutWarning, ReadingWarning, RoundingWarning, UnreadableFile, printable
 from composer.io import folders, formats
 from composer.plugins.registry import registry
-from composer.types import Finding, Inspecting, Reader
+from composer.types import Finding, Reader, SupportsLint
 
 SEVERITIES = ("error", "warning", "hint")
 """The gravest first."""
@@ -34,29 +34,29 @@ def check(path: Path) -> Checked:
     Without a linting reader, an unreadable file is an error, a repair a warning, and an omission a hint. Raises
     UnreadableFile for a suffix that no plugin reads.
     """
-    reader = formats.reader(path)
+    reader = formats.make_reader(path)
     try:
-        if isinstance(reader, Inspecting):
-            return Checked(path, tuple(formats.ask(reader.inspect, path)))
-        return Checked(path, tuple(_found_by_reading(reader, path)))
+        if isinstance(reader, SupportsLint):
+            return Checked(path, tuple(formats.call_reader(reader.inspect, path)))
+        return Checked(path, tuple(_find_by_reading(reader, path)))
     except ComposerError as error:
-        return Checked(path, (_finding(path, error),))
+        return Checked(path, (_make_finding(path, error),))
 
 
-def _found_by_reading(reader: Reader, path: Path) -> list[Finding]:
+def _find_by_reading(reader: Reader, path: Path) -> list[Finding]:
     """Collect the warnings and errors of each piece in a file."""
     found: list[Finding] = []
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", ReadingWarning)
-        for _, piece in formats.pieces_by(reader, path):
-            found += [_finding(path, w.message) for w in said if isinstance(w.message, ReadingWarning)]
-            found += [_finding(path, piece)] if isinstance(piece, Exception) else []
+        for _, piece in formats.read_pieces(reader, path):
+            found += [_make_finding(path, w.message) for w in said if isinstance(w.message, ReadingWarning)]
+            found += [_make_finding(path, piece)] if isinstance(piece, Exception) else []
             said.clear()
     return found
 
 
-def _finding(path: Path, remark: Exception) -> Finding:
-    text = _without_name(path, str(remark))
+def _make_finding(path: Path, remark: Exception) -> Finding:
+    text = _remove_name(path, str(remark))
     if not isinstance(remark, ReadingWarning):
         return Finding("error", "unreadable", text)
     if isinstance(remark, LeftOutWarning):
@@ -66,7 +66,7 @@ def _finding(path: Path, remark: Exception) -> Finding:
     return Finding("warning", "mended", text)
 
 
-def music_files(paths: Sequence[Path]) -> list[Path]:
+def list_music(paths: Sequence[Path]) -> list[Path]:
     """List these files, and all readable files in these folders, sorted; hidden ones are left out.
 
     Raises UnreadableFile for a missing or unsupported file, and for a folder without music.
@@ -75,20 +75,20 @@ def music_files(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         shown = printable(str(path))
         if path.is_dir():
-            inside = [path / name for name in folders.music_files(path)]
+            inside = [path / name for name in folders.find_music(path)]
             if not inside:
-                known = ", ".join(registry().names("readers"))
+                known = ", ".join(registry().list_names("readers"))
                 raise UnreadableFile(f"{shown}: contains no music files; supported are {known}.")
             found += inside
             continue
         if not path.exists():
             raise UnreadableFile(f"{shown}: no such file.")
-        formats.reader(path)
+        formats.make_reader(path)
         found.append(path)
     return list(dict.fromkeys(found))
 
 
-def _without_name(path: Path, text: str) -> str:
+def _remove_name(path: Path, text: str) -> str:
     """Remove the file's name from a sentence; for a piece in a file the rest begins with `#` and its name."""
     rest = text.removeprefix(printable(str(path))).removeprefix(": ")
     return rest[:1].upper() + rest[1:]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from composer.errors import BatchFailed, CannotWrite, printable
-from composer.storage.inside import inside, open_inside
+from composer.storage.inside import join_inside, open_inside
 
 NAME = ".lock"
 
@@ -19,7 +19,7 @@ PAUSE = 0.2
 
 
 @contextmanager
-def locked(
+def hold_lock(
     folder: Path, *, wait: bool = False, advice: str = "", pause: Callable[[float], None] = time.sleep
 ) -> Iterator[None]:
     """Hold the folder for this process alone; `wait` for it if asked, and `advice` extends the error.
@@ -29,7 +29,7 @@ def locked(
     shown = printable(str(folder))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = open_inside(inside(folder, NAME), "hold")
+        file = open_inside(join_inside(folder, NAME), "hold")
     except OSError as error:
         raise CannotWrite(f"{shown}: cannot be written to ({error.strerror}).") from error
     with file:

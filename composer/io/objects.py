@@ -14,9 +14,9 @@ from typing import Any
 
 from composer.errors import LeftOutWarning, ReadingWarning, UnreadableFile, printable
 from composer.io import formats
-from composer.io.pieces import UNTITLED, Piece, import_library, scratch_file
+from composer.io.pieces import UNTITLED, Piece, import_library, make_scratch_path
 from composer.music.score import Score
-from composer.storage.paths import from_home
+from composer.storage.paths import expand_home
 
 _KERN = re.compile(r"(?:!![^\n]*\n|\s)*\*\*")
 _ABC = re.compile(r"(?:%[^\n]*\n|\s)*[A-Za-z]:", re.ASCII)
@@ -33,8 +33,8 @@ def read(source: Any, **options: Any) -> Piece:
     if isinstance(source, Score):
         return Piece(source)
     if isinstance(source, str | os.PathLike):
-        path = from_home(os.fspath(source))
-        return Piece(formats.read(path, **options), formats.provenance(path))
+        path = expand_home(os.fspath(source))
+        return Piece(formats.read(path, **options), formats.read_provenance(path))
     if isinstance(source, bytes | bytearray | memoryview):
         return _read_bytes(bytes(source), **options)
     if callable(getattr(source, "read", None)):
@@ -50,10 +50,10 @@ def read(source: Any, **options: Any) -> Piece:
     )
 
 
-def notes_of(source: Any) -> Score:
+def read_notes(source: Any) -> Score:
     """Read a score as `read` does. Raises UnreadableFile for one without notes, too."""
     if isinstance(source, str | os.PathLike):
-        return formats.read_notes(from_home(os.fspath(source)))
+        return formats.read_notes(expand_home(os.fspath(source)))
     score = read(source).score
     if not score.note_count:
         raise UnreadableFile("the music contains no notes.")
@@ -69,13 +69,13 @@ def write(
     """
     many = [pieces] if isinstance(pieces, Piece | Score) else pieces
     found = [read(piece) for piece in many]
-    formats.write([piece.with_title(title) for piece in found], from_home(os.fspath(path)), **options)
+    formats.write([piece.replace_title(title) for piece in found], expand_home(os.fspath(path)), **options)
 
 
 # --- bytes ------------------------------------------------------------------------------------------------------------
 
 
-def kind_of(held: bytes) -> str:
+def recognise_suffix(held: bytes) -> str:
     """Recognise the suffix that a file of these bytes would have. Raises UnreadableFile."""
     if held[:4] == b"PK\x03\x04":
         return ".mxl"
@@ -93,15 +93,15 @@ def kind_of(held: bytes) -> str:
 
 
 def _read_bytes(held: bytes, **options: Any) -> Piece:
-    with scratch_file(kind_of(held)) as path, _without_path(path):
+    with make_scratch_path(recognise_suffix(held)) as path, _hide_path(path):
         path.write_bytes(held)
         score = formats.read(path, **options)
         title = "" if score.title == UNTITLED else score.title
-        return Piece(replace(score, title=title), formats.provenance(path))
+        return Piece(replace(score, title=title), formats.read_provenance(path))
 
 
 @contextmanager
-def _without_path(path: Path) -> Iterator[None]:
+def _hide_path(path: Path) -> Iterator[None]:
     """Name the music in errors and warnings, rather than the scratch file."""
     shown = printable(str(path))
     with warnings.catch_warnings(record=True) as caught:
@@ -122,24 +122,24 @@ def _without_path(path: Path) -> Iterator[None]:
 # --- other libraries --------------------------------------------------------------------------------------------------
 
 
-def _from_pretty_midi(midi: Any) -> bytes:
+def _dump_pretty_midi(midi: Any) -> bytes:
     held = io.BytesIO()
     midi.write(held)
     return held.getvalue()
 
 
-def _from_music21(stream: Any) -> bytes:
+def _dump_music21(stream: Any) -> bytes:
     exporter: Any = import_library("music21.musicxml.m21ToXml").GeneralObjectExporter(stream)
     return bytes(exporter.parse())
 
 
-def _from_symusic(score: Any) -> bytes:
+def _dump_symusic(score: Any) -> bytes:
     return bytes(score.to("tick").dumps_midi())
 
 
 _LIBRARIES: dict[str, Callable[[Any], bytes]] = {
-    "pretty_midi": _from_pretty_midi,
-    "music21": _from_music21,
-    "symusic": _from_symusic,
+    "pretty_midi": _dump_pretty_midi,
+    "music21": _dump_music21,
+    "symusic": _dump_symusic,
 }
 """What makes a file of an object, by the library that it comes from."""

@@ -17,23 +17,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from composer.errors import BadOption, CannotWrite, nearest, printable
-from composer.io.formats import exporter, is_read, suffix_of
-from composer.storage.atomic import check_place, replacing_none, whole_file
+from composer.errors import BadOption, CannotWrite, printable, suggest
+from composer.io.formats import find_suffix, is_read, make_exporter
+from composer.storage.atomic import check_place, keep_existing, write_whole_file
 from composer.types import Exporter, Piece
 
 # --- what may be written ----------------------------------------------------------------------------------------------
 
 
 @contextmanager
-def guarded(paths: Iterable[Path], *, reads: Iterable[Path] = (), force: bool = False) -> Iterator[None]:
+def guard(paths: Iterable[Path], *, reads: Iterable[Path] = (), force: bool = False) -> Iterator[None]:
     """Check before the work that files can be written, and replace none within it that appeared after the check.
 
     `reads` are the inputs of the work: files, and folders of music. Raises CannotWrite.
     """
     wanted = list(paths)
     check(wanted, reads=reads, force=force)
-    with nullcontext() if force else replacing_none(wanted):
+    with nullcontext() if force else keep_existing(wanted):
         yield
 
 
@@ -60,20 +60,20 @@ def check_kept(
     there = [path for path in paths if os.path.lexists(path)]
     if not there:
         return
-    read = set(_identities(reads)) - {None}
+    read = set(_identify_all(reads)) - {None}
     for path in there:
-        if _identity(path) in read:
-            raise CannotWrite(f"{_called(path)} is read here, and not replaced even with --force; {instead}.")
+        if _identify(path) in read:
+            raise CannotWrite(f"{_describe(path)} is read here, and not replaced even with --force; {instead}.")
     if not force:
         names = set(map(str, there))
         leading = [path for path in there if not (path.suffix == ".json" and str(path.with_suffix("")) in names)]
         more = len(leading) - 1
         exist = f"and {more:,} more of the files to write exist" if more else "exists"
         it = "them" if more else "it"
-        raise CannotWrite(f"{_called(leading[0])} {exist}{hint}; {instead}, or give --force to replace {it}.")
+        raise CannotWrite(f"{_describe(leading[0])} {exist}{hint}; {instead}, or give --force to replace {it}.")
 
 
-def named_in(*texts: str | Path | None) -> Iterator[Path]:
+def find_named(*texts: str | Path | None) -> Iterator[Path]:
     """Find the files and folders in values of the command line: `mine.mid`, `folder:mine/`, `wav.soundfont=my.sf2`.
 
     Texts that name no existing file are skipped.
@@ -85,32 +85,32 @@ def named_in(*texts: str | Path | None) -> Iterator[Path]:
                 yield Path(path)
 
 
-def sidecar(path: Path) -> Path:
+def name_sidecar(path: Path) -> Path:
     """Return the path of the provenance beside a piece: `piece.mid.json`."""
     return Path(f"{path}.json")
 
 
-def _called(path: Path) -> str:
+def _describe(path: Path) -> str:
     shown = printable(str(path))
     # The user never typed the name of a sidecar.
     its = path.with_suffix("") if path.suffix == ".json" else path
     return shown if not its.suffix or its == path else f"{shown}, which goes with {printable(its.name)},"
 
 
-def _identities(paths: Iterable[Path]) -> Iterator[tuple[int, int] | None]:
+def _identify_all(paths: Iterable[Path]) -> Iterator[tuple[int, int] | None]:
     """Yield the identity of all files that are read: these, their sidecars, and the music in these folders."""
     seen = set()
     for path in paths:
-        yield from (_identity(path), _identity(sidecar(path)))
+        yield from (_identify(path), _identify(name_sidecar(path)))
         for folder, inside, names in os.walk(path, followlinks=True):
-            if (its := _identity(Path(folder))) in seen:  # reached twice, by links
+            if (its := _identify(Path(folder))) in seen:  # reached twice, by links
                 inside.clear()
                 continue
             seen.add(its)
-            yield from (_identity(file) for name in names if is_read(file := Path(folder, name)))
+            yield from (_identify(file) for name in names if is_read(file := Path(folder, name)))
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _identify(path: Path) -> tuple[int, int] | None:
     """Return a key that is the same for all names of a file; None for a broken link."""
     try:
         found = path.stat()
@@ -124,7 +124,7 @@ def _check_different(paths: Iterable[Path]) -> None:
     seen: dict[tuple[tuple[int, int] | None, str], list[Path]] = {}
     for path in paths:
         folder = path.absolute().parent
-        alike = seen.setdefault((_identity(folder), _folded(path.name)), [])
+        alike = seen.setdefault((_identify(folder), _fold_name(path.name)), [])
         for other in alike:
             if other.name == path.name or _is_one_name(folder, other.name, path.name):
                 what = printable(str(path)) if str(path) == str(other) else f"{printable(str(other))} ({path.name})"
@@ -132,7 +132,7 @@ def _check_different(paths: Iterable[Path]) -> None:
         alike.append(path)
 
 
-def _folded(name: str) -> str:
+def _fold_name(name: str) -> str:
     return unicodedata.normalize("NFKC", name).casefold()
 
 
@@ -167,36 +167,36 @@ class Outputs:
         for a suffix that no file has. Paths are checked by `check`.
         """
         options = options or {}
-        suffixes = [suffix_of(path).removeprefix(".") for path in paths]
+        suffixes = [find_suffix(path).removeprefix(".") for path in paths]
         for suffix in options:
             if suffix not in suffixes:
-                raise BadOption(f"no '.{printable(suffix)}' file is to be written: {nearest(suffix, suffixes)}")
-        made = [exporter(path, **options.get(suffix, {})) for path, suffix in zip(paths, suffixes, strict=True)]
+                raise BadOption(f"no '.{printable(suffix)}' file is to be written: {suggest(suffix, suffixes)}")
+        made = [make_exporter(path, **options.get(suffix, {})) for path, suffix in zip(paths, suffixes, strict=True)]
         return Outputs(tuple(paths), tuple(made), force)
 
     @property
     def files(self) -> tuple[Path, ...]:
         """All that is written: the forms of the piece, and beside the first what made it."""
-        return *self.paths, sidecar(self.paths[0])
+        return *self.paths, name_sidecar(self.paths[0])
 
-    def named(self, stem: Path) -> Outputs:
+    def rename(self, stem: Path) -> Outputs:
         """Return outputs of the same formats beside `stem`, a path without a suffix."""
-        return replace(self, paths=tuple(stem.with_name(stem.name + suffix_of(path)) for path in self.paths))
+        return replace(self, paths=tuple(stem.with_name(stem.name + find_suffix(path)) for path in self.paths))
 
     def write(self, piece: Piece) -> None:
         """Write one piece to every file, and its provenance beside the first (`piece.mid.json`). Raises CannotWrite."""
-        with nullcontext() if self.force else replacing_none(self.files):
+        with nullcontext() if self.force else keep_existing(self.files):
             for path, export in zip(self.paths, self.exporters, strict=True):
                 export([piece], path)
-            beside = sidecar(self.paths[0])
+            beside = name_sidecar(self.paths[0])
             if piece.provenance:
-                with whole_file(beside) as scratch:
+                with write_whole_file(beside) as scratch:
                     scratch.write_text(json.dumps(dict(piece.provenance), indent=1) + "\n", encoding="utf-8")
-            elif self.force and _tells_of_a_piece(beside):
+            elif self.force and _is_sidecar(beside):
                 beside.unlink()  # it belongs to another piece
 
 
-def _tells_of_a_piece(path: Path) -> bool:
+def _is_sidecar(path: Path) -> bool:
     """Tell whether a file is a sidecar, and not another file of that name."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))

@@ -13,8 +13,8 @@ from typing import Any
 
 from composer.errors import CannotWrite, printable
 from composer.music.score import Score
-from composer.music.texts import clean
-from composer.storage.paths import from_home
+from composer.music.texts import clean_text
+from composer.storage.paths import expand_home
 
 UNTITLED = "untitled"
 """The name of a scratch file."""
@@ -30,8 +30,8 @@ class Piece:
     def __post_init__(self) -> None:
         """Clean the title, wherever it comes from."""
         title = self.provenance.get("title")
-        if isinstance(title, str) and clean(title) != title:
-            object.__setattr__(self, "provenance", {**self.provenance, "title": clean(title)})
+        if isinstance(title, str) and clean_text(title) != title:
+            object.__setattr__(self, "provenance", {**self.provenance, "title": clean_text(title)})
 
     @property
     def title(self) -> str:
@@ -42,9 +42,9 @@ class Piece:
     @property
     def seconds(self) -> float:
         """How long it takes to play."""
-        from composer.music.tempo_map import timing
+        from composer.music.tempo_map import make_tempo_map
 
-        return timing(self.score).second(self.score.length)
+        return make_tempo_map(self.score).find_second(self.score.length)
 
     def __repr__(self) -> str:
         title = f" '{printable(self.title)}'" if self.title else ""
@@ -54,7 +54,7 @@ class Piece:
             f"{self.seconds:.1f} seconds>"
         )
 
-    def with_title(self, title: str | None) -> Piece:
+    def replace_title(self, title: str | None) -> Piece:
         """Return the piece with another title; None keeps its own."""
         return self if title is None else replace(self, provenance={**self.provenance, "title": title})
 
@@ -65,13 +65,13 @@ class Piece:
         """
         from composer.io import formats  # heavy, and exporters import this module
 
-        formats.write([self.with_title(title)], from_home(os.fspath(path)), **options)
+        formats.write([self.replace_title(title)], expand_home(os.fspath(path)), **options)
 
     def to_bytes(self, suffix: str, **options: Any) -> bytes:
         """Write the piece to bytes, in the format of a suffix such as `.mid`. Raises CannotWrite, BadOption."""
         from composer.io import formats
 
-        with scratch_file(suffix) as path:
+        with make_scratch_path(suffix) as path:
             formats.write([self], path, **options)
             return path.read_bytes()
 
@@ -89,13 +89,13 @@ class Piece:
 
     def _repr_html_(self) -> str:
         """Show the piece in a notebook: its roll, and its sound if it is short."""
-        from composer.io.notebook import html_of
+        from composer.io.notebook import render_html
 
-        return html_of(self)
+        return render_html(self)
 
 
 @contextmanager
-def scratch_file(suffix: str) -> Iterator[Path]:
+def make_scratch_path(suffix: str) -> Iterator[Path]:
     """Make a path for a file of that suffix, in a folder that is removed afterwards."""
     import tempfile
 

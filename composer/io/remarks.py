@@ -40,7 +40,7 @@ class Remarks:
             if isinstance(warning, LeftOutWarning):
                 left_out.update(warning.counts)
             elif isinstance(warning, ReadingWarning) and not isinstance(warning, RoundingWarning):
-                remarks.add(kind_of(str(warning)))
+                remarks.add(find_kind(str(warning)))
         if left_out or remarks:
             self.add(Remarks(left_out, Counter(left_out.keys()), Counter(remarks), int(bool(remarks))))
 
@@ -52,28 +52,28 @@ class Remarks:
                 own[kind if kind in own or len(own) < MOST_KINDS else "other things"] += times
         self.mended_files += others.mended_files
 
-    def plain(self) -> dict[str, Any]:
+    def to_plain(self) -> dict[str, Any]:
         """Convert to plain values, the most frequent first."""
         left_out = {kind: [times, self.left_out_files[kind]] for kind, times in self.left_out.most_common()}
         return {"mended": self.mended_files, "left_out": left_out, "remarks": dict(self.mended.most_common())}
 
 
-def kind_of(text: str) -> str:
+def find_kind(text: str) -> str:
     """Reduce a remark to its kind: without the file's name, and with `N` for each number."""
     _, colon, rest = text.partition(": ")
     words = _TIMES.sub("", rest if colon else text).rstrip(".")
     return _NUMBER.sub("N", words)
 
 
-def lines(plain: Mapping[str, Any]) -> Iterator[str]:
+def format_lines(plain: Mapping[str, Any]) -> Iterator[str]:
     """Yield a report of one or two lines, from the values of `Remarks.plain`."""
-    left_out = [f"{kind} ({times:,} in {_files(files)})" for kind, (times, files) in plain["left_out"].items()]
-    remarks = [f"{kind} ({_files(files)})" for kind, files in plain["remarks"].items()]
+    left_out = [f"{kind} ({times:,} in {_count_files(files)})" for kind, (times, files) in plain["left_out"].items()]
+    remarks = [f"{kind} ({_count_files(files)})" for kind, files in plain["remarks"].items()]
     for what, kinds in (("left out", left_out), ("mended", remarks)):
         if kinds:
             more = [f"and {len(kinds) - SHOWN:,} more kinds"] if len(kinds) > SHOWN else []
             yield f"{what}: {'; '.join(kinds[:SHOWN] + more)}."
 
 
-def _files(count: int) -> str:
+def _count_files(count: int) -> str:
     return f"{count:,} file{'s' * (count != 1)}"

@@ -5,36 +5,50 @@ real pieces, and `compare` puts both side by side. `contrast` compares the distr
 in two sets. The profiles show whether a condition was followed.
 """
 
-from composer.metrics.bands import Band, bands
-from composer.metrics.comparison import HEADINGS, Figure, compare, judge, judge_measured, references, rows
+from composer.metrics.bands import ReferenceRange, compute_ranges
+from composer.metrics.comparison import (
+    HEADINGS,
+    Figure,
+    collect_references,
+    compare,
+    format_rows,
+    judge,
+    judge_measured,
+)
 from composer.metrics.contrasting import Contrast, Estimate, Feature, contrast
-from composer.metrics.figures import figures, histogram
-from composer.metrics.measured import Measured, definition, measure, metrics
-from composer.metrics.profiles import divergence, margin, nearer, onset_profile, pitch_class_profile
+from composer.metrics.figures import compute_figures, compute_histogram
+from composer.metrics.measured import Measurements, get_definition, make_metrics, measure
+from composer.metrics.profiles import (
+    compute_divergence,
+    compute_margin,
+    compute_onset_profile,
+    compute_pitch_class_profile,
+    is_nearer,
+)
 
 __all__ = [
     "HEADINGS",
-    "Band",
     "Contrast",
     "Estimate",
     "Feature",
     "Figure",
-    "Measured",
-    "bands",
+    "Measurements",
+    "ReferenceRange",
+    "collect_references",
     "compare",
+    "compute_divergence",
+    "compute_figures",
+    "compute_histogram",
+    "compute_margin",
+    "compute_onset_profile",
+    "compute_pitch_class_profile",
+    "compute_ranges",
     "contrast",
-    "definition",
-    "divergence",
-    "figures",
-    "histogram",
+    "format_rows",
+    "get_definition",
+    "is_nearer",
     "judge",
     "judge_measured",
-    "margin",
+    "make_metrics",
     "measure",
-    "metrics",
-    "nearer",
-    "onset_profile",
-    "pitch_class_profile",
-    "references",
-    "rows",
 ]

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import BadOption, printable
-from composer.metrics.bands import Band, bands_of
-from composer.metrics.measured import Measured, judged, measure, metrics
+from composer.metrics.bands import ReferenceRange, compute_ranges_of
+from composer.metrics.measured import Measurements, evaluate_metric, make_metrics, measure
 from composer.music.score import Score
 
 _TEXTS = ("name", "unit", "definition")
@@ -20,7 +20,7 @@ _NUMBERS = ("model", "real", "low", "high")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Figure(Band):
+class Figure(ReferenceRange):
     """A figure of a model's pieces (NaN if undefined) beside the reference range of real ones."""
 
     model: float
@@ -57,20 +57,20 @@ def compare(
 
 
 def judge_measured(
-    ours: Measured, real: Measured, *, seed: int = 0, samples: int = 2000, level: float = 0.99
+    ours: Measurements, real: Measurements, *, seed: int = 0, samples: int = 2000, level: float = 0.99
 ) -> tuple[Figure, ...]:
     """Compare pieces that have been measured by the same metrics."""
-    return _judge(ours, bands_of(real, len(ours), seed, samples=samples, level=level), real.sums)
+    return _judge(ours, compute_ranges_of(real, len(ours), seed, samples=samples, level=level), real.sums)
 
 
-def references(real: Sequence[Score]) -> dict[str, list[float]]:
+def collect_references(real: Sequence[Score]) -> dict[str, list[float]]:
     """Collect the histograms of real pieces from which distances are measured, by figure."""
-    distances = {name: metric for name, metric in metrics().items() if metric.value is None}
+    distances = {name: metric for name, metric in make_metrics().items() if metric.value is None}
     return {name: counts.tolist() for name, counts in measure(real, distances).sums.items()}
 
 
 def judge(
-    pieces: Sequence[Score], found: Sequence[Band], histograms: Mapping[str, Sequence[float]]
+    pieces: Sequence[Score], found: Sequence[ReferenceRange], histograms: Mapping[str, Sequence[float]]
 ) -> tuple[Figure, ...]:
     """Compare `pieces` with known reference ranges; no real piece is needed.
 
@@ -80,11 +80,15 @@ def judge(
     return _judge(ours, found, {name: np.array(counts) for name, counts in histograms.items()})
 
 
-def _judge(ours: Measured, found: Sequence[Band], histograms: Mapping[str, NDArray[np.float64]]) -> tuple[Figure, ...]:
+def _judge(
+    ours: Measurements, found: Sequence[ReferenceRange], histograms: Mapping[str, NDArray[np.float64]]
+) -> tuple[Figure, ...]:
     figures = []
     for band in found:
-        model = float(judged(ours.metrics[band.name], ours.sums[band.name], histograms.get(band.name)))
-        figures.append(Figure(**{name: getattr(band, name) for name in Band.__dataclass_fields__}, model=model))
+        model = float(evaluate_metric(ours.metrics[band.name], ours.sums[band.name], histograms.get(band.name)))
+        figures.append(
+            Figure(**{name: getattr(band, name) for name in ReferenceRange.__dataclass_fields__}, model=model)
+        )
     return tuple(figures)
 
 
@@ -92,21 +96,21 @@ HEADINGS = ("figure", "unit", "model", "real", "real pieces", "inside")
 """The headings of the columns of `rows`."""
 
 
-def rows(found: Sequence[Figure]) -> list[tuple[str, ...]]:
+def format_rows(found: Sequence[Figure]) -> list[tuple[str, ...]]:
     """Format figures as rows of text under `HEADINGS`."""
-    return [_row(figure) for figure in found]
+    return [_format_row(figure) for figure in found]
 
 
-def _row(figure: Figure) -> tuple[str, ...]:
-    values = _shown(figure.model), _shown(figure.real), _range(figure)
+def _format_row(figure: Figure) -> tuple[str, ...]:
+    values = _format_number(figure.model), _format_number(figure.real), _format_range(figure)
     return printable(figure.name), printable(figure.unit), *values, "yes" if figure.inside else "no"
 
 
-def _range(band: Band) -> str:
-    return f"{_shown(band.low)} to {_shown(band.high)}"
+def _format_range(band: ReferenceRange) -> str:
+    return f"{_format_number(band.low)} to {_format_number(band.high)}"
 
 
-def _shown(value: float) -> str:
+def _format_number(value: float) -> str:
     if isnan(value):
         return "-"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}" if abs(value) >= 1 else f"{value:.3f}"

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from composer.errors import BadOption
 from composer.metrics import frechet
-from composer.metrics.densities import Densities, overlapped_area, relative_entropy
-from composer.metrics.measured import Measured, definition
+from composer.metrics.densities import Densities, compute_kl_divergence, measure_overlap
+from composer.metrics.measured import Measurements, get_definition
 
 SAMPLES, WHOLE_SAMPLES, HALVES = 400, 100, 20
 """Sets drawn for each metric and for the overall distance; ways to halve the real pieces."""
@@ -61,7 +61,7 @@ class Contrast:
     dimensions: int  # features used in it
 
 
-def contrast(ours: Measured, real: Measured, seed: int = 0) -> Contrast:
+def contrast(ours: Measurements, real: Measurements, seed: int = 0) -> Contrast:
     """Compare the pieces of `ours` with `real` ones, both measured by the same metrics.
 
     Raises BadOption for a negative seed.
@@ -69,22 +69,22 @@ def contrast(ours: Measured, real: Measured, seed: int = 0) -> Contrast:
     if seed < 0:
         raise BadOption(f"'seed' is {seed}, and must be 0 or more.")
     random = np.random.Generator(np.random.Philox(seed))
-    mine, theirs = ours.pieces(real), real.pieces(real)
-    features = tuple(_feature(name, ours, mine[name], theirs[name], random) for name in ours.metrics)
+    mine, theirs = ours.compute_by_piece(real), real.compute_by_piece(real)
+    features = tuple(_compare_feature(name, ours, mine[name], theirs[name], random) for name in ours.metrics)
     vectors = (np.stack(list(values.values()), axis=1) for values in (mine, theirs))
-    one, other = frechet.comparable(*vectors)
-    return Contrast(features=features, distance=_distance(one, other, random), dimensions=one.shape[1])
+    one, other = frechet.select_comparable(*vectors)
+    return Contrast(features=features, distance=_estimate_distance(one, other, random), dimensions=one.shape[1])
 
 
-def _feature(
-    name: str, ours: Measured, mine: NDArray[np.float64], theirs: NDArray[np.float64], random: np.random.Generator
+def _compare_feature(
+    name: str, ours: Measurements, mine: NDArray[np.float64], theirs: NDArray[np.float64], random: np.random.Generator
 ) -> Feature:
     mine, theirs = mine[np.isfinite(mine)], theirs[np.isfinite(theirs)]
-    overlap, divergence = _nearness(mine, theirs, random)
+    overlap, divergence = _estimate_nearness(mine, theirs, random)
     return Feature(
         name=name,
         unit=ours.metrics[name].unit,
-        definition=definition(name),
+        definition=get_definition(name),
         model=float(mine.mean()) if len(mine) else nan,
         real=float(theirs.mean()) if len(theirs) else nan,
         overlap=overlap,
@@ -92,7 +92,7 @@ def _feature(
     )
 
 
-def _nearness(
+def _estimate_nearness(
     mine: NDArray[np.float64], theirs: NDArray[np.float64], random: np.random.Generator
 ) -> tuple[Estimate, Estimate]:
     """Estimate the overlapped area and the divergence of two sets of numbers."""
@@ -101,34 +101,39 @@ def _nearness(
         return nothing, nothing
     both = Densities(mine, theirs)
     fewer, half = min(len(mine), len(theirs)), len(theirs) // 2
-    halves, others = _halves(len(theirs), random)
+    halves, others = _draw_halves(len(theirs), random)
     pairs = (
-        (both.of_ours(), both.of_real(), fewer),
-        (both.of_ours(_drawn(len(mine), random)), both.of_real(_drawn(len(theirs), random)), fewer),
-        (both.of_real(halves), both.of_real(others), half),
+        (both.estimate_ours(), both.estimate_real(), fewer),
+        (
+            both.estimate_ours(_draw_weights(len(mine), random)),
+            both.estimate_real(_draw_weights(len(theirs), random)),
+            fewer,
+        ),
+        (both.estimate_real(halves), both.estimate_real(others), half),
     )
-    areas = [overlapped_area(p, q) for p, q, _ in pairs]
-    bits = [relative_entropy(q, p, pieces) for p, q, pieces in pairs]
-    return _estimate(areas, fewer, most=1.0), _estimate(bits, fewer)
+    areas = [measure_overlap(p, q) for p, q, _ in pairs]
+    bits = [compute_kl_divergence(q, p, pieces) for p, q, pieces in pairs]
+    return _make_estimate(areas, fewer, most=1.0), _make_estimate(bits, fewer)
 
 
-def _distance(ours: frechet.Vectors, real: frechet.Vectors, random: np.random.Generator) -> Estimate:
+def _estimate_distance(ours: frechet.Vectors, real: frechet.Vectors, random: np.random.Generator) -> Estimate:
     """Estimate the Fréchet distance; NaN if no feature can be compared."""
     if not ours.shape[1]:
         return Estimate(value=nan, low=nan, high=nan, halves=nan)
 
-    def drawn(vectors: frechet.Vectors) -> frechet.Vectors:
+    def resample(vectors: frechet.Vectors) -> frechet.Vectors:
         return vectors[random.integers(len(vectors), size=len(vectors))]
 
-    samples = [frechet.distance(drawn(ours), drawn(real)) for _ in range(WHOLE_SAMPLES)]
-    ways = _halves(len(real), random)
-    halves = [frechet.distance(real[one > 0], real[other > 0]) for one, other in zip(*ways, strict=True)]
-    return _estimate(
-        [np.array([frechet.distance(ours, real)]), np.array(samples), np.array(halves)], min(len(ours), len(real))
+    samples = [frechet.compute_distance(resample(ours), resample(real)) for _ in range(WHOLE_SAMPLES)]
+    ways = _draw_halves(len(real), random)
+    halves = [frechet.compute_distance(real[one > 0], real[other > 0]) for one, other in zip(*ways, strict=True)]
+    return _make_estimate(
+        [np.array([frechet.compute_distance(ours, real)]), np.array(samples), np.array(halves)],
+        min(len(ours), len(real)),
     )
 
 
-def _estimate(found: Sequence[NDArray[np.float64]], pieces: int, most: float = np.inf) -> Estimate:
+def _make_estimate(found: Sequence[NDArray[np.float64]], pieces: int, most: float = np.inf) -> Estimate:
     """Build an estimate, at least 0, from the figure (1,), those of resampled sets and those of halves."""
     value, samples, halves = found
     error = _ERRORS * float(samples.std()) if pieces > 1 else nan
@@ -137,12 +142,12 @@ def _estimate(found: Sequence[NDArray[np.float64]], pieces: int, most: float = n
     return Estimate(value=centre, low=max(centre - error, 0.0), high=min(centre + error, most), halves=middle)
 
 
-def _drawn(pieces: int, random: np.random.Generator) -> NDArray[np.float64]:
+def _draw_weights(pieces: int, random: np.random.Generator) -> NDArray[np.float64]:
     """Draw (SAMPLES, pieces) counts of each piece in sets drawn with replacement."""
     return random.multinomial(pieces, np.full(pieces, 1 / pieces), size=SAMPLES).astype(np.float64)
 
 
-def _halves(pieces: int, random: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _draw_halves(pieces: int, random: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Draw (HALVES, pieces) twice: masks of either half; no rows for fewer than two pieces."""
     if pieces < 2:
         return np.zeros((0, pieces)), np.zeros((0, pieces))

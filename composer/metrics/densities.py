@@ -44,13 +44,13 @@ class Densities:
         margin = _MARGIN * self.bandwidth or 1.0
         return np.linspace(both.min() - margin, both.max() + margin, GRID)
 
-    def of_ours(self, weights: Numbers | None = None) -> Numbers:
+    def estimate_ours(self, weights: Numbers | None = None) -> Numbers:
         """Compute (S, G) our density as shares on the grid, for each row of weights (equal ones by default)."""
-        return _mixed(self._kernels[0], weights)
+        return _mix(self._kernels[0], weights)
 
-    def of_real(self, weights: Numbers | None = None) -> Numbers:
+    def estimate_real(self, weights: Numbers | None = None) -> Numbers:
         """Compute (S, G) the density of the real numbers."""
-        return _mixed(self._kernels[1], weights)
+        return _mix(self._kernels[1], weights)
 
     @cached_property
     def _kernels(self) -> tuple[Numbers, Numbers]:
@@ -61,12 +61,12 @@ class Densities:
         return ours, real
 
 
-def _mixed(kernels: Numbers, weights: Numbers | None) -> Numbers:
+def _mix(kernels: Numbers, weights: Numbers | None) -> Numbers:
     weights = np.ones((1, len(kernels))) if weights is None else weights
     return weights / weights.sum(axis=1, keepdims=True) @ kernels
 
 
-def overlapped_area(one: Numbers, other: Numbers) -> Numbers:
+def measure_overlap(one: Numbers, other: Numbers) -> Numbers:
     """Compute (...) the area under both densities (..., G) on one grid: 1 if equal, 0 if disjoint.
 
     After L.-C. Yang and A. Lerch, On the Evaluation of Generative Models in Music, 2020.
@@ -74,7 +74,7 @@ def overlapped_area(one: Numbers, other: Numbers) -> Numbers:
     return np.asarray(np.minimum(one, other).sum(axis=-1))
 
 
-def relative_entropy(real: Numbers, ours: Numbers, pieces: int) -> Numbers:
+def compute_kl_divergence(real: Numbers, ours: Numbers, pieces: int) -> Numbers:
     """Compute (...) bits, the Kullback-Leibler divergence of the real density (..., G) from ours on the same grid.
 
     It is the information lost by modelling the real pieces by ours, and large where real ones are frequent and ours are

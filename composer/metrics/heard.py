@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import CannotExpress, printable
-from composer.metrics.textures import Texture, single_lines, texture_of
+from composer.metrics.textures import Texture, build_texture, find_voices
 from composer.music.keys import Key
-from composer.music.score import NOTE, Notes, Score, bars
-from composer.tokens.bar_encoding import key_of
+from composer.music.score import NOTE, Notes, Score, compute_bars
+from composer.tokens.bar_encoding import find_key
 
 VOICES = 4
 """Voices of a piece for which voice-leading is measured."""
 
 
 @dataclass(frozen=True, eq=False)
-class Heard:
+class ScoreView:
     """The view of a score in which metrics count. A row is a bar or a pickup; a piece without bars has one row.
 
     Bars extend to the end of the last note, or to the marker of the piece's end.
@@ -53,82 +53,84 @@ class Heard:
         """From the first tick to the end of the last note."""
         return float(np.sum(self.bar_beats))
 
-    def bar_of(self, ticks: NDArray[np.int64]) -> NDArray[np.int64]:
+    def find_bar(self, ticks: NDArray[np.int64]) -> NDArray[np.int64]:
         """Find the row in which each tick lies; the end of the piece lies in the last."""
         return np.asarray(np.clip(np.searchsorted(self.starts, ticks, side="right") - 1, 0, self.rows - 1))
 
     @cached_property
     def rows_of_notes(self) -> NDArray[np.int64]:
         """(N,) the row in which each note begins."""
-        return self.bar_of(self.notes["start"])
+        return self.find_bar(self.notes["start"])
 
     @cached_property
     def top_line(self) -> Notes:
         """The notes with no higher one sounding at their onset."""
-        return top_line(self.notes)
+        return find_top_line(self.notes)
 
     @cached_property
     def lines(self) -> list[Notes]:
         """The four voices, in the order of the tracks; empty unless the piece has four monophonic voices."""
-        lines = single_lines(self.score)
+        lines = find_voices(self.score)
         return lines if len(lines) == VOICES else []
 
     @cached_property
     def texture(self) -> Texture:
         """The pitches of the four voices in each stretch of time, cut at bar lines too; empty without voices."""
-        return texture_of(self.lines, self.starts)
+        return build_texture(self.lines, self.starts)
 
 
-def hear(score: Score) -> Heard:
-    """View `score` for counting. Raises CannotExpress for more bars than `composer.music.score.bars` allows."""
-    parts = [notes for track in score.tracks if not track.is_drum for notes in [lasting(track.notes)] if len(notes)]
+def view_score(score: Score) -> ScoreView:
+    """View `score` for counting. Raises CannotExpress for more bars than `composer.music.score.compute_bars` allows."""
+    parts = [
+        notes for track in score.tracks if not track.is_drum for notes in [select_lasting(track.notes)] if len(notes)
+    ]
     notes = np.concatenate(parts) if parts else np.empty(0, NOTE)
     in_order = notes[np.lexsort((notes["pitch"], notes["start"]))]
     try:
-        found = bars(score, score.length)
+        found = compute_bars(score, score.length)
     except ValueError as error:
         raise CannotExpress(f"the piece '{printable(score.title)}' cannot be measured: it has {error}.") from None
-    key = key_of(score)
-    if not len(found.which):
+    key = find_key(score)
+    if not len(found.signature_index):
         nothing = np.zeros(1, dtype=np.int64)
-        return Heard(score, in_order, key, np.zeros(2, dtype=np.int64), nothing, nothing > 0, nothing + 1)
-    beats = np.array([metre.beat_ticks for metre in found.metres])[found.which]
-    return Heard(score, in_order, key, found.starts, found.nominal, found.nominal == found.starts[:-1], beats)
+        return ScoreView(score, in_order, key, np.zeros(2, dtype=np.int64), nothing, nothing > 0, nothing + 1)
+    beats = np.array([metre.beat_ticks for metre in found.time_signatures])[found.signature_index]
+    return ScoreView(score, in_order, key, found.starts, found.nominal, found.nominal == found.starts[:-1], beats)
 
 
-def lasting(notes: Notes) -> Notes:
+def select_lasting(notes: Notes) -> Notes:
     """Select the notes that last at least a tick."""
     return notes[notes["duration"] > 0]
 
 
-def ends(notes: Notes) -> NDArray[np.int64]:
+def compute_ends(notes: Notes) -> NDArray[np.int64]:
     """Compute (N,) the tick at which each note ends."""
     return np.asarray(notes["start"] + notes["duration"])
 
 
-def top_line(notes: Notes) -> Notes:
+def find_top_line(notes: Notes) -> Notes:
     """Find the notes with no higher one sounding at their onset, by start; one of each unison."""
     times = np.unique(notes["start"])
-    highest = _highest(notes, times)
+    highest = _find_highest(notes, times)
     top = notes[notes["pitch"] == highest[np.searchsorted(times, notes["start"])]]
     first = np.unique(top["start"], return_index=True)[1]
     return np.asarray(top[first])
 
 
-def _highest(notes: Notes, times: NDArray[np.int64]) -> NDArray[np.int64]:
+def _find_highest(notes: Notes, times: NDArray[np.int64]) -> NDArray[np.int64]:
     """Find (times,) the highest pitch that sounds at each of these onsets."""
     highest = np.full(len(times), -1)
     for pitch in np.unique(notes["pitch"]):  # rising, so that the highest overwrites the others
         own = notes[notes["pitch"] == pitch]
         begun = np.bincount(np.searchsorted(times, own["start"]), minlength=len(times) + 1)
-        ended = np.bincount(np.searchsorted(times, ends(own)), minlength=len(times) + 1)
+        ended = np.bincount(np.searchsorted(times, compute_ends(own)), minlength=len(times) + 1)
         highest[np.cumsum(begun - ended)[:-1] > 0] = pitch
     return highest
 
 
-def final_chord(notes: Notes) -> NDArray[np.int64]:
+def find_final_chord(notes: Notes) -> NDArray[np.int64]:
     """Find the pitches that sound at the last onset, rising; empty for a piece without notes."""
     if not len(notes):
         return np.empty(0, np.int64)
     last = notes["start"].max()
-    return np.sort(notes["pitch"][ends(notes) > last].astype(np.int64))
+    return np.sort(notes["pitch"][compute_ends(notes) > last].astype(np.int64))

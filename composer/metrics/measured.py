@@ -17,9 +17,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.errors import EmptyDataset, UnknownName, nearest, printable
-from composer.metrics.heard import hear
-from composer.metrics.profiles import divergence
+from composer.errors import EmptyDataset, UnknownName, printable, suggest
+from composer.metrics.heard import view_score
+from composer.metrics.profiles import compute_divergence
 from composer.music.score import Score
 from composer.plugins.registry import registry
 from composer.types import Metric
@@ -27,7 +27,7 @@ from composer.types import Metric
 ALL = "all"
 
 
-def metrics(names: Sequence[str] = (ALL,)) -> dict[str, Metric]:
+def make_metrics(names: Sequence[str] = (ALL,)) -> dict[str, Metric]:
     """Build the registered metrics of these names (`all`: every one), in the order of registration.
 
     A name may be written with spaces, as in tables. The keys have spaces too. Raises UnknownName.
@@ -35,29 +35,29 @@ def metrics(names: Sequence[str] = (ALL,)) -> dict[str, Metric]:
     offers = registry().offers["metrics"]
     wanted = {name.strip().replace(" ", "-") for name in names}
     if unknown := sorted(wanted - {ALL, *offers}):
-        raise UnknownName(f"no plugin offers the metric '{printable(unknown[0])}': {nearest(unknown[0], offers)}")
-    return {shown(name): offer.make() for name, offer in offers.items() if ALL in wanted or name in wanted}
+        raise UnknownName(f"no plugin offers the metric '{printable(unknown[0])}': {suggest(unknown[0], offers)}")
+    return {format_name(name): offer.make() for name, offer in offers.items() if ALL in wanted or name in wanted}
 
 
-def definition(name: str) -> str:
+def get_definition(name: str) -> str:
     """Return the definition of a metric in words, with its source. Raises UnknownName."""
-    return " ".join(registry().offer("metrics", name.replace(" ", "-")).text.split())
+    return " ".join(registry().get_offer("metrics", name.replace(" ", "-")).text.split())
 
 
-def shown(name: str) -> str:
+def format_name(name: str) -> str:
     """Format the name of a metric for tables and cards."""
     return name.replace("-", " ")
 
 
-def judged(metric: Metric, sums: NDArray[np.float64], real: NDArray[np.float64] | None) -> NDArray[np.float64]:
+def evaluate_metric(metric: Metric, sums: NDArray[np.float64], real: NDArray[np.float64] | None) -> NDArray[np.float64]:
     """Compute the figures (...) of summed counts (..., W) beside real ones; NaN for a distance without real pieces."""
     if metric.value is not None:
         return metric.value(sums)
-    return np.full(sums.shape[:-1], np.nan) if real is None else divergence(sums, real)
+    return np.full(sums.shape[:-1], np.nan) if real is None else compute_divergence(sums, real)
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class Measurements:
     """The counts of metrics in scores.
 
     Distances need the real pieces. If these are the measured pieces themselves, given as `self`, each is compared with
@@ -66,7 +66,7 @@ class Measured:
 
     metrics: Mapping[str, Metric]
     titles: tuple[str, ...]
-    upbeats: tuple[bool, ...]  # whether each piece begins with a pickup
+    pickups: tuple[bool, ...]  # whether each piece begins with a pickup
     counts: Mapping[str, Sequence[NDArray[np.float64]]]
     """By metric, for each piece, (bars, W)."""
 
@@ -84,41 +84,45 @@ class Measured:
         """(W,) by metric, of all pieces."""
         return {name: counts.sum(axis=0) for name, counts in self.tallies.items()}
 
-    def figures(self, real: Measured | None = None) -> dict[str, float]:
+    def compute_figures(self, real: Measurements | None = None) -> dict[str, float]:
         """Compute the figure of the set by metric, all pieces counted together; NaN if undefined."""
-        return {n: float(judged(m, self.sums[n], real.sums[n] if real else None)) for n, m in self.metrics.items()}
+        return {
+            n: float(evaluate_metric(m, self.sums[n], real.sums[n] if real else None)) for n, m in self.metrics.items()
+        }
 
-    def pieces(self, real: Measured | None = None) -> dict[str, NDArray[np.float64]]:
+    def compute_by_piece(self, real: Measurements | None = None) -> dict[str, NDArray[np.float64]]:
         """Compute (pieces,) figures by metric, NaN where undefined."""
-        return {n: judged(m, self.tallies[n], self._reference(n, real)) for n, m in self.metrics.items()}
+        return {
+            n: evaluate_metric(m, self.tallies[n], self._select_reference(n, real)) for n, m in self.metrics.items()
+        }
 
-    def _reference(self, name: str, real: Measured | None) -> NDArray[np.float64] | None:
+    def _select_reference(self, name: str, real: Measurements | None) -> NDArray[np.float64] | None:
         """Return (W,) counts or, where each piece is compared with the others, (pieces, W)."""
         return None if real is None else real.sums[name] - (self.tallies[name] if real is self else 0)
 
-    def bars(self, piece: int, real: Measured | None = None) -> dict[str, NDArray[np.float64]]:
+    def compute_by_bar(self, piece: int, real: Measurements | None = None) -> dict[str, NDArray[np.float64]]:
         """Compute (bars,) figures by metric of one piece, its pickup first; NaN where undefined."""
         found = {}
         for name, metric in self.metrics.items():
-            reference = self._reference(name, real)
+            reference = self._select_reference(name, real)
             own = reference[piece] if reference is not None and reference.ndim == 2 else reference
-            found[name] = judged(metric, self.counts[name][piece], own)
+            found[name] = evaluate_metric(metric, self.counts[name][piece], own)
         return found
 
 
-def measure(scores: Sequence[Score], names: Sequence[str] | Mapping[str, Metric] = (ALL,)) -> Measured:
+def measure(scores: Sequence[Score], names: Sequence[str] | Mapping[str, Metric] = (ALL,)) -> Measurements:
     """Count in each score, by the metrics of these names, or by these metrics.
 
     Raises EmptyDataset for no scores, UnknownName, CannotExpress for a score of too many bars.
     """
     if not scores:
         raise EmptyDataset("there are no pieces to measure.")
-    chosen = dict(names) if isinstance(names, Mapping) else metrics(names)
+    chosen = dict(names) if isinstance(names, Mapping) else make_metrics(names)
     counts: dict[str, list[NDArray[np.float64]]] = {name: [] for name in chosen}
     upbeats = []
     for score in scores:
-        view = hear(score)
+        view = view_score(score)
         upbeats.append(bool(view.origins[0] < view.starts[0]))
         for name, metric in chosen.items():
             counts[name].append(metric.count(view))
-    return Measured(chosen, tuple(score.title for score in scores), tuple(upbeats), counts)
+    return Measurements(chosen, tuple(score.title for score in scores), tuple(upbeats), counts)

@@ -13,9 +13,9 @@ import numpy as np
 from composer.errors import CannotWrite, printable
 from composer.metrics.contrasting import Contrast
 from composer.metrics.densities import Densities
-from composer.metrics.measured import Measured
+from composer.metrics.measured import Measurements
 from composer.metrics.plot_style import clean_label, make_line_style, save_figure, use_style
-from composer.storage.atomic import whole_file
+from composer.storage.atomic import write_whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,18 +32,18 @@ def check_plot(path: Path) -> None:
         raise CannotWrite(f"{printable(str(path))}: a plot is written as {', '.join(SUFFIXES)}.")
 
 
-def plot_contrast(found: Contrast, ours: Measured, real: Measured, path: Path, names: tuple[str, str]) -> None:
+def plot_contrast(found: Contrast, ours: Measurements, real: Measurements, path: Path, names: tuple[str, str]) -> None:
     """Write the densities of the figures of single pieces in both sets, a panel for each metric.
 
     `names` are the names of the sets, ours first. Raises CannotWrite.
     """
-    mine, theirs = ours.pieces(real), real.pieces(real)
+    mine, theirs = ours.compute_by_piece(real), real.compute_by_piece(real)
     features = [f for f in found.features if np.isfinite([f.model, f.real]).all()]
     with _draw_panels(len(features), path) as panels:
         for panel, feature in zip(panels, features, strict=True):
             sets = (values[feature.name] for values in (mine, theirs))
             both = Densities(*(values[np.isfinite(values)] for values in sets))
-            for number, density in enumerate((both.of_ours(), both.of_real())):
+            for number, density in enumerate((both.estimate_ours(), both.estimate_real())):
                 line = make_line_style(number) | {"marker": ""}
                 panel.plot(both.grid, density[0], label=clean_label(names[number]), **line)
             panel.set_yticks([])
@@ -51,7 +51,7 @@ def plot_contrast(found: Contrast, ours: Measured, real: Measured, path: Path, n
             panel.set_xlabel(feature.unit)
 
 
-def plot_bars(measured: Measured, path: Path) -> None:
+def plot_bars(measured: Measurements, path: Path) -> None:
     """Write the figures of each bar: a panel for each metric, and a line for each of the first pieces.
 
     A pickup is bar 0. Metrics without values for bars are left out. Raises CannotWrite.
@@ -59,12 +59,12 @@ def plot_bars(measured: Measured, path: Path) -> None:
     from matplotlib.ticker import MaxNLocator
 
     pieces = range(min(len(measured), _MOST))
-    bars = [measured.bars(piece) for piece in pieces]
+    bars = [measured.compute_by_bar(piece) for piece in pieces]
     names = [n for n in measured.metrics if sum(np.isfinite(found[n]).sum() for found in bars) > len(pieces)]
     with _draw_panels(len(names), path) as panels:
         for panel, name in zip(panels, names, strict=True):
             for piece in pieces:
-                places = np.arange(len(bars[piece][name])) + 1 - measured.upbeats[piece]
+                places = np.arange(len(bars[piece][name])) + 1 - measured.pickups[piece]
                 title = clean_label(measured.titles[piece]) or f"piece {piece + 1}"
                 panel.plot(places, bars[piece][name], markersize=2.5, label=title, **make_line_style(piece))
             panel.set_title(name)
@@ -85,5 +85,5 @@ def _draw_panels(count: int, path: Path) -> Iterator[Sequence[Axes]]:
         yield panels
         if panels:
             figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=_MOST)
-        with whole_file(path) as scratch:
+        with write_whole_file(path) as scratch:
             save_figure(figure, scratch, path.suffix.lower()[1:])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from composer.music.keys import pitch_name
+from composer.music.keys import name_pitch
 from composer.music.score import Score
 
 # fmt: off
@@ -48,27 +48,27 @@ _RANGES = {
 }  # fmt: skip
 # fmt: on
 
-_MOST = 3
+_MOST_NAMED = 3
 """The most tracks to name; a file may have thousands."""
 
 
-def name(program: int, *, is_drum: bool = False) -> str:
+def name_instrument(program: int, *, is_drum: bool = False) -> str:
     """Name the instrument of a track; empty for an unknown program."""
     return "Drums" if is_drum else NAMES[program] if 0 <= program < len(NAMES) else ""
 
 
-def out_of_range(score: Score) -> str:
+def describe_out_of_range(score: Score) -> str:
     """Write a sentence on tracks with notes outside their instruments' ranges; empty if there is none."""
-    found = list(islice(_out_of_range(score), _MOST + 1))
-    more = " and other tracks" if len(found) > _MOST else ""
-    return f"notes that no player reaches: {', '.join(found[:_MOST])}{more}." if found else ""
+    found = list(islice(_find_out_of_range(score), _MOST_NAMED + 1))
+    more = " and other tracks" if len(found) > _MOST_NAMED else ""
+    return f"notes that no player reaches: {', '.join(found[:_MOST_NAMED])}{more}." if found else ""
 
 
-def _out_of_range(score: Score) -> Iterator[str]:
+def _find_out_of_range(score: Score) -> Iterator[str]:
     for number, track in enumerate(score.tracks, 1):
         low, high = _RANGES.get(track.program, (0, 127)) if not track.is_drum else (0, 127)
         outside = [int(pitch) for pitch in track.notes["pitch"] if not low <= pitch <= high]
         if outside:
-            between = " to ".join(pitch_name(pitch) for pitch in sorted({min(outside), max(outside)}))
-            played = f"{NAMES[track.program]}, {pitch_name(low)} to {pitch_name(high)}"
+            between = " to ".join(name_pitch(pitch) for pitch in sorted({min(outside), max(outside)}))
+            played = f"{NAMES[track.program]}, {name_pitch(low)} to {name_pitch(high)}"
             yield f"{len(outside):,} ({between}) in track {number} ({played})"

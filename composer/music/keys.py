@@ -36,7 +36,7 @@ class Key:
     def __str__(self) -> str:
         return _MINOR_NAMES[self.tonic] + "m" if self.minor else _MAJOR_NAMES[self.tonic]
 
-    def transposed(self, semitones: int) -> Key:
+    def transpose(self, semitones: int) -> Key:
         """Return the key that many semitones higher."""
         return Key((self.tonic + semitones) % 12, self.minor)
 
@@ -46,12 +46,12 @@ class Key:
         return MINOR_SCALE if self.minor else MAJOR_SCALE
 
     @property
-    def place(self) -> int:
+    def index(self) -> int:
         """Its index in `ALL_KEYS`."""
         return self.tonic + 12 * self.minor
 
     @property
-    def home(self) -> int:
+    def tonic_offset(self) -> int:
         """The tonic offset: semitones from C to the tonic by the shorter way, -5..6."""
         return self.tonic if self.tonic <= 6 else self.tonic - 12
 
@@ -76,7 +76,7 @@ def parse_key(text: str) -> Key:
     return Key(tonic % 12, minor)
 
 
-def key_of_signature(fifths: int, minor: bool) -> Key:
+def get_signature_key(fifths: int, minor: bool) -> Key:
     """Return the key of a signature with so many sharps (positive) or flats (negative)."""
     major = fifths * 7 % 12
     return Key((major + 9) % 12 if minor else major, minor)
@@ -107,10 +107,10 @@ def estimate_key(
     scores = _STANDARD_PROFILES @ weights / (spread * 12)  # rows have mean 0: the mean of the weights does not matter
     if final is not None:
         scores[final % 12 == _TONICS] += _FINAL_NOTE_BONUS
-    return among[int(scores[[key.place for key in among]].argmax())]
+    return among[int(scores[[key.index for key in among]].argmax())]
 
 
-def pitch_name(pitch: int) -> str:
+def name_pitch(pitch: int) -> str:
     """Name a MIDI pitch: 60 is `C4`."""
     return f"{_SHARP_SIDE[pitch % 12]}{pitch // 12 - 1}"
 

@@ -28,12 +28,12 @@ from composer.types import Span
 NEAR = TICKS_PER_QUARTER // 2
 """Ticks by which encoding may move a note."""
 
-Row = tuple[int, int, int, int]
+NoteRow = tuple[int, int, int, int]
 """A note: start, duration, pitch, velocity."""
 
 Change = TypeVar("Change", TimeSignature, KeySignature, Text)
 
-Place = tuple[int, int]
+NoteIndex = tuple[int, int]
 """A note of a score: its track, and its index there."""
 
 
@@ -41,30 +41,34 @@ Place = tuple[int, int]
 class _Voice:
     """A track after encoding: the track of the score that it stands for, if any, and its notes by onset."""
 
-    home: int | None
-    heard: dict[tuple[int, int], tuple[Row, Place | None]]  # (start, pitch): the note as encoded, and in the score
+    track: int | None
+    notes: dict[
+        tuple[int, int], tuple[NoteRow, NoteIndex | None]
+    ]  # (start, pitch): the note as encoded, and in the score
 
 
-def spliced(score: Score, encoded: Score, answer: Score, fixed: Sequence[Span]) -> Score:
+def splice(score: Score, encoded: Score, answer: Score, fixed: Sequence[Span]) -> Score:
     """Put the notes of `answer` into `score` wherever no notes are fixed.
 
     `encoded` is `score` after encoding and decoding, and `fixed` are spans of its tracks. Notes that the tokenizer
     drops (drums, mostly) stay where they are, except pitched ones where no voice is fixed.
     """
-    voices = _voices(score, encoded)
-    rows = _unheard(score, voices, fixed)
+    voices = _match_voices(score, encoded)
+    rows = _list_unencoded(score, voices, fixed)
     names = [(track.name, track.program, track.is_drum) for track in encoded.tracks]
     one_loudness = len({int(v) for track in answer.tracks for v in track.notes["velocity"]}) == 1
     added: list[Track] = []
     for track in answer.tracks:
         name = track.name, track.program, track.is_drum
         number = names.index(name) if name in names else None
-        owner = None if number is None else voices[number].home
-        own: list[Row] = [(*note[:3], _loudness(score, owner) if one_loudness else note[3]) for note in _rows(track)]
+        owner = None if number is None else voices[number].track
+        own: list[NoteRow] = [
+            (*note[:3], _choose_velocity(score, owner) if one_loudness else note[3]) for note in _list_notes(track)
+        ]
         if number is not None:
             for i, note in enumerate(own):
-                if is_given(fixed, number, note[0]):
-                    own[i] = _as_before(score, voices[number], note)
+                if is_fixed(fixed, number, note[0]):
+                    own[i] = _restore_note(score, voices[number], note)
         if owner is not None:
             rows[owner] += own
         elif own:
@@ -73,29 +77,29 @@ def spliced(score: Score, encoded: Score, answer: Score, fixed: Sequence[Span]) 
     return replace(score, tracks=(*tracks, *added))
 
 
-def continued(score: Score, encoded: Score, answer: Score, start: int) -> Score:
+def append_continuation(score: Score, encoded: Score, answer: Score, start: int) -> Score:
     """Append to `score`, with its tempos, what `answer` has from the tick `start` on.
 
     `encoded` is `score` after encoding and decoding, and ends at `start`; `answer` begins with it. Notes that `answer`
     sustains from there are re-articulated. A marker at the end of `score` is left out.
     """
-    whole = spliced(score, encoded, _struck_anew(encoded, answer, start), (Span(0, start),))
+    whole = splice(score, encoded, _split_sustained(encoded, answer, start), (Span(0, start),))
     metres = score.time_signatures or answer.time_signatures[:1]
     return replace(
         whole,
-        tracks=tuple(track if track.is_drum else _apart(track, start) for track in whole.tracks),
+        tracks=tuple(track if track.is_drum else _separate_repeats(track, start) for track in whole.tracks),
         tempos=score.tempos or answer.tempos,
-        time_signatures=(*metres, *_later(answer.time_signatures, max(start, 1))),
-        key_signatures=(*score.key_signatures, *_later(answer.key_signatures, start)),
-        markers=(*(marker for marker in score.markers if marker.text != END), *_later(answer.markers, start)),
+        time_signatures=(*metres, *_select_later(answer.time_signatures, max(start, 1))),
+        key_signatures=(*score.key_signatures, *_select_later(answer.key_signatures, start)),
+        markers=(*(marker for marker in score.markers if marker.text != END), *_select_later(answer.markers, start)),
     )
 
 
-def _apart(track: Track, start: int) -> Track:
+def _separate_repeats(track: Track, start: int) -> Track:
     """Delay notes from `start` on until earlier notes of the same pitch have ended."""
     ends: dict[int, int] = {}
-    rows: list[Row] = []
-    for begin, length, pitch, velocity in _rows(track):
+    rows: list[NoteRow] = []
+    for begin, length, pitch, velocity in _list_notes(track):
         if begin < start:
             ends[pitch] = max(ends.get(pitch, 0), begin + length)
             rows.append((begin, length, pitch, velocity))
@@ -104,9 +108,9 @@ def _apart(track: Track, start: int) -> Track:
     return replace(track, notes=make_notes(rows))
 
 
-def voiced(score: Score, encoded: Score) -> Score:
+def name_voices(score: Score, encoded: Score) -> Score:
     """Rename the tracks of `score` after the voices that the tokenizer puts them in, with their programs."""
-    owners = {voice.home: track for voice, track in zip(_voices(score, encoded), encoded.tracks, strict=True)}
+    owners = {voice.track: track for voice, track in zip(_match_voices(score, encoded), encoded.tracks, strict=True)}
     return replace(
         score,
         tracks=tuple(
@@ -116,22 +120,22 @@ def voiced(score: Score, encoded: Score) -> Score:
     )
 
 
-def _later(changes: Sequence[Change], start: int) -> list[Change]:
+def _select_later(changes: Sequence[Change], start: int) -> list[Change]:
     return [change for change in changes if change.tick >= start]
 
 
-def _struck_anew(encoded: Score, answer: Score, start: int) -> Score:
+def _split_sustained(encoded: Score, answer: Score, start: int) -> Score:
     """Cut sustained notes of `answer` at `start` to their encoded lengths; the rest of each is a new note."""
     lengths = {
         (track.name, note[0], note[2]): note[1]
         for track in encoded.tracks
-        for note in _rows(track)
+        for note in _list_notes(track)
         if not track.is_drum
     }
     tracks = []
     for track in answer.tracks:
-        rows: list[Row] = []
-        for begin, length, pitch, velocity in _rows(track):
+        rows: list[NoteRow] = []
+        for begin, length, pitch, velocity in _list_notes(track):
             kept = lengths.get((track.name, begin, pitch), length) if begin < start else length
             rows.append((begin, kept, pitch, velocity))
             if begin < start < begin + length and kept < length:
@@ -140,7 +144,7 @@ def _struck_anew(encoded: Score, answer: Score, start: int) -> Score:
     return replace(answer, tracks=tuple(tracks))
 
 
-def check_begins(score: Score, encoded: Score) -> None:
+def check_start(score: Score, encoded: Score) -> None:
     """Raise CannotExpress if a tokenizer without pickups has moved the score to begin with a whole bar."""
     begins = [
         min(
@@ -156,41 +160,41 @@ def check_begins(score: Score, encoded: Score) -> None:
         )
 
 
-def is_given(fixed: Sequence[Span], track: int, tick: int) -> bool:
+def is_fixed(fixed: Sequence[Span], track: int, tick: int) -> bool:
     """Tell whether a track is fixed at a tick."""
     return any(span.start <= tick < span.end and span.track in (None, track) for span in fixed)
 
 
-def _rows(track: Track) -> list[Row]:
+def _list_notes(track: Track) -> list[NoteRow]:
     return track.notes.tolist()
 
 
-def _unheard(score: Score, voices: Sequence[_Voice], fixed: Sequence[Span]) -> list[list[Row]]:
+def _list_unencoded(score: Score, voices: Sequence[_Voice], fixed: Sequence[Span]) -> list[list[NoteRow]]:
     """List, for each track of the score, the notes that were not encoded and stay."""
-    matched = {index for voice in voices for _, index in voice.heard.values()}
+    matched = {index for voice in voices for _, index in voice.notes.values()}
     some = [(span.start, span.end) for span in fixed]
     return [
         [
             note
-            for n, note in enumerate(_rows(track))
+            for n, note in enumerate(_list_notes(track))
             if (t, n) not in matched and (track.is_drum or any(start <= note[0] < end for start, end in some))
         ]
         for t, track in enumerate(score.tracks)
     ]
 
 
-def _as_before(score: Score, voice: _Voice, note: Row) -> Row:
+def _restore_note(score: Score, voice: _Voice, note: NoteRow) -> NoteRow:
     """Return the original note of the score that `note` stands for; its end may differ now."""
-    as_encoded, index = voice.heard.get((note[0], note[2]), (note, None))
+    as_encoded, index = voice.notes.get((note[0], note[2]), (note, None))
     if index is None:
         return note
-    before: Row = _rows(score.tracks[index[0]])[index[1]]
+    before: NoteRow = _list_notes(score.tracks[index[0]])[index[1]]
     if as_encoded[1] == note[1]:
         return before
     return before[0], max(note[0] + note[1] - before[0], 1), before[2], before[3]
 
 
-def _loudness(score: Score, owner: int | None) -> int:
+def _choose_velocity(score: Score, owner: int | None) -> int:
     """Return the velocity of new notes where the tokenizer has only one: the median of their track, or of all."""
     own = score.tracks[owner].notes["velocity"] if owner is not None else np.zeros(0)
     velocities = own if len(own) else np.concatenate([track.notes["velocity"] for track in score.tracks])
@@ -200,31 +204,31 @@ def _loudness(score: Score, owner: int | None) -> int:
 # --- which note is which ----------------------------------------------------------------------------------------------
 
 
-def _voices(score: Score, encoded: Score) -> list[_Voice]:
+def _match_voices(score: Score, encoded: Score) -> list[_Voice]:
     """Match each encoded track to the score; each note of the score is matched once."""
-    left = [_by_pitch(track) for track in score.tracks]
+    left = [_group_by_pitch(track) for track in score.tracks]
     owners: list[int | None] = []
     for number, track in enumerate(encoded.tracks):
-        owners.append(_home(score, track, number, left, owners))
+        owners.append(_find_track(score, track, number, left, owners))
     voices = []
     for owner, track in zip(owners, encoded.tracks, strict=True):
         first = [] if owner is None else [owner]
         tracks = [*first, *(t for t in range(len(score.tracks)) if t != owner)]
         tracks = [t for t in tracks if score.tracks[t].is_drum == track.is_drum]
-        found = {(note[0], note[2]): (note, _claimed(left, tracks, note)) for note in _rows(track)}
+        found = {(note[0], note[2]): (note, _take_note(left, tracks, note)) for note in _list_notes(track)}
         voices.append(_Voice(owner, found))
     return voices
 
 
-def _by_pitch(track: Track) -> dict[int, list[tuple[int, int]]]:
+def _group_by_pitch(track: Track) -> dict[int, list[tuple[int, int]]]:
     """Group notes by pitch, as (start, index)."""
     found: dict[int, list[tuple[int, int]]] = {}
-    for n, note in enumerate(_rows(track)):
+    for n, note in enumerate(_list_notes(track)):
         found.setdefault(note[2], []).append((note[0], n))
     return found
 
 
-def _home(
+def _find_track(
     score: Score,
     track: Track,
     number: int,
@@ -233,7 +237,10 @@ def _home(
 ) -> int | None:
     """Find the track of the score that holds most of the notes of `track`, preferably one not matched yet."""
     same = [t for t, other in enumerate(score.tracks) if other.is_drum == track.is_drum]
-    counts = {t: sum(_nearest(left[t].get(note[2], []), note[0]) is not None for note in _rows(track)) for t in same}
+    counts = {
+        t: sum(_find_nearest(left[t].get(note[2], []), note[0]) is not None for note in _list_notes(track))
+        for t in same
+    }
     best = max(same, key=lambda t: (counts[t], t not in taken, -t), default=None)
     if best is not None and counts[best]:
         return best
@@ -241,17 +248,19 @@ def _home(
     return number if empty else None
 
 
-def _nearest(notes: Sequence[tuple[int, int]], start: int) -> int | None:
+def _find_nearest(notes: Sequence[tuple[int, int]], start: int) -> int | None:
     """Find the index of the note nearest to `start`, if it is near enough."""
     index = min(range(len(notes)), key=lambda i: abs(notes[i][0] - start), default=None)
     return index if index is not None and abs(notes[index][0] - start) < NEAR else None
 
 
-def _claimed(left: Sequence[dict[int, list[tuple[int, int]]]], tracks: Sequence[int], note: Row) -> Place | None:
+def _take_note(
+    left: Sequence[dict[int, list[tuple[int, int]]]], tracks: Sequence[int], note: NoteRow
+) -> NoteIndex | None:
     """Take the note of the score that was encoded as `note`; it is matched once."""
     for t in tracks:
         candidates = left[t].get(note[2], [])
-        index = _nearest(candidates, note[0])
+        index = _find_nearest(candidates, note[0])
         if index is not None:
             return t, candidates.pop(index)[1]
     return None

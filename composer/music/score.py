@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.music.keys import Key
-from composer.music.texts import clean
+from composer.music.texts import clean_text
 
 TICKS_PER_QUARTER = 480
 """One resolution for every Score: it divides by 64ths, triplets and quintuplets."""
@@ -37,7 +37,7 @@ def make_notes(rows: Iterable[tuple[int, int, int, int]]) -> Notes:
     return notes[np.lexsort((notes["pitch"], notes["start"]))]
 
 
-def joined(parts: Sequence[Notes]) -> Notes:
+def concatenate_notes(parts: Sequence[Notes]) -> Notes:
     """Concatenate notes (`np.concatenate` would compare their fields by name each time)."""
     notes = np.empty(sum(map(len, parts)), dtype=NOTE)
     begin = 0
@@ -58,7 +58,7 @@ class Track:
 
     def __post_init__(self) -> None:
         """Clean the name, whatever its origin."""
-        object.__setattr__(self, "name", clean(self.name))
+        object.__setattr__(self, "name", clean_text(self.name))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Track):
@@ -118,7 +118,7 @@ class Text:
 
     def __post_init__(self) -> None:
         """Clean the text, whatever its origin."""
-        object.__setattr__(self, "text", clean(self.text))
+        object.__setattr__(self, "text", clean_text(self.text))
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class Score:
 
     def __post_init__(self) -> None:
         """Clean the title, whatever its origin."""
-        object.__setattr__(self, "title", clean(self.title))
+        object.__setattr__(self, "title", clean_text(self.title))
 
     @property
     def end(self) -> int:
@@ -169,16 +169,16 @@ class Bars:
 
     starts: NDArray[np.int64]  # (bars + 1,), the last one is the end of the last bar
     nominal: NDArray[np.int64]  # (bars,)
-    metres: tuple[TimeSignature, ...]  # those of the score, 4/4 if it states none
-    which: NDArray[np.int64]  # (bars,) indices in `metres`
+    time_signatures: tuple[TimeSignature, ...]  # those of the score, 4/4 if it states none
+    signature_index: NDArray[np.int64]  # (bars,) indices in `metres`
 
     @property
     def signatures(self) -> tuple[TimeSignature, ...]:
         """Each bar's time signature, (bars,)."""
-        return tuple(self.metres[index] for index in self.which.tolist())
+        return tuple(self.time_signatures[index] for index in self.signature_index.tolist())
 
 
-def bars(score: Score, end: int | None = None, most: int = MOST_BARS) -> Bars:
+def compute_bars(score: Score, end: int | None = None, most: int = MOST_BARS) -> Bars:
     """Compute the bars of `score` up to `end` (default: the end of its last note).
 
     A time signature in the middle of a bar ends that bar there. Raises ValueError beyond `most` bars.

@@ -36,46 +36,51 @@ def score_to_json(score: Score) -> dict[str, Any]:
 def score_from_json(values: Mapping[str, Any]) -> Score:
     """Reverse `score_to_json`. Raises TypeError, KeyError, ValueError or OverflowError for other values."""
     return Score(
-        tracks=tuple(_track(track) for track in values.get("tracks", ())),
-        tempos=tuple(Tempo(_tick(tick), _bpm(bpm)) for tick, bpm in values.get("tempos", ())),
+        tracks=tuple(_read_track(track) for track in values.get("tracks", ())),
+        tempos=tuple(Tempo(_check_tick(tick), _check_bpm(bpm)) for tick, bpm in values.get("tempos", ())),
         time_signatures=tuple(
-            TimeSignature(_tick(tick), _within(top, 64, 1), _within(bottom, 64, 1))
+            TimeSignature(_check_tick(tick), _check_range(top, 64, 1), _check_range(bottom, 64, 1))
             for tick, top, bottom in values.get("time_signatures", ())
         ),
         key_signatures=tuple(
-            KeySignature(_tick(tick), parse_key(key)) for tick, key in values.get("key_signatures", ())
+            KeySignature(_check_tick(tick), parse_key(key)) for tick, key in values.get("key_signatures", ())
         ),
-        upbeat=_tick(values.get("upbeat", 0)),
-        markers=_texts(values.get("markers", ())),
-        chords=_texts(values.get("chords", ())),
+        upbeat=_check_tick(values.get("upbeat", 0)),
+        markers=_read_texts(values.get("markers", ())),
+        chords=_read_texts(values.get("chords", ())),
         title=str(values.get("title", "")),
     )
 
 
-def _track(values: Mapping[str, Any]) -> Track:
-    notes = np.array([_note(*note) for note in values["notes"]], dtype=NOTE)
-    return Track(notes, str(values["name"]), _within(values["program"], 127), bool(values["is_drum"]))
+def _read_track(values: Mapping[str, Any]) -> Track:
+    notes = np.array([_read_note(*note) for note in values["notes"]], dtype=NOTE)
+    return Track(notes, str(values["name"]), _check_range(values["program"], 127), bool(values["is_drum"]))
 
 
-def _note(start: int, duration: int, pitch: int, velocity: int) -> tuple[int, int, int, int]:
-    return _tick(start), _within(duration, LAST_TICK, 1), _within(pitch, 127), _within(velocity, 127, 1)
+def _read_note(start: int, duration: int, pitch: int, velocity: int) -> tuple[int, int, int, int]:
+    return (
+        _check_tick(start),
+        _check_range(duration, LAST_TICK, 1),
+        _check_range(pitch, 127),
+        _check_range(velocity, 127, 1),
+    )
 
 
-def _texts(values: Any) -> tuple[Text, ...]:
-    return tuple(Text(_tick(tick), str(text)) for tick, text in values)
+def _read_texts(values: Any) -> tuple[Text, ...]:
+    return tuple(Text(_check_tick(tick), str(text)) for tick, text in values)
 
 
-def _tick(value: int) -> int:
-    return _within(value, LAST_TICK)
+def _check_tick(value: int) -> int:
+    return _check_range(value, LAST_TICK)
 
 
-def _bpm(value: float) -> float:
+def _check_bpm(value: float) -> float:
     if not (isinstance(value, int | float) and 0 < value < math.inf):
         raise ValueError(f"invalid tempo {value}")
     return float(value)
 
 
-def _within(value: int, most: int, least: int = 0) -> int:
+def _check_range(value: int, most: int, least: int = 0) -> int:
     if not (isinstance(value, int) and least <= value <= most):
         raise ValueError(f"{value} is not from {least} to {most}")
     return value

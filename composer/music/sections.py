@@ -11,7 +11,7 @@ from composer.music.score import KeySignature, Score, Tempo, Track, make_notes
 Change = TypeVar("Change", Tempo, KeySignature)
 
 
-def section(score: Score, start: int, end: int, *, sustains: bool = False) -> Score:
+def cut_section(score: Score, start: int, end: int, *, sustains: bool = False) -> Score:
     """Cut out the notes that begin from `start` up to `end`, with ticks counted from `start`.
 
     With `sustains`, a note that sounds on at `start` begins there: such tokens do not mark re-articulation.
@@ -24,32 +24,32 @@ def section(score: Score, start: int, end: int, *, sustains: bool = False) -> Sc
     return replace(
         score,
         tracks=tuple(tracks),
-        tempos=_changes(score.tempos, start, end),
-        key_signatures=_changes(score.key_signatures, start, end),
+        tempos=_select_changes(score.tempos, start, end),
+        key_signatures=_select_changes(score.key_signatures, start, end),
         markers=(),
     )
 
 
-def _changes(changes: Sequence[Change], start: int, end: int) -> tuple[Change, ...]:
+def _select_changes(changes: Sequence[Change], start: int, end: int) -> tuple[Change, ...]:
     """Select the change in force at `start`, and those up to `end`, with ticks counted from `start`."""
     first = max((n for n, change in enumerate(changes) if change.tick <= start), default=0)
     inside: Sequence[Change] = [change for change in changes[first:] if change.tick < end]
     return tuple([replace(change, tick=max(change.tick - start, 0)) for change in inside])
 
 
-def joined(sections: Sequence[Score], ticks: int) -> Score:
+def join_sections(sections: Sequence[Score], ticks: int) -> Score:
     """Join sections of `ticks` each, cut where the next one begins."""
     last = len(sections) - 1
-    parts = [part if n == last else section(part, 0, ticks) for n, part in enumerate(sections)]
+    parts = [part if n == last else cut_section(part, 0, ticks) for n, part in enumerate(sections)]
     return replace(
         parts[0],
-        tracks=_tracks(parts, ticks),
-        tempos=_one_after_another([part.tempos for part in parts], ticks),
-        key_signatures=_one_after_another([part.key_signatures for part in parts], ticks),
+        tracks=_join_tracks(parts, ticks),
+        tempos=_join_changes([part.tempos for part in parts], ticks),
+        key_signatures=_join_changes([part.key_signatures for part in parts], ticks),
     )
 
 
-def _tracks(parts: Sequence[Score], ticks: int) -> tuple[Track, ...]:
+def _join_tracks(parts: Sequence[Score], ticks: int) -> tuple[Track, ...]:
     """Join the tracks of all parts that have the same name, program and position among their like."""
     rows: dict[Any, list[tuple[int, int, int, int]]] = {}
     for n, part in enumerate(parts):
@@ -62,7 +62,7 @@ def _tracks(parts: Sequence[Score], ticks: int) -> tuple[Track, ...]:
     return tuple(Track(make_notes(own), *named) for (named, _), own in rows.items())
 
 
-def _one_after_another(parts: Iterable[Sequence[Change]], ticks: int) -> tuple[Change, ...]:
+def _join_changes(parts: Iterable[Sequence[Change]], ticks: int) -> tuple[Change, ...]:
     """Join the changes of all parts, without repetitions."""
     found: list[Change] = []
     for n, part in enumerate(parts):

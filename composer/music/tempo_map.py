@@ -12,25 +12,25 @@ USUAL_TEMPO = 120.0
 
 
 @dataclass(frozen=True)
-class Timing:
+class TempoMap:
     """Segments of constant tempo: first tick, its time in seconds, seconds per tick."""
 
     ticks: tuple[int, ...]
     seconds: tuple[float, ...]
     rates: tuple[float, ...]
 
-    def second(self, tick: float) -> float:
+    def find_second(self, tick: float) -> float:
         """Convert a tick to seconds from tick 0."""
         index = max(bisect_right(self.ticks, tick) - 1, 0)
         return self.seconds[index] + (tick - self.ticks[index]) * self.rates[index]
 
-    def tick(self, second: float) -> float:
+    def find_tick(self, second: float) -> float:
         """Convert seconds from tick 0 to a tick."""
         index = max(bisect_right(self.seconds, second) - 1, 0)
         return self.ticks[index] + (second - self.seconds[index]) / self.rates[index]
 
 
-def timing(score: Score) -> Timing:
+def make_tempo_map(score: Score) -> TempoMap:
     """Make the tempo map of a score; before its first tempo, the usual one holds."""
     changes = {0: USUAL_TEMPO} | {max(tempo.tick, 0): tempo.bpm for tempo in score.tempos}
     ticks = sorted(changes)
@@ -38,4 +38,4 @@ def timing(score: Score) -> Timing:
     seconds = [0.0]
     for index in range(1, len(ticks)):
         seconds.append(seconds[-1] + (ticks[index] - ticks[index - 1]) * rates[index - 1])
-    return Timing(tuple(ticks), tuple(seconds), tuple(rates))
+    return TempoMap(tuple(ticks), tuple(seconds), tuple(rates))

@@ -17,7 +17,7 @@ _HIDDEN = re.compile(
 """Invisible characters and bidirectional controls. Joiners stay: Persian, Indic scripts and emoji need them."""
 
 
-def clean(text: str) -> str:
+def clean_text(text: str) -> str:
     """Put `text` on one line, without control characters, surrogates and bidirectional controls."""
     if text.isprintable():
         return text

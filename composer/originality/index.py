@@ -21,14 +21,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.data.corpus import Corpus
-from composer.data.parallel import shared
+from composer.data.parallel import share_work
 from composer.data.splits import SPLITS
 from composer.errors import CannotWrite, EmptyDataset, printable
 from composer.music.score import Score
-from composer.originality.lines import SYMBOLS, Line, lines
-from composer.originality.suffixes import Matches, counted, longest_matches, ranks_of, suffix_array
-from composer.storage.atomic import whole_file
-from composer.storage.cache import clear, digest_of, put
+from composer.originality.lines import SYMBOLS, Line, extract_lines
+from composer.originality.suffixes import (
+    Matches,
+    build_suffix_array,
+    compute_ranks,
+    count_admitted,
+    find_longest_matches,
+)
+from composer.storage.atomic import write_whole_file
+from composer.storage.cache import clear_damaged, hash_files, put_folder
 from composer.types import Dataset, Tokenizer, Tokens
 
 FOLDER = "lines-3"
@@ -41,7 +47,7 @@ AT_ONCE = 64
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class Location:
     """The musical location of an index entry."""
 
     name: str  # of the piece
@@ -58,23 +64,23 @@ class Index:
     corpus: Corpus
     tokenizer: Tokenizer
 
-    def _array(self, name: str) -> NDArray[Any]:
+    def _load_array(self, name: str) -> NDArray[Any]:
         return np.asarray(np.load(self.corpus.folder / FOLDER / name, mmap_mode="r"))
 
     @cached_property
     def text(self) -> NDArray[np.int32]:
         """(N,) the symbols."""
-        return self._array("text.npy")
+        return self._load_array("text.npy")
 
     @cached_property
     def suffixes(self) -> NDArray[np.int32]:
         """(N,) the suffix array."""
-        return self._array("suffixes.npy")
+        return self._load_array("suffixes.npy")
 
     @cached_property
     def ranks(self) -> NDArray[np.int32]:
         """(N,) the rank of each suffix."""
-        return self._array("ranks.npy")
+        return self._load_array("ranks.npy")
 
     @cached_property
     def _lines(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -82,22 +88,24 @@ class Index:
         with np.load(self.corpus.folder / FOLDER / "lines.npz") as file:
             return file["begins"], file["pieces"]
 
-    def against(self, split: str) -> Music:
+    def select_split(self, split: str) -> Music:
         """Select the pieces of one split, or of `all`."""
         numbers = np.arange(len(self.corpus.names)) if split == "all" else self.corpus.split(split)
         begins, pieces = self._lines
         admitted = np.repeat(np.isin(pieces, numbers), np.diff(begins))
-        return Music(self, counted(admitted[self.suffixes]), split)
+        return Music(self, count_admitted(admitted[self.suffixes]), split)
 
-    def find(self, place: int) -> Found:
+    def locate(self, place: int) -> Location:
         """Locate an entry of the text in the music."""
         begins, pieces = self._lines
         line = int(np.searchsorted(begins, place, side="right")) - 1
         piece = int(pieces[line])
-        score = self.tokenizer.decode(self.corpus.piece(piece))
+        score = self.tokenizer.decode(self.corpus.read_piece(piece))
         number = line - int(np.searchsorted(pieces, piece))
         split = next(split for split in SPLITS if piece in self.corpus.split(split))
-        return Found(str(self.corpus.names[piece]), split, score, lines(score)[number], place - int(begins[line]))
+        return Location(
+            str(self.corpus.names[piece]), split, score, extract_lines(score)[number], place - int(begins[line])
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,13 +116,13 @@ class Music:
     counts: NDArray[np.int64]  # (N + 1,) how many of the first suffixes belong to these pieces
     split: str
 
-    def matches(self, query: NDArray[np.int32]) -> Matches:
+    def find_matches(self, query: NDArray[np.int32]) -> Matches:
         """Find, at each place of a query (symbols, -1 between lines), the longest run from there that is in a piece."""
         index = self.index
-        return longest_matches(index.text, index.suffixes, index.ranks, self.counts, query)
+        return find_longest_matches(index.text, index.suffixes, index.ranks, self.counts, query)
 
 
-def indexed(corpus: Corpus, tokenizer: Tokenizer, workers: int = 1) -> Index:
+def build_index(corpus: Corpus, tokenizer: Tokenizer, workers: int = 1) -> Index:
     """Load the index of a corpus from the cache, or build it. Raises EmptyDataset if there is no line, CannotWrite.
 
     With several `workers`, the pieces of a large corpus are decoded in parallel.
@@ -122,7 +130,7 @@ def indexed(corpus: Corpus, tokenizer: Tokenizer, workers: int = 1) -> Index:
     folder = corpus.folder / FOLDER
     if not _is_whole(folder):
         try:
-            clear(folder, _is_whole)
+            clear_damaged(folder, _is_whole)
             _build(corpus, tokenizer, folder, workers)
         except OSError as error:
             raise CannotWrite(f"{printable(str(folder))}: the cache cannot be written ({error.strerror}).") from error
@@ -139,15 +147,17 @@ def has_changed(dataset: Dataset, corpus: Corpus, tokenizer: Tokenizer) -> bool:
     note, now = corpus.folder.parent / f"indexed-{key}", corpus.folder.name
     before = note.read_bytes().decode(errors="replace") if note.is_file() else now
     if before != now or not note.is_file():
-        with whole_file(note) as scratch:
+        with write_whole_file(note) as scratch:
             scratch.write_text(now)
     return before != now
 
 
 def _build(corpus: Corpus, tokenizer: Tokenizer, folder: Path, workers: int) -> None:
     """Build the folder atomically."""
-    with shared(workers) as each:
-        found = [line for part in each(partial(_symbols, tokenizer), _parts(corpus), long=True) for line in part]
+    with share_work(workers) as each:
+        found = [
+            line for part in each(partial(_extract_symbols, tokenizer), _read_parts(corpus), long=True) for line in part
+        ]
     if not found:
         raise EmptyDataset(f"no piece of {printable(str(corpus.about['name']))} has two notes with a pitch in a row.")
     pieces, symbols = zip(*found, strict=True)
@@ -156,11 +166,11 @@ def _build(corpus: Corpus, tokenizer: Tokenizer, folder: Path, workers: int) -> 
     scratch = Path(tempfile.mkdtemp(prefix=".building-", dir=corpus.folder))
     try:
         np.save(scratch / "text.npy", text)
-        np.save(scratch / "suffixes.npy", order := suffix_array(text))
-        np.save(scratch / "ranks.npy", ranks_of(order))
+        np.save(scratch / "suffixes.npy", order := build_suffix_array(text))
+        np.save(scratch / "ranks.npy", compute_ranks(order))
         np.savez(scratch / "lines.npz", begins=begins, pieces=np.array(pieces))
-        (scratch / SEAL).write_text(_seal(scratch))
-        put(scratch, folder, _is_whole)
+        (scratch / SEAL).write_text(_compute_seal(scratch))
+        put_folder(scratch, folder, _is_whole)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -168,22 +178,22 @@ def _build(corpus: Corpus, tokenizer: Tokenizer, folder: Path, workers: int) -> 
 def _is_whole(folder: Path) -> bool:
     """Tell whether the index is as it was written; a damaged one is rebuilt."""
     try:
-        return (folder / SEAL).read_bytes() == _seal(folder).encode()
+        return (folder / SEAL).read_bytes() == _compute_seal(folder).encode()
     except OSError:
         return False
 
 
-def _seal(folder: Path) -> str:
-    return digest_of(folder / name for name in ("text.npy", "suffixes.npy", "ranks.npy", "lines.npz"))
+def _compute_seal(folder: Path) -> str:
+    return hash_files(folder / name for name in ("text.npy", "suffixes.npy", "ranks.npy", "lines.npz"))
 
 
-def _parts(corpus: Corpus) -> Iterator[list[tuple[int, Tokens]]]:
+def _read_parts(corpus: Corpus) -> Iterator[list[tuple[int, Tokens]]]:
     """Yield the tokens of all pieces in batches."""
     count = len(corpus.names)
     for begin in range(0, count, AT_ONCE):
-        yield [(number, corpus.piece(number)) for number in range(begin, min(begin + AT_ONCE, count))]
+        yield [(number, corpus.read_piece(number)) for number in range(begin, min(begin + AT_ONCE, count))]
 
 
-def _symbols(tokenizer: Tokenizer, pieces: Sequence[tuple[int, Tokens]]) -> list[tuple[int, NDArray[np.int32]]]:
+def _extract_symbols(tokenizer: Tokenizer, pieces: Sequence[tuple[int, Tokens]]) -> list[tuple[int, NDArray[np.int32]]]:
     """Extract the symbols of each line of these pieces, with the number of the piece."""
-    return [(number, line.symbols) for number, tokens in pieces for line in lines(tokenizer.decode(tokens))]
+    return [(number, line.symbols) for number, tokens in pieces for line in extract_lines(tokenizer.decode(tokens))]

@@ -48,25 +48,25 @@ class Line:
         return ((intervals + 128) * 256 + ratios + 128).astype(np.int32)
 
 
-def lines(score: Score, start: int = 0) -> list[Line]:
+def extract_lines(score: Score, start: int = 0) -> list[Line]:
     """Extract the lines of a score, track by track, the highest first, from the tick `start` on."""
-    return [line for track in range(len(score.tracks)) for line in _of_track(score, track, start)]
+    return [line for track in range(len(score.tracks)) for line in _extract_from_track(score, track, start)]
 
 
-def _of_track(score: Score, number: int, start: int) -> Iterator[Line]:
+def _extract_from_track(score: Score, number: int, start: int) -> Iterator[Line]:
     track = score.tracks[number]
     notes = track.notes[track.notes["start"] >= start]
     if track.is_drum or not len(notes):
         return
     notes = notes[np.lexsort((-notes["pitch"], notes["start"]))]
-    above = sounding_above(notes)
+    above = count_sounding_above(notes)
     for place in range(int(above.max()) + 1):
         line = notes[above == place]
         if len(line) > 1:
             yield Line(number, place, line)
 
 
-def sounding_above(notes: Notes) -> NDArray[np.int64]:
+def count_sounding_above(notes: Notes) -> NDArray[np.int64]:
     """Count (n,) the higher notes that sound at each onset; notes are sorted by start, the highest first.
 
     An earlier note counts if it sounds for at least half of the time to the next onset: a mere overlap with the next
@@ -74,7 +74,7 @@ def sounding_above(notes: Notes) -> NDArray[np.int64]:
     """
     starts, pitches = notes["start"], notes["pitch"]
     ends = starts + notes["duration"]
-    middles = _middles(starts, ends)
+    middles = _compute_midpoints(starts, ends)
     latest = np.maximum.accumulate(ends)
     above = np.zeros(len(notes), dtype=np.int64)
     for back in range(1, min(LOOKBACK, len(notes) - 1) + 1):
@@ -87,7 +87,7 @@ def sounding_above(notes: Notes) -> NDArray[np.int64]:
     return above
 
 
-def _middles(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
+def _compute_midpoints(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
     """Compute (n,) the tick halfway from each note's onset to the next one, or to the last end."""
     onsets, which = np.unique(starts, return_inverse=True)
     following = np.append(onsets[1:], max(int(ends.max()), int(onsets[-1]) + 1))

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import CannotExpress
-from composer.music.score import Score, bars
+from composer.music.score import Score, compute_bars
 from composer.originality.index import Music
-from composer.originality.lines import Line, lines
+from composer.originality.lines import Line, extract_lines
 from composer.originality.suffixes import Matches
 
 LEAST = 8
@@ -26,7 +26,7 @@ LONGEST = 32
 
 
 @dataclass(frozen=True)
-class Place:
+class Position:
     """The position of a passage in a piece. Bar 1 is the first whole bar, and a pickup is bar 0."""
 
     track: str  # its name, or its number from 1
@@ -43,8 +43,8 @@ class Passage:
     bars: float  # its length in the piece
     source: str  # the name of the other piece…
     split: str  # …and its split
-    here: Place
-    there: Place
+    here: Position
+    there: Position
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -93,10 +93,10 @@ def compare(score: Score, music: Music, *, least: int = LEAST, start: int = 0) -
 
     Raises CannotExpress for a score with more bars than can be counted.
     """
-    found = lines(score, start)
+    found = extract_lines(score, start)
     if not found:
-        return pooled([])
-    matches = music.matches(np.concatenate([np.append(line.symbols, -1) for line in found]))
+        return combine([])
+    matches = music.find_matches(np.concatenate([np.append(line.symbols, -1) for line in found]))
     lengths = np.array([len(line.notes) for line in found])
     left = np.concatenate([np.arange(length, 0, -1) for length in lengths])  # notes up to the end of the line
     shared = matches.lengths + 1  # notes
@@ -108,14 +108,14 @@ def compare(score: Score, music: Music, *, least: int = LEAST, start: int = 0) -
     return Originality(
         notes=int(lengths[lengths >= least].sum()),
         copied=int(np.count_nonzero(np.cumsum(depth))),
-        copied_bars=_most_bars(score, found, copies, shared),
-        longest=_longest(score, found, matches, music),
+        copied_bars=_measure_longest(score, found, copies, shared),
+        longest=_find_longest(score, found, matches, music),
         runs=tuple(int(np.count_nonzero(left >= n)) for n in sizes),
         novel=tuple(int(np.count_nonzero((left >= n) & (shared < n))) for n in sizes),
     )
 
 
-def pooled(found: Sequence[Originality]) -> Originality:
+def combine(found: Sequence[Originality]) -> Originality:
     """Combine the results of all pieces into one."""
     passages = [one.longest for one in found if one.longest]
     return Originality(
@@ -128,17 +128,19 @@ def pooled(found: Sequence[Originality]) -> Originality:
     )
 
 
-def _most_bars(score: Score, found: Sequence[Line], copies: NDArray[np.int64], shared: NDArray[np.int64]) -> float:
+def _measure_longest(
+    score: Score, found: Sequence[Line], copies: NDArray[np.int64], shared: NDArray[np.int64]
+) -> float:
     """Measure the longest of some passages in bars."""
     if not len(copies):
         return 0.0
     starts = np.concatenate([line.notes["start"] for line in found])
     ends = np.concatenate([line.notes["start"] + line.notes["duration"] for line in found])
-    lasting = in_bars(score, ends[copies + shared[copies] - 1]) - in_bars(score, starts[copies])
+    lasting = convert_to_bars(score, ends[copies + shared[copies] - 1]) - convert_to_bars(score, starts[copies])
     return float(lasting.max())
 
 
-def _longest(score: Score, found: Sequence[Line], matches: Matches, music: Music) -> Passage | None:
+def _find_longest(score: Score, found: Sequence[Line], matches: Matches, music: Music) -> Passage | None:
     """Find the passage with the most notes, the first of several."""
     first = int(matches.lengths.argmax())
     notes = int(matches.lengths[first]) + 1
@@ -148,35 +150,35 @@ def _longest(score: Score, found: Sequence[Line], matches: Matches, music: Music
         if first < len(line.notes):
             break
         first -= len(line.notes)
-    here = _place(score, line, first, notes)
-    there = music.index.find(int(matches.places[matches.lengths.argmax()]))
-    begin, end = in_bars(score, np.array(here.ticks))
-    place = _place(there.score, there.line, there.note, notes)
+    here = _locate(score, line, first, notes)
+    there = music.index.locate(int(matches.places[matches.lengths.argmax()]))
+    begin, end = convert_to_bars(score, np.array(here.ticks))
+    place = _locate(there.score, there.line, there.note, notes)
     return Passage(notes, float(end - begin), there.name, there.split, here, place)
 
 
-def _place(score: Score, line: Line, first: int, notes: int) -> Place:
+def _locate(score: Score, line: Line, first: int, notes: int) -> Position:
     run = line.notes[first : first + notes]
     ticks = int(run["start"][0]), int(run["start"][-1] + run["duration"][-1])
-    number = np.floor(in_bars(score, run["start"][[0, -1]])).astype(int) + (not _has_upbeat(score))
+    number = np.floor(convert_to_bars(score, run["start"][[0, -1]])).astype(int) + (not _has_pickup(score))
     name = score.tracks[line.track].name or str(line.track + 1)
-    return Place(name, line.place + 1, (int(number[0]), int(number[1])), ticks)
+    return Position(name, line.place + 1, (int(number[0]), int(number[1])), ticks)
 
 
-def in_bars(score: Score, ticks: NDArray[np.int64]) -> NDArray[np.float64]:
+def convert_to_bars(score: Score, ticks: NDArray[np.int64]) -> NDArray[np.float64]:
     """Convert ticks to bars from the beginning of the first bar; a pickup begins within its bar."""
-    found = _bars(score)
+    found = _find_bars(score)
     bar = np.minimum(np.searchsorted(found.starts, ticks, side="right") - 1, len(found.nominal) - 1)
     return bar + (ticks - found.nominal[bar]) / (found.starts[bar + 1] - found.nominal[bar])
 
 
-def _has_upbeat(score: Score) -> bool:
-    found = _bars(score)
+def _has_pickup(score: Score) -> bool:
+    found = _find_bars(score)
     return bool(found.nominal[0] < found.starts[0])
 
 
-def _bars(score: Score) -> Any:
+def _find_bars(score: Score) -> Any:
     try:
-        return bars(score)
+        return compute_bars(score)
     except ValueError as error:
         raise CannotExpress(f"it has {error}.") from None

@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     import click
 
 
-def offered() -> dict[str, str]:
+def list_commands() -> dict[str, str]:
     """Return the help line of each command that plugins offer, by name; from the cache, where it still fits."""
     if (recalled := help_lines.recall()) is not None:
         return recalled
     from composer.plugins.registry import registry
 
     help_lines.keep(registry())
-    return help_lines.lines(registry())
+    return help_lines.make_lines(registry())
 
 
 def load(name: str) -> click.Command | None:
@@ -25,5 +25,5 @@ def load(name: str) -> click.Command | None:
     from composer.plugins.registry import registry
 
     offer = registry().offers["commands"].get(name)
-    command: click.Command | None = offer.thing() if offer else None
+    command: click.Command | None = offer.load_thing() if offer else None
     return command

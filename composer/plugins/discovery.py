@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from composer.errors import UnknownName, nearest, printable
+from composer.errors import UnknownName, printable, suggest
 from composer.plugins import DISABLED
 
 if TYPE_CHECKING:  # a fast `--help` does without it
@@ -47,37 +47,37 @@ def find() -> list[EntryPoint]:
     from importlib.metadata import entry_points
 
     unique = {(point.name, point.value): point for point in entry_points(group=GROUP)}
-    return sorted(unique.values(), key=lambda point: (not plugin_of(point).ours, point.name))
+    return sorted(unique.values(), key=lambda point: (not get_plugin(point).ours, point.name))
 
 
-def plugin_of(point: EntryPoint) -> Plugin:
+def get_plugin(point: EntryPoint) -> Plugin:
     """Return the plugin of an entry point."""
-    return Plugin(point.name, *(_about(point.dist) if point.dist else ("?", "?")))
+    return Plugin(point.name, *(_read_metadata(point.dist) if point.dist else ("?", "?")))
 
 
 @lru_cache(maxsize=256)
-def _about(distribution: Distribution) -> tuple[str, str]:
+def _read_metadata(distribution: Distribution) -> tuple[str, str]:
     """Return the name and version of a package; each reading of metadata parses the whole file."""
     metadata = distribution.metadata
     return metadata["Name"], metadata["Version"]
 
 
-def disabled() -> tuple[str, ...]:
+def list_disabled() -> tuple[str, ...]:
     """Return the names in the environment variable, sorted."""
     return tuple(sorted({name for part in os.environ.get(DISABLED, "").split(",") if (name := part.strip())}))
 
 
-def leave_out(names: Iterable[str]) -> None:
+def disable(names: Iterable[str]) -> None:
     """Disable plugins, here and in processes started from here. Raises UnknownName for one that is not installed."""
-    installed = [plugin_of(point) for point in find()]
+    installed = [get_plugin(point) for point in find()]
     for name in names:
         if name != "all" and not any(plugin.is_called(name) for plugin in installed):
             raise UnknownName(
-                f"unknown plugin '{printable(name)}' to leave out: {nearest(name, (p.name for p in installed))}"
+                f"unknown plugin '{printable(name)}' to leave out: {suggest(name, (p.name for p in installed))}"
             )
-    os.environ[DISABLED] = ",".join([*disabled(), *names])
+    os.environ[DISABLED] = ",".join([*list_disabled(), *names])
 
 
-def is_left_out(plugin: Plugin, names: Sequence[str]) -> bool:
+def is_disabled(plugin: Plugin, names: Sequence[str]) -> bool:
     """Tell whether one of these names disables the plugin."""
     return any(plugin.is_called(name) for name in names) or ("all" in names and not plugin.ours)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from composer.errors import printable
 from composer.plugins import probing
-from composer.plugins.discovery import Cause, Plugin, disabled, find, is_left_out, plugin_of
+from composer.plugins.discovery import Cause, Plugin, find, get_plugin, is_disabled, list_disabled
 from composer.plugins.offers import load
 from composer.plugins.probing import Probe
 
@@ -48,25 +48,25 @@ class Report:
 def examine(points: Sequence[EntryPoint] | None = None) -> Report:
     """Import every installed plugin, each in a process of its own, and report the problems."""
     points = find() if points is None else points
-    probes = dict(zip(points, probing.probes(points), strict=True))
+    probes = dict(zip(points, probing.probe_all(points), strict=True))
     probing.remember(probes)
-    names = disabled()
-    enabled = [point for point in points if not is_left_out(plugin_of(point), names)]
+    names = list_disabled()
+    enabled = [point for point in points if not is_disabled(get_plugin(point), names)]
     loaded = load(enabled, lost={point: found.lost for point, found in probes.items() if found.lost})
     plugins = dict(zip(enabled, loaded.plugins, strict=True))
-    findings = [finding for point in points for finding in _findings(point, plugins.get(point), probes[point])]
-    findings += [finding for point in _one_each(enabled) for finding in _unmet(plugins[point], point.dist)]
-    seconds = [(plugin_of(point), found.seconds) for point, found in probes.items() if not found.lost]
+    findings = [finding for point in points for finding in _find_problems(point, plugins.get(point), probes[point])]
+    findings += [finding for point in _pick_one_each(enabled) for finding in _find_unmet(plugins[point], point.dist)]
+    seconds = [(get_plugin(point), found.seconds) for point, found in probes.items() if not found.lost]
     return Report(tuple(findings), tuple(seconds))
 
 
-def _findings(point: EntryPoint, plugin: Plugin | None, probe: Probe) -> Iterator[Finding]:
+def _find_problems(point: EntryPoint, plugin: Plugin | None, probe: Probe) -> Iterator[Finding]:
     if plugin is None:
         text = "is disabled, by COMPOSER_DISABLE_PLUGINS or --without."
-        yield Finding(plugin_of(point), "disabled", text, "Take its name away there to have it again.")
+        yield Finding(get_plugin(point), "disabled", text, "Take its name away there to have it again.")
         return
     if plugin.fault:
-        yield Finding(plugin, "left out", f"is left out: {plugin.fault.rstrip('.')}.", _advice(plugin))
+        yield Finding(plugin, "left out", f"is left out: {plugin.fault.rstrip('.')}.", _give_advice(plugin))
     if not probe.lost and probe.seconds >= SLOW:
         yield Finding(plugin, "slow", f"takes {probe.seconds:.1f} seconds to import.", _FASTER)
 
@@ -74,19 +74,19 @@ def _findings(point: EntryPoint, plugin: Plugin | None, probe: Probe) -> Iterato
 # --- what a package declares to need ----------------------------------------------------------------------------------
 
 
-def _one_each(points: Sequence[EntryPoint]) -> list[EntryPoint]:
+def _pick_one_each(points: Sequence[EntryPoint]) -> list[EntryPoint]:
     """Return the first plugin of each package, to stand for it."""
-    return list({plugin_of(point).distribution: point for point in reversed(points)}.values())[::-1]
+    return list({get_plugin(point).distribution: point for point in reversed(points)}.values())[::-1]
 
 
-def _unmet(plugin: Plugin, distribution: Distribution | None) -> Iterator[Finding]:
+def _find_unmet(plugin: Plugin, distribution: Distribution | None) -> Iterator[Finding]:
     """Find requirements of a package that are missing, or installed in an unsuitable version."""
-    needed = {need.name: need for need in _needs(distribution)}
-    here = {name: _version(name) for name in needed}
+    needed = {need.name: need for need in _read_requirements(distribution)}
+    here = {name: _find_version(name) for name in needed}
     if missing := [name for name, found in here.items() if not found]:
         text = f"needs {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed."
         yield Finding(plugin, "missing", text, f"`pip install {' '.join(missing)}`.")
-    unfit = [name for name, found in here.items() if found and not _suits(needed[name], found)]
+    unfit = [name for name, found in here.items() if found and not _is_met(needed[name], found)]
     if unfit:
         told = [f"{name}{needed[name].specifier}, and {here[name]} is installed" for name in unfit]
         advice = (
@@ -95,7 +95,7 @@ def _unmet(plugin: Plugin, distribution: Distribution | None) -> Iterator[Findin
         yield Finding(plugin, "outdated", printable(f"needs {'; '.join(told)}.", 700), f"{advice}, if there are any.")
 
 
-def _needs(distribution: Distribution | None) -> Iterator[Requirement]:
+def _read_requirements(distribution: Distribution | None) -> Iterator[Requirement]:
     """Yield the requirements of a package on this machine, without those of extras."""
     from packaging.requirements import InvalidRequirement, Requirement
 
@@ -108,7 +108,7 @@ def _needs(distribution: Distribution | None) -> Iterator[Requirement]:
             yield need
 
 
-def _version(distribution: str) -> str:
+def _find_version(distribution: str) -> str:
     """Return the version of an installed package; empty if it is missing."""
     try:
         return version(distribution) or ""
@@ -116,7 +116,7 @@ def _version(distribution: str) -> str:
         return ""
 
 
-def _suits(need: Requirement, installed: str) -> bool:
+def _is_met(need: Requirement, installed: str) -> bool:
     """Tell whether an installed version meets a requirement. A malformed version may."""
     from packaging.version import InvalidVersion, Version
 
@@ -143,7 +143,7 @@ def _is_extra(plugin: Plugin) -> bool:
     return plugin.ours and plugin.cause == "missing"
 
 
-def _advice(plugin: Plugin) -> str:
+def _give_advice(plugin: Plugin) -> str:
     if _is_extra(plugin):
         return "Nothing else needs it."
     known = _ADVICE.get(plugin.cause, "").format(name=plugin.name, package=plugin.distribution)

@@ -16,10 +16,10 @@ from typing import Any
 import pluggy
 
 from composer import hookspecs
-from composer.errors import BadOption, UnknownName, nearest, printable
+from composer.errors import BadOption, UnknownName, printable, suggest
 from composer.plugins import BUILT_IN
-from composer.plugins.discovery import Cause, Plugin, plugin_of
-from composer.plugins.options import Option, convert, schema
+from composer.plugins.discovery import Cause, Plugin, get_plugin
+from composer.plugins.options import Option, convert, read_options
 
 KINDS = (
     "architectures",
@@ -41,7 +41,7 @@ NAMED = ("architectures", "tokenizers")
 
 
 @dataclass(frozen=True)
-class Later:
+class LazyThing:
     """An offer of the cached registry. Its plugin is imported on the first call, or for an attribute."""
 
     point: EntryPoint
@@ -50,9 +50,9 @@ class Later:
     options: tuple[Option, ...]
     summary: str
 
-    def thing(self) -> Any:
+    def load_thing(self) -> Any:
         """Import the thing itself. Raises UnknownName for a plugin that is broken now."""
-        found = _loaded(self.point, self.kind)
+        found = _load_kind(self.point, self.kind)
         if self.name not in found.offers[self.kind]:
             fault = found.plugins[0].fault or "it offers this no more"
             raise UnknownName(f"the plugin '{self.point.name}', which offered '{self.name}', is left out: {fault}")
@@ -60,13 +60,13 @@ class Later:
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         """Call the thing."""
-        return self.thing()(*arguments, **options)
+        return self.load_thing()(*arguments, **options)
 
     def __getattr__(self, name: str) -> Any:
         """Return an attribute of the thing."""
-        if name in Later.__dataclass_fields__:  # during its construction
+        if name in LazyThing.__dataclass_fields__:  # during its construction
             raise AttributeError(name)
-        return getattr(self.thing(), name)
+        return getattr(self.load_thing(), name)
 
 
 @dataclass(frozen=True)
@@ -83,26 +83,26 @@ class Offer:
         """Its options, from its signature; those of a command are click's own matter."""
         if self.kind == "commands":
             return ()
-        return self.make.options if isinstance(self.make, Later) else schema(self.make)
+        return self.make.options if isinstance(self.make, LazyThing) else read_options(self.make)
 
     @property
     def summary(self) -> str:
         """The first line of its docstring, or what a command says in a list of commands."""
-        if isinstance(self.make, Later):
+        if isinstance(self.make, LazyThing):
             return self.make.summary
         if self.kind == "commands":
-            return str(self.thing().get_short_help_str(100))
+            return str(self.load_thing().get_short_help_str(100))
         return self.text.partition("\n")[0]
 
     @property
     def text(self) -> str:
         """Its docstring, whole, as lines without indentation; for one of an unread plugin, that is read now."""
-        thing = self.thing()
+        thing = self.load_thing()
         return inspect.cleandoc(thing.help or "") if self.kind == "commands" else inspect.getdoc(thing) or ""
 
-    def thing(self) -> Any:
+    def load_thing(self) -> Any:
         """Return the thing itself, imported now. Raises UnknownName for a plugin that is broken now."""
-        return self.make.thing() if isinstance(self.make, Later) else self.make
+        return self.make.load_thing() if isinstance(self.make, LazyThing) else self.make
 
 
 @dataclass(frozen=True)
@@ -112,18 +112,18 @@ class Registry:
     offers: Mapping[str, Mapping[str, Offer]]
     plugins: tuple[Plugin, ...]
 
-    def names(self, kind: str) -> list[str]:
+    def list_names(self, kind: str) -> list[str]:
         """Return the names of one kind, sorted."""
         return sorted(self.offers[kind])
 
-    def offer(self, kind: str, name: str) -> Offer:
+    def get_offer(self, kind: str, name: str) -> Offer:
         """Return the offer of that kind and name. Raises UnknownName, with the nearest name."""
         try:
             return self.offers[kind][name]
         except KeyError:
             thing = kind.removesuffix("s")
             raise UnknownName(
-                f"no plugin offers the {thing} '{printable(name)}': {nearest(name, self.offers[kind])}"
+                f"no plugin offers the {thing} '{printable(name)}': {suggest(name, self.offers[kind])}"
             ) from None
 
     def make(self, kind: str, name: str, /, **options: Any) -> Any:
@@ -131,7 +131,7 @@ class Registry:
 
         Raises UnknownName for the name, BadOption for an unknown, missing or invalid option.
         """
-        return make(self.offer(kind, name), **options)
+        return make(self.get_offer(kind, name), **options)
 
 
 def make(offer: Offer, /, **options: Any) -> Any:
@@ -140,7 +140,7 @@ def make(offer: Offer, /, **options: Any) -> Any:
     title = f"{offer.kind.removesuffix('s')} '{offer.name}'"
     for name in options:
         if name not in known:
-            raise BadOption(f"{title} has no option '{printable(name)}': {nearest(name, known)}")
+            raise BadOption(f"{title} has no option '{printable(name)}': {suggest(name, known)}")
     if missing := [name for name, option in known.items() if option.required and name not in options]:
         raise BadOption(f"{title} needs the option '{missing[0]}'.")
     values = {name: convert(value, known[name], title) for name, value in options.items()}
@@ -151,29 +151,29 @@ def make(offer: Offer, /, **options: Any) -> Any:
 
 
 @lru_cache(maxsize=256)
-def _loaded(point: EntryPoint, kind: str) -> Registry:
+def _load_kind(point: EntryPoint, kind: str) -> Registry:
     return load([point], (kind,))
 
 
-def _manager() -> pluggy.PluginManager:
+def _make_manager() -> pluggy.PluginManager:
     manager = pluggy.PluginManager("composer")
     manager.add_hookspecs(hookspecs)
     return manager
 
 
 @dataclass
-class _Gathering:
+class _Builder:
     """The offers gathered so far; those of one plugin are added whole or not at all."""
 
     offers: dict[str, dict[str, Offer]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
-    manager: pluggy.PluginManager = field(default_factory=_manager)
+    manager: pluggy.PluginManager = field(default_factory=_make_manager)
 
     def add(self, plugin: Plugin, module: object, kinds: Sequence[str]) -> None:
         """Add a module's offers of these kinds. Raises LeftOut, with nothing added, for a fault in any of them."""
         self.manager.register(module)
         try:
             self.manager.check_pending()
-            found = [offer for kind in kinds for offer in _offered(self.manager, kind, plugin)]
+            found = [offer for kind in kinds for offer in _collect_offers(self.manager, kind, plugin)]
         finally:
             self.manager.unregister(module)
         for offer in found:
@@ -187,7 +187,7 @@ class _Gathering:
             self.offers[offer.kind][offer.name] = offer
 
 
-def _offered(manager: pluggy.PluginManager, kind: str, plugin: Plugin) -> list[Offer]:
+def _collect_offers(manager: pluggy.PluginManager, kind: str, plugin: Plugin) -> list[Offer]:
     hook = f"register_{kind}"
     offers = []
     for implementation in getattr(manager.hook, hook).get_hookimpls():
@@ -206,7 +206,7 @@ def _check(kind: str, name: str, thing: Callable[..., Any]) -> None:
     """Raise LeftOut at import for an unusable offer, rather than later in somebody's help."""
     if kind == "commands":
         _check_command(name, thing)
-    elif any(option.name == "name" for option in schema(thing)) and kind in NAMED:
+    elif any(option.name == "name" for option in read_options(thing)) and kind in NAMED:
         raise LeftOut(
             "malformed",
             f"register_{kind} offers {name!r} with an option 'name', which stands for {name!r} in recipes",
@@ -232,10 +232,10 @@ def load(
 
     Those in `lost`, with their reasons, are not imported.
     """
-    gathering = _Gathering()
+    gathering = _Builder()
     plugins = []
     for point in points:
-        plugin = plugin_of(point)
+        plugin = get_plugin(point)
         try:
             if point in lost:
                 raise LeftOut("hangs", lost[point])
@@ -246,7 +246,7 @@ def load(
                 raise LeftOut("version", f"was made for version {told} of the hooks; this is {hookspecs.API_VERSION}")
             gathering.add(plugin, module, kinds)
         except (Exception, SystemExit) as error:  # a foreign module may do anything at import
-            plugin = replace(plugin, fault=_fault(error), cause=_cause(error))
+            plugin = replace(plugin, fault=_describe_fault(error), cause=_find_cause(error))
         plugins.append(plugin)
     return Registry(gathering.offers, tuple(plugins))
 
@@ -259,12 +259,12 @@ class LeftOut(ValueError):
         self.cause: Cause = cause
 
 
-def _fault(error: BaseException) -> str:
+def _describe_fault(error: BaseException) -> str:
     text = printable(" ".join(str(error).split()), 300)
     return text if isinstance(error, LeftOut) or type(error) is ValueError else f"{type(error).__name__}: {text}"
 
 
-def _cause(error: BaseException) -> Cause:
+def _find_cause(error: BaseException) -> Cause:
     if isinstance(error, LeftOut):
         return error.cause
     if isinstance(error, pluggy.PluginValidationError):  # an unknown or former hook

@@ -15,12 +15,12 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from composer.devices import processors
+from composer.devices import count_processors
 from composer.errors import CannotWrite
-from composer.plugins.cache import mark
+from composer.plugins.cache import compute_mark
 from composer.plugins.offers import load
-from composer.storage.atomic import whole_file
-from composer.storage.cache import cache_folder, make
+from composer.storage.atomic import write_whole_file
+from composer.storage.cache import find_cache_folder, make_folder
 
 LIMIT = 20.0
 """Seconds that a plugin may take to be imported and to answer its hooks."""
@@ -72,54 +72,54 @@ def report(point: Sequence[str], out: str) -> None:
     os._exit(0)  # without waiting for threads of the plugin
 
 
-def probes(points: Sequence[EntryPoint]) -> list[Probe]:
+def probe_all(points: Sequence[EntryPoint]) -> list[Probe]:
     """Probe each plugin, as many at a time as there are processors."""
-    with ThreadPoolExecutor(processors()) as pool:
+    with ThreadPoolExecutor(count_processors()) as pool:
         return list(pool.map(probe, points))
 
 
-def lost(points: Iterable[EntryPoint]) -> dict[EntryPoint, str]:
+def find_lost(points: Iterable[EntryPoint]) -> dict[EntryPoint, str]:
     """Return the plugins that cannot be imported, with the reason; a probe is repeated only after a change."""
     points = list(points)
-    known = {point: probe for point in points if (probe := _recalled(point)) is not None}
+    known = {point: probe for point in points if (probe := _recall(point)) is not None}
     if unknown := [point for point in points if point not in known]:
-        new = dict(zip(unknown, probes(unknown), strict=True))
+        new = dict(zip(unknown, probe_all(unknown), strict=True))
         remember(new)
         known |= new
     return {point: one.lost for point, one in known.items() if one.lost}
 
 
-def known() -> dict[str, float]:
+def recall_seconds() -> dict[str, float]:
     """Return the seconds of each import by name of plugin, as far as they were measured."""
-    return {name: values["seconds"] for name, values in _kept().items() if not values["lost"]}
+    return {name: values["seconds"] for name, values in _read_cache().items() if not values["lost"]}
 
 
 def remember(found: Mapping[EntryPoint, Probe]) -> None:
     """Cache probes for later runs, where the cache is writable."""
-    kept = _kept() | {point.name: {**asdict(one), "mark": mark(point)} for point, one in found.items()}
+    kept = _read_cache() | {point.name: {**asdict(one), "mark": compute_mark(point)} for point, one in found.items()}
     try:
-        make(_place().parent)
-        with whole_file(_place()) as scratch:
+        make_folder(_locate_cache().parent)
+        with write_whole_file(_locate_cache()) as scratch:
             scratch.write_text(json.dumps(kept), encoding="utf-8")
     except (OSError, CannotWrite):
         return  # it is measured again
 
 
-def _recalled(point: EntryPoint) -> Probe | None:
-    values = _kept().get(point.name)
-    if values is None or values["mark"] != mark(point):
+def _recall(point: EntryPoint) -> Probe | None:
+    values = _read_cache().get(point.name)
+    if values is None or values["mark"] != compute_mark(point):
         return None
     return Probe(values["seconds"], values["lost"])
 
 
-def _kept() -> dict[str, dict[str, Any]]:
+def _read_cache() -> dict[str, dict[str, Any]]:
     """Read the cached probes, by name of plugin."""
     try:
-        values = json.loads(_place().read_text(encoding="utf-8"))
+        values = json.loads(_locate_cache().read_text(encoding="utf-8"))
         return {name: one for name, one in values.items() if {"mark", "seconds", "lost"} <= set(one)}
     except (OSError, ValueError, AttributeError, TypeError):
         return {}
 
 
-def _place() -> Path:
-    return cache_folder() / "probes.json"
+def _locate_cache() -> Path:
+    return find_cache_folder() / "probes.json"

@@ -31,11 +31,11 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
     """Put the contracts before the tests, where they are asked for."""
     names = list(config.getoption("--composer-contracts-of"))
     if config.getoption("--composer-contracts"):
-        names += _plugins_of(config.rootpath)
-    items[:0] = [item for name in names for item in _items(session, name)]
+        names += _read_plugins(config.rootpath)
+    items[:0] = [item for name in names for item in _make_items(session, name)]
 
 
-def _plugins_of(folder: Path) -> list[str]:
+def _read_plugins(folder: Path) -> list[str]:
     """Read the names of the plugins that the project in a folder declares."""
     path = folder / "pyproject.toml"
     try:
@@ -47,12 +47,12 @@ def _plugins_of(folder: Path) -> list[str]:
     return list(declared)
 
 
-def _items(session: pytest.Session, plugin: str) -> Iterator[pytest.Item]:
+def _make_items(session: pytest.Session, plugin: str) -> Iterator[pytest.Item]:
     from composer.errors import ComposerError
-    from composer.testing.suite import cases
+    from composer.testing.suite import list_cases
 
     try:
-        found = cases(plugin)
+        found = list_cases(plugin)
     except ComposerError as error:
         raise pytest.UsageError(str(error)) from None
     for case in found:

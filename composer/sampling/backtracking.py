@@ -17,22 +17,22 @@ from numpy.typing import NDArray
 
 from composer.errors import NothingAllowed
 from composer.request import Request
-from composer.sampling.batch_state import Rows, constrained, context_of
-from composer.sampling.feasibility import Wish, check_wishes
-from composer.sampling.naming import bar_of, culprits, leave, title
-from composer.sampling.random_streams import BLOCK, uniforms
+from composer.sampling.batch_state import BatchState, build_context, constrain
+from composer.sampling.feasibility import ConditionKey, check_request
+from composer.sampling.naming import begin_sentence, find_conflict, get_bar_number, name_sampler
+from composer.sampling.random_streams import BLOCK, draw_uniforms
 from composer.tokens.vocabulary import EOS
 from composer.types import Constraint, Context, Tokenizer
 
 Mask = NDArray[np.bool_]
 
-FURTHEST = 128
+MOST_TOKENS = 128
 """Tokens that a piece can go back at most."""
 
 PATIENCE = 16
 """Dead ends at no later time after which twice as many tokens are undone at once."""
 
-MOST = 8 * PATIENCE
+MOST_DEAD_ENDS = 8 * PATIENCE
 """Dead ends at no later time after which a piece fails."""
 
 
@@ -40,7 +40,7 @@ MOST = 8 * PATIENCE
 class _Step:
     """One step of a piece: its row of `rows` before the draw, the token drawn, and the tokens excluded there."""
 
-    rows: Rows
+    rows: BatchState
     row: int
     token: int
     ruled_out: Mask | None
@@ -52,7 +52,7 @@ class _Trail:
 
     request: Request
     wished: Mask  # (V,) the tokens allowed for this request
-    steps: deque[_Step] = field(default_factory=lambda: deque(maxlen=FURTHEST))
+    steps: deque[_Step] = field(default_factory=lambda: deque(maxlen=MOST_TOKENS))
     furthest: int = 0  # greatest number of tokens so far
     anew: int = 0  # draws after returns
     dead_ends: int = 0
@@ -62,18 +62,18 @@ class _Trail:
     why: str = ""  # the message of the last dead end
 
 
-class Retreat:
+class Backtracker:
     """The last steps of all pieces in the batch, for going back."""
 
     def __init__(self, tokenizer: Tokenizer, constraints: Sequence[Constraint]) -> None:
         """Begin without a piece."""
         self._tokenizer, self._constraints = tokenizer, constraints
         self._trails: dict[int, _Trail] = {}
-        self._wishes: dict[Wish, Mask] = {}
+        self._wishes: dict[ConditionKey, Mask] = {}
 
     def begin(self, number: int, request: Request) -> None:
         """Track another piece. Raises BadOption for conditions that contradict the constraints."""
-        wished = check_wishes(self._tokenizer, self._constraints, request, self._wishes)
+        wished = check_request(self._tokenizer, self._constraints, request, self._wishes)
         self._trails[number] = _Trail(request, wished)
 
     def end(self, number: int) -> None:
@@ -85,29 +85,29 @@ class Retreat:
         """Number of dead ends of each piece that met any."""
         return {number: trail.dead_ends for number, trail in self._trails.items() if trail.dead_ends}
 
-    def constrained(self, rows: Rows, context: Context) -> Context:
+    def constrain(self, rows: BatchState, context: Context) -> Context:
         """Mask the context by all constraints, and by the tokens excluded after dead ends."""
-        context = constrained(self._constraints, self._as_wished(rows, context))
+        context = constrain(self._constraints, self._mask_by_request(rows, context))
         for row, number in enumerate(rows.number):
             if (ruled_out := self._trails[number].ruled_out) is not None:
                 context.allowed[row] &= ~ruled_out
         return context
 
-    def _as_wished(self, rows: Rows, context: Context) -> Context:
+    def _mask_by_request(self, rows: BatchState, context: Context) -> Context:
         wished = np.array([self._trails[number].wished for number in rows.number.tolist()])
         return replace(context, allowed=context.allowed & wished)
 
-    def uniforms(self, rows: Rows, drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+    def replace_uniforms(self, rows: BatchState, drawn: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return (B,) the uniforms `drawn`, replaced by numbers of another stream for pieces that have gone back."""
         for row, (number, place) in enumerate(zip(rows.number, rows.place, strict=True)):
             trail = self._trails[number]
             if place < trail.furthest:
                 request, (block, step) = trail.request, divmod(trail.anew, BLOCK)
-                drawn[row] = uniforms(request.seed, request.index, request.attempt, block, "anew")[step]
+                drawn[row] = draw_uniforms(request.seed, request.index, request.attempt, block, "anew")[step]
                 trail.anew += 1
         return drawn
 
-    def remember(self, rows: Rows, tokens: NDArray[np.int64], given: NDArray[np.int64]) -> None:
+    def remember(self, rows: BatchState, tokens: NDArray[np.int64], given: NDArray[np.int64]) -> None:
         """Record one step. Pieces never go back before the first token, nor on tokens of a primer."""
         for row, (number, place) in enumerate(zip(rows.number, rows.place, strict=True)):
             trail = self._trails[number]
@@ -116,43 +116,44 @@ class Retreat:
             trail.ruled_out = None
             trail.furthest = max(trail.furthest, int(place) + 1)
 
-    def back(self, rows: Rows, row: int) -> Rows:
+    def go_back(self, rows: BatchState, row: int) -> BatchState:
         """Take one row back from its dead end, and return all rows. Raises NothingAllowed."""
         number = int(rows.number[row])
         trail = self._trails[number]
         here = rows.gather(np.array([row]))
-        context = self._as_wished(here, context_of(self._tokenizer, here))
-        trail.why = self._why(context, trail.request) or trail.why
-        if (tick := int(context.facts.tick[0])) > trail.latest:
+        context = self._mask_by_request(here, build_context(self._tokenizer, here))
+        trail.why = self._explain(context, trail.request) or trail.why
+        if (tick := int(context.music.tick[0])) > trail.latest:
             trail.latest, trail.stuck = tick, 0
         trail.stuck += 1
         trail.dead_ends += 1
-        if not trail.steps or trail.stuck > MOST:
+        if not trail.steps or trail.stuck > MOST_DEAD_ENDS:
             raise NothingAllowed(trail.why)
         far = 1 if trail.stuck % PATIENCE else min(2 ** (trail.stuck // PATIENCE), len(trail.steps))
         for _ in range(far):
             step = trail.steps.pop()
         one = step.rows.gather(np.array([step.row]))
-        trail.ruled_out = self._ruled_out(one, step) if far == 1 else step.ruled_out
-        return rows.with_row(row, one)
+        trail.ruled_out = self._mask_excluded(one, step) if far == 1 else step.ruled_out
+        return rows.replace_row(row, one)
 
-    def _ruled_out(self, one: Rows, step: _Step) -> Mask:
+    def _mask_excluded(self, one: BatchState, step: _Step) -> Mask:
         """Mask (V,) the token of an undone step, and all others that lead to a dead end at once."""
-        context = self.constrained(one, context_of(self._tokenizer, one))
+        context = self.constrain(one, build_context(self._tokenizer, one))
         ruled_out = np.zeros_like(context.allowed[0]) if step.ruled_out is None else step.ruled_out.copy()
         ruled_out[step.token] = True
         others = np.flatnonzero(context.allowed[0] & ~ruled_out)
         many = one.gather(np.zeros(len(others), dtype=np.int64))
-        many = many.after(self._tokenizer, others)
-        following = constrained(self._constraints, context_of(self._tokenizer, many)).allowed
+        many = many.advance(self._tokenizer, others)
+        following = constrain(self._constraints, build_context(self._tokenizer, many)).allowed
         ruled_out[others[~following.any(axis=1) & (others != EOS)]] = True
         return ruled_out
 
-    def _why(self, context: Context, request: Request) -> str:
+    def _explain(self, context: Context, request: Request) -> str:
         """Name the bar and the constraints that together allow nothing; empty if they still allow something."""
         masks = [constraint.mask(context)[0] & context.allowed[0] for constraint in self._constraints]
         if np.all(masks, axis=0).any():
             return ""  # the tokens left are excluded after dead ends
-        titles = [title(self._constraints[number], request) for number in culprits(masks)]
+        titles = [name_sampler(self._constraints[number], request) for number in find_conflict(masks)]
         what = "one of them" if len(titles) > 1 else "it"
-        return f"in bar {bar_of(context.facts, 0)} {leave(titles)} nothing that could be written; loosen {what}."
+        where = f"in bar {get_bar_number(context.music, 0)}"
+        return f"{where} {begin_sentence(titles)} nothing that could be written; loosen {what}."

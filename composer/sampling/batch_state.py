@@ -11,18 +11,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import namespace
-from composer.music.notes import none_struck, struck_after
+from composer.arrays import get_namespace
+from composer.music.notes import make_recent_notes, update_recent_notes
 from composer.request import Request
 from composer.sampling.choice import KINDS
-from composer.types import Array, Constraint, Context, Facts, Sampler, State, Stepper, Struck, Tokenizer
+from composer.types import Array, Constraint, Context, MusicalState, RecentNotes, Sampler, State, Step, Tokenizer
 
 HISTORY = 64
 """Number of past tokens shown to samplers."""
 
 
 @dataclass(frozen=True)
-class Rows:
+class BatchState:
     """The running pieces. `number` is the request's place among all requests, `place` that of the next token.
 
     Rows not stepped yet come last; their recurrent state is undefined.
@@ -33,18 +33,18 @@ class Rows:
     grammar: Array
     state: State | None  # recurrent state of the model
     history: NDArray[np.int64]
-    struck: Struck
+    struck: RecentNotes
     primer: NDArray[np.int64]  # (B, longest) the primers' tokens, -1 after their ends
     nats: NDArray[np.float64]  # (B, kinds) costs of the tokens so far
 
-    def gather(self, rows: NDArray[np.integer]) -> Rows:
+    def gather(self, rows: NDArray[np.integer]) -> BatchState:
         """Select rows, in this order; a row may be selected several times."""
         state = None if self.state is None else tuple(part[rows] for part in self.state)
-        struck = Struck(*(part[rows] for part in _arrays(self.struck)))
+        struck = RecentNotes(*(part[rows] for part in _list_arrays(self.struck)))
         parts = {name: getattr(self, name)[rows] for name in _NAMES}
-        return Rows(state=state, struck=struck, **parts)
+        return BatchState(state=state, struck=struck, **parts)
 
-    def given(self) -> NDArray[np.int64]:
+    def get_primer_tokens(self) -> NDArray[np.int64]:
         """Return (B,) the next token of each primer, -1 after its end."""
         longest = self.primer.shape[1]
         if not longest:
@@ -52,66 +52,66 @@ class Rows:
         at = np.minimum(self.place, longest - 1)
         return np.where(self.place < longest, self.primer[np.arange(len(at)), at], -1)
 
-    def after(self, tokenizer: Tokenizer, tokens: NDArray[np.int64], facts: Facts | None = None) -> Rows:
+    def advance(self, tokenizer: Tokenizer, tokens: NDArray[np.int64], music: MusicalState | None = None) -> BatchState:
         """Advance all rows by `tokens` (B,), with their musical state before these, if it is known already."""
-        facts = facts or _Later(tokenizer, self.grammar)
+        music = music or _LazyState(tokenizer, self.grammar)
         return replace(
             self,
             place=self.place + 1,
             grammar=tokenizer.grammar.advance(self.grammar, tokens),
             history=np.concatenate([self.history[:, 1:], tokens[:, None]], axis=1),
-            struck=struck_after(self.struck, facts, tokenizer.meaning, tokens),
+            struck=update_recent_notes(self.struck, music, tokenizer.token_info, tokens),
         )
 
-    def with_row(self, place: int, other: Rows) -> Rows:
+    def replace_row(self, place: int, other: BatchState) -> BatchState:
         """Replace the row in this place by the only row of `other`."""
         parts = {name: _put(getattr(self, name), place, getattr(other, name)) for name in _NAMES}
-        struck = (_put(a, place, b) for a, b in zip(_arrays(self.struck), _arrays(other.struck), strict=True))
+        struck = (_put(a, place, b) for a, b in zip(_list_arrays(self.struck), _list_arrays(other.struck), strict=True))
         state = self.state
         if state is not None and other.state is not None:
             state = tuple(_put(a, place, b) for a, b in zip(state, other.state, strict=True))
-        return Rows(state=state, struck=Struck(*struck), **parts)
+        return BatchState(state=state, struck=RecentNotes(*struck), **parts)
 
 
 _NAMES = ("number", "place", "grammar", "history", "primer", "nats")
 
 
-def joined(one: Rows, other: Rows) -> Rows:
+def concatenate(one: BatchState, other: BatchState) -> BatchState:
     """Concatenate two batches; unless the second has not been stepped yet, both have a recurrent state or neither."""
     state = one.state
     if state is not None:
-        later = other.state or [_empty(part, len(other.number)) for part in state]
-        state = tuple(namespace(a).concat([a, b]) for a, b in zip(state, later, strict=True))
+        later = other.state or [_make_zeros(part, len(other.number)) for part in state]
+        state = tuple(get_namespace(a).concat([a, b]) for a, b in zip(state, later, strict=True))
     longest = max(one.primer.shape[1], other.primer.shape[1])
-    one, other = (replace(rows, primer=_widened(rows.primer, longest)) for rows in (one, other))
+    one, other = (replace(rows, primer=_pad_width(rows.primer, longest)) for rows in (one, other))
     parts = {name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in _NAMES}
-    struck = Struck(*map(np.concatenate, zip(_arrays(one.struck), _arrays(other.struck), strict=True)))
-    return Rows(state=state, struck=struck, **parts)
+    struck = RecentNotes(*map(np.concatenate, zip(_list_arrays(one.struck), _list_arrays(other.struck), strict=True)))
+    return BatchState(state=state, struck=struck, **parts)
 
 
-def _empty(part: Array, rows: int) -> Array:
+def _make_zeros(part: Array, rows: int) -> Array:
     """Make `rows` rows of zeros like this part of a state."""
-    xp = namespace(part)
+    xp = get_namespace(part)
     return xp.zeros((rows, *part.shape[1:]), dtype=part.dtype, device=part.device)
 
 
-def _widened(tokens: NDArray[np.int64], width: int) -> NDArray[np.int64]:
+def _pad_width(tokens: NDArray[np.int64], width: int) -> NDArray[np.int64]:
     return np.pad(tokens, ((0, 0), (0, width - tokens.shape[1])), constant_values=-1)
 
 
-def stepped(step: Stepper, tokenizer: Tokenizer, rows: Rows) -> tuple[NDArray[np.float64], State]:
+def run_step(step: Step, tokenizer: Tokenizer, rows: BatchState) -> tuple[NDArray[np.float64], State]:
     """Run the network once: the logits (B, V), and its new state. Rows not stepped yet run by themselves."""
-    inputs, begun = tokenizer.grammar.inputs(rows.grammar), int(np.count_nonzero(rows.place))
+    inputs, begun = tokenizer.grammar.make_inputs(rows.grammar), int(np.count_nonzero(rows.place))
     if rows.state is None or begun in (0, len(inputs)):
         logits, state = step(inputs, rows.state if begun else None)
         return logits.astype(np.float64), state
     logits, state = step(inputs[:begun], tuple(part[:begun] for part in rows.state))
     first, beginning = step(inputs[begun:], None)
-    both = tuple(namespace(a).concat([a, b]) for a, b in zip(state, beginning, strict=True))
+    both = tuple(get_namespace(a).concat([a, b]) for a, b in zip(state, beginning, strict=True))
     return np.concatenate([logits, first]).astype(np.float64), both
 
 
-def _arrays(struck: Struck) -> list[Array]:
+def _list_arrays(struck: RecentNotes) -> list[Array]:
     return [struck.tick, struck.pitch, struck.voice]
 
 
@@ -121,48 +121,46 @@ def _put(array: Array, place: int, row: Array) -> Array:
     return copy
 
 
-def lookback(samplers: Sequence[Sampler]) -> int:
+def find_lookback(samplers: Sequence[Sampler]) -> int:
     """Return the greatest number of recent notes that a sampler asks for."""
     return max((getattr(sampler, "lookback", 0) for sampler in samplers), default=0)
 
 
-def begin(tokenizer: Tokenizer, samplers: Sequence[Sampler], requests: Sequence[Request], first: int = 0) -> Rows:
+def begin(tokenizer: Tokenizer, samplers: Sequence[Sampler], requests: Sequence[Request], first: int = 0) -> BatchState:
     """Make the rows of pieces before their first token, numbered from `first` on."""
     count, longest = len(requests), max(len(request.primer) for request in requests)
-    return Rows(
+    return BatchState(
         number=np.arange(first, first + count),
         place=np.zeros(count, dtype=np.int64),
         grammar=np.concatenate([tokenizer.grammar.start(request, 1) for request in requests]),
         state=None,
         history=np.full((count, HISTORY), -1),
-        struck=none_struck(count, lookback(samplers)),
-        primer=np.concatenate([_widened(np.array([r.primer], dtype=np.int64), longest) for r in requests]),
+        struck=make_recent_notes(count, find_lookback(samplers)),
+        primer=np.concatenate([_pad_width(np.array([r.primer], dtype=np.int64), longest) for r in requests]),
         nats=np.zeros((count, len(KINDS))),
     )
 
 
-def context_of(tokenizer: Tokenizer, rows: Rows) -> Context:
+def build_context(tokenizer: Tokenizer, rows: BatchState) -> Context:
     """Build the context of samplers, with the mask of the grammar alone."""
-    facts, allowed = _Later(tokenizer, rows.grammar), tokenizer.grammar.allowed(rows.grammar)
-    return Context(rows.place, facts, tokenizer.meaning, rows.history, allowed, rows.struck)
+    music, allowed = _LazyState(tokenizer, rows.grammar), tokenizer.grammar.mask(rows.grammar)
+    return Context(rows.place, music, tokenizer.token_info, rows.history, allowed, rows.struck)
 
 
-class _Later(Facts):
+class _LazyState(MusicalState):
     """A musical state, computed at the first look: many samplers never look."""
 
     def __init__(self, tokenizer: Tokenizer, state: Array) -> None:
         vars(self).update(_tokenizer=tokenizer, _state=state)
 
     def __getattr__(self, name: str) -> Array:
-        if name not in Facts.__dataclass_fields__:
+        if name not in MusicalState.__dataclass_fields__:
             raise AttributeError(name)
-        vars(self).update(vars(self._tokenizer.grammar.facts(self._state)))
+        vars(self).update(vars(self._tokenizer.grammar.interpret(self._state)))
         return vars(self)[name]
 
 
-def constrained(
-    constraints: Sequence[Constraint], context: Context, exempt: NDArray[np.bool_] | None = None
-) -> Context:
+def constrain(constraints: Sequence[Constraint], context: Context, exempt: NDArray[np.bool_] | None = None) -> Context:
     """Mask the context by every constraint, except in rows that are `exempt` (B,)."""
     for constraint in constraints:
         mask = constraint.mask(context)

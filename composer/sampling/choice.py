@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from composer.errors import BadModelFile
 from composer.sampling.distribution import LOWEST, Distribution
-from composer.types import Constraint, Context, Sampler, Shaping
+from composer.types import Constraint, Context, LogitsProcessor, Sampler
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -28,10 +28,10 @@ class Chain:
     """Samplers by kind, sorted once: a look at a protocol takes longer than most samplers."""
 
     constraints: Sequence[Constraint]
-    links: Sequence[Shaping]
+    links: Sequence[LogitsProcessor]
 
     @staticmethod
-    def of(samplers: Sequence[Sampler]) -> Chain:
+    def build(samplers: Sequence[Sampler]) -> Chain:
         """Sort samplers by kind; each kind keeps its order."""
         constraints = [sampler for sampler in samplers if isinstance(sampler, Constraint)]
         return Chain(constraints, [sampler for sampler in samplers if not isinstance(sampler, Constraint)])
@@ -47,11 +47,11 @@ class Choice:
     chain: Distribution  # after all logits processors; before them in rows that these leave empty
     emptied: Ints | None  # (B,) the index of the processor that emptied a row, -1 for none; None if none did
 
-    def costs(self, tokens: Ints, rows: Ints | None = None) -> Floats:
+    def compute_costs(self, tokens: Ints, rows: Ints | None = None) -> Floats:
         """Compute (N, kinds) the costs of tokens by `KINDS`, one token for each row or for each of `rows` (N,)."""
         costs = np.zeros((len(tokens), len(KINDS)))
-        costs[:, 0] = -self.model.log_probability(tokens, rows)
-        costs[:, 1] = costs[:, 0] if self.chain is self.model else -self.chain.log_probability(tokens, rows)
+        costs[:, 0] = -self.model.compute_log_probability(tokens, rows)
+        costs[:, 1] = costs[:, 0] if self.chain is self.model else -self.chain.compute_log_probability(tokens, rows)
         if self.free is not None:
             lost = self.free.log_mass - self.model.log_mass
             costs[:, 2] = lost if rows is None else lost[rows]
@@ -59,25 +59,31 @@ class Choice:
 
 
 def choose(
-    links: Sequence[Shaping], logits: Floats, context: Context, legal: Mask | None = None, kept: Mask | None = None
+    links: Sequence[LogitsProcessor],
+    logits: Floats,
+    context: Context,
+    legal: Mask | None = None,
+    kept: Mask | None = None,
 ) -> Choice:
     """Compute the choice in a context; `legal` (B, V) is the mask of the grammar alone, if there are constraints.
 
     With `kept` (B, V), the logits processors see only these of the allowed tokens.
     """
-    model = plain = _within(logits, context.allowed)
-    free = None if legal is None else _within(logits, legal)
+    model = plain = _mask_logits(logits, context.allowed)
+    free = None if legal is None else _mask_logits(logits, legal)
     if kept is not None:
-        plain, context = _within(logits, kept), replace(context, allowed=kept)
-    chain, emptied = _shaped(links, plain, context)
+        plain, context = _mask_logits(logits, kept), replace(context, allowed=kept)
+    chain, emptied = _apply_processors(links, plain, context)
     return Choice(free, model, plain, chain, emptied)
 
 
-def _within(logits: Floats, mask: Mask) -> Distribution:
+def _mask_logits(logits: Floats, mask: Mask) -> Distribution:
     return Distribution(np.where(mask, logits, -np.inf))
 
 
-def _shaped(links: Sequence[Shaping], plain: Distribution, context: Context) -> tuple[Distribution, Ints | None]:
+def _apply_processors(
+    links: Sequence[LogitsProcessor], plain: Distribution, context: Context
+) -> tuple[Distribution, Ints | None]:
     """Apply all logits processors; also return `Choice.emptied`. No processor can bring back a masked token."""
     emptied = None
     if not links:

@@ -44,7 +44,7 @@ class Distribution:
         with np.errstate(divide="ignore"):
             return self.top + np.log(self.cumulative[:, -1])
 
-    def log_probability(self, tokens: NDArray[np.int64], rows: NDArray[np.int64] | None = None) -> Floats:
+    def compute_log_probability(self, tokens: NDArray[np.int64], rows: NDArray[np.int64] | None = None) -> Floats:
         """Compute (N,) the log-probability of tokens, one a row or one for each of `rows`; NaN in an empty row."""
         rows = np.arange(len(tokens)) if rows is None else rows
         chosen: Floats = self.logits[rows, tokens]

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import RequestWarning
-from composer.music.keys import pitch_name
-from composer.music.notes import none_struck, struck_after
+from composer.music.keys import name_pitch
+from composer.music.notes import make_recent_notes, update_recent_notes
 from composer.music.score import Score
 from composer.request import Request
-from composer.sampling.batch_state import lookback
-from composer.sampling.naming import bar_of, title
-from composer.types import Constraint, Context, Sampler, Span, Struck, Tokenizer, Tokens
+from composer.sampling.batch_state import find_lookback
+from composer.sampling.naming import get_bar_number, name_sampler
+from composer.types import Constraint, Context, RecentNotes, Sampler, Span, Tokenizer, Tokens
 
 Mask = NDArray[np.bool_]
 
@@ -25,7 +25,7 @@ def warn_of_primer(tokenizer: Tokenizer, samplers: Sequence[Sampler], request: R
     _warn(tokenizer, samplers, request, np.array(request.primer), "the primer", None)
 
 
-def warn_of_given(
+def warn_of_fixed_notes(
     tokenizer: Tokenizer, samplers: Sequence[Sampler], request: Request, quantised: Score, spans: Sequence[Span]
 ) -> None:
     """Warn with RequestWarning of each constraint that the fixed notes of `quantised` break."""
@@ -42,46 +42,53 @@ def _warn(
     given: tuple[Score, Sequence[Span]] | None,
 ) -> None:
     constraints = [sampler for sampler in samplers if isinstance(sampler, Constraint)]
-    notes = np.flatnonzero(tokenizer.meaning.pitch[tokens] >= 0)
+    notes = np.flatnonzero(tokenizer.token_info.pitch[tokens] >= 0)
     if not constraints or not len(notes):
         return
-    states, struck = _walk(tokenizer, request, tokens, lookback(samplers))
+    states, struck = _walk(tokenizer, request, tokens, find_lookback(samplers))
     if given is not None:
-        notes = notes[_forced(tokenizer, states[notes], *given)]
-    facts, allowed = tokenizer.grammar.facts(states[notes]), tokenizer.grammar.allowed(states[notes])
-    past = Struck(struck.tick[notes], struck.pitch[notes], struck.voice[notes])
-    context = Context(notes, facts, tokenizer.meaning, np.full((len(notes), 1), -1), allowed, past)
+        notes = notes[_mask_forced(tokenizer, states[notes], *given)]
+    music, allowed = tokenizer.grammar.interpret(states[notes]), tokenizer.grammar.mask(states[notes])
+    past = RecentNotes(struck.tick[notes], struck.pitch[notes], struck.voice[notes])
+    context = Context(notes, music, tokenizer.token_info, np.full((len(notes), 1), -1), allowed, past)
     for constraint in constraints:
         broken = np.flatnonzero(~constraint.mask(context)[np.arange(len(notes)), tokens[notes]])
         if len(broken):
-            name, first = title(constraint, request), _note(context, int(broken[0]), int(tokens[notes[broken[0]]]))
+            name, first = (
+                name_sampler(constraint, request),
+                _format_note(context, int(broken[0]), int(tokens[notes[broken[0]]])),
+            )
             text = f"{name} holds for new notes alone; {what} breaks it and stays: first {first}."
             warnings.warn(text, RequestWarning, stacklevel=2)
 
 
-def _walk(tokenizer: Tokenizer, request: Request, tokens: Tokens, back: int) -> tuple[NDArray[np.int64], Struck]:
+def _walk(tokenizer: Tokenizer, request: Request, tokens: Tokens, back: int) -> tuple[NDArray[np.int64], RecentNotes]:
     """Compute (T, S) the grammar's state before each token, and the recent notes there."""
-    grammar, struck = tokenizer.grammar, none_struck(1, back)
+    grammar, struck = tokenizer.grammar, make_recent_notes(1, back)
     state, states, past = grammar.start(request, 1), [], []
     for token in tokens:
         states.append(state)
         past.append(struck)
-        struck = struck_after(struck, grammar.facts(state), tokenizer.meaning, np.array([token])) if back else struck
+        struck = (
+            update_recent_notes(struck, grammar.interpret(state), tokenizer.token_info, np.array([token]))
+            if back
+            else struck
+        )
         state = grammar.advance(state, np.array([token]))
     columns = ([getattr(one, name) for one in past] for name in ("tick", "pitch", "voice"))
-    return np.concatenate(states), Struck(*map(np.concatenate, columns))
+    return np.concatenate(states), RecentNotes(*map(np.concatenate, columns))
 
 
-def _forced(tokenizer: Tokenizer, states: NDArray[np.int64], quantised: Score, spans: Sequence[Span]) -> Mask:
+def _mask_forced(tokenizer: Tokenizer, states: NDArray[np.int64], quantised: Score, spans: Sequence[Span]) -> Mask:
     """Mask (N,) the states in which the fixed notes leave one note alone."""
-    mask = tokenizer.grammar.given(quantised, spans)(states) & tokenizer.grammar.allowed(states)
-    forced: Mask = np.sum(mask & (tokenizer.meaning.pitch >= 0), axis=1) == 1
+    mask = tokenizer.grammar.fix_notes(quantised, spans)(states) & tokenizer.grammar.mask(states)
+    forced: Mask = np.sum(mask & (tokenizer.token_info.pitch >= 0), axis=1) == 1
     return forced
 
 
-def _note(context: Context, row: int, token: int) -> str:
+def _format_note(context: Context, row: int, token: int) -> str:
     """Format a note, such as `C5 of Soprano on beat 2 of bar 3`."""
-    facts, meaning = context.facts, context.meaning
-    voice = f" of {meaning.voices[facts.voice[row]]}" if meaning.has_voices and len(meaning.voices) > 1 else ""
-    pitch = pitch_name(int(meaning.pitch[token] + facts.shift[row]))
-    return f"{pitch}{voice} on beat {int(facts.beat[row]) + 1} of bar {bar_of(facts, row)}"
+    music, token_info = context.music, context.token_info
+    voice = f" of {token_info.voices[music.voice[row]]}" if token_info.has_voices and len(token_info.voices) > 1 else ""
+    pitch = name_pitch(int(token_info.pitch[token] + music.shift[row]))
+    return f"{pitch}{voice} on beat {int(music.beat[row]) + 1} of bar {get_bar_number(music, row)}"

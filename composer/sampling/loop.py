@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from composer.errors import OF_ONE_PIECE, ComposerError, NothingAllowed
 from composer.request import Request
-from composer.sampling.backtracking import Retreat
-from composer.sampling.batch_state import Rows, begin, context_of, joined, stepped
+from composer.sampling.backtracking import Backtracker
+from composer.sampling.batch_state import BatchState, begin, build_context, concatenate, run_step
 from composer.sampling.choice import Chain, check_sound, choose
-from composer.sampling.naming import bar_of, title
+from composer.sampling.naming import get_bar_number, name_sampler
 from composer.sampling.random_streams import Streams
 from composer.tokens.vocabulary import EOS
-from composer.types import Context, Facts, Sampler, Stepper, Tokenizer, Tokens
+from composer.types import Context, MusicalState, Sampler, Step, Tokenizer, Tokens
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -32,7 +32,7 @@ Source = Callable[[int], Sequence[Request]]
 
 
 @dataclass(frozen=True)
-class Sampled:
+class SampledPiece:
     """One piece in tokens, with those of the primer.
 
     `model_nats` is minus the log-probability of the drawn tokens under the model, within grammar and constraints.
@@ -48,7 +48,7 @@ class Sampled:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnStep:
     """One step of the loop: a token for each of the B running pieces."""
 
     number: Ints  # (B,) the piece, ascending
@@ -59,33 +59,33 @@ class Drawn:
     lost: Mapping[int, ComposerError]  # failed pieces and their errors; their tokens here mean nothing
 
 
-def source(requests: Iterable[Request]) -> Source:
+def make_source(requests: Iterable[Request]) -> Source:
     """Make a source of these requests, in order."""
     waiting = iter(requests)
     return lambda room: list(islice(waiting, room))
 
 
 def sample(
-    step: Stepper, tokenizer: Tokenizer, samplers: Sequence[Sampler], requests: Sequence[Request]
-) -> list[Sampled]:
+    step: Step, tokenizer: Tokenizer, samplers: Sequence[Sampler], requests: Sequence[Request]
+) -> list[SampledPiece]:
     """Sample one piece for each request, side by side; none depends on the others.
 
     Raises NothingAllowed if a piece cannot leave a dead end, BadOption for conditions that contradict each other.
     """
-    found: dict[int, Sampled] = {}
-    for number, made in pieces(step, tokenizer, samplers, source(requests), len(requests)):
+    found: dict[int, SampledPiece] = {}
+    for number, made in sample_each(step, tokenizer, samplers, make_source(requests), len(requests)):
         if isinstance(made, ComposerError):
             raise made
         found[number] = made
     return [found[number] for number in range(len(requests))]
 
 
-def pieces(
-    step: Stepper, tokenizer: Tokenizer, samplers: Sequence[Sampler], more: Source, most: int
-) -> Iterator[tuple[int, Sampled | ComposerError]]:
+def sample_each(
+    step: Step, tokenizer: Tokenizer, samplers: Sequence[Sampler], more: Source, most: int
+) -> Iterator[tuple[int, SampledPiece | ComposerError]]:
     """Yield each piece with its number when it ends, or its error; at most `most` run side by side."""
     numbers, tokens = np.zeros(0, dtype=np.int64), np.zeros((0, 256), dtype=np.int64)
-    for drawn in steps(step, tokenizer, samplers, more, most):
+    for drawn in run_steps(step, tokenizer, samplers, more, most):
         if numbers is not drawn.number:  # the batch has changed
             going = tokens[np.isin(numbers, drawn.number)]
             room = np.zeros((len(drawn.number) - len(going), tokens.shape[1]), dtype=np.int64)
@@ -99,31 +99,31 @@ def pieces(
             if number not in drawn.lost:
                 model, chain, constraints = drawn.nats[row].tolist()
                 dead_ends = drawn.dead_ends.get(number, 0)
-                yield number, Sampled(tokens[row, :length].copy(), model, chain, constraints, dead_ends)
+                yield number, SampledPiece(tokens[row, :length].copy(), model, chain, constraints, dead_ends)
 
 
-def steps(
-    step: Stepper, tokenizer: Tokenizer, samplers: Sequence[Sampler], more: Source, most: int = 1
-) -> Iterator[Drawn]:
+def run_steps(
+    step: Step, tokenizer: Tokenizer, samplers: Sequence[Sampler], more: Source, most: int = 1
+) -> Iterator[DrawnStep]:
     """Run the loop until every piece has ended, and yield each step. Memory does not grow with a piece's length."""
-    batch = _Company(step, tokenizer, samplers)
+    batch = _Batch(step, tokenizer, samplers)
     while True:
         lost = batch.begin(more(most - batch.size)) if batch.size < most else {}
         if not (batch.size or lost):
             return
-        drawn = batch.write(lost)
+        drawn = batch.draw(lost)
         yield drawn
-        batch.dismiss(drawn)
+        batch.remove_finished(drawn)
 
 
-class _Company:
+class _Batch:
     """The batch of running pieces."""
 
-    def __init__(self, step: Stepper, tokenizer: Tokenizer, samplers: Sequence[Sampler]) -> None:
+    def __init__(self, step: Step, tokenizer: Tokenizer, samplers: Sequence[Sampler]) -> None:
         self._step, self._tokenizer, self._samplers = step, tokenizer, samplers
-        self._chain, self._streams = Chain.of(samplers), Streams()
-        self._retreat = Retreat(tokenizer, self._chain.constraints) if self._chain.constraints else None
-        self._rows: Rows | None = None
+        self._chain, self._streams = Chain.build(samplers), Streams()
+        self._retreat = Backtracker(tokenizer, self._chain.constraints) if self._chain.constraints else None
+        self._rows: BatchState | None = None
         self._asked: dict[int, Request] = {}
         self._begun = 0
 
@@ -143,65 +143,67 @@ class _Company:
             except OF_ONE_PIECE as error:
                 lost[number] = error
                 continue
-            self._rows = rows if self._rows is None else joined(self._rows, rows)
+            self._rows = rows if self._rows is None else concatenate(self._rows, rows)
             self._asked[number] = request
             self._streams.add([(request.seed, request.index, request.attempt)])
         return lost
 
-    def write(self, lost: dict[int, ComposerError]) -> Drawn:
+    def draw(self, lost: dict[int, ComposerError]) -> DrawnStep:
         """Draw one token for each piece; errors of single pieces are added to `lost`."""
         if self._rows is None:
-            return _nothing(lost)
-        rows, context, legal, given = self._where_allowed(self._rows, lost)
-        logits, state = stepped(self._step, self._tokenizer, rows)
+            return _make_empty_step(lost)
+        rows, context, legal, given = self._leave_dead_ends(self._rows, lost)
+        logits, state = run_step(self._step, self._tokenizer, rows)
         choice = choose(self._chain.links, logits, context, legal)
         check_sound(choice.model, given >= 0)  # tokens of a primer need no probability
         if choice.emptied is not None:
-            self._lose_emptied(rows, choice.emptied, context.facts, given, lost)
-        uniforms = self._streams.at(rows.place)
+            self._report_emptied(rows, choice.emptied, context.music, given, lost)
+        uniforms = self._streams.draw(rows.place)
         if self._retreat is not None:
-            uniforms = self._retreat.uniforms(rows, uniforms)
+            uniforms = self._retreat.replace_uniforms(rows, uniforms)
         tokens = np.where(given >= 0, given, choice.chain.draw(uniforms))
         if self._retreat is not None:
             self._retreat.remember(rows, tokens, given)
-        nats = rows.nats + np.where(given[:, None] < 0, choice.costs(tokens), 0.0)
-        self._rows = replace(rows, state=state, nats=nats).after(self._tokenizer, tokens, context.facts)
+        nats = rows.nats + np.where(given[:, None] < 0, choice.compute_costs(tokens), 0.0)
+        self._rows = replace(rows, state=state, nats=nats).advance(self._tokenizer, tokens, context.music)
         dead_ends = {} if self._retreat is None else self._retreat.dead_ends
-        return Drawn(rows.number, rows.place, tokens, nats, dead_ends, lost)
+        return DrawnStep(rows.number, rows.place, tokens, nats, dead_ends, lost)
 
-    def _where_allowed(self, rows: Rows, lost: dict[int, ComposerError]) -> tuple[Rows, Context, Mask | None, Ints]:
+    def _leave_dead_ends(
+        self, rows: BatchState, lost: dict[int, ComposerError]
+    ) -> tuple[BatchState, Context, Mask | None, Ints]:
         """Take rows back from dead ends; return the rows, their context, the grammar's mask and the primers' tokens.
 
         Constraints do not apply to the primer. A failed piece takes any legal token for this step.
         """
-        given = rows.given()
-        plain = context = context_of(self._tokenizer, rows)
+        given = rows.get_primer_tokens()
+        plain = context = build_context(self._tokenizer, rows)
         while self._retreat is not None:
-            context = self._retreat.constrained(rows, plain)
+            context = self._retreat.constrain(rows, plain)
             stuck = np.flatnonzero(~context.allowed.any(axis=1) & (given < 0))
             if not len(stuck):
                 return rows, context, plain.allowed, given
             for row in stuck.tolist():
                 try:
-                    rows = self._retreat.back(rows, row)
+                    rows = self._retreat.go_back(rows, row)
                 except NothingAllowed as error:
                     lost[int(rows.number[row])] = error
                     given[row] = plain.allowed[row].argmax()
-            plain = context_of(self._tokenizer, rows)
+            plain = build_context(self._tokenizer, rows)
         return rows, context, None, given
 
-    def _lose_emptied(
-        self, rows: Rows, emptied: Ints, facts: Facts, given: Ints, lost: dict[int, ComposerError]
+    def _report_emptied(
+        self, rows: BatchState, emptied: Ints, music: MusicalState, given: Ints, lost: dict[int, ComposerError]
     ) -> None:
         """Report pieces for which a logits processor leaves nothing; for this step, it is ignored there."""
         for row in np.flatnonzero((emptied >= 0) & (given < 0)).tolist():
             number, link = int(rows.number[row]), self._chain.links[emptied[row]]
-            bar, name = bar_of(facts, row), title(link, self._asked[number])
+            bar, name = get_bar_number(music, row), name_sampler(link, self._asked[number])
             lost[number] = NothingAllowed(
                 f"in bar {bar} the sampler {name} leaves nothing that could be written; loosen it."
             )
 
-    def dismiss(self, drawn: Drawn) -> None:
+    def remove_finished(self, drawn: DrawnStep) -> None:
         """Remove the pieces that have ended or failed."""
         leaving = drawn.token == EOS
         if drawn.lost:
@@ -217,7 +219,7 @@ class _Company:
         self._streams.keep(going)
 
 
-def _nothing(lost: Mapping[int, ComposerError]) -> Drawn:
+def _make_empty_step(lost: Mapping[int, ComposerError]) -> DrawnStep:
     """Make a step without a piece."""
     none = np.zeros(0, dtype=np.int64)
-    return Drawn(none, none, none, np.zeros((0, 0)), {}, lost)
+    return DrawnStep(none, none, none, np.zeros((0, 0)), {}, lost)

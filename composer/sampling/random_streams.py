@@ -16,7 +16,7 @@ BLOCK = 256
 """Steps whose uniforms are computed at once."""
 
 
-def uniforms(seed: int, index: int, attempt: int, block: int, purpose: str = "draw") -> NDArray[np.float64]:
+def draw_uniforms(seed: int, index: int, attempt: int, block: int, purpose: str = "draw") -> NDArray[np.float64]:
     """Return (BLOCK,) uniforms in [0, 1) for the steps from `block * BLOCK` on, for one purpose."""
     # One step of the counter gives four numbers, so blocks lie BLOCK / 4 apart.
     counter = np.array([block * (BLOCK // 4), attempt, zlib.crc32(purpose.encode()), 0], dtype=np.uint64)
@@ -44,11 +44,11 @@ class Streams:
         self._rows = [self._rows[int(row)] for row in rows]
         self._blocks, self._block = self._blocks[rows], self._block[rows]
 
-    def at(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+    def draw(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return (B,) the uniform of one step of each row."""
         block, place = steps // BLOCK, steps % BLOCK
         if np.any(block != self._block):
             for row in np.flatnonzero(block != self._block).tolist():
-                self._blocks[row] = uniforms(*self._rows[row], int(block[row]))
+                self._blocks[row] = draw_uniforms(*self._rows[row], int(block[row]))
             self._block = block
         return self._blocks[np.arange(len(block)), place]

@@ -29,14 +29,14 @@ from numpy.typing import NDArray
 
 from composer.errors import NothingAllowed
 from composer.request import Request
-from composer.sampling.batch_state import Rows, begin, constrained, context_of, joined, stepped
+from composer.sampling.batch_state import BatchState, begin, build_context, concatenate, constrain, run_step
 from composer.sampling.choice import Chain, Choice, check_sound, choose
 from composer.sampling.distribution import Distribution
-from composer.sampling.loop import Sampled
-from composer.sampling.naming import bar_of, culprits, leave, title
-from composer.sampling.random_streams import BLOCK, uniforms
+from composer.sampling.loop import SampledPiece
+from composer.sampling.naming import begin_sentence, find_conflict, get_bar_number, name_sampler
+from composer.sampling.random_streams import BLOCK, draw_uniforms
 from composer.tokens.vocabulary import EOS
-from composer.types import Array, Constraint, Facts, Sampler, Stepper, Tokenizer
+from composer.types import Array, Constraint, MusicalState, Sampler, Step, Tokenizer
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -63,7 +63,7 @@ class Condition:
 
 
 @dataclass(frozen=True)
-class Conditioned(Sampled):
+class ConditionedPiece(SampledPiece):
     """One piece in tokens. Tokens without an alternative count in none of the figures of `Sampled`.
 
     `dead_ends` counts the particles that met one.
@@ -72,25 +72,25 @@ class Conditioned(Sampled):
     g_t. The estimate itself (not its log) is unbiased.
     """
 
-    given_nats: float = 0.0
+    fixed_nats: float = 0.0
 
 
-def sample_given(
-    step: Stepper, tokenizer: Tokenizer, samplers: Sequence[Sampler], conditions: Sequence[Condition]
-) -> list[Conditioned | NothingAllowed]:
+def sample_conditioned(
+    step: Step, tokenizer: Tokenizer, samplers: Sequence[Sampler], conditions: Sequence[Condition]
+) -> list[ConditionedPiece | NothingAllowed]:
     """Sample one piece for each condition, side by side; none depends on the others.
 
     Constraints do not apply to fixed notes: a single token left by the mask is drawn. The result of a piece is an
     error if all its particles meet a dead end.
     """
-    chain = Chain.of(samplers)
+    chain = Chain.build(samplers)
     cloud = _begin(tokenizer, samplers, conditions)
     while True:
-        least = _compared(cloud)
+        least = _compare_repeatedly(cloud)
         active = (cloud.begun.reached == least[cloud.begun.piece]) & (cloud.begun.reached < ENDED)
         if not active.any():
-            return _results(cloud)
-        _write(cloud, active, step, tokenizer, chain)
+            return _make_results(cloud)
+        _draw_tokens(cloud, active, step, tokenizer, chain)
         cloud.round += 1
 
 
@@ -98,13 +98,13 @@ def sample_given(
 
 
 @dataclass(frozen=True)
-class _Beginnings:
+class _Hypotheses:
     """The R different hypotheses, each shared by one particle or more.
 
     `rows.number` is the piece, as index of its condition.
     """
 
-    rows: Rows
+    rows: BatchState
     written: Ints  # (R, room) tokens
     weight: Floats  # (R,) log of the product of g_t since the last resampling
     reached: Ints  # (R,) beat; see `BEATS`
@@ -114,24 +114,24 @@ class _Beginnings:
         """(R,) the piece of each hypothesis."""
         return self.rows.number
 
-    def take(self, which: NDArray[np.integer]) -> _Beginnings:
+    def select(self, which: NDArray[np.integer]) -> _Hypotheses:
         """Select hypotheses, in this order."""
-        return _Beginnings(self.rows.gather(which), self.written[which], self.weight[which], self.reached[which])
+        return _Hypotheses(self.rows.gather(which), self.written[which], self.weight[which], self.reached[which])
 
 
-def _joined(one: _Beginnings, other: _Beginnings) -> _Beginnings:
+def _concatenate(one: _Hypotheses, other: _Hypotheses) -> _Hypotheses:
     room = max(one.written.shape[1], other.written.shape[1])
     written = [np.pad(w, ((0, 0), (0, room - w.shape[1]))) for w in (one.written, other.written)]
     weight, reached = np.concatenate([one.weight, other.weight]), np.concatenate([one.reached, other.reached])
-    return _Beginnings(joined(one.rows, other.rows), np.concatenate(written), weight, reached)
+    return _Hypotheses(concatenate(one.rows, other.rows), np.concatenate(written), weight, reached)
 
 
 @dataclass
-class _Cloud:
+class _ParticleSet:
     """The particle set, K particles; `row` is the hypothesis of each."""
 
     conditions: Sequence[Condition]
-    begun: _Beginnings
+    begun: _Hypotheses
     piece: Ints  # (K,)
     row: Ints  # (K,)
     reached: Ints  # (pieces,) the beat that all particles have reached
@@ -139,63 +139,63 @@ class _Cloud:
     dead_ends: Ints  # (pieces,) particles at dead ends
     round: int = 0  # independent of other pieces: each piece has a particle that draws in every round
     of: list[slice] = field(default_factory=list)  # the particles of each piece
-    dead: dict[int, Callable[[], _Dead]] = field(default_factory=dict)  # the last dead end of each piece
+    dead: dict[int, Callable[[], _DeadEnd]] = field(default_factory=dict)  # the last dead end of each piece
     lost: dict[int, NothingAllowed] = field(default_factory=dict)  # pieces without a particle left
 
 
-def _begin(tokenizer: Tokenizer, samplers: Sequence[Sampler], conditions: Sequence[Condition]) -> _Cloud:
+def _begin(tokenizer: Tokenizer, samplers: Sequence[Sampler], conditions: Sequence[Condition]) -> _ParticleSet:
     rows = begin(tokenizer, samplers, [condition.request for condition in conditions])
     count, sizes = len(conditions), [c.particles for c in conditions]
-    places = _places(tokenizer.grammar.facts(rows.grammar))
-    begun = _Beginnings(rows, np.zeros((count, 256), dtype=np.int64), np.zeros(count), places)
+    places = _number_beats(tokenizer.grammar.interpret(rows.grammar))
+    begun = _Hypotheses(rows, np.zeros((count, 256), dtype=np.int64), np.zeros(count), places)
     ends = np.cumsum(sizes)
     piece = np.repeat(np.arange(count), sizes)
     of = [slice(int(e) - n, int(e)) for e, n in zip(ends, sizes, strict=True)]
     none = np.zeros(count, dtype=np.int64)
-    return _Cloud(conditions, begun, piece, piece.copy(), none - ENDED, np.zeros(count), none, of=of)
+    return _ParticleSet(conditions, begun, piece, piece.copy(), none - ENDED, np.zeros(count), none, of=of)
 
 
-def _places(facts: Facts) -> Ints:
-    return np.asarray(facts.bar * BEATS + facts.beat)
+def _number_beats(music: MusicalState) -> Ints:
+    return np.asarray(music.bar * BEATS + music.beat)
 
 
-def _least(cloud: _Cloud) -> Ints:
+def _find_slowest(cloud: _ParticleSet) -> Ints:
     """Find (pieces,) the beat that all particles of each piece have reached."""
     least = np.full(len(cloud.conditions), ENDED)
     np.minimum.at(least, cloud.begun.piece, cloud.begun.reached)
     return least
 
 
-def _results(cloud: _Cloud) -> list[Conditioned | NothingAllowed]:
-    return [cloud.lost.get(piece) or _result(cloud, piece) for piece in range(len(cloud.conditions))]
+def _make_results(cloud: _ParticleSet) -> list[ConditionedPiece | NothingAllowed]:
+    return [cloud.lost.get(piece) or _make_result(cloud, piece) for piece in range(len(cloud.conditions))]
 
 
-def _result(cloud: _Cloud, piece: int) -> Conditioned:
+def _make_result(cloud: _ParticleSet, piece: int) -> ConditionedPiece:
     rows, row = cloud.begun.rows, cloud.row[cloud.of[piece].start]
     tokens = cloud.begun.written[row, : rows.place[row]].copy()
     model, chain, constraints = rows.nats[row].tolist()
     dead_ends, evidence = int(cloud.dead_ends[piece]), float(cloud.evidence[piece])
-    return Conditioned(tokens, model, chain, constraints, dead_ends, -evidence)
+    return ConditionedPiece(tokens, model, chain, constraints, dead_ends, -evidence)
 
 
 # --- weights compared -------------------------------------------------------------------------------------------------
 
 
-def _compared(cloud: _Cloud) -> Ints:
+def _compare_repeatedly(cloud: _ParticleSet) -> Ints:
     """Compare the particles wherever all have reached a beat, and return (pieces,) that beat.
 
     If resampling removes all particles that were behind, the others are compared again, at their next beat.
     """
-    least = _least(cloud)
+    least = _find_slowest(cloud)
     while True:
         _compare(cloud, least)
-        now = _least(cloud)
+        now = _find_slowest(cloud)
         if np.array_equal(now, least):
             return least
         least = now
 
 
-def _compare(cloud: _Cloud, least: Ints) -> None:
+def _compare(cloud: _ParticleSet, least: Ints) -> None:
     """Choose one particle, resample, or change nothing, for each piece whose particles all reached a new beat."""
     begun_anew, lost = [], []
     for piece in np.flatnonzero(least > cloud.reached).tolist():
@@ -204,52 +204,52 @@ def _compare(cloud: _Cloud, least: Ints) -> None:
         weights = cloud.begun.weight[cloud.row[particles]]
         top = weights.max()
         if top == -np.inf:
-            cloud.lost[piece] = NothingAllowed(_nothing_left(condition, cloud.dead[piece]()))
+            cloud.lost[piece] = NothingAllowed(_describe_dead_end(condition, cloud.dead[piece]()))
             lost.append(piece)
             continue
-        ancestors = _ancestors(condition, weights, before, int(least[piece]), cloud.round)
+        ancestors = _choose_ancestors(condition, weights, before, int(least[piece]), cloud.round)
         if ancestors is not None:
             cloud.evidence[piece] += top + np.log(np.exp(weights - top).mean())
             cloud.row[particles] = cloud.row[particles][ancestors]
             begun_anew.append(piece)
     if begun_anew:
         used, cloud.row = np.unique(cloud.row, return_inverse=True)
-        begun = cloud.begun.take(used)
+        begun = cloud.begun.select(used)
         cloud.begun = replace(begun, weight=np.where(np.isin(begun.piece, begun_anew), 0.0, begun.weight))
     if lost:
         over = np.isin(cloud.begun.piece, lost)
         cloud.begun = replace(cloud.begun, reached=np.where(over, ENDED, cloud.begun.reached))
 
 
-def _ancestors(condition: Condition, weights: Floats, before: int, place: int, round_: int) -> Ints | None:
+def _choose_ancestors(condition: Condition, weights: Floats, before: int, place: int, round_: int) -> Ints | None:
     """Choose (N,) the ancestors of a piece's particles; None if all continue. `before` is the last bar."""
     if place >= ENDED or any(before < bar <= place // BEATS for bar in condition.settle):
-        uniform = _numbers(condition.request, "choose", round_, 1)
+        uniform = _draw_numbers(condition.request, "choose", round_, 1)
         return np.repeat(Distribution(weights[None]).draw(uniform), condition.particles)
-    if effective_sample_size(weights) < condition.particles / 2:
-        return systematic(weights, float(_numbers(condition.request, "resample", round_, 1)[0]))
+    if compute_effective_sample_size(weights) < condition.particles / 2:
+        return resample_systematically(weights, float(_draw_numbers(condition.request, "resample", round_, 1)[0]))
     return None
 
 
-def _nothing_left(condition: Condition, dead: _Dead) -> str:
+def _describe_dead_end(condition: Condition, dead: _DeadEnd) -> str:
     """Name the bar, and the constraints that allow nothing beside the fixed notes."""
     many = "the only particle" if condition.particles == 1 else f"none of {condition.particles} particles"
     can = "cannot" if condition.particles == 1 else "can"
     if not dead.culprits:
         what = f"{many} {can} go on with the fixed notes"
         return f"in bar {dead.bar} {what}; loosen the samplers or take more particles."
-    left = leave([title(sampler, condition.request) for sampler in dead.culprits])
+    left = begin_sentence([name_sampler(sampler, condition.request) for sampler in dead.culprits])
     loose = "one of them" if len(dead.culprits) > 1 else "it"
     return f"in bar {dead.bar} {left} nothing that fits the fixed notes; loosen {loose}, or take more particles."
 
 
-def effective_sample_size(log_weights: Floats) -> float:
+def compute_effective_sample_size(log_weights: Floats) -> float:
     """Compute (sum of w)^2 / (sum of w^2): the equivalent number of equally weighted particles."""
     weights = np.exp(log_weights - log_weights.max())
     return float(weights.sum() ** 2 / (weights * weights).sum())
 
 
-def systematic(log_weights: Floats, uniform: float) -> Ints:
+def resample_systematically(log_weights: Floats, uniform: float) -> Ints:
     """Resample systematically, by one uniform in [0, 1): (N,) ancestors; each particle gets its share of N, rounded."""
     cumulative = np.cumsum(np.exp(log_weights - log_weights.max()))
     total, count = cumulative[-1], len(log_weights)
@@ -257,10 +257,10 @@ def systematic(log_weights: Floats, uniform: float) -> Ints:
     return np.searchsorted(cumulative, np.minimum(points, np.nextafter(total, 0)), side="right")
 
 
-def _numbers(request: Request, purpose: str, first: int, count: int) -> Floats:
+def _draw_numbers(request: Request, purpose: str, first: int, count: int) -> Floats:
     """Return (count,) uniforms of the piece's stream for a purpose, from number `first` on."""
     blocks = range(first // BLOCK, (first + count - 1) // BLOCK + 1)
-    made = [uniforms(request.seed, request.index, request.attempt, block, purpose) for block in blocks]
+    made = [draw_uniforms(request.seed, request.index, request.attempt, block, purpose) for block in blocks]
     start = first - blocks[0] * BLOCK
     return np.concatenate(made)[start : start + count]
 
@@ -269,47 +269,51 @@ def _numbers(request: Request, purpose: str, first: int, count: int) -> Floats:
 
 
 @dataclass(frozen=True)
-class _Dead:
+class _DeadEnd:
     """A dead end of a hypothesis: its bar, and the constraints that caused it, if any did."""
 
     bar: int
     culprits: tuple[Constraint, ...]
 
 
-def _dead(tokenizer: Tokenizer, chain: Chain, conditions: Sequence[Condition], row: Rows) -> _Dead:
+def _find_cause(tokenizer: Tokenizer, chain: Chain, conditions: Sequence[Condition], row: BatchState) -> _DeadEnd:
     """Explain the dead end of one row."""
-    context = context_of(tokenizer, row)
-    given = context.allowed & _masks(conditions, row)
+    context = build_context(tokenizer, row)
+    given = context.allowed & _mask_fixed_notes(conditions, row)
     masks = [(constraint.mask(context) & given)[0] for constraint in chain.constraints]
     left = not masks or np.all(masks, axis=0).any()  # then a logits processor left nothing
-    return _Dead(bar_of(context.facts, 0), () if left else tuple(chain.constraints[n] for n in culprits(masks)))
+    return _DeadEnd(
+        get_bar_number(context.music, 0), () if left else tuple(chain.constraints[n] for n in find_conflict(masks))
+    )
 
 
-def _write(cloud: _Cloud, active: NDArray[np.bool_], step: Stepper, tokenizer: Tokenizer, chain: Chain) -> None:
+def _draw_tokens(
+    cloud: _ParticleSet, active: NDArray[np.bool_], step: Step, tokenizer: Tokenizer, chain: Chain
+) -> None:
     """Draw one token for every particle at an `active` row; different draws make new rows."""
-    writing, waiting = cloud.begun.take(np.flatnonzero(active)), cloud.begun.take(np.flatnonzero(~active))
-    logits, state = stepped(step, tokenizer, writing.rows)
-    choice, weight, forced = _choice(tokenizer, chain, cloud.conditions, writing.rows, logits)
+    writing, waiting = cloud.begun.select(np.flatnonzero(active)), cloud.begun.select(np.flatnonzero(~active))
+    logits, state = run_step(step, tokenizer, writing.rows)
+    choice, weight, forced = _choose(tokenizer, chain, cloud.conditions, writing.rows, logits)
     at = np.where(active, np.cumsum(active) - 1, len(writing.piece) + np.cumsum(~active) - 1)[cloud.row]
     drawing = np.flatnonzero(active[cloud.row])
     _count_dead(cloud, tokenizer, chain, writing, (weight == -np.inf) & (writing.weight > -np.inf), at[drawing])
-    tokens = choice.chain.draw(_draws(cloud)[drawing], at[drawing])
+    tokens = choice.chain.draw(_draw_uniforms(cloud)[drawing], at[drawing])
     size = choice.chain.logits.shape[1]
     children, place = np.unique(at[drawing] * size + tokens, return_inverse=True)
     parents, written = children // size, children % size
-    costs = np.where(forced[parents, None], 0.0, choice.costs(written, parents))
+    costs = np.where(forced[parents, None], 0.0, choice.compute_costs(written, parents))
     parting = replace(writing, rows=replace(writing.rows, state=state), weight=writing.weight + weight)
-    after = _after(tokenizer, parting.take(parents), written, costs)
+    after = _advance(tokenizer, parting.select(parents), written, costs)
     cloud.row = at - len(writing.piece) + len(children)  # waiting rows come after the children
     cloud.row[drawing] = place
-    cloud.begun = _joined(after, waiting) if len(waiting.piece) else after
+    cloud.begun = _concatenate(after, waiting) if len(waiting.piece) else after
 
 
 def _count_dead(
-    cloud: _Cloud,
+    cloud: _ParticleSet,
     tokenizer: Tokenizer,
     chain: Chain,
-    writing: _Beginnings,
+    writing: _Hypotheses,
     dead: NDArray[np.bool_],
     at: Ints,
 ) -> None:
@@ -320,38 +324,38 @@ def _count_dead(
     rows = np.flatnonzero(dead)
     for piece, first in zip(*np.unique(writing.piece[rows], return_index=True), strict=True):
         one = writing.rows.gather(rows[first : first + 1])
-        cloud.dead[piece] = partial(_dead, tokenizer, chain, cloud.conditions, one)
+        cloud.dead[piece] = partial(_find_cause, tokenizer, chain, cloud.conditions, one)
 
 
-def _draws(cloud: _Cloud) -> Floats:
+def _draw_uniforms(cloud: _ParticleSet) -> Floats:
     """Return (K,) uniforms: in round r, particle i of n takes number r n + i of its piece's draws."""
     counts = [(condition.request, condition.particles) for condition in cloud.conditions]
     numbers = [
-        np.zeros(n) if place >= ENDED else _numbers(request, "draw", cloud.round * n, n)
+        np.zeros(n) if place >= ENDED else _draw_numbers(request, "draw", cloud.round * n, n)
         for (request, n), place in zip(counts, cloud.reached, strict=True)
     ]
     return np.concatenate(numbers)
 
 
-def _after(tokenizer: Tokenizer, begun: _Beginnings, tokens: Ints, costs: Floats) -> _Beginnings:
-    rows = begun.rows.after(tokenizer, tokens)
+def _advance(tokenizer: Tokenizer, begun: _Hypotheses, tokens: Ints, costs: Floats) -> _Hypotheses:
+    rows = begun.rows.advance(tokenizer, tokens)
     written = begun.written
     if rows.place.max() > written.shape[1]:
         written = np.concatenate([written, np.zeros_like(written)], axis=1)
     np.put_along_axis(written, begun.rows.place[:, None], tokens[:, None], axis=1)
-    reached = np.where(tokens == EOS, ENDED, _places(tokenizer.grammar.facts(rows.grammar)))
+    reached = np.where(tokens == EOS, ENDED, _number_beats(tokenizer.grammar.interpret(rows.grammar)))
     return replace(begun, rows=replace(rows, nats=rows.nats + costs), written=written, reached=reached)
 
 
-def _choice(
-    tokenizer: Tokenizer, chain: Chain, conditions: Sequence[Condition], rows: Rows, logits: Floats
+def _choose(
+    tokenizer: Tokenizer, chain: Chain, conditions: Sequence[Condition], rows: BatchState, logits: Floats
 ) -> tuple[Choice, Floats, NDArray[np.bool_]]:
     """Compute the choice of R rows, (R,) log g_t, and (R,) whether one token alone is left."""
-    plain = context_of(tokenizer, rows)
+    plain = build_context(tokenizer, rows)
     legal = plain.allowed
-    given = legal & _masks(conditions, rows)
+    given = legal & _mask_fixed_notes(conditions, rows)
     forced = given.sum(axis=1) == 1
-    context = constrained(chain.constraints, plain, exempt=forced)
+    context = constrain(chain.constraints, plain, exempt=forced)
     kept = context.allowed & given
     alive = kept.any(axis=1)
     kept = np.where(alive[:, None], kept, legal)  # a particle at a dead end draws any legal token until it is compared
@@ -363,7 +367,7 @@ def _choice(
     return choice, np.where(alive, share, -np.inf), forced
 
 
-def _masks(conditions: Sequence[Condition], rows: Rows) -> NDArray[np.bool_]:
+def _mask_fixed_notes(conditions: Sequence[Condition], rows: BatchState) -> NDArray[np.bool_]:
     """Mask (R, V) the fixed notes, by the mask of each row's piece; pieces that share a mask are computed together."""
     of = {id(condition.mask): condition.mask for condition in conditions}
     keys = list(of)

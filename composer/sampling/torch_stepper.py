@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.devices import one_thread, without_onednn
+from composer.devices import switch_off_onednn, use_one_thread
 from composer.fitting import check_columns
-from composer.types import State, Stepper
+from composer.types import State, Step
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,7 +23,7 @@ TILE = 4
 """Rows of every matrix product; the last tile is padded."""
 
 
-def torch_stepper(module: nn.Module, column_sizes: Sequence[int] | None = None) -> Stepper:
+def make_torch_step(module: nn.Module, column_sizes: Sequence[int] | None = None) -> Step:
     """Make `step(inputs (B, C), state) -> (logits (B, V), state)`: NumPy outside, torch on the module's device inside.
 
     A step raises BadModelFile for inputs beyond `column_sizes`, if they are given.
@@ -39,14 +39,14 @@ def torch_stepper(module: nn.Module, column_sizes: Sequence[int] | None = None) 
         rows = len(inputs)
         padded = np.concatenate([inputs, np.repeat(inputs[:1], -rows % TILE, axis=0)])
         tiles = torch.from_numpy(padded).to(device)[:, None].split(TILE)
-        with torch.inference_mode(), one_thread(), without_onednn():
-            states = [None] * len(tiles) if state is None else _tiled(state, rows)
+        with torch.inference_mode(), use_one_thread(), switch_off_onednn():
+            states = [None] * len(tiles) if state is None else _split_tiles(state, rows)
             results = [module(tile, before) for tile, before in zip(tiles, states, strict=True)]
             logits = torch.cat([logits[:, 0] for logits, _ in results])[:rows]
             after = tuple(torch.cat(parts)[:rows] for parts in zip(*(s for _, s in results), strict=True))
         return logits.float().cpu().numpy(), after
 
-    def _tiled(state: State, rows: int) -> list[Any]:
+    def _split_tiles(state: State, rows: int) -> list[Any]:
         padded = [torch.cat([t, t[:1].expand(-rows % TILE, *t.shape[1:])]) if rows % TILE else t for t in state]
         return list(zip(*(t.split(TILE) for t in padded), strict=True))
 

@@ -31,7 +31,7 @@ def check_place(path: Path) -> None:
 
 
 @contextmanager
-def whole_folder(path: Path) -> Iterator[None]:
+def make_whole_folder(path: Path) -> Iterator[None]:
     """Make a folder to write to, if it is not there. After an error, new folders that are empty are removed.
 
     Raises CannotWrite.
@@ -57,7 +57,7 @@ _NEW: ContextVar[frozenset[Path]] = ContextVar("composer.storage.atomic.new", de
 
 
 @contextmanager
-def replacing_none(paths: Iterable[Path]) -> Iterator[None]:
+def keep_existing(paths: Iterable[Path]) -> Iterator[None]:
     """Keep `whole_file` from replacing these files, should another program write them meanwhile.
 
     The new file then takes the next free name beside it, such as `x-1.mid`, and CannotWrite names it.
@@ -70,7 +70,7 @@ def replacing_none(paths: Iterable[Path]) -> Iterator[None]:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def write_whole_file(path: Path) -> Iterator[Path]:
     """Provide a path beside `path` to write to. It replaces `path` on success, and vanishes otherwise.
 
     Within `replacing_none` it replaces no file. Raises CannotWrite, in one sentence, for any fault of the file system.
@@ -81,9 +81,9 @@ def whole_file(path: Path) -> Iterator[Path]:
         os.close(handle)
         scratch = Path(name)
         yield scratch
-        scratch.chmod(0o666 & ~_umask())
+        scratch.chmod(0o666 & ~_get_umask())
         if path.absolute() in _NEW.get():
-            _put(scratch, path)
+            _put_in_place(scratch, path)
         else:
             scratch.replace(path)
     except OSError as error:
@@ -93,19 +93,19 @@ def whole_file(path: Path) -> Iterator[Path]:
             scratch.unlink(missing_ok=True)
 
 
-def _put(scratch: Path, path: Path) -> None:
+def _put_in_place(scratch: Path, path: Path) -> None:
     """Move a file to a free path, or beside the file that is there; raise CannotWrite in that case."""
-    if _moved(scratch, path):
+    if _move_if_free(scratch, path):
         return
     beside = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(1))
-    found = next(other for other in beside if _moved(scratch, other))
+    found = next(other for other in beside if _move_if_free(scratch, other))
     raise CannotWrite(
         f"{printable(str(path))}: was written by another program meanwhile, and is kept; "
         f"what was made here is {printable(str(found))}."
     )
 
 
-def _moved(scratch: Path, path: Path) -> bool:
+def _move_if_free(scratch: Path, path: Path) -> bool:
     """Move a file to a free path, and tell whether it was free. It links, since a rename would replace."""
     try:
         os.link(scratch, path)
@@ -124,7 +124,7 @@ def _moved(scratch: Path, path: Path) -> bool:
     return True
 
 
-def _umask() -> int:
+def _get_umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -15,7 +15,7 @@ from pathlib import Path
 from warnings import warn
 
 from composer.errors import RunWarning, printable
-from composer.storage.paths import from_home
+from composer.storage.paths import expand_home
 
 CACHE = "COMPOSER_CACHE"
 
@@ -23,28 +23,28 @@ _WE = (os.getuid(), 0) if hasattr(os, "getuid") else ()
 """Permitted owners of the folder: the user and the administrator; anybody on systems without user ids."""
 
 
-def cache_folder() -> Path:
+def find_cache_folder() -> Path:
     """Find the platform's cache folder, or `COMPOSER_CACHE`.
 
     If others can write to it, this process uses a temporary one, with a warning.
     """
-    folder = _chosen()
-    if why := _fault(folder):
-        return _for_this_process(f"{printable(str(folder), 200)}: {why}, and is not used")
+    folder = _choose_folder()
+    if why := _find_fault(folder):
+        return _make_temporary_cache(f"{printable(str(folder), 200)}: {why}, and is not used")
     return folder
 
 
-def _chosen() -> Path:
+def _choose_folder() -> Path:
     if chosen := os.environ.get(CACHE):
-        return from_home(chosen)
+        return expand_home(chosen)
     if sys.platform == "linux" and not os.environ.get("XDG_CACHE_HOME"):
-        return from_home("~/.cache/composer-midi")  # as platformdirs says, whose import would be felt in help
+        return expand_home("~/.cache/composer-midi")  # as platformdirs says, whose import would be felt in help
     from platformdirs import user_cache_path
 
     return user_cache_path("composer-midi")
 
 
-def _fault(folder: Path) -> str:
+def _find_fault(folder: Path) -> str:
     """Say why a folder's content cannot be trusted; empty for the user's own folder, or a missing one."""
     try:
         found = folder.stat()
@@ -68,33 +68,33 @@ def _is_alone(group: int) -> bool:
         return False
 
 
-def writable_cache() -> Path:
+def find_writable_cache() -> Path:
     """Find the cache folder, and make it if need be.
 
     If it cannot be written, this process uses a temporary one, with a warning.
     """
     import tempfile
 
-    folder = cache_folder()
+    folder = find_cache_folder()
     try:
-        make(folder)
+        make_folder(folder)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         why = f"{printable(str(folder), 200)}: cannot be written ({error.strerror})"
-        return _for_this_process(f"{why}; music is encoded for this run alone")
+        return _make_temporary_cache(f"{why}; music is encoded for this run alone")
     return folder
 
 
-def make(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
     """Make a folder, and the cache around it, which nobody else can write to. Raises OSError."""
-    cache = _chosen()
+    cache = _choose_folder()
     if cache in (folder, *folder.parents):
         cache.parent.mkdir(parents=True, exist_ok=True)
         cache.mkdir(mode=0o700, exist_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def _for_this_process(why: str) -> Path:
+def _make_temporary_cache(why: str) -> Path:
     """Make a cache that is deleted at the end of this process; child processes use it too."""
     import atexit  # seldom
     import tempfile
@@ -109,7 +109,7 @@ def _for_this_process(why: str) -> Path:
 # --- folders that appear whole ----------------------------------------------------------------------------------------
 
 
-def clear(folder: Path, is_whole: Callable[[Path], bool]) -> None:
+def clear_damaged(folder: Path, is_whole: Callable[[Path], bool]) -> None:
     """Remove a folder that is damaged, unless another process has just replaced it. Raises OSError."""
     import tempfile
 
@@ -122,7 +122,7 @@ def clear(folder: Path, is_whole: Callable[[Path], bool]) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def put(made: Path, folder: Path, is_whole: Callable[[Path], bool]) -> None:
+def put_folder(made: Path, folder: Path, is_whole: Callable[[Path], bool]) -> None:
     """Move a finished folder to its path, unless another process was first. Raises OSError."""
     try:
         made.rename(folder)
@@ -131,7 +131,7 @@ def put(made: Path, folder: Path, is_whole: Callable[[Path], bool]) -> None:
             raise
 
 
-def digest_of(paths: Iterable[Path]) -> str:
+def hash_files(paths: Iterable[Path]) -> str:
     """Hash the content of files. Raises OSError."""
     import hashlib
 

@@ -25,7 +25,7 @@ _HOW = {
 }
 
 
-def inside(folder: Path, *names: str, error: type[ComposerError] = CannotWrite) -> Path:
+def join_inside(folder: Path, *names: str, error: type[ComposerError] = CannotWrite) -> Path:
     """Make the path of something in a folder from the names on the way; it need not exist.
 
     Raises `error` for an invalid name, and for a symbolic link on the way.

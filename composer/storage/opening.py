@@ -33,21 +33,21 @@ def open_regular(path: Path, error: type[ComposerError] = UnreadableFile) -> Bin
 
     Raises `error`, in one sentence, for a pipe, a socket, a device or a folder, and if opening fails.
     """
-    return os.fdopen(_opened(path, error)[0], "rb")
+    return os.fdopen(_open_checked(path, error)[0], "rb")
 
 
 def read_bytes(path: Path, most: int, error: type[ComposerError] = UnreadableFile) -> bytes:
     """Read a regular file of at most `most` bytes. Raises `error` for a larger one, and as `open_regular` does."""
-    handle, size = _opened(path, error)
+    handle, size = _open_checked(path, error)
     try:
         if size > most:
-            raise error(f"{printable(str(path))}: is larger than {_measured(most)}.")
+            raise error(f"{printable(str(path))}: is larger than {_format_size(most)}.")
         data = os.read(handle, size)
         while len(data) < size and (more := os.read(handle, size - len(data))):
             data += more
         return data
     except OSError as fault:
-        raise error(f"{printable(str(path))}: {_why(fault)}.") from None
+        raise error(f"{printable(str(path))}: {_explain_error(fault)}.") from None
     finally:
         os.close(handle)
 
@@ -57,10 +57,10 @@ def check_regular(path: Path, error: type[ComposerError] = UnreadableFile) -> No
     try:
         _check_mode(path.stat().st_mode, path, error)
     except (OSError, ValueError) as fault:
-        raise error(f"{printable(str(path))}: {_why(fault)}.") from None
+        raise error(f"{printable(str(path))}: {_explain_error(fault)}.") from None
 
 
-def _opened(path: Path, error: type[ComposerError]) -> tuple[int, int]:
+def _open_checked(path: Path, error: type[ComposerError]) -> tuple[int, int]:
     """Open a file and return its handle and size. Only regular files are opened: opening others may have effects."""
     handle = -1
     try:
@@ -73,7 +73,7 @@ def _opened(path: Path, error: type[ComposerError]) -> tuple[int, int]:
         if handle >= 0:
             os.close(handle)
         if isinstance(fault, OSError | ValueError):  # ValueError: a name with a null character, or surrogates
-            raise error(f"{printable(str(path))}: {_why(fault)}.") from None
+            raise error(f"{printable(str(path))}: {_explain_error(fault)}.") from None
         raise
 
 
@@ -82,11 +82,11 @@ def _check_mode(mode: int, path: Path, error: type[ComposerError]) -> None:
         raise error(f"{printable(str(path))}: {_OTHERS.get(stat.S_IFMT(mode), 'is not a file')}.")
 
 
-def _why(fault: OSError | ValueError) -> str:
+def _explain_error(fault: OSError | ValueError) -> str:
     if getattr(fault, "errno", None) in _MISSING:
         return "no such file"
     return f"cannot be opened ({getattr(fault, 'strerror', None) or printable(str(fault))})"
 
 
-def _measured(size: int) -> str:
+def _format_size(size: int) -> str:
     return f"{size / 2**20:,.3g} MiB" if size >= 2**20 else f"{size:,} bytes"

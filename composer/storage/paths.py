@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 
-def from_home(text: str) -> Path:
+def expand_home(text: str) -> Path:
     """Expand `~` or `~name` in a path; without such a user it stays as it is."""
     return Path(os.path.expanduser(text))  # noqa: PTH111  (that of `Path` raises RuntimeError)
 

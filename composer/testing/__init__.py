@@ -18,30 +18,29 @@ from composer.testing.commands import check_command
 from composer.testing.datasets import check_dataset
 from composer.testing.executors import check_executor
 from composer.testing.files import check_exporter, check_reader, check_round_trip
-from composer.testing.given import check_given
+from composer.testing.given import check_fixed_notes
 from composer.testing.grammars import check_grammar
 from composer.testing.metrics import check_metric
 from composer.testing.models import check_model
-from composer.testing.rules import BrokenRule, rule
+from composer.testing.rules import BrokenRule, require
 from composer.testing.samplers import check_sampler
 from composer.testing.sequences import draw
 from composer.testing.shrinking import check_smallest
-from composer.testing.steppers import check_stepper, random_model
-from composer.testing.suite import Case, cases, cases_of
+from composer.testing.steppers import check_backend, make_random_model
+from composer.testing.suite import Case, list_cases, make_cases
 from composer.testing.tokenizers import check_tokenizer
 
 __all__ = [
     "BrokenRule",
     "Case",
-    "cases",
-    "cases_of",
     "check_architecture",
+    "check_backend",
     "check_callback",
     "check_command",
     "check_dataset",
     "check_executor",
     "check_exporter",
-    "check_given",
+    "check_fixed_notes",
     "check_grammar",
     "check_metric",
     "check_model",
@@ -49,9 +48,10 @@ __all__ = [
     "check_round_trip",
     "check_sampler",
     "check_smallest",
-    "check_stepper",
     "check_tokenizer",
     "draw",
-    "random_model",
-    "rule",
+    "list_cases",
+    "make_cases",
+    "make_random_model",
+    "require",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from composer.testing.rules import rebuilt, rule
+from composer.testing.rules import rebuild, require
 from composer.types import Architecture, HasShapes
 
 if TYPE_CHECKING:
@@ -19,10 +19,10 @@ def check_architecture(architecture: Architecture) -> None:
     """Check that whole, chunks and single steps agree, rows are independent, all weights learn, and saving restores."""
     import torch
 
-    rule(rebuilt(architecture) == architecture, "options rebuilt from their fields are equal")
+    require(rebuild(architecture) == architecture, "options rebuilt from their fields are equal")
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        module = architecture.module(SIZES, VOCABULARY)
+        module = architecture.build_module(SIZES, VOCABULARY)
         inputs = torch.stack([torch.randint(0, size, (ROWS, PLACES)) for size in SIZES], dim=-1)
         _check_arrays(architecture, module)
         _check_gradient(module, inputs)
@@ -39,19 +39,19 @@ def _check_arrays(architecture: Architecture, module: nn.Module) -> None:
     """Check the names and shapes that the architecture lists; otherwise every file of its models would be refused."""
     if not isinstance(architecture, HasShapes):
         return
-    said = {name: tuple(shape) for name, shape in architecture.shapes(SIZES, VOCABULARY)}
+    said = {name: tuple(shape) for name, shape in architecture.list_shapes(SIZES, VOCABULARY)}
     found = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
     others = sorted(name for name in {*said, *found} if said.get(name) != found.get(name))
-    rule(not others, f"shapes() lists the arrays of the module, with their shapes; not so {', '.join(others)}")
+    require(not others, f"shapes() lists the arrays of the module, with their shapes; not so {', '.join(others)}")
 
 
 def _check_shapes(module: nn.Module, inputs: Tensor) -> Tensor:
     logits: Tensor
     logits, state = module(inputs)
-    rule(logits.shape == (ROWS, PLACES, VOCABULARY), f"logits are (B, T, V), not {tuple(logits.shape)}")
-    rule(isinstance(state, tuple), "the state is a tuple of tensors")
-    rule(all(part.shape[0] == ROWS for part in state), "the state's tensors are batch-first")
-    rule(module(inputs, None)[0].equal(logits), "the same inputs give the same logits")
+    require(logits.shape == (ROWS, PLACES, VOCABULARY), f"logits are (B, T, V), not {tuple(logits.shape)}")
+    require(isinstance(state, tuple), "the state is a tuple of tensors")
+    require(all(part.shape[0] == ROWS for part in state), "the state's tensors are batch-first")
+    require(module(inputs, None)[0].equal(logits), "the same inputs give the same logits")
     return logits
 
 
@@ -64,7 +64,7 @@ def _check_chunks(module: nn.Module, inputs: Tensor, whole: Tensor, chunk: int) 
         parts.append(logits)
     far = (torch.cat(parts, dim=1) - whole).abs().amax(dim=(0, 2))
     off, place = float(far.max()), int((far > CLOSE).int().argmax())
-    rule(
+    require(
         off <= CLOSE,
         f"whole is equal to chunks of {chunk} within {CLOSE}; it is off by {off:.1e}, from place {place} on",
     )
@@ -75,12 +75,12 @@ def _check_rows(module: nn.Module, inputs: Tensor, whole: Tensor) -> None:
     half = PLACES // 2
     alone = module(inputs[1:2])[0]
     off = float((alone - whole[1:2]).abs().max())
-    rule(off <= CLOSE, f"a row of a batch is equal to that row alone within {CLOSE}; it is off by {off:.1e}")
+    require(off <= CLOSE, f"a row of a batch is equal to that row alone within {CLOSE}; it is off by {off:.1e}")
     _, state = module(inputs[:, :half])
     order = [2, 0, 2]
     gathered = module(inputs[order, half:], tuple(part[order] for part in state))[0]
     off = float((gathered - whole[order, half:]).abs().max())
-    rule(off <= CLOSE, f"rows gathered from a state continue as before; they are off by {off:.1e}")
+    require(off <= CLOSE, f"rows gathered from a state continue as before; they are off by {off:.1e}")
 
 
 def _check_gradient(module: nn.Module, inputs: Tensor) -> None:
@@ -89,12 +89,12 @@ def _check_gradient(module: nn.Module, inputs: Tensor) -> None:
     logits, _ = module(inputs[:, :-1])
     functional.cross_entropy(logits.flatten(0, 1), inputs[:, 1:, 0].flatten()).backward()
     dead = [name for name, p in module.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
-    rule(not dead, f"the gradient reaches every parameter; not these: {dead}")
+    require(not dead, f"the gradient reaches every parameter; not these: {dead}")
 
 
 def _check_saved(architecture: Architecture, module: nn.Module, inputs: Tensor, whole: Tensor) -> None:
     saved = {name: tensor.clone() for name, tensor in module.state_dict().items()}
-    again = architecture.module(SIZES, VOCABULARY)
+    again = architecture.build_module(SIZES, VOCABULARY)
     again.load_state_dict(saved)
     again.eval()
-    rule(again(inputs)[0].equal(whole), "a module with the saved weights of another gives the same logits")
+    require(again(inputs)[0].equal(whole), "a module with the saved weights of another gives the same logits")

@@ -15,9 +15,9 @@ from composer.data.corpus import Corpus, build
 from composer.errors import RunWarning
 from composer.music.score import Score
 from composer.plugins.registry import registry
-from composer.testing.music import part
-from composer.testing.rules import rule
-from composer.training.callbacks import Callbacks, Event, Moment, Surroundings
+from composer.testing.music import make_part
+from composer.testing.rules import require
+from composer.training.callbacks import Callbacks, Event, Moment, RunContext
 from composer.training.loop import Settings, train
 from composer.training.recipes import Recipe
 from composer.training.state import Trained
@@ -42,7 +42,7 @@ class Scales:
     training_options: Mapping[str, Any] = field(default_factory=dict)
     suggested: Mapping[str, Any] = field(default_factory=dict)
 
-    def sources(self) -> list[str]:
+    def list_sources(self) -> list[str]:
         """List a number for each scale."""
         return [str(number) for number in range(12)]
 
@@ -53,7 +53,7 @@ class Scales:
     def read(self, source: str) -> Iterator[tuple[str, Score | Exception]]:
         """Make sixteen notes that go up and down by steps of their own."""
         steps = np.random.Generator(np.random.PCG64(int(source))).integers(-2, 3, 16)
-        yield source, Score((part([(int(pitch), 1) for pitch in 67 + np.cumsum(steps) % 12]),))
+        yield source, Score((make_part([(int(pitch), 1) for pitch in 67 + np.cumsum(steps) % 12]),))
 
 
 def check_callback(callback: Callback, folder: Path) -> None:
@@ -62,34 +62,34 @@ def check_callback(callback: Callback, folder: Path) -> None:
     It must raise nothing, write only its declared files, and leave the weights unchanged. Files are made in `folder`,
     which is empty.
     """
-    rule(isinstance(callback, Callback), "a callback is a Callback")
-    rule(all(isinstance(name, str) for name in callback.writes), "a callback's `writes` are names")
-    recipe = _recipe()
+    require(isinstance(callback, Callback), "a callback is a Callback")
+    require(all(isinstance(name, str) for name in callback.writes), "a callback's `writes` are names")
+    recipe = _make_recipe()
     corpus = build(recipe.dataset, recipe.tokenizer, name="scales", cache=folder / "cache")
     run, elsewhere = folder / "run", folder / "elsewhere"
     run.mkdir()
     elsewhere.mkdir()
     with contextlib.chdir(elsewhere), warnings.catch_warnings():
         warnings.simplefilter("ignore", RunWarning)
-        alone = _trained(recipe, corpus, [], None)
+        alone = _train(recipe, corpus, [], None)
         for place in (run, run, *([] if callback.writes else [None])):
-            listener = _listener(callback, recipe, corpus, place)
-            found = _trained(recipe, corpus, [listener], place)
+            listener = _make_listener(callback, recipe, corpus, place)
+            found = _train(recipe, corpus, [listener], place)
             faults = "".join(listener.dropped.values())
-            rule(not faults, f"a callback raises nothing; here it raised {faults}")
+            require(not faults, f"a callback raises nothing; here it raised {faults}")
             same = all(np.array_equal(found.weights[name], array) for name, array in alone.weights.items())
-            rule(same, "a run with a callback reaches the same weights")
-    rule(not any(elsewhere.iterdir()), "a callback writes into the folder of the run, and not where it is called")
+            require(same, "a run with a callback reaches the same weights")
+    require(not any(elsewhere.iterdir()), "a callback writes into the folder of the run, and not where it is called")
     more = [path.name for path in run.iterdir() if not any(path.match(name) for name in (*ENGINE, *callback.writes))]
-    rule(
+    require(
         not more, f"the `writes` of a callback list all that it makes in the folder of a run; not so {', '.join(more)}"
     )
 
 
-def _recipe() -> Recipe:
+def _make_recipe() -> Recipe:
     """Make the smallest recipe of things without required options."""
     names = {
-        kind: [name for name, offer in sorted(registry().offers[kind].items()) if not _required(offer)]
+        kind: [name for name, offer in sorted(registry().offers[kind].items()) if not _has_required(offer)]
         for kind in ("architectures", "tokenizers")
     }
     architecture, tokenizer = names["architectures"][0], names["tokenizers"][-1]
@@ -98,12 +98,12 @@ def _recipe() -> Recipe:
     return Recipe(scales, tokenizer, things[0], architecture, things[1], SETTINGS)
 
 
-def _required(offer: Any) -> bool:
+def _has_required(offer: Any) -> bool:
     return any(option.required for option in offer.options)
 
 
-def _listener(callback: Callback, recipe: Recipe, corpus: Corpus, folder: Path | None) -> Callbacks:
-    around = Surroundings(lambda weights: make_model(recipe, weights), corpus, recipe.tokenizer, 0, folder)
+def _make_listener(callback: Callback, recipe: Recipe, corpus: Corpus, folder: Path | None) -> Callbacks:
+    around = RunContext(lambda weights: make_model(recipe, weights), corpus, recipe.tokenizer, 0, folder)
     return _Thorough({"it": callback}, around)
 
 
@@ -118,5 +118,5 @@ class _Thorough(Callbacks):
             super().__call__(Moment(event, progress, moment.weights))
 
 
-def _trained(recipe: Recipe, corpus: Corpus, listeners: list[Callbacks], folder: Path | None) -> Trained:
+def _train(recipe: Recipe, corpus: Corpus, listeners: list[Callbacks], folder: Path | None) -> Trained:
     return train(corpus, recipe.tokenizer, recipe.architecture, SETTINGS, listeners=listeners, folder=folder)

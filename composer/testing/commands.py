@@ -14,7 +14,7 @@ from warnings import catch_warnings, simplefilter
 
 import click
 
-from composer.testing.rules import BrokenRule, rule
+from composer.testing.rules import BrokenRule, require
 
 HEAVY = ("torch", "matplotlib", "music21", "miditok", "pretty_midi", "reportlab", "scipy", "symusic", "verovio")
 """Libraries that only a running command may import, not its listing or its help."""
@@ -32,35 +32,37 @@ print(json.dumps([name for name in heavy if name in sys.modules]))
 
 def check_command(name: str, command: click.Command) -> None:
     """Check that a command has a help line, quick help, and distinct options; so do its subcommands."""
-    rule(isinstance(command, click.Command), f"a command is a click.Command, not {type(command).__name__}")
-    rule(not name.startswith("-") and name.split() == [name], f"a name is one word, without a dash before it; {name!r}")
+    require(isinstance(command, click.Command), f"a command is a click.Command, not {type(command).__name__}")
+    require(
+        not name.startswith("-") and name.split() == [name], f"a name is one word, without a dash before it; {name!r}"
+    )
     _check_line(command.get_short_help_str(500))
-    for path, one in _all(name, command):
+    for path, one in _walk(name, command):
         _check_options(path, one)
         _check_help(path, one)
     _check_import(command)
 
 
 def _check_line(line: str) -> None:
-    rule(line, "a command has a docstring, or `short_help`, to be listed with")
-    rule(len(line) <= LONGEST_LINE, f"the line of a command has {LONGEST_LINE} characters at most; {line}")
-    rule(line.endswith("."), f"the line of a command ends with a full stop; {line}")
+    require(line, "a command has a docstring, or `short_help`, to be listed with")
+    require(len(line) <= LONGEST_LINE, f"the line of a command has {LONGEST_LINE} characters at most; {line}")
+    require(line.endswith("."), f"the line of a command ends with a full stop; {line}")
     first = line.split()[0]
     third = first.endswith("s") and not first.endswith("ss")
-    rule(
+    require(
         first[0].isupper() and not third and first not in ("A", "An", "The"),
         f"the line of a command begins with a verb in the imperative; {line}",
     )
 
 
-def _all(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+def _walk(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
     """Yield the command and its subcommands, with the words that call each."""
     yield name, command
     if isinstance(command, click.Group):
         context = click.Context(command, info_name=name)
         for word in command.list_commands(context):
             if below := command.get_command(context, word):
-                yield from _all(f"{name} {word}", below)
+                yield from _walk(f"{name} {word}", below)
 
 
 def _check_options(path: str, command: click.Command) -> None:
@@ -71,15 +73,15 @@ def _check_options(path: str, command: click.Command) -> None:
         options = [one for one in command.get_params(context) if isinstance(one, click.Option) and one is not own]
     flags = Counter(flag for option in options for flag in (*option.opts, *option.secondary_opts))
     twice = sorted(flag for flag, times in flags.items() if times > 1)
-    rule("--help" not in flags, f"no option of a command takes the place of --help; one of `{path}` does")
-    rule(not twice, f"no two options of a command have one name; of `{path}`, {', '.join(twice)}")
+    require("--help" not in flags, f"no option of a command takes the place of --help; one of `{path}` does")
+    require(not twice, f"no two options of a command have one name; of `{path}`, {', '.join(twice)}")
     silent = [option.opts[0] for option in options if not option.help]
-    rule(not silent, f"an option has help; of `{path}`, not {', '.join(silent)}")
+    require(not silent, f"an option has help; of `{path}`, not {', '.join(silent)}")
 
 
 def _check_help(path: str, command: click.Command) -> None:
     """Show the help of a command while nothing heavy can be imported."""
-    rule(command.help, f"a command has help; not `{path}`")
+    require(command.help, f"a command has help; not `{path}`")
     shown = StringIO()
     try:
         with patch.dict(sys.modules, dict.fromkeys(HEAVY)), redirect_stdout(shown):
@@ -87,7 +89,7 @@ def _check_help(path: str, command: click.Command) -> None:
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
         raise BrokenRule(f"`composer {path} --help` works, and imports nothing heavy; {text}") from error
-    rule(path in shown.getvalue(), f"`composer {path} --help` shows how it is called")
+    require(path in shown.getvalue(), f"`composer {path} --help` shows how it is called")
 
 
 def _check_import(command: click.Command) -> None:
@@ -97,6 +99,6 @@ def _check_import(command: click.Command) -> None:
         return
     asked = json.dumps([module, HEAVY, sys.path])
     done = subprocess.run([sys.executable, "-P", "-c", _CHILD, asked], capture_output=True, text=True, check=False)  # noqa: S603
-    rule(done.returncode == 0, f"the module of a command can be imported; {done.stderr.strip()[-300:]}")
+    require(done.returncode == 0, f"the module of a command can be imported; {done.stderr.strip()[-300:]}")
     found = ", ".join(json.loads(done.stdout.splitlines()[-1]))
-    rule(not found, f"heavy libraries are imported in the function that needs them; {module} imports {found}")
+    require(not found, f"heavy libraries are imported in the function that needs them; {module} imports {found}")

@@ -8,14 +8,14 @@ from dataclasses import fields
 import numpy as np
 
 from composer.request import Request
-from composer.testing.rules import rule
-from composer.tokens.jit import compiled
-from composer.types import Array, Facts, Tokenizer, Tokens
+from composer.testing.rules import require
+from composer.tokens.jit import compile_grammar
+from composer.types import Array, MusicalState, Tokenizer, Tokens
 
 
 def check_compiled(tokenizer: Tokenizer, sequences: Sequence[tuple[Request, Tokens]]) -> None:
     """Check that masks, inputs, musical states and next states agree, in a batch; nothing where it is not compiled."""
-    plain, quick = tokenizer.grammar, compiled(tokenizer).grammar
+    plain, quick = tokenizer.grammar, compile_grammar(tokenizer).grammar
     if plain is quick:
         return
     states = np.concatenate([plain.start(request, 1) for request, _ in sequences])
@@ -24,16 +24,16 @@ def check_compiled(tokenizer: Tokenizer, sequences: Sequence[tuple[Request, Toke
         sequences = [pair for pair, goes in zip(sequences, going, strict=True) if goes]
         states = states[going]
         tokens = np.array([tokens[place] for _, tokens in sequences])
-        _same("allowed", plain.allowed(states), quick.allowed(states))
-        _same("inputs", plain.inputs(states), quick.inputs(states))
-        here, there = plain.facts(states), quick.facts(states)
-        for field in fields(Facts):
-            _same(f"facts.{field.name}", getattr(here, field.name), getattr(there, field.name))
+        _check_same("allowed", plain.mask(states), quick.mask(states))
+        _check_same("inputs", plain.make_inputs(states), quick.make_inputs(states))
+        here, there = plain.interpret(states), quick.interpret(states)
+        for field in fields(MusicalState):
+            _check_same(f"facts.{field.name}", getattr(here, field.name), getattr(there, field.name))
         after = plain.advance(states, tokens)
-        _same("advance", after, quick.advance(states, tokens))
+        _check_same("advance", after, quick.advance(states, tokens))
         states = after
 
 
-def _same(what: str, plain: Array, quick: Array) -> None:
+def _check_same(what: str, plain: Array, quick: Array) -> None:
     same = plain.shape == quick.shape and plain.dtype == quick.dtype and np.array_equal(plain, quick)
-    rule(same, f"`{what}` of a grammar treats every row alike, by functions of arrays: the compiled one differs")
+    require(same, f"`{what}` of a grammar treats every row alike, by functions of arrays: the compiled one differs")

@@ -14,10 +14,10 @@ import numpy as np
 
 from composer.errors import CannotWrite, UnreadableFile
 from composer.io.bounds import SECONDS
-from composer.io.formats import ask
+from composer.io.formats import call_reader
 from composer.music.score import NOTE, Score
-from composer.testing.rules import rule
-from composer.types import Exporter, Inspecting, Piece, Reader
+from composer.testing.rules import require
+from composer.types import Exporter, Piece, Reader, SupportsLint
 
 HOLDS = ("start", "duration", "pitch", "metre", "upbeat", "tempo")
 """The parts of a score that a file keeps, unless its exporter lists others in `holds`."""
@@ -26,10 +26,10 @@ HOLDS = ("start", "duration", "pitch", "metre", "upbeat", "tempo")
 def check_exporter(exporter: Exporter, score: Score, folder: Path, *, suffix: str) -> None:
     """Check that a file is written, whole and the same for the same piece; or refused with CannotWrite."""
     before = copy.deepcopy(score)
-    first, second = (_written(exporter, score, folder / f"{name}{suffix}") for name in ("one", "two"))
-    rule(score == before, "the argument of an exporter is unchanged")
-    rule(first, "a file that is written is not empty")
-    rule(first == second, "the same piece makes the same file, byte for byte")
+    first, second = (_write(exporter, score, folder / f"{name}{suffix}") for name in ("one", "two"))
+    require(score == before, "the argument of an exporter is unchanged")
+    require(first, "a file that is written is not empty")
+    require(first == second, "the same piece makes the same file, byte for byte")
     _check_refusal(exporter, score, folder / "no such folder" / f"three{suffix}")
 
 
@@ -46,20 +46,24 @@ def check_reader(
         path = folder / f"{number}{suffix}"
         path.write_bytes(content)
         found, _ = _read(reader, path)
-        rule(found is _REFUSED or isinstance(found, Score), f"a reader gives a Score; it gives {type(found).__name__}")
-        rule(path.read_bytes() == content, "a file that is read stays as it is")
+        require(
+            found is _REFUSED or isinstance(found, Score), f"a reader gives a Score; it gives {type(found).__name__}"
+        )
+        require(path.read_bytes() == content, "a file that is read stays as it is")
     for content in examples[:1]:
         one, other = folder / f"one{suffix}", folder / f"one{suffix.upper()}"
         one.write_bytes(content)
         first = _read(reader, one)[0]
         one.rename(other)
-        rule(first == _read(reader, other)[0], "a suffix in capitals is read as one in small letters")
+        require(first == _read(reader, other)[0], "a suffix in capitals is read as one in small letters")
     if getattr(reader, "is_bounded", False):
-        for content in damaged([noise.hex().encode(), *examples]):
+        for content in make_damaged([noise.hex().encode(), *examples]):
             path = folder / f"damaged{suffix}"
             path.write_bytes(content)
             _, taken = _read(reader, path)
-            rule(taken < seconds, f"a reader that is bounded is done with a small file soon; {path} took {taken:.1f} s")
+            require(
+                taken < seconds, f"a reader that is bounded is done with a small file soon; {path} took {taken:.1f} s"
+            )
 
 
 _REFUSED = object()
@@ -70,11 +74,11 @@ def _read(reader: Reader, path: Path) -> tuple[object, float]:
     found, began = _REFUSED, thread_time()
     with suppress(UnreadableFile), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = ask(reader, path)
+        found = call_reader(reader, path)
     return found, thread_time() - began
 
 
-def damaged(examples: Sequence[bytes], count: int = 40, most: int = 2**14) -> Iterator[bytes]:
+def make_damaged(examples: Sequence[bytes], count: int = 40, most: int = 2**14) -> Iterator[bytes]:
     """Yield `count` files of at most `most` bytes: examples with parts repeated, moved or replaced."""
     draw = random.Random(0)  # noqa: S311  (the same files each time)
     for number in range(count):
@@ -95,43 +99,43 @@ def check_round_trip(
 
     A format may hold fields of notes, `metre`, `upbeat` and `tempo`. Returns the score that was read.
     """
-    first = _written_and_read(exporter, reader, score, folder / f"first{suffix}")
+    first = _write_and_read(exporter, reader, score, folder / f"first{suffix}")
     count = len(first.tracks)
-    rule(count == len(score.tracks), f"each track is read back; {len(score.tracks)} are written, {count} are read")
+    require(count == len(score.tracks), f"each track is read back; {len(score.tracks)} are written, {count} are read")
     for number, (written, read) in enumerate(zip(score.tracks, first.tracks, strict=True)):
         for name in [field for field in NOTE.names or () if field in holds]:
             same = np.array_equal(written.notes[name], read.notes[name])
-            rule(same, f"the {name} of each note is read back; not so in track {number}")
-    for name, told in (("metre", _metres), ("upbeat", lambda one: one.upbeat), ("tempo", _tempos)):
+            require(same, f"the {name} of each note is read back; not so in track {number}")
+    for name, told in (("metre", _list_time_signatures), ("upbeat", lambda one: one.upbeat), ("tempo", _list_tempos)):
         wanted, found = told(score), told(first)
-        rule(name not in holds or wanted == found, f"the {name} is read back; {wanted} is written, {found} is read")
-    second = _written_and_read(exporter, reader, first, folder / f"second{suffix}")
-    rule(second == first, "music read back is written and read the same")
+        require(name not in holds or wanted == found, f"the {name} is read back; {wanted} is written, {found} is read")
+    second = _write_and_read(exporter, reader, first, folder / f"second{suffix}")
+    require(second == first, "music read back is written and read the same")
     _check_refusal(exporter, score, folder / "no such folder" / f"third{suffix}")
     return first
 
 
-def _written(exporter: Exporter, score: Score, path: Path) -> bytes:
+def _write(exporter: Exporter, score: Score, path: Path) -> bytes:
     exporter([Piece(score)], path)
-    rule(path.is_file(), "an exporter writes the file it was asked for")
+    require(path.is_file(), "an exporter writes the file it was asked for")
     leftover = [other.name for other in path.parent.iterdir() if other.name.startswith(".composer-")]
-    rule(not leftover, f"no scratch file is left beside the file; there is {leftover}")
+    require(not leftover, f"no scratch file is left beside the file; there is {leftover}")
     return path.read_bytes()
 
 
-def _written_and_read(exporter: Exporter, reader: Reader, score: Score, path: Path) -> Score:
-    _written(exporter, score, path)
-    if isinstance(reader, Inspecting):
+def _write_and_read(exporter: Exporter, reader: Reader, score: Score, path: Path) -> Score:
+    _write(exporter, score, path)
+    if isinstance(reader, SupportsLint):
         errors = [finding.text for finding in reader.inspect(path) if finding.severity == "error"]
-        rule(not errors, f"a linting reader finds no errors in written files; it finds {errors}")
+        require(not errors, f"a linting reader finds no errors in written files; it finds {errors}")
     return reader(path)
 
 
-def _metres(score: Score) -> list[tuple[int, str]]:
+def _list_time_signatures(score: Score) -> list[tuple[int, str]]:
     return [(signature.tick, str(signature)) for signature in score.time_signatures] or [(0, "4/4")]
 
 
-def _tempos(score: Score) -> list[tuple[int, float]]:
+def _list_tempos(score: Score) -> list[tuple[int, float]]:
     """Round to a hundredth: formats count microseconds, or whole numbers. The default is 120."""
     return [(tempo.tick, round(tempo.bpm, 2)) for tempo in score.tempos] or [(0, 120.0)]
 
@@ -141,4 +145,4 @@ def _check_refusal(exporter: Exporter, score: Score, path: Path) -> None:
         exporter([Piece(score)], path)
     except CannotWrite:
         return
-    rule(False, "a file that cannot be written raises CannotWrite")
+    require(False, "a file that cannot be written raises CannotWrite")

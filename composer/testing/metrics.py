@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.metrics.heard import Heard, hear
-from composer.metrics.measured import judged
+from composer.metrics.heard import ScoreView, view_score
+from composer.metrics.measured import evaluate_metric
 from composer.music.keys import parse_key
 from composer.music.score import KeySignature, Notes, Score, TimeSignature, Track, make_notes
-from composer.testing.rules import rule
+from composer.testing.rules import require
 from composer.types import Metric
 
 QUARTER = 480
@@ -22,31 +22,31 @@ def check_metric(metric: Metric) -> None:
 
     A transposition has the same figures, unless the metric states `follows_pitch`.
     """
-    rule(metric.unit.strip(), "a metric has a unit")
-    pieces = [_chorale(), _tune(), replace(_tune(), upbeat=0, time_signatures=(TimeSignature(0, 6, 8),))]
-    counts = [check_counts(metric, hear(score)) for score in pieces]
-    silent = [check_counts(metric, hear(score)) for score in (Score(), Score((Track(make_notes([])),)))]
-    rule(len({found.shape[1] for found in counts + silent}) == 1, "counts have one width in every piece")
+    require(metric.unit.strip(), "a metric has a unit")
+    pieces = [_make_chorale(), _make_tune(), replace(_make_tune(), upbeat=0, time_signatures=(TimeSignature(0, 6, 8),))]
+    counts = [check_counts(metric, view_score(score)) for score in pieces]
+    silent = [check_counts(metric, view_score(score)) for score in (Score(), Score((Track(make_notes([])),)))]
+    require(len({found.shape[1] for found in counts + silent}) == 1, "counts have one width in every piece")
     for score, found in zip(pieces, counts, strict=True):
         drums = Track(make_notes([(tick, 60, 38, 90) for tick in range(0, score.end, 240)]), is_drum=True)
-        with_drums = metric.count(hear(replace(score, tracks=(*score.tracks, drums))))
-        rule(np.array_equal(found, with_drums), "drums are ignored")
+        with_drums = metric.count(view_score(replace(score, tracks=(*score.tracks, drums))))
+        require(np.array_equal(found, with_drums), "drums are ignored")
         if not metric.follows_pitch:
-            higher = metric.count(hear(_transposed(score, 3)))
-            rule(np.allclose(found, higher), "music in another key counts alike; else say `follows_pitch`")
+            higher = metric.count(view_score(_transpose(score, 3)))
+            require(np.allclose(found, higher), "music in another key counts alike; else say `follows_pitch`")
     _check_value(metric, np.array([found.sum(axis=0) for found in counts + silent]))
 
 
-def check_counts(metric: Metric, heard: Heard) -> NDArray[np.float64]:
+def check_counts(metric: Metric, heard: ScoreView) -> NDArray[np.float64]:
     """Check the counts of one piece, and return them."""
     before = heard.notes.copy()
     found = metric.count(heard)
-    rule(np.array_equal(before, heard.notes), "the argument of a metric is unchanged")
-    rule(found.ndim == 2 and len(found) == heard.rows, "counts are (rows, W), a row for each bar")
-    rule(found.dtype == np.float64 and np.isfinite(found).all(), "counts are finite numbers")
-    rule((found >= 0).all(), "counts are 0 or more")
-    rule(np.array_equal(found, metric.count(heard)), "the same piece counts alike each time")
-    rule(len(heard.notes) or metric.value or not found.any(), "of silence, a histogram counts nothing")
+    require(np.array_equal(before, heard.notes), "the argument of a metric is unchanged")
+    require(found.ndim == 2 and len(found) == heard.rows, "counts are (rows, W), a row for each bar")
+    require(found.dtype == np.float64 and np.isfinite(found).all(), "counts are finite numbers")
+    require((found >= 0).all(), "counts are 0 or more")
+    require(np.array_equal(found, metric.count(heard)), "the same piece counts alike each time")
+    require(len(heard.notes) or metric.value or not found.any(), "of silence, a histogram counts nothing")
     return found
 
 
@@ -54,17 +54,20 @@ def _check_value(metric: Metric, sums: NDArray[np.float64]) -> None:
     """Check the figures of sums (pieces, W)."""
     real = sums.sum(axis=0)
     before = sums.copy()
-    figures = judged(metric, sums, real)
-    rule(np.array_equal(before, sums), "the argument of a metric is unchanged")
-    rule(figures.shape == sums.shape[:-1], "sums (..., W) have figures (...)")
-    alone = np.array([float(judged(metric, row, real)) for row in sums])
-    rule(np.allclose(figures, alone, equal_nan=True), "a figure is the same among others as alone")
-    twice = judged(metric, 2 * sums, real)
-    rule(np.allclose(figures, twice, equal_nan=True), "a set of one piece twice has the figure of that piece")
-    rule(np.isnan(judged(metric, np.zeros(sums.shape[-1]), real)).all(), "where nothing is counted, the figure is NaN")
+    figures = evaluate_metric(metric, sums, real)
+    require(np.array_equal(before, sums), "the argument of a metric is unchanged")
+    require(figures.shape == sums.shape[:-1], "sums (..., W) have figures (...)")
+    alone = np.array([float(evaluate_metric(metric, row, real)) for row in sums])
+    require(np.allclose(figures, alone, equal_nan=True), "a figure is the same among others as alone")
+    twice = evaluate_metric(metric, 2 * sums, real)
+    require(np.allclose(figures, twice, equal_nan=True), "a set of one piece twice has the figure of that piece")
+    require(
+        np.isnan(evaluate_metric(metric, np.zeros(sums.shape[-1]), real)).all(),
+        "where nothing is counted, the figure is NaN",
+    )
 
 
-def _line(*notes: tuple[int, float]) -> Notes:
+def _make_line(*notes: tuple[int, float]) -> Notes:
     """Make notes of pitches with quarters; 0 is a rest."""
     rows, tick = [], 0
     for pitch, quarters in notes:
@@ -74,7 +77,7 @@ def _line(*notes: tuple[int, float]) -> Notes:
     return make_notes(rows)
 
 
-def _chorale() -> Score:
+def _make_chorale() -> Score:
     """Make five bars in four parts after a pickup, with a note outside of the key."""
     soprano = [
         (67, 1),
@@ -84,24 +87,24 @@ def _chorale() -> Score:
     alto = [(64, 1), *[(pitch, 0.5) for pitch in (64, 65, 67, 65, 64, 62, 64, 67, 67, 65)], (64, 10), (64, 3)]
     tenor = [(60, 1), (55, 4), (57, 4), (0, 2), (55, 5), (55, 3)]
     bass = [(48, 1), (48, 2), (43, 2), (45, 2), (41, 2), (0, 2), (43, 5), (36, 3)]
-    parts = tuple(Track(_line(*part)) for part in (soprano, alto, tenor, bass))
+    parts = tuple(Track(_make_line(*part)) for part in (soprano, alto, tenor, bass))
     keys = (KeySignature(0, parse_key("C")),)
     return Score(parts, time_signatures=(TimeSignature(0, 4, 4),), key_signatures=keys, upbeat=QUARTER)
 
 
-def _tune() -> Score:
+def _make_tune() -> Score:
     """Make a tune in a minor key, with repeated bars and a silent one."""
     bar = [(69, 1), (72, 0.5), (71, 0.5), (69, 1)]
-    tune = _line(*bar, *bar, (0, 3), (76, 1.5), (74, 0.5), (72, 1), *bar, (68, 1), (69, 2), (69, 3))
+    tune = _make_line(*bar, *bar, (0, 3), (76, 1.5), (74, 0.5), (72, 1), *bar, (68, 1), (69, 2), (69, 3))
     keys = (KeySignature(0, parse_key("Am")),)
     return Score((Track(tune),), time_signatures=(TimeSignature(0, 3, 4),), key_signatures=keys)
 
 
-def _transposed(score: Score, semitones: int) -> Score:
+def _transpose(score: Score, semitones: int) -> Score:
     tracks = []
     for track in score.tracks:
         notes = track.notes.copy()
         notes["pitch"] += semitones
         tracks.append(replace(track, notes=notes))
-    keys = tuple(KeySignature(sign.tick, sign.key.transposed(semitones)) for sign in score.key_signatures)
+    keys = tuple(KeySignature(sign.tick, sign.key.transpose(semitones)) for sign in score.key_signatures)
     return replace(score, tracks=tuple(tracks), key_signatures=keys)

@@ -11,85 +11,90 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.request import Request
-from composer.testing.rules import rule
-from composer.testing.sequences import spoken
+from composer.testing.rules import require
+from composer.testing.sequences import name_tokens
 from composer.tokens.vocabulary import BOS, EOS
-from composer.types import Array, Grammar, Tokenizer, Tokens, Unrolled
+from composer.types import Array, Grammar, SupportsStates, Tokenizer, Tokens
 
 
 def check_replays(tokenizer: Tokenizer, replayed: Sequence[tuple[Request, Tokens]]) -> None:
     """Check that masks and inputs agree in a batch, alone and on torch, and that no call changes its argument."""
     grammar = tokenizer.grammar
-    rows = _padded([tokens for _, tokens in replayed], 2)
+    rows = _pad([tokens for _, tokens in replayed], 2)
     start = np.concatenate([grammar.start(request, 1) for request, _ in replayed])
-    together = list(_steps(tokenizer, start, rows))
+    together = list(_step_through(tokenizer, start, rows))
     _check_ended(together, np.array([len(tokens) for _, tokens in replayed]))
     for row, (_, tokens) in enumerate(replayed):
-        alone = _steps(tokenizer, start[row : row + 1], rows[row : row + 1, : len(tokens)])
-        same = (_equal(one, [part[row : row + 1] for part in all_]) for one, all_ in zip(alone, together, strict=False))
-        rule(all(same), "a row is the same in a batch as alone, whatever requests the others began from")
+        alone = _step_through(tokenizer, start[row : row + 1], rows[row : row + 1, : len(tokens)])
+        same = (
+            _are_equal(one, [part[row : row + 1] for part in all_]) for one, all_ in zip(alone, together, strict=False)
+        )
+        require(all(same), "a row is the same in a batch as alone, whatever requests the others began from")
     _check_torch(grammar, start, rows, together)
 
 
-def check_unrolled(tokenizer: Tokenizer, sequences: Sequence[Tokens]) -> None:
+def check_states(tokenizer: Tokenizer, sequences: Sequence[Tokens]) -> None:
     """Check that the states computed at once, if the grammar does that, are those of single steps."""
     grammar = tokenizer.grammar
-    if not isinstance(grammar, Unrolled):
+    if not isinstance(grammar, SupportsStates):
         return
     states = [grammar.start(Request(), len(sequences))]
-    for tokens in _padded(sequences).T:
+    for tokens in _pad(sequences).T:
         states.append(grammar.advance(states[-1], tokens))
     for row, tokens in enumerate(sequences):
-        found, expected = _looked_at(grammar.states, tokens), np.array([state[row] for state in states[: len(tokens)]])
-        rule(found.shape == expected.shape, f"states() is (T, S), here {expected.shape} and not {found.shape}")
+        found, expected = (
+            _call_unchanged(grammar.compute_states, tokens),
+            np.array([state[row] for state in states[: len(tokens)]]),
+        )
+        require(found.shape == expected.shape, f"states() is (T, S), here {expected.shape} and not {found.shape}")
         differ = np.argwhere(found != expected)
         for place, column in differ[:1]:
-            where = f"column {column} after {spoken(tokenizer, tokens[:place]) or 'nothing'}"
-            rule(False, f"states() agrees with advance(); not in {where}")
+            where = f"column {column} after {name_tokens(tokenizer, tokens[:place]) or 'nothing'}"
+            require(False, f"states() agrees with advance(); not in {where}")
 
 
-def _padded(sequences: Sequence[Tokens], more: int = 0) -> NDArray[np.int64]:
+def _pad(sequences: Sequence[Tokens], more: int = 0) -> NDArray[np.int64]:
     """Pad (B, T) sequences with EOS to the longest and `more`."""
     longest = max(len(tokens) for tokens in sequences) + more
     return np.array([np.pad(tokens, (0, longest - len(tokens)), constant_values=EOS) for tokens in sequences])
 
 
-def _steps(tokenizer: Tokenizer, state: Array, rows: NDArray[np.int64]) -> Iterator[list[Array]]:
+def _step_through(tokenizer: Tokenizer, state: Array, rows: NDArray[np.int64]) -> Iterator[list[Array]]:
     """Yield state, mask and inputs before each token of `rows` (B, T)."""
     grammar, last = tokenizer.grammar, np.full(len(rows), BOS)
     for tokens in rows.T:
-        allowed, inputs = _looked_at(grammar.allowed, state), _looked_at(grammar.inputs, state)
+        allowed, inputs = _call_unchanged(grammar.mask, state), _call_unchanged(grammar.make_inputs, state)
         _check_shapes(tokenizer, state, allowed, inputs)
-        rule(np.array_equal(inputs[:, 0], last), "the first column of inputs is the last token, BOS at the start")
+        require(np.array_equal(inputs[:, 0], last), "the first column of inputs is the last token, BOS at the start")
         yield [state, allowed, inputs]
-        state, last = _looked_at(partial(_advanced, grammar, tokens), state), tokens
+        state, last = _call_unchanged(partial(_advance, grammar, tokens), state), tokens
 
 
-def _advanced(grammar: Grammar, tokens: Array, state: Array) -> Array:
+def _advance(grammar: Grammar, tokens: Array, state: Array) -> Array:
     return grammar.advance(state, tokens)
 
 
-def _looked_at(function: Callable[[Array], Array], state: Array) -> Array:
+def _call_unchanged(function: Callable[[Array], Array], state: Array) -> Array:
     before = state.copy()
     result = function(state)
-    rule(np.array_equal(before, state), "the argument of a grammar's function is unchanged")
+    require(np.array_equal(before, state), "the argument of a grammar's function is unchanged")
     return result
 
 
 def _check_shapes(tokenizer: Tokenizer, state: Array, allowed: Array, inputs: Array) -> None:
     grammar, rows = tokenizer.grammar, len(state)
     size = len(tokenizer.vocabulary)
-    rule(allowed.shape == (rows, size) and allowed.dtype == bool, "allowed() is a mask (B, V) of booleans")
+    require(allowed.shape == (rows, size) and allowed.dtype == bool, "allowed() is a mask (B, V) of booleans")
     sizes = np.array([column.size for column in grammar.columns])
-    rule(inputs.shape == (rows, len(sizes)), "inputs() has one column for each of `columns`")
+    require(inputs.shape == (rows, len(sizes)), "inputs() has one column for each of `columns`")
     beyond = np.flatnonzero(((inputs < 0) | (inputs >= sizes)).any(axis=0))
-    rule(not len(beyond), f"inputs are 0..size-1; not so in {[grammar.columns[i].name for i in beyond]}")
+    require(not len(beyond), f"inputs are 0..size-1; not so in {[grammar.columns[i].name for i in beyond]}")
     wrong = [column.name for column in grammar.columns if column.tokens and column.size != size]
-    rule(not wrong, f"a column of tokens is as large as the vocabulary; not so {wrong}")
-    facts = grammar.facts(state)
-    shapes = {field.name: getattr(facts, field.name).shape[:1] for field in fields(facts)}
-    rule(
-        set(shapes.values()) == {(rows,)} and facts.sounding.ndim == 2,
+    require(not wrong, f"a column of tokens is as large as the vocabulary; not so {wrong}")
+    music = grammar.interpret(state)
+    shapes = {field.name: getattr(music, field.name).shape[:1] for field in fields(music)}
+    require(
+        set(shapes.values()) == {(rows,)} and music.sounding.ndim == 2,
         f"facts are (B,), sounding (B, voices): {shapes}",
     )
 
@@ -97,12 +102,12 @@ def _check_shapes(tokenizer: Tokenizer, state: Array, allowed: Array, inputs: Ar
 def _check_ended(together: list[list[Array]], lengths: NDArray[np.int64]) -> None:
     """Check that only EOS follows EOS, and that the state stays as it is."""
     last_state, last_mask, _ = together[-1]
-    rule(np.all(last_mask.sum(axis=1) == 1) and np.all(last_mask[:, EOS]), "after EOS comes EOS alone")
+    require(np.all(last_mask.sum(axis=1) == 1) and np.all(last_mask[:, EOS]), "after EOS comes EOS alone")
     after = np.stack([together[length][0][row] for row, length in enumerate(lengths)])
-    rule(np.array_equal(after, last_state), "after EOS a row stays as it is")
+    require(np.array_equal(after, last_state), "after EOS a row stays as it is")
 
 
-def _equal(one: list[Any], other: list[Any]) -> bool:
+def _are_equal(one: list[Any], other: list[Any]) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
@@ -111,7 +116,9 @@ def _check_torch(grammar: Grammar, start: Array, rows: NDArray[np.int64], togeth
 
     state = torch.asarray(start)
     for tokens, expected in zip(rows.T, together, strict=True):
-        found = [state, grammar.allowed(state), grammar.inputs(state)]
-        rule(all(isinstance(part, torch.Tensor) for part in found), "a state of torch gives masks and inputs of torch")
-        rule(_equal([part.numpy() for part in found], expected), "a state of torch gives the arrays of NumPy's")
+        found = [state, grammar.mask(state), grammar.make_inputs(state)]
+        require(
+            all(isinstance(part, torch.Tensor) for part in found), "a state of torch gives masks and inputs of torch"
+        )
+        require(_are_equal([part.numpy() for part in found], expected), "a state of torch gives the arrays of NumPy's")
         state = grammar.advance(state, torch.asarray(tokens))

@@ -14,17 +14,17 @@ class BrokenRule(AssertionError):
         """The rule, without what was found."""
         return str(self).partition(";")[0]
 
-    def seen(self, example: str) -> BrokenRule:
+    def add_example(self, example: str) -> BrokenRule:
         """Return the same error with an example."""
         return BrokenRule(f"{self}; {example}")
 
 
-def rule(holds: object, text: str) -> None:
+def require(holds: object, text: str) -> None:
     """Raise BrokenRule with `text` unless the rule holds."""
     if not holds:
         raise BrokenRule(text)
 
 
-def rebuilt(thing: Any) -> Any:
+def rebuild(thing: Any) -> Any:
     """Make a frozen dataclass anew from the values of its fields."""
     return type(thing)(**{field.name: getattr(thing, field.name) for field in fields(thing) if field.init})

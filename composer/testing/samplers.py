@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.request import Request
-from composer.sampling.batch_state import begin, context_of
-from composer.testing.rules import BrokenRule, rebuilt, rule
-from composer.testing.sequences import chooser, spoken
+from composer.sampling.batch_state import begin, build_context
+from composer.testing.rules import BrokenRule, rebuild, require
+from composer.testing.sequences import make_chooser, name_tokens
 from composer.tokens.vocabulary import EOS
-from composer.types import Array, Constraint, Context, Facts, Sampler, Struck, Tokenizer
+from composer.types import Array, Constraint, Context, MusicalState, RecentNotes, Sampler, Tokenizer
 
 ROWS, STEPS = 6, 120
 
@@ -26,39 +26,39 @@ def check_sampler(sampler: Sampler, tokenizer: Tokenizer, seed: int = 0) -> None
 
     A constraint may lead to a dead end, where the engine backtracks. Here other pieces continue, or begin anew.
     """
-    rule(rebuilt(sampler) == sampler, "a sampler rebuilt from its fields is equal")
+    require(rebuild(sampler) == sampler, "a sampler rebuilt from its fields is equal")
     random = np.random.default_rng(seed)
-    choose = chooser(tokenizer, random)
+    choose = make_chooser(tokenizer, random)
     started = rows = begin(tokenizer, [sampler], [Request(bars=4)] * ROWS)
     tries = 1
     for _ in range(STEPS):
-        context = context_of(tokenizer, rows)
+        context = build_context(tokenizer, rows)
         logits = np.where(context.allowed, random.normal(scale=3.0, size=context.allowed.shape), -np.inf)
-        possible = _checked(sampler, context, logits, tokenizer)
+        possible = _check_or_shrink(sampler, context, logits, tokenizer)
         going = np.flatnonzero(possible.any(axis=1))
         if not len(going):
-            rule(rows is not started and tries < TRIES, "of several pieces under a constraint, one at least goes on")
+            require(rows is not started and tries < TRIES, "of several pieces under a constraint, one at least goes on")
             rows, tries = started, tries + 1
             continue
-        rows, context = rows.gather(going), rows_of(context, going)
+        rows, context = rows.gather(going), select_rows(context, going)
         tokens = choose(possible[going])
-        rows = rows.after(tokenizer, tokens, context.facts)
+        rows = rows.advance(tokenizer, tokens, context.music)
         if np.all(tokens == EOS):
             return
 
 
-def _checked(sampler: Sampler, context: Context, logits: Array, tokenizer: Tokenizer) -> NDArray[np.bool_]:
+def _check_or_shrink(sampler: Sampler, context: Context, logits: Array, tokenizer: Tokenizer) -> NDArray[np.bool_]:
     """Check one step; a broken rule is reported with the fewest rows that show it."""
     try:
         return check_step(sampler, context, logits)
     except BrokenRule as broken:
-        rows, found = _fewest(sampler, context, logits, broken)
+        rows, found = _find_fewest(sampler, context, logits, broken)
         histories = (history[history >= 0].tolist() for history in context.history[rows])
-        after = ", and ".join(spoken(tokenizer, history) or "nothing" for history in histories)
-        raise found.seen(f"in a batch of {len(rows)}, after {after}") from None
+        after = ", and ".join(name_tokens(tokenizer, history) or "nothing" for history in histories)
+        raise found.add_example(f"in a batch of {len(rows)}, after {after}") from None
 
 
-def _fewest(
+def _find_fewest(
     sampler: Sampler, context: Context, logits: Array, broken: BrokenRule
 ) -> tuple[NDArray[np.int64], BrokenRule]:
     """Find one row, or two, that break the same rule; all of them if it takes more."""
@@ -66,7 +66,7 @@ def _fewest(
     few = [[row] for row in range(count)] + [[0, other] for other in range(1, count)]
     for rows in map(np.array, few):
         try:
-            check_step(sampler, rows_of(context, rows), logits[rows])
+            check_step(sampler, select_rows(context, rows), logits[rows])
         except BrokenRule as found:
             if found.name == broken.name:
                 return rows, found
@@ -75,48 +75,48 @@ def _fewest(
 
 def check_step(sampler: Sampler, context: Context, logits: Array) -> NDArray[np.bool_]:
     """Check one step, and return the possible tokens (B, V)."""
-    logits, context = logits.copy(), _copied(context)
-    before = [array.copy() for array in _arrays(logits, context)]
-    after = _applied(sampler, logits, context)
-    unchanged = (np.array_equal(a, b) for a, b in zip(before, _arrays(logits, context), strict=True))
-    rule(all(unchanged), "the arguments of a sampler are unchanged")
-    rule(after.shape == logits.shape, "a sampler gives an array (B, V)")
-    rule(not np.isnan(after).any() and not np.isposinf(after).any(), "logits are numbers or -inf")
+    logits, context = logits.copy(), _copy(context)
+    before = [array.copy() for array in _list_arrays(logits, context)]
+    after = _apply(sampler, logits, context)
+    unchanged = (np.array_equal(a, b) for a, b in zip(before, _list_arrays(logits, context), strict=True))
+    require(all(unchanged), "the arguments of a sampler are unchanged")
+    require(after.shape == logits.shape, "a sampler gives an array (B, V)")
+    require(not np.isnan(after).any() and not np.isposinf(after).any(), "logits are numbers or -inf")
     possible = after > -np.inf
-    rule(not np.any(possible & ~context.allowed), "tokens at -inf stay there")
+    require(not np.any(possible & ~context.allowed), "tokens at -inf stay there")
     if not isinstance(sampler, Constraint):
-        rule(possible.any(axis=1).all(), "at least one token stays possible")
+        require(possible.any(axis=1).all(), "at least one token stays possible")
     for row in (0, len(logits) - 1):
-        alone = _applied(sampler, logits[row : row + 1], rows_of(context, slice(row, row + 1)))
-        rule(np.array_equal(alone, after[row : row + 1]), "a row is the same in a batch as alone")
+        alone = _apply(sampler, logits[row : row + 1], select_rows(context, slice(row, row + 1)))
+        require(np.array_equal(alone, after[row : row + 1]), "a row is the same in a batch as alone")
     return possible
 
 
-def _applied(sampler: Sampler, logits: Array, context: Context) -> NDArray[Any]:
+def _apply(sampler: Sampler, logits: Array, context: Context) -> NDArray[Any]:
     """Apply a sampler to logits; a constraint masks them."""
     if not isinstance(sampler, Constraint):
         return np.asarray(sampler(logits, context))
     mask = sampler.mask(context)
-    rule(mask.dtype == bool, "the mask of a constraint is of booleans")
+    require(mask.dtype == bool, "the mask of a constraint is of booleans")
     return np.where(mask, logits, -np.inf)
 
 
-def _arrays(logits: Array, context: Context) -> list[NDArray[Any]]:
-    parts = [getattr(part, field.name) for part in (context.facts, context.struck) for field in fields(part)]
+def _list_arrays(logits: Array, context: Context) -> list[NDArray[Any]]:
+    parts = [getattr(part, field.name) for part in (context.music, context.recent_notes) for field in fields(part)]
     return [logits, context.step, context.history, context.allowed, *parts]
 
 
-def _copied(context: Context) -> Context:
+def _copy(context: Context) -> Context:
     """Copy a context, in case a sampler writes into it."""
-    return rows_of(context, np.arange(len(context.step)))
+    return select_rows(context, np.arange(len(context.step)))
 
 
-def rows_of(context: Context, rows: slice | NDArray[np.int64]) -> Context:
+def select_rows(context: Context, rows: slice | NDArray[np.int64]) -> Context:
     """Select some rows of a context."""
-    facts, struck = Facts(**_rows(context.facts, rows)), Struck(**_rows(context.struck, rows))
+    music, struck = MusicalState(**_select(context.music, rows)), RecentNotes(**_select(context.recent_notes, rows))
     step, history, allowed = (part[rows] for part in (context.step, context.history, context.allowed))
-    return Context(step, facts, context.meaning, history, allowed, struck)
+    return Context(step, music, context.token_info, history, allowed, struck)
 
 
-def _rows(part: Facts | Struck, rows: slice | NDArray[np.int64]) -> dict[str, Array]:
+def _select(part: MusicalState | RecentNotes, rows: slice | NDArray[np.int64]) -> dict[str, Array]:
     return {field.name: getattr(part, field.name)[rows] for field in fields(part)}

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.request import Request
-from composer.testing.rules import BrokenRule, rule
+from composer.testing.rules import BrokenRule, require
 from composer.tokens.vocabulary import EOS
 from composer.types import Array, Grammar, Tokenizer, Tokens
 
@@ -29,7 +29,7 @@ def draw(
     `mask` allows less, as that of `Grammar.fix_notes`. A state without a token, or a sequence beyond `most` tokens,
     breaks a rule.
     """
-    grammar, choose = tokenizer.grammar, chooser(tokenizer, np.random.default_rng(seed))
+    grammar, choose = tokenizer.grammar, make_chooser(tokenizer, np.random.default_rng(seed))
     state, alive = grammar.start(request, rows), np.arange(rows)
     found: list[list[int]] = [[] for _ in range(rows)]
     for token in request.primer:
@@ -37,7 +37,7 @@ def draw(
         for written in found:
             written.append(token)
     for _ in range(most):
-        allowed = grammar.allowed(state)
+        allowed = grammar.mask(state)
         if mask is not None:
             allowed = allowed & mask(state)
         check_not_empty(tokenizer, allowed, [found[row] for row in alive])
@@ -51,9 +51,9 @@ def draw(
     raise BrokenRule(f"a sequence drawn at random comes to an end: one of {most} tokens did not")
 
 
-def chooser(tokenizer: Tokenizer, random: np.random.Generator) -> Callable[[NDArray[np.bool_]], Choice]:
+def make_chooser(tokenizer: Tokenizer, random: np.random.Generator) -> Callable[[NDArray[np.bool_]], Choice]:
     """Make a function from masks (B, V) to random tokens (B,), fair between kinds of tokens."""
-    kinds, kind_of = np.unique(tokenizer.meaning.kind, return_inverse=True)
+    kinds, kind_of = np.unique(tokenizer.token_info.kind, return_inverse=True)
     members = (kind_of[:, None] == np.arange(len(kinds))).astype(np.float32)
 
     def choose(allowed: NDArray[np.bool_]) -> Choice:
@@ -70,24 +70,25 @@ def check_not_empty(tokenizer: Tokenizer, allowed: NDArray[np.bool_], sequences:
     """Check that every reachable state allows a token; the message shows the way to one that does not."""
     stuck = np.flatnonzero(~allowed.any(axis=1))
     if len(stuck):
-        rule(
-            False, f"every reachable state allows a token; none may come after {spoken(tokenizer, sequences[stuck[0]])}"
+        require(
+            False,
+            f"every reachable state allows a token; none may come after {name_tokens(tokenizer, sequences[stuck[0]])}",
         )
 
 
-def spoken(tokenizer: Tokenizer, tokens: list[int] | Tokens, last: int = 24) -> str:
+def name_tokens(tokenizer: Tokenizer, tokens: list[int] | Tokens, last: int = 24) -> str:
     """Name the last tokens of a sequence, for a message."""
     names = [tokenizer.vocabulary[token] for token in tokens[-last:]]
     return " ".join(["…", *names] if len(tokens) > last else names)
 
 
-def last_bar(tokenizer: Tokenizer, tokens: Tokens) -> int:
+def count_bars(tokenizer: Tokenizer, tokens: Tokens) -> int:
     """Count the bars that a sequence has begun, a pickup included."""
     grammar = tokenizer.grammar
     state = grammar.start(Request(), 1)
     for token in tokens:
         state = grammar.advance(state, np.array([token]))
-    return int(grammar.facts(state).bar[0]) + 1
+    return int(grammar.interpret(state).bar[0]) + 1
 
 
 def check_legal(tokenizer: Tokenizer, tokens: Tokens, request: Request) -> None:
@@ -95,9 +96,9 @@ def check_legal(tokenizer: Tokenizer, tokens: Tokens, request: Request) -> None:
     grammar: Grammar = tokenizer.grammar
     state = grammar.start(request, 1)
     for place, token in enumerate(tokens):
-        if not grammar.allowed(state)[0, token]:
+        if not grammar.mask(state)[0, token]:
             raise BrokenRule(
                 f"the grammar allows encoded tokens; {tokenizer.vocabulary[token]} is not after "
-                f"{spoken(tokenizer, tokens[:place])}"
+                f"{name_tokens(tokenizer, tokens[:place])}"
             )
         state = grammar.advance(state, np.array([token]))

@@ -17,14 +17,14 @@ TRIES = 300
 
 def check_smallest(check: Callable[[Score], object], score: Score) -> None:
     """Run a check of a score; a failure is reported with the smallest score that breaks the same rule."""
-    broken = _broken(check, score)
+    broken = _find_broken(check, score)
     if broken is None:
         return
     tries = TRIES
     while tries:
-        for smaller in _smaller(score):
+        for smaller in _make_smaller(score):
             tries -= 1
-            found = _broken(check, smaller)
+            found = _find_broken(check, smaller)
             if found is not None and found.name == broken.name:
                 score, broken = smaller, found
                 break
@@ -32,10 +32,10 @@ def check_smallest(check: Callable[[Score], object], score: Score) -> None:
                 break
         else:
             break
-    raise broken.seen(f"with {described(score)}")
+    raise broken.add_example(f"with {describe(score)}")
 
 
-def _broken(check: Callable[[Score], object], score: Score) -> BrokenRule | None:
+def _find_broken(check: Callable[[Score], object], score: Score) -> BrokenRule | None:
     try:
         check(score)
     except BrokenRule as broken:
@@ -45,7 +45,7 @@ def _broken(check: Callable[[Score], object], score: Score) -> BrokenRule | None
     return None
 
 
-def _smaller(score: Score) -> Iterator[Score]:
+def _make_smaller(score: Score) -> Iterator[Score]:
     """Yield smaller scores, the smallest first."""
     if len(score.tracks) > 1:
         for number in range(len(score.tracks)):
@@ -56,11 +56,11 @@ def _smaller(score: Score) -> Iterator[Score]:
     if score.upbeat:
         yield replace(score, upbeat=0)
     for number, track in enumerate(score.tracks):
-        for fewer in _fewer(track):
+        for fewer in _remove_notes(track):
             yield replace(score, tracks=(*score.tracks[:number], fewer, *score.tracks[number + 1 :]))
 
 
-def _fewer(track: Track) -> Iterator[Track]:
+def _remove_notes(track: Track) -> Iterator[Track]:
     count = len(track.notes)
     if count > 3:
         yield replace(track, notes=track.notes[: count // 2])
@@ -70,16 +70,16 @@ def _fewer(track: Track) -> Iterator[Track]:
             yield replace(track, notes=np.delete(track.notes, place))
 
 
-def described(score: Score, most: int = 6) -> str:
+def describe(score: Score, most: int = 6) -> str:
     """Describe a small score in words."""
     metres = ", ".join(f"{metre} at tick {metre.tick}" for metre in score.time_signatures)
     tempos = ", ".join(f"{tempo.bpm:g} a minute at tick {tempo.tick}" for tempo in score.tempos)
-    parts = [f"track {number}: {_notes(track, most)}" for number, track in enumerate(score.tracks)]
+    parts = [f"track {number}: {_describe_notes(track, most)}" for number, track in enumerate(score.tracks)]
     upbeat = f"an upbeat of {score.upbeat} ticks" if score.upbeat else ""
     return "; ".join(filter(None, [*parts, metres, tempos, upbeat]))
 
 
-def _notes(track: Track, most: int) -> str:
+def _describe_notes(track: Track, most: int) -> str:
     told = [f"({n['start']}, {n['duration']}, {n['pitch']})" for n in track.notes[:most]]
     more = ", …" if len(track.notes) > most else ""
     return f"{len(track.notes)} notes (start, duration, pitch) {', '.join(told)}{more}"

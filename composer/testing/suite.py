@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from composer.errors import BadOption, CannotExpress, CannotWrite, RequestWarning, UnknownName, nearest, printable
+from composer.errors import BadOption, CannotExpress, CannotWrite, RequestWarning, UnknownName, printable, suggest
 from composer.music.score import Score
 from composer.plugins.cache import can_keep
 from composer.plugins.offers import KINDS, Offer, make
@@ -26,10 +26,10 @@ from composer.testing.grammars import check_grammar
 from composer.testing.metrics import check_metric
 from composer.testing.models import check_model
 from composer.testing.music import SAMPLES
-from composer.testing.rules import BrokenRule, rule
+from composer.testing.rules import BrokenRule, require
 from composer.testing.samplers import check_sampler
 from composer.testing.shrinking import check_smallest
-from composer.testing.steppers import check_stepper, random_model
+from composer.testing.steppers import check_backend, make_random_model
 from composer.testing.tokenizers import check_tokenizer
 from composer.types import Piece, Tokenizer
 
@@ -66,47 +66,47 @@ class Case:
 Checks: TypeAlias = "Iterator[tuple[str, Callable[[Path], None]]]"
 
 
-def cases(plugin: str) -> list[Case]:
+def list_cases(plugin: str) -> list[Case]:
     """List the cases of a plugin or a package. Raises UnknownName for one that is not installed, or is left out."""
     found = registry()
     named = [one for one in found.plugins if one.is_called(plugin)]
     if not named:
         names = {name for one in found.plugins for name in (one.name, one.distribution)}
-        raise UnknownName(f"unknown plugin '{printable(plugin)}': {nearest(plugin, names)}")
+        raise UnknownName(f"unknown plugin '{printable(plugin)}': {suggest(plugin, names)}")
     if faults := [one for one in named if one.fault]:
         raise UnknownName(f"the plugin '{faults[0].name}' is left out: {faults[0].fault}")
     offers = [offer for kind in KINDS for offer in found.offers[kind].values() if offer.plugin in named]
-    return [case for offer in offers for case in cases_of(offer)]
+    return [case for offer in offers for case in make_cases(offer)]
 
 
-def cases_of(offer: Offer, options: Mapping[str, Any] = NOTHING) -> Iterator[Case]:
+def make_cases(offer: Offer, options: Mapping[str, Any] = NOTHING) -> Iterator[Case]:
     """Yield the cases of one thing, made with the examples of its options, or with `options`."""
     title = f"{offer.kind.removesuffix('s')} {offer.name}"
     yield Case(f"{title}: options", lambda _: _check_options(offer, options))
-    thing = _Thing(offer.name, offer, partial(make, offer, **(_examples(offer) | dict(options))))
+    thing = _Thing(offer.name, offer, partial(make, offer, **(_collect_examples(offer) | dict(options))))
     if offer.kind in _CHECKS:
         for name, check in _CHECKS[offer.kind](thing):
             yield Case(f"{title}{name}", check)
 
 
-def _examples(offer: Offer) -> dict[str, Any]:
+def _collect_examples(offer: Offer) -> dict[str, Any]:
     return {option.name: option.example for option in offer.options if option.example}
 
 
 def _check_options(offer: Offer, given: Mapping[str, Any]) -> None:
-    rule(offer.summary, "an offer has a docstring, whose first line describes it")
+    require(offer.summary, "an offer has a docstring, whose first line describes it")
     silent = [option.name for option in offer.options if not option.help]
-    rule(not silent, f'an option says what it is, by Annotated[type, "what it is"]; not so {", ".join(silent)}')
+    require(not silent, f'an option says what it is, by Annotated[type, "what it is"]; not so {", ".join(silent)}')
     wanting = [
         option.name for option in offer.options if option.required and not (option.example or option.name in given)
     ]
-    rule(
+    require(
         not wanting,
         "an option without a default has an example, by Annotated[type, "
         f'"what it is", "an example"], to be checked with; not so {", ".join(wanting)}',
     )
     odd = [option.name for option in offer.options if not can_keep(option)]
-    rule(
+    require(
         not odd,
         "options are of type int, float, bool, str, tuple[…, ...] or one of these or None, and defaults are of "
         f"their type; not so {', '.join(odd)}",
@@ -123,11 +123,11 @@ class _Thing:
     make: Callable[[], Any]
 
 
-def _architecture(thing: _Thing) -> Checks:
+def _cover_architecture(thing: _Thing) -> Checks:
     yield "", lambda _: check_architecture(thing.make())
 
 
-def _tokenizer(thing: _Thing) -> Checks:
+def _cover_tokenizer(thing: _Thing) -> Checks:
     yield ": scores", lambda _: _check_scores(thing.make())
     yield ": grammar", lambda _: check_grammar(thing.make(), rows=ROWS)
 
@@ -135,7 +135,7 @@ def _tokenizer(thing: _Thing) -> Checks:
 def _check_scores(tokenizer: Tokenizer) -> None:
     check_tokenizer(tokenizer, [])
     expressed = [score for score in SAMPLES.values() if _can_express(tokenizer, score)]
-    rule(expressed, "a tokenizer has tokens for one at least of a few small scores")
+    require(expressed, "a tokenizer has tokens for one at least of a few small scores")
     for score in expressed:
         check_smallest(lambda one: check_tokenizer(tokenizer, [one]), score)
 
@@ -148,8 +148,8 @@ def _can_express(tokenizer: Tokenizer, score: Score) -> bool:
     return True
 
 
-def _sampler(thing: _Thing) -> Checks:
-    for name in _without_options("tokenizers"):
+def _cover_sampler(thing: _Thing) -> Checks:
+    for name in _list_without_options("tokenizers"):
         yield f" with {name}", partial(_check_sampler, thing, name)
 
 
@@ -157,18 +157,18 @@ def _check_sampler(thing: _Thing, tokenizer: str, _: Path) -> None:
     check_sampler(thing.make(), registry().make("tokenizers", tokenizer))
 
 
-def _stepper(thing: _Thing) -> Checks:
-    tokenizer = _without_options("tokenizers")[-1]
-    for name in _without_options("architectures"):
+def _cover_backend(thing: _Thing) -> Checks:
+    tokenizer = _list_without_options("tokenizers")[-1]
+    for name in _list_without_options("architectures"):
         yield f" with {name}", partial(_check_steps, thing, name, tokenizer)
 
 
 def _check_steps(thing: _Thing, architecture: str, tokenizer: str, _: Path) -> None:
-    options = _examples(registry().offer("architectures", architecture))
-    check_stepper(thing.make(), random_model(architecture, tokenizer, **options))
+    options = _collect_examples(registry().get_offer("architectures", architecture))
+    check_backend(thing.make(), make_random_model(architecture, tokenizer, **options))
 
 
-def _without_options(kind: str) -> list[str]:
+def _list_without_options(kind: str) -> list[str]:
     """List the names of things without required options."""
     return [
         name
@@ -177,12 +177,12 @@ def _without_options(kind: str) -> list[str]:
     ]
 
 
-def _reader(thing: _Thing) -> Checks:
+def _cover_reader(thing: _Thing) -> Checks:
     suffix = thing.name
-    yield "", lambda folder: check_reader(thing.make(), folder, suffix=suffix, examples=_examples_of(suffix, folder))
+    yield "", lambda folder: check_reader(thing.make(), folder, suffix=suffix, examples=_write_examples(suffix, folder))
 
 
-def _examples_of(suffix: str, folder: Path) -> list[bytes]:
+def _write_examples(suffix: str, folder: Path) -> list[bytes]:
     """Write files of the suffix, if there is an exporter."""
     found = []
     if suffix in registry().offers["exporters"]:
@@ -194,7 +194,7 @@ def _examples_of(suffix: str, folder: Path) -> list[bytes]:
     return found
 
 
-def _exporter(thing: _Thing) -> Checks:
+def _cover_exporter(thing: _Thing) -> Checks:
     suffix = thing.name
     yield "", lambda folder: check_exporter(thing.make(), SAMPLES["two parts"], folder, suffix=suffix)
     if suffix in registry().offers["readers"]:
@@ -207,7 +207,7 @@ def _check_back(exporter: Any, suffix: str, folder: Path) -> None:
         check_smallest(lambda one: check_round_trip(exporter, reader, one, folder, suffix=suffix, holds=holds), score)
 
 
-def _callback(thing: _Thing) -> Checks:
+def _cover_callback(thing: _Thing) -> Checks:
     yield "", lambda folder: _check_listening(thing, folder)
 
 
@@ -217,42 +217,42 @@ def _check_listening(thing: _Thing, folder: Path) -> None:
     try:
         callback = thing.make()
     except BadOption as error:  # a missing library
-        rule(error.__cause__ is None, f"a callback can be made, or raises BadOption with what to install; {error}")
+        require(error.__cause__ is None, f"a callback can be made, or raises BadOption with what to install; {error}")
     else:
         check_callback(callback, folder)
 
 
-def _dataset(thing: _Thing) -> Checks:
+def _cover_dataset(thing: _Thing) -> Checks:
     yield "", lambda _: check_dataset(thing.make())
 
 
-def _model(thing: _Thing) -> Checks:
+def _cover_model(thing: _Thing) -> Checks:
     yield "", lambda _: check_model(thing.make)
 
 
-def _executor(thing: _Thing) -> Checks:
+def _cover_executor(thing: _Thing) -> Checks:
     yield "", lambda _: check_executor(thing.make())
 
 
-def _metric(thing: _Thing) -> Checks:
+def _cover_metric(thing: _Thing) -> Checks:
     yield "", lambda _: check_metric(thing.make())
 
 
-def _command(thing: _Thing) -> Checks:
-    yield "", lambda _: check_command(thing.name, thing.offer.thing())
+def _cover_command(thing: _Thing) -> Checks:
+    yield "", lambda _: check_command(thing.name, thing.offer.load_thing())
 
 
 _CHECKS: Mapping[str, Callable[[_Thing], Checks]] = {
-    "architectures": _architecture,
-    "tokenizers": _tokenizer,
-    "samplers": _sampler,
-    "steppers": _stepper,
-    "readers": _reader,
-    "exporters": _exporter,
-    "callbacks": _callback,
-    "datasets": _dataset,
-    "models": _model,
-    "executors": _executor,
-    "metrics": _metric,
-    "commands": _command,
+    "architectures": _cover_architecture,
+    "tokenizers": _cover_tokenizer,
+    "samplers": _cover_sampler,
+    "steppers": _cover_backend,
+    "readers": _cover_reader,
+    "exporters": _cover_exporter,
+    "callbacks": _cover_callback,
+    "datasets": _cover_dataset,
+    "models": _cover_model,
+    "executors": _cover_executor,
+    "metrics": _cover_metric,
+    "commands": _cover_command,
 }

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from composer.errors import CannotExpress
 from composer.music.keys import Key, estimate_key, parse_key
-from composer.music.score import Bars, KeySignature, Score, TimeSignature, bars, joined
+from composer.music.score import Bars, KeySignature, Score, TimeSignature, compute_bars, concatenate_notes
 from composer.tokens.bar_grammar import COUNTDOWN, Grid
 from composer.tokens.vocabulary import EOS
 from composer.types import Tokens
@@ -34,26 +34,28 @@ class Measures:
     upbeat: int  # steps, 0 for none
 
 
-def measures(grid: Grid, score: Score, end: int) -> Measures:
+def find_bars(grid: Grid, score: Score, end: int) -> Measures:
     """Find the bars of `score` up to `end` ticks. Raises CannotExpress for bars that the grid does not have."""
     try:
-        found = bars(score, max(end, 1))
+        found = compute_bars(score, max(end, 1))
     except ValueError as error:
         raise CannotExpress(f"the piece has {error}.") from None
-    names = [str(metre) for metre in found.metres]
-    unknown = {name for name in names if name not in grid.place_of}
-    if unknown and (used := [names[index] for index in found.which.tolist() if names[index] in unknown]):
+    names = [str(metre) for metre in found.time_signatures]
+    unknown = {name for name in names if name not in grid.index_of}
+    if unknown and (used := [names[index] for index in found.signature_index.tolist() if names[index] in unknown]):
         raise CannotExpress(f"this tokenizer has no bars of {used[0]}; it has {', '.join(grid.time_signatures)}.")
-    which = np.array([grid.place_of.get(name, -1) for name in names])[found.which]
+    which = np.array([grid.index_of.get(name, -1) for name in names])[found.signature_index]
     starts, origins = found.starts // grid.step_ticks, found.nominal // grid.step_ticks
-    if len(found.metres) > 1:
+    if len(found.time_signatures) > 1:
         _check_whole(found, grid.bar_steps[which] * grid.step_ticks)
     return Measures(
         starts=starts,
         origins=origins,
         metres=which + grid.first["TimeSignature"],
-        key=grid.first["Key"] + key_of(score).place,
-        upbeat=int(found.nominal[0] + found.metres[0].bar_ticks) // grid.step_ticks if found.nominal[0] < 0 else 0,
+        key=grid.first["Key"] + find_key(score).index,
+        upbeat=int(found.nominal[0] + found.time_signatures[0].bar_ticks) // grid.step_ticks
+        if found.nominal[0] < 0
+        else 0,
     )
 
 
@@ -66,14 +68,14 @@ def _check_whole(found: Bars, lengths: NDArray[np.int64]) -> None:
         raise CannotExpress(f"bar {wrong[0] + 1} is not a whole bar of {found.signatures[wrong[0]]}.")
 
 
-def key_of(score: Score, *, ends: bool = True) -> Key:
+def find_key(score: Score, *, ends: bool = True) -> Key:
     """Return the key at the beginning of a score: the written one, or else an estimate from the notes.
 
     With `ends=False` the music goes on, and the last note is no evidence of the tonic.
     """
     if score.key_signatures:
         return score.key_signatures[0].key
-    notes = joined([track.notes for track in score.tracks if not track.is_drum])
+    notes = concatenate_notes([track.notes for track in score.tracks if not track.is_drum])
     if not len(notes):
         return Key(0)
     stops = notes["start"] + notes["duration"]
@@ -81,7 +83,7 @@ def key_of(score: Score, *, ends: bool = True) -> Key:
     return estimate_key(notes["pitch"], notes["duration"], last if ends else None)
 
 
-def written(
+def assemble_tokens(
     grid: Grid,
     found: Measures,
     steps: NDArray[np.int64],
@@ -98,7 +100,7 @@ def written(
     total = len(found.metres) if ends else int(bar_of[-1]) + 1 if len(steps) else 0
     _check_silences(bar_of, total)
     content = np.empty((len(steps), rows.shape[1] + 1), dtype=np.int64)
-    content[:, 0] = np.where(changes(steps), grid.first["Position"] + steps - found.origins[bar_of], -1)
+    content[:, 0] = np.where(mark_changes(steps), grid.first["Position"] + steps - found.origins[bar_of], -1)
     content[:, 1:] = rows
     is_token = content >= 0
     before = np.concatenate([[0], is_token.sum(axis=1).cumsum()])  # tokens before each row
@@ -125,7 +127,7 @@ def written(
     return music
 
 
-def changes(values: NDArray[np.integer]) -> NDArray[np.bool_]:
+def mark_changes(values: NDArray[np.integer]) -> NDArray[np.bool_]:
     """Mark the values that differ from the one before; the first one does."""
     differ = np.empty(len(values), dtype=bool)
     differ[:1] = True
@@ -182,7 +184,7 @@ def walk(grid: Grid, tokens: Tokens, reading: Reading) -> Iterator[tuple[int, in
             yield reading.step, token
 
 
-def heading(grid: Grid, reading: Reading) -> dict[str, Any]:
+def make_heading(grid: Grid, reading: Reading) -> dict[str, Any]:
     """Return the fields of a Score that the grid's tokens state."""
     return {
         "time_signatures": tuple(reading.time_signatures),

@@ -18,13 +18,21 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import latest, like, namespace, nowhere, numbers, side_by_side, with_column
+from composer.arrays import (
+    carry_forward,
+    convert_like,
+    get_namespace,
+    is_all_false,
+    make_range,
+    replace_column,
+    stack_columns,
+)
 from composer.errors import BadOption
 from composer.music.keys import ALL_KEYS, parse_key
 from composer.music.score import TICKS_PER_QUARTER, TimeSignature, parse_time_signature
 from composer.request import Request
 from composer.tokens.vocabulary import BOS, EOS
-from composer.types import Array, Column, Facts, Tokens
+from composer.types import Array, Column, MusicalState, Tokens
 
 COUNTDOWN = 8
 """Number of bars, counted from the end, that announce the ending."""
@@ -71,8 +79,8 @@ class Field:
     FLOOR = 11  # step before which nothing may be added (the end of a primer), -1 for none
     METRE = 12  # token of the current time signature
     KEY = 13  # token of the key
-    ASKED_METRE = 14  # token of the requested time signature, 0 for none
-    ASKED_KEY = 15  # token of the requested key, 0 for none
+    REQUESTED_SIGNATURE = 14  # token of the requested time signature, 0 for none
+    REQUESTED_KEY = 15  # token of the requested key, 0 for none
     OWN = 16
 
 
@@ -106,7 +114,7 @@ class Grid:
         return tuple(parse_time_signature(text) for text in self.time_signatures)
 
     @cached_property
-    def place_of(self) -> dict[str, int]:
+    def index_of(self) -> dict[str, int]:
         """Index of each time signature."""
         return {name: index for index, name in enumerate(self.time_signatures)}
 
@@ -147,22 +155,22 @@ class Grid:
         return {name: len(types) - types[::-1].index(name) for name in dict.fromkeys(types)}
 
     @cached_property
-    def longest(self) -> int:
+    def longest_bar(self) -> int:
         """Steps in the longest bar."""
         return int(self.bar_steps.max())
 
-    def columns(self, vocabulary_size: int, slots: int) -> tuple[Column, ...]:
+    def make_columns(self, vocabulary_size: int, slots: int) -> tuple[Column, ...]:
         """Return the input columns that `make_inputs` fills."""
         return (
             Column("token", vocabulary_size, tokens=True),
             Column("slot", slots),
-            Column("position", self.longest + 1),
+            Column("position", self.longest_bar + 1),
             Column("bar", BAR_CYCLE + 1),
             Column("countdown", COUNTDOWN + 1),
             Column("metre", vocabulary_size, tokens=True),
             Column("key", vocabulary_size, tokens=True),
-            Column("upbeat", self.longest + 1),
-            Column("left", self.longest + 1),
+            Column("upbeat", self.longest_bar + 1),
+            Column("left", self.longest_bar + 1),
         )
 
 
@@ -179,73 +187,77 @@ def start(grid: Grid, request: Request, rows: int) -> NDArray[np.int64]:
     row[Field.EXACT] = request.bars is not None
     row[Field.FLOOR] = request.primer_ticks // grid.step_ticks if request.primer else -1
     if request.time_signature is not None:
-        row[Field.ASKED_METRE] = _metre_token(grid, str(parse_time_signature(request.time_signature)))
+        row[Field.REQUESTED_SIGNATURE] = _find_signature_token(grid, str(parse_time_signature(request.time_signature)))
     if request.key is not None:
-        row[Field.ASKED_KEY] = grid.first["Key"] + parse_key(request.key).place
+        row[Field.REQUESTED_KEY] = grid.first["Key"] + parse_key(request.key).index
     return np.tile(row, (rows, 1))
 
 
-def _metre_token(grid: Grid, text: str) -> int:
+def _find_signature_token(grid: Grid, text: str) -> int:
     if text not in grid.time_signatures:
         raise BadOption(f"this model has no bars of {text}; it has {', '.join(grid.time_signatures)}.")
     return grid.first["TimeSignature"] + grid.time_signatures.index(text)
 
 
-def reached(state: Array) -> Array:
+def find_last_step(state: Array) -> Array:
     """Compute (B,) the step of the last position or bar line, -1 before the first."""
-    xp = namespace(state)
+    xp = get_namespace(state)
     here = state[:, Field.ORIGIN] + state[:, Field.POSITION]
     return xp.maximum(here, xp.full_like(here, -1))
 
 
-def behind(state: Array) -> Array:
+def is_before_primer_end(state: Array) -> Array:
     """Tell (B,) which rows have yet to reach the end of a primer in this bar; they may go nowhere else."""
-    return (reached(state) < state[:, Field.FLOOR]) & (state[:, Field.FLOOR] < state[:, Field.NEXT])
+    return (find_last_step(state) < state[:, Field.FLOOR]) & (state[:, Field.FLOOR] < state[:, Field.NEXT])
 
 
-def allowed(grid: Grid, state: Array, may_move: Array) -> Array:
+def mask_tokens(grid: Grid, state: Array, may_move: Array) -> Array:
     """Mask (B, G) the grid's G tokens that may come next; `may_move` (B,) are rows that may leave a position."""
-    xp = namespace(state)
+    xp = get_namespace(state)
     slot, last_bar = state[:, Field.SLOT], state[:, Field.COUNTDOWN] == 1
-    if nowhere(may_move | (slot < Slot.OWN)):  # within a position: the most frequent case
+    if is_all_false(may_move | (slot < Slot.OWN)):  # within a position: the most frequent case
         return np.zeros((len(state), len(grid.tokens)), dtype=bool)
-    late = behind(state)
+    late = is_before_primer_end(state)
     leave = may_move & ~late
     end = (leave & last_bar) | (slot == Slot.END)
     bar = (leave & ~last_bar) | (slot == Slot.BAR)
     blocks = [
         xp.zeros_like(end)[:, None],  # BOS
         end[:, None],
-        _metre_choices(grid, state, leave & ~last_bar),
-        _asked(state, Field.ASKED_KEY, grid.first["Key"], len(ALL_KEYS)) & (slot == Slot.KEY)[:, None],
-        (slot == Slot.UPBEAT)[:, None] & (numbers(grid.longest, state) < state[:, Field.LENGTH][:, None]),
-        bar[:, None] & _bar_choices(state),
-        may_move[:, None] & _position_choices(grid, state, late),
+        _mask_signatures(grid, state, leave & ~last_bar),
+        _match_condition(state, Field.REQUESTED_KEY, grid.first["Key"], len(ALL_KEYS)) & (slot == Slot.KEY)[:, None],
+        (slot == Slot.UPBEAT)[:, None] & (make_range(grid.longest_bar, state) < state[:, Field.LENGTH][:, None]),
+        bar[:, None] & _mask_bars(state),
+        may_move[:, None] & _mask_positions(grid, state, late),
     ]
     return xp.concat(blocks, axis=1)
 
 
-def _asked(state: Array, field: int, first: int, count: int) -> Array:
+def _match_condition(state: Array, field: int, first: int, count: int) -> Array:
     """Mask (B, count) the requested token, or all if none is requested."""
     requested = state[:, field][:, None]
-    return (requested == 0) | (numbers(count, state) + first == requested)
+    return (requested == 0) | (make_range(count, state) + first == requested)
 
 
-def _metre_choices(grid: Grid, state: Array, at_line: Array) -> Array:
+def _mask_signatures(grid: Grid, state: Array, at_line: Array) -> Array:
     count, first = len(grid.signatures), grid.first["TimeSignature"]
-    opening = (state[:, Field.SLOT] == Slot.METRE)[:, None] & _asked(state, Field.ASKED_METRE, first, count)
+    opening = (state[:, Field.SLOT] == Slot.METRE)[:, None] & _match_condition(
+        state, Field.REQUESTED_SIGNATURE, first, count
+    )
     # Later the time signature may change, unless one is requested, and not before a primer ends.
-    change = (at_line & (state[:, Field.ASKED_METRE] == 0) & (state[:, Field.NEXT] >= state[:, Field.FLOOR]))[:, None]
-    return opening | (change & (numbers(count, state) + first != state[:, Field.METRE][:, None]))
+    change = (at_line & (state[:, Field.REQUESTED_SIGNATURE] == 0) & (state[:, Field.NEXT] >= state[:, Field.FLOOR]))[
+        :, None
+    ]
+    return opening | (change & (make_range(count, state) + first != state[:, Field.METRE][:, None]))
 
 
-def _bar_choices(state: Array) -> Array:
+def _mask_bars(state: Array) -> Array:
     """Mask (B, COUNTDOWN + 1) the `Bar_k` that may begin the next bar.
 
     A pickup, and bars that begin before a primer ends, do not count towards the requested bars.
     """
-    xp = namespace(state)
-    announced = numbers(COUNTDOWN + 1, state)
+    xp = get_namespace(state)
+    announced = make_range(COUNTDOWN + 1, state)
     countdown = state[:, Field.COUNTDOWN][:, None]
     upbeat = (state[:, Field.BAR] == -1) & (state[:, Field.UPBEAT] > 0)
     length = xp.maximum(state[:, Field.LENGTH], xp.ones_like(countdown[:, 0]))
@@ -259,8 +271,8 @@ def _bar_choices(state: Array) -> Array:
     return xp.where(countdown > 0, announced == countdown - 1, free)
 
 
-def _position_choices(grid: Grid, state: Array, late: Array) -> Array:
-    steps = numbers(grid.longest, state)
+def _mask_positions(grid: Grid, state: Array, late: Array) -> Array:
+    steps = make_range(grid.longest_bar, state)
     onward = (steps > state[:, Field.POSITION][:, None]) & (steps < state[:, Field.LENGTH][:, None])
     after_start = steps >= -state[:, Field.ORIGIN][:, None]  # a pickup has no beginning of the bar
     floor = (state[:, Field.FLOOR] - state[:, Field.ORIGIN])[:, None]
@@ -269,14 +281,14 @@ def _position_choices(grid: Grid, state: Array, late: Array) -> Array:
 
 def advance(grid: Grid, state: Array, tokens: Array) -> Array:
     """Return the shared part (B, Field.OWN) after `tokens` (B,). Grammars then set the slot after their own tokens."""
-    xp = namespace(state)
+    xp = get_namespace(state)
     ended = state[:, Field.SLOT] == Slot.END
-    if nowhere(ended | (tokens < len(grid.tokens))):
-        return with_column(state[:, : Field.OWN], Field.TOKEN, tokens)
+    if is_all_false(ended | (tokens < len(grid.tokens))):
+        return replace_column(state[:, : Field.OWN], Field.TOKEN, tokens)
     columns = [state[:, i] for i in range(Field.OWN)]
     old = list(columns)
-    is_metre, is_key, is_upbeat, is_bar, is_position = kinds = _said(grid, tokens)
-    bar_steps = like(grid.bar_steps, state)
+    is_metre, is_key, is_upbeat, is_bar, is_position = kinds = _mark_kinds(grid, tokens)
+    bar_steps = convert_like(grid.bar_steps, state)
     metre = xp.where(is_metre, tokens - grid.first["TimeSignature"], xp.zeros_like(tokens))
     columns[Field.TOKEN] = tokens
     columns[Field.METRE] = xp.where(is_metre, tokens, old[Field.METRE])
@@ -294,12 +306,12 @@ def advance(grid: Grid, state: Array, tokens: Array) -> Array:
     columns[Field.LEFT] = xp.where(counted, old[Field.LEFT] - 1, old[Field.LEFT])
     moved = xp.where(is_position, tokens - grid.first["Position"], old[Field.POSITION])
     columns[Field.POSITION] = xp.where(is_bar, xp.full_like(moved, -1), moved)
-    slot = _slot(kinds, first_bar, old[Field.SLOT])
+    slot = _find_slot(kinds, first_bar, old[Field.SLOT])
     columns[Field.SLOT] = xp.where(tokens == EOS, Slot.END, slot)
-    return xp.where(ended[:, None], state[:, : Field.OWN], side_by_side(columns))
+    return xp.where(ended[:, None], state[:, : Field.OWN], stack_columns(columns))
 
 
-def _said(grid: Grid, tokens: Array) -> tuple[Array, ...]:
+def _mark_kinds(grid: Grid, tokens: Array) -> tuple[Array, ...]:
     """Return masks (B,) of the tokens that are a time signature, a key, a pickup, a bar, a position."""
     return tuple(
         (tokens >= grid.first[name]) & (tokens < grid.last[name])
@@ -307,10 +319,10 @@ def _said(grid: Grid, tokens: Array) -> tuple[Array, ...]:
     )
 
 
-def _slot(kinds: tuple[Array, ...], first_bar: Array, slot: Array) -> Array:
+def _find_slot(kinds: tuple[Array, ...], first_bar: Array, slot: Array) -> Array:
     """Return (B,) the slot after these tokens; `slot` after a token that is not the grid's."""
     is_metre, is_key, is_upbeat, is_bar, is_position = kinds
-    xp = namespace(slot)
+    xp = get_namespace(slot)
     slot = xp.where(is_metre, xp.where(first_bar, Slot.KEY, Slot.BAR), slot)
     slot = xp.where(is_key, Slot.UPBEAT, slot)
     slot = xp.where(is_upbeat, Slot.BAR, slot)
@@ -318,45 +330,45 @@ def _slot(kinds: tuple[Array, ...], first_bar: Array, slot: Array) -> Array:
     return xp.where(is_position, Slot.OWN, slot)
 
 
-def states(grid: Grid, tokens: Tokens) -> NDArray[np.int64]:
+def compute_states(grid: Grid, tokens: Tokens) -> NDArray[np.int64]:
     """Compute the shared part (T, Field.OWN) of the state before each token of a piece without conditions.
 
     The result equals that of `advance`, token by token. Grammars then set the slot after their own tokens.
     """
-    tokens = before(tokens)
+    tokens = shift_tokens(tokens)
     columns = list(np.repeat(start(grid, Request(), 1).T, len(tokens), axis=1))
-    is_metre, is_key, is_upbeat, is_bar, is_position = kinds = _said(grid, tokens)
+    is_metre, is_key, is_upbeat, is_bar, is_position = kinds = _mark_kinds(grid, tokens)
     metre = np.where(is_metre, tokens - grid.first["TimeSignature"], 0)
     columns[Field.TOKEN] = tokens
-    columns[Field.METRE] = latest(tokens, is_metre, 0)
-    columns[Field.LENGTH] = latest(grid.bar_steps[metre], is_metre, 0)
-    columns[Field.KEY] = latest(tokens, is_key, 0)
-    columns[Field.UPBEAT] = latest(tokens - grid.first["Upbeat"], is_upbeat, 0)
+    columns[Field.METRE] = carry_forward(tokens, is_metre, 0)
+    columns[Field.LENGTH] = carry_forward(grid.bar_steps[metre], is_metre, 0)
+    columns[Field.KEY] = carry_forward(tokens, is_key, 0)
+    columns[Field.UPBEAT] = carry_forward(tokens - grid.first["Upbeat"], is_upbeat, 0)
     columns[Field.BAR] = np.cumsum(is_bar) - 1
     short = is_bar & (columns[Field.BAR] == 0) & (columns[Field.UPBEAT] > 0)
     steps = np.where(short, columns[Field.UPBEAT], columns[Field.LENGTH])
     columns[Field.NEXT] = np.cumsum(np.where(is_bar, steps, 0))
-    columns[Field.ORIGIN] = latest(columns[Field.NEXT] - columns[Field.LENGTH], is_bar, 0)
-    columns[Field.COUNTDOWN] = latest(tokens - grid.first["Bar"], is_bar, 0)
+    columns[Field.ORIGIN] = carry_forward(columns[Field.NEXT] - columns[Field.LENGTH], is_bar, 0)
+    columns[Field.COUNTDOWN] = carry_forward(tokens - grid.first["Bar"], is_bar, 0)
     columns[Field.LEFT] = columns[Field.LEFT] - np.cumsum(is_bar & ~short)
     moved = np.where(is_bar, -1, tokens - grid.first["Position"])
-    columns[Field.POSITION] = latest(moved, is_bar | is_position, -1)
-    columns[Field.SLOT] = _slot(kinds, columns[Field.BAR] == -1, columns[Field.SLOT])
+    columns[Field.POSITION] = carry_forward(moved, is_bar | is_position, -1)
+    columns[Field.SLOT] = _find_slot(kinds, columns[Field.BAR] == -1, columns[Field.SLOT])
     return np.stack(columns).T  # columns are contiguous, since they are read one by one
 
 
-def before(tokens: Tokens) -> Tokens:
+def shift_tokens(tokens: Tokens) -> Tokens:
     """Return (T,) the token before each token."""
     return np.concatenate([[BOS], tokens])[:-1]
 
 
-def inputs(state: Array) -> Array:
+def make_inputs(state: Array) -> Array:
     """Return (B, 9) the shared columns of a model's input.
 
     The last column is the number of steps left in the last bar, which the pickup completes to a whole bar. It is 0
     before that bar is announced.
     """
-    xp = namespace(state)
+    xp = get_namespace(state)
     left = state[:, Field.LENGTH] - state[:, Field.UPBEAT] - xp.maximum(state[:, Field.POSITION], 0)
     columns = [
         state[:, Field.TOKEN],
@@ -369,30 +381,30 @@ def inputs(state: Array) -> Array:
         state[:, Field.UPBEAT],
         xp.where((state[:, Field.COUNTDOWN] == 1) & (left > 0), left, xp.zeros_like(left)),
     ]
-    return side_by_side(columns)
+    return stack_columns(columns)
 
 
-def here(state: Array) -> Array:
+def find_onset_step(state: Array) -> Array:
     """Compute (B,) the step at which the next note begins: the last position, or the beginning of the bar."""
-    xp = namespace(state)
+    xp = get_namespace(state)
     nothing = xp.zeros_like(state[:, Field.ORIGIN])
     return xp.maximum(state[:, Field.ORIGIN] + xp.maximum(state[:, Field.POSITION], nothing), nothing)
 
 
-def facts(grid: Grid, state: Array, **own: Array) -> Facts:
+def interpret(grid: Grid, state: Array, **own: Array) -> MusicalState:
     """Interpret the shared part of a state as music. `own` holds the grammar's fields of MusicalState."""
-    xp = namespace(state)
-    step = here(state)
+    xp = get_namespace(state)
+    step = find_onset_step(state)
     position = step - state[:, Field.ORIGIN]
     known = state[:, Field.METRE] != BOS
     metre = xp.where(known, state[:, Field.METRE] - grid.first["TimeSignature"], 0)
-    beat = xp.take(like(grid.beat_steps, state), metre)
+    beat = xp.take(convert_like(grid.beat_steps, state), metre)
     key = state[:, Field.KEY]
-    return Facts(
+    return MusicalState(
         tick=step * grid.step_ticks,
         bar=state[:, Field.BAR],
         beat=position // beat,
-        place=position * grid.step_ticks,
+        position=position * grid.step_ticks,
         upbeat=state[:, Field.UPBEAT] * grid.step_ticks,
         bar_ticks=state[:, Field.LENGTH] * grid.step_ticks,
         beat_ticks=xp.where(known, beat * grid.step_ticks, 0),

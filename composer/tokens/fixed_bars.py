@@ -8,17 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import like, namespace, numbers
+from composer.arrays import convert_like, get_namespace, make_range
 from composer.errors import BadOption
 from composer.tokens.bar_encoding import Measures
-from composer.tokens.bar_grammar import COUNTDOWN, Field, Grid, Slot, reached
+from composer.tokens.bar_grammar import COUNTDOWN, Field, Grid, Slot, find_last_step
 from composer.types import Array, Span
 
 NEVER = 2**40
 """A step that no piece reaches: no more fixed notes."""
 
 
-def covered(grid: Grid, spans: Sequence[tuple[Span, Sequence[int]]], parts: int, steps: int) -> NDArray[np.bool_]:
+def mark_fixed(grid: Grid, spans: Sequence[tuple[Span, Sequence[int]]], parts: int, steps: int) -> NDArray[np.bool_]:
     """Mark (parts, steps + 1) where each part is fixed; the last step stands for all later ones.
 
     Each span comes with the parts it covers. A span that begins after `steps` fixes nothing. One that goes beyond fixes
@@ -39,7 +39,7 @@ def check_track(span: Span, tracks: int) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class GivenBars:
+class FixedBars:
     """The bars of a score up to the last fixed note. Positions are allowed only where they are needed."""
 
     grid: Grid
@@ -54,48 +54,48 @@ class GivenBars:
         `need` (B,) is the step of the next fixed note, NEVER for none. No position and no bar line goes beyond it.
         Positions before it are allowed only where a part is free.
         """
-        xp, slot = namespace(state), state[:, Field.SLOT]
+        xp, slot = get_namespace(state), state[:, Field.SLOT]
         leave = need >= state[:, Field.NEXT]
         end = (need >= len(self.open) - 1) | (slot == Slot.END)  # sounding notes end with the piece
         following = xp.clip(state[:, Field.BAR] + 1, 0, len(self.metres) - 1)
-        wanted = xp.take(like(self.metres, state), following)
+        wanted = xp.take(convert_like(self.metres, state), following)
         as_wanted = (wanted == 0) | (wanted == state[:, Field.METRE])
         rows, first = state.shape[0], self.grid.first
-        metres = numbers(len(self.grid.signatures), state) + first["TimeSignature"]
+        metres = make_range(len(self.grid.signatures), state) + first["TimeSignature"]
         return xp.concat(
             [
                 xp.zeros_like(end)[:, None],  # BOS
                 end[:, None],
                 leave[:, None] & ((wanted == 0)[:, None] | (metres == wanted[:, None])),
                 xp.broadcast_to(xp.ones_like(end)[:, None], (rows, first["Upbeat"] - first["Key"])),
-                xp.broadcast_to(self._upbeats(state), (rows, self.grid.longest)),
-                (leave & as_wanted)[:, None] & self._announced(state),
-                self._positions(state, need),
+                xp.broadcast_to(self._mask_pickups(state), (rows, self.grid.longest_bar)),
+                (leave & as_wanted)[:, None] & self._mask_countdown(state),
+                self._mask_positions(state, need),
             ],
             axis=1,
         )
 
-    def _upbeats(self, state: Array) -> Array:
-        steps = numbers(self.grid.longest, state)
+    def _mask_pickups(self, state: Array) -> Array:
+        steps = make_range(self.grid.longest_bar, state)
         return (steps == self.upbeat) | (self.upbeat < 0 * steps)
 
-    def _announced(self, state: Array) -> Array:
+    def _mask_countdown(self, state: Array) -> Array:
         """Mask (B, COUNTDOWN + 1) the bar lines: the end is not announced before the last fixed bar."""
-        left = numbers(COUNTDOWN + 1, state)
+        left = make_range(COUNTDOWN + 1, state)
         return (left == 0) | (state[:, Field.BAR][:, None] + left >= self.last)
 
-    def _positions(self, state: Array, need: Array) -> Array:
-        xp = namespace(state)
-        steps = state[:, Field.ORIGIN][:, None] + numbers(self.grid.longest, state)
-        open_ = xp.take(like(self.open, state), xp.reshape(xp.clip(steps, 0, len(self.open) - 1), (-1,)))
+    def _mask_positions(self, state: Array, need: Array) -> Array:
+        xp = get_namespace(state)
+        steps = state[:, Field.ORIGIN][:, None] + make_range(self.grid.longest_bar, state)
+        open_ = xp.take(convert_like(self.open, state), xp.reshape(xp.clip(steps, 0, len(self.open) - 1), (-1,)))
         return (steps == need[:, None]) | ((steps < need[:, None]) & xp.reshape(open_, steps.shape))
 
 
-def given_bars(grid: Grid, found: Measures, cover: NDArray[np.bool_]) -> GivenBars:
+def fix_bars(grid: Grid, found: Measures, cover: NDArray[np.bool_]) -> FixedBars:
     """Return the bars of a score that contain fixed notes; `cover` (parts, steps + 1) is true where notes are fixed."""
     fixed = np.flatnonzero(cover.any(axis=0))
     bars = int(np.searchsorted(found.starts[:-1], fixed[-1], side="right")) if len(fixed) else 0
-    return GivenBars(
+    return FixedBars(
         grid=grid,
         metres=np.append(found.metres[:bars], 0),
         upbeat=found.upbeat if bars else -1,
@@ -104,6 +104,6 @@ def given_bars(grid: Grid, found: Measures, cover: NDArray[np.bool_]) -> GivenBa
     )
 
 
-def here(state: Array, length: int, further: int = 0) -> Array:
+def clip_step(state: Array, length: int, further: int = 0) -> Array:
     """Return (B,) the current step, plus `further`, clipped to a table of `length` rows."""
-    return namespace(state).clip(reached(state) + further, 0, length - 1)
+    return get_namespace(state).clip(find_last_step(state) + further, 0, length - 1)

@@ -13,16 +13,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from composer.data.corpus import Corpus, build, fitted
+from composer.data.corpus import Corpus, build, fit_tokenizer
 from composer.data.datasets import make_dataset
-from composer.devices import choose_device, processors
-from composer.errors import BadOption, CannotWrite, nearest, printable
+from composer.devices import choose_device, count_processors
+from composer.errors import BadOption, CannotWrite, printable, suggest
 from composer.generation.composer import Composer, open_model
 from composer.generation.generator import Generator
-from composer.io.outputs import guarded, named_in
-from composer.plugins.options import schema
+from composer.io.outputs import find_named, guard
+from composer.plugins.options import read_options
 from composer.plugins.registry import registry
-from composer.storage.paths import from_home
+from composer.storage.paths import expand_home
 from composer.training import evaluation, recipe_file, recipes, run_folder
 from composer.training.loop import Settings
 from composer.training.train import train_recipe
@@ -63,82 +63,86 @@ def train(
     """
     places = {"out": str(out), "run": None if run is None else str(run)}
     things = {"dataset": dataset, "architecture": architecture, "tokenizer": tokenizer}
-    plain = _with_options(_recipe(str(source), {**things, "begin_from": begin_from, "half": half, **places}), options)
-    path = from_home(plain["out"])
+    plain = _add_options(
+        _read_recipe(str(source), {**things, "begin_from": begin_from, "half": half, **places}), options
+    )
+    path = expand_home(plain["out"])
     if path.suffix != ".safetensors":
         raise CannotWrite(f"{printable(str(path))}: a model file ends in .safetensors.")
-    folder = from_home(plain["run"]) if "run" in plain else None
+    folder = expand_home(plain["run"]) if "run" in plain else None
     named = callbacks if isinstance(callbacks, Mapping) else dict.fromkeys(callbacks, True)
     plain = {**plain, "callbacks": {**plain.get("callbacks", {}), **named}} if named else plain
     made = recipe_file.make_callbacks(plain)
     if folder is not None:
-        run_folder.check(folder, [name for callback in made.values() for name in callback.writes])
+        run_folder.check_folder(folder, [name for callback in made.values() for name in callback.writes])
     ours = force or (folder is not None and run_folder.has_written(folder, path))
-    with guarded([path], reads=named_in(str(source), plain["dataset"], begin_from), force=ours):
-        _follow(plain, path, folder, workers or processors(), {"listeners": listeners, "callbacks": made})
+    with guard([path], reads=find_named(str(source), plain["dataset"], begin_from), force=ours):
+        _train_recipe(plain, path, folder, workers or count_processors(), {"listeners": listeners, "callbacks": made})
     return open_model(path)
 
 
-def _recipe(source: str, arguments: Mapping[str, Any]) -> Plain:
+def _read_recipe(source: str, arguments: Mapping[str, Any]) -> Plain:
     """Read the recipe in a file or of a dataset, and put the arguments over it."""
     stated = {key: value for key, value in arguments.items() if value is not None}
     plain: Plain = {"dataset": source}
     if source.endswith(".toml"):
-        plain = recipe_file.read(from_home(source))
+        plain = recipe_file.read_recipe(expand_home(source))
     elif "dataset" in stated:
         raise BadOption("two datasets are named; 'dataset' goes with a recipe.")
     for key, value in stated.items():
-        plain = recipe_file.exchanged(plain, key, value)
+        plain = recipe_file.replace_value(plain, key, value)
     if "dataset" not in plain:
         raise BadOption("the recipe names no dataset; give 'dataset' as well.")
     return plain if "begin_from" in plain else {"architecture": {"name": ARCHITECTURE}, **plain}
 
 
-def _with_options(plain: Plain, options: Mapping[str, Any]) -> Plain:
+def _add_options(plain: Plain, options: Mapping[str, Any]) -> Plain:
     """Put options into the tables that know them. Raises BadOption for one that no table knows."""
     kind = plain["dataset"].partition(":")[0]
-    offer = registry().offer("datasets", kind)
+    offer = registry().get_offer("datasets", kind)
     tables = {"training": dict(plain.get("training", {})), "dataset_options": dict(plain.get("dataset_options", {}))}
-    known = {"training": _names(schema(Settings)), "dataset_options": _names(offer.options)}
+    known = {"training": _list_names(read_options(Settings)), "dataset_options": _list_names(offer.options)}
     if "begin_from" not in plain:
         suggested = offer.make.tokenizer  # type: ignore[attr-defined]
         for key in ("tokenizer", "architecture"):
             tables[key] = dict(plain.get(key, {"name": suggested}))
-            known[key] = _names(registry().offer(f"{key}s", tables[key]["name"]).options)
+            known[key] = _list_names(registry().get_offer(f"{key}s", tables[key]["name"]).options)
     for name, value in options.items():
         plainly = {key: name for key, names in known.items() if name in names}
-        having = plainly or {key: own for key, names in known.items() if (own := _own_name(name, key)) in names}
+        having = plainly or {key: own for key, names in known.items() if (own := _strip_kind(name, key)) in names}
         if not having:
             every = {one for names in known.values() for one in names}
-            raise BadOption(f"train has no option '{printable(name)}': {nearest(name, every)}")
+            raise BadOption(f"train has no option '{printable(name)}': {suggest(name, every)}")
         for key in ["training"] if "training" in having else having:
             tables[key][having[key]] = value
     return {**plain, **tables}
 
 
-def _own_name(name: str, key: str) -> str:
+def _strip_kind(name: str, key: str) -> str:
     """Strip the kind from an option such as `architecture_seed`, whose short name the training loop has too."""
     return name.removeprefix(f"{key.removesuffix('_options')}_")
 
 
-def _names(options: Sequence[Any]) -> list[str]:
+def _list_names(options: Sequence[Any]) -> list[str]:
     return [option.name for option in options]
 
 
-def _follow(plain: Plain, out: Path, folder: Path | None, workers: int, hooks: dict[str, Any]) -> None:
+def _train_recipe(plain: Plain, out: Path, folder: Path | None, workers: int, hooks: dict[str, Any]) -> None:
     """Train by a recipe; `hooks` are its listeners and callbacks."""
-    recipe, name = recipe_file.make(plain), plain["dataset"]
-    recipe = replace(recipe, tokenizer=_fitted(recipe.dataset, recipe.tokenizer, name, workers))
+    recipe, name = recipe_file.make_recipe(plain), plain["dataset"]
+    recipe = replace(recipe, tokenizer=_fit_tokenizer(recipe.dataset, recipe.tokenizer, name, workers))
     corpus = build(recipe.dataset, recipe.tokenizer, name=name, workers=workers)
     if folder is not None:
-        whole = recipes.plain(recipe, name) | {key: plain[key] for key in ("out", "run", "callbacks") if key in plain}
+        whole = recipes.convert_to_plain(recipe, name) | {
+            key: plain[key] for key in ("out", "run", "callbacks") if key in plain
+        }
         begun = recipe.beginning.model.hash if recipe.beginning else ""
-        run_folder.begin(folder, whole, run_folder.Started(str(Path.cwd()), "", corpus.folder.name, begun))
+        run_folder.begin_run(folder, whole, run_folder.Started(str(Path.cwd()), "", corpus.folder.name, begun))
     train_recipe(recipe, corpus, out, folder=folder, **hooks)
 
 
-def _fitted(dataset: Dataset, tokenizer: Tokenizer, name: str, workers: int) -> Tokenizer:
-    return fitted(tokenizer, lambda: build(dataset, tokenizer, name=name, workers=workers))
+def _fit_tokenizer(dataset: Dataset, tokenizer: Tokenizer, name: str, workers: int) -> Tokenizer:
+    return fit_tokenizer(tokenizer, lambda: build(dataset, tokenizer, name=name, workers=workers))
 
 
 # --- evaluation -------------------------------------------------------------------------------------------------------
@@ -164,27 +168,27 @@ def evaluate(
     UnknownName.
     """
     if split not in SPLITS:
-        raise BadOption(f"there is no split '{printable(split)}'; {nearest(split, SPLITS)}")
+        raise BadOption(f"there is no split '{printable(split)}'; {suggest(split, SPLITS)}")
     if against is not None and metrics is None:
         raise BadOption("'against' needs 'metrics'; try metrics=\"all\".")
     generator = model if isinstance(model, Generator) else open_model(model)
-    corpus = _corpus(generator, dataset, options, workers)
+    corpus = _build_corpus(generator, dataset, options, workers)
     module = generator.model.make_module().to(choose_device(device))
     found = evaluation.evaluate(module, corpus, generator.tokenizer, split)
     if metrics is None:
         return found
-    from composer.training.model_card import beside
+    from composer.training.model_card import compare_with_real
 
     names = metrics.split(",") if isinstance(metrics, str) else list(metrics)
-    corpus = corpus if against is None else _corpus(generator, against, {}, workers)
-    measured = beside(generator, corpus, split, names=names, count=count or 0, seed=seed)
+    corpus = corpus if against is None else _build_corpus(generator, against, {}, workers)
+    measured = compare_with_real(generator, corpus, split, names=names, count=count or 0, seed=seed)
     return {**found, "metrics": {"seed": seed, "against": against or dataset, **measured.to_json()}}
 
 
-def _corpus(generator: Generator, name: str, options: Mapping[str, Any], workers: int | None) -> Corpus:
+def _build_corpus(generator: Generator, name: str, options: Mapping[str, Any], workers: int | None) -> Corpus:
     """Build the corpus of a dataset, with the options of the model's own training as defaults."""
     recipe = generator.model.card.get("recipe", {})
     same_kind = recipe.get("dataset", "").partition(":")[0] == name.partition(":")[0]
     trained = recipe.get("dataset_options", {}) if same_kind else {}
     dataset = make_dataset(name, **{**trained, **options})
-    return build(dataset, generator.tokenizer, name=name, workers=workers or processors())
+    return build(dataset, generator.tokenizer, name=name, workers=workers or count_processors())

@@ -52,45 +52,45 @@ Listener: TypeAlias = Callable[[Moment], None]
 """Called at the start, with progress a few times a second, at each validation and checkpoint, and at the end."""
 
 
-class Telling:
+class Notifier:
     """Notifies all listeners of each moment, in order, and remembers the last moment for the end."""
 
     def __init__(self, listeners: Sequence[Listener], weights: Callable[[], Weights]) -> None:
         self._listeners, self._weights = listeners, weights
         self._last: Progress | None = None
 
-    def tell(self, event: Event, progress: Progress) -> None:
+    def notify(self, event: Event, progress: Progress) -> None:
         """Notify listeners of a moment, with the weights as they are now."""
         self._last = progress
-        self._tell(Moment(event, progress, self._weights))
+        self._notify(Moment(event, progress, self._weights))
 
-    def end(self, best: Weights) -> None:
+    def notify_end(self, best: Weights) -> None:
         """Notify listeners of the end of a run that has begun, with the best weights."""
         if self._last is not None:
-            self._tell(Moment("end", self._last, lambda: {name: array.copy() for name, array in best.items()}))
+            self._notify(Moment("end", self._last, lambda: {name: array.copy() for name, array in best.items()}))
 
-    def _tell(self, moment: Moment) -> None:
+    def _notify(self, moment: Moment) -> None:
         for listener in self._listeners:
             listener(moment)
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class RunContext:
     """The context of a run for its callbacks: corpus, tokenizer, seed, folder."""
 
-    model_of: Callable[[Weights], Model]
+    make_model: Callable[[Weights], Model]
     corpus: Corpus
     tokenizer: Tokenizer
     seed: int
     folder: Path | None = None
 
-    def view(self, moment: Moment) -> RunView:
+    def make_view(self, moment: Moment) -> RunView:
         """Make the run as a callback sees it; each model is a copy."""
         from composer.types import RunView
 
         return RunView(
             progress=moment.progress,
-            model=lambda: self.model_of(moment.weights()),
+            model=lambda: self.make_model(moment.weights()),
             corpus=self.corpus,
             tokenizer=self.tokenizer,
             seed=self.seed,
@@ -108,7 +108,7 @@ class Callbacks:
     A callback that raises is reported in one line and dropped.
     """
 
-    def __init__(self, callbacks: Mapping[str, Callback], context: Surroundings, record: Record | None = None) -> None:
+    def __init__(self, callbacks: Mapping[str, Callback], context: RunContext, record: Record | None = None) -> None:
         self._left, self._context, self._record = dict(callbacks), context, record
         self.dropped: dict[str, str] = {}
 
@@ -117,7 +117,7 @@ class Callbacks:
         figures: dict[str, Any] = {}
         for name, callback in list(self._left.items()):
             try:
-                figures |= _called(callback, moment.event, self._context.view(moment))
+                figures |= _call(callback, moment.event, self._context.make_view(moment))
             except (Exception, SystemExit) as error:  # third-party code may raise anything
                 self._drop(name, error)
         if moment.event == "validation" and self._record is not None:
@@ -131,15 +131,15 @@ class Callbacks:
         warnings.warn(text, RunWarning, stacklevel=2)
 
 
-def _called(callback: Callback, event: Event, run: RunView) -> dict[str, Any]:
+def _call(callback: Callback, event: Event, run: RunView) -> dict[str, Any]:
     """Call a callback and return the figures it adds. Raises TypeError or ValueError for what JSON cannot hold."""
-    with _undone():
+    with _restore_torch():
         found = getattr(callback, f"on_{event}")(run)
     return dict(json.loads(json.dumps(dict(found)))) if event == "validation" and found else {}
 
 
 @contextmanager
-def _undone() -> Iterator[None]:
+def _restore_torch() -> Iterator[None]:
     """Undo changes to torch's global state: random numbers, threads, gradient mode."""
     import torch
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from composer.errors import BadModelFile, CannotWrite, RunWarning, printable
-from composer.storage.atomic import whole_file
+from composer.storage.atomic import write_whole_file
 from composer.storage.opening import check_regular
 from composer.training.state import Point, Run
 
@@ -35,7 +35,7 @@ KEPT = 2
 """Checkpoints in a folder: should the newest be damaged, the one before it is left."""
 
 
-def newest_first(folder: Path) -> list[Path]:
+def list_newest_first(folder: Path) -> list[Path]:
     """List the checkpoints in a folder, the newest first."""
     paths = [path for path in folder.glob("step-*.checkpoint") if re.fullmatch(r"[0-9]{1,18}", path.stem[5:])]
     return sorted(paths, key=lambda path: int(path.stem[5:]), reverse=True)
@@ -65,19 +65,19 @@ def save(run: Run, folder: Path, device: torch.device) -> None:
         "about": run.about,
     }
     header = json.dumps(position)
-    content = in_bytes(tensors, {"run": header, "digest": _digest(header, tensors)})
+    content = in_bytes(tensors, {"run": header, "digest": _hash_tensors(header, tensors)})
     try:
-        with whole_file(folder / f"step-{run.step:06d}.checkpoint") as scratch, scratch.open("wb") as file:
+        with write_whole_file(folder / f"step-{run.step:06d}.checkpoint") as scratch, scratch.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())  # or a power cut could leave the name without the content
     except CannotWrite as error:
-        before = newest_first(folder)
+        before = list_newest_first(folder)
         rest = (
             f"{before[0].name} is whole: make room, and go on with --resume." if before else "There is none before it."
         )
         raise CannotWrite(f"{error} {rest}") from error
-    for old in newest_first(folder)[KEPT:]:
+    for old in list_newest_first(folder)[KEPT:]:
         with contextlib.suppress(OSError):
             old.unlink()
 
@@ -88,7 +88,7 @@ def load(run: Run, folder: Path, device: torch.device) -> None:
     Raises BadModelFile if all are damaged, or if they belong to another run.
     """
     damaged: list[BadModelFile] = []
-    for path in newest_first(folder):
+    for path in list_newest_first(folder):
         try:
             position, tensors = _read(path)
         except BadModelFile as error:
@@ -120,7 +120,7 @@ def _read(path: Path) -> tuple[Mapping[str, Any], Mapping[str, torch.Tensor]]:
         with safe_open(path, framework="pt") as file:
             header, digest = (file.metadata()[name] for name in ("run", "digest"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
-        if digest != _digest(header, tensors):
+        if digest != _hash_tensors(header, tensors):
             raise ValueError("its digest does not match its content")
         position = json.loads(header)
         if not isinstance(position["about"], dict):
@@ -132,18 +132,18 @@ def _read(path: Path) -> tuple[Mapping[str, Any], Mapping[str, torch.Tensor]]:
 
 def _check(run: Run, position: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> None:
     """Raise ValueError for a checkpoint that no run like this can have saved. Its folder may come from anybody."""
-    _check_place(run, position, has_best=bool(_under(tensors, "best")))
+    _check_position(run, position, has_best=bool(_select_prefix(tensors, "best")))
     state = run.module.state_dict()
-    for part in ("weights", "average", *(["best"] if _under(tensors, "best") else [])):
-        _check_tensors(part, _under(tensors, part), state)
+    for part in ("weights", "average", *(["best"] if _select_prefix(tensors, "best") else [])):
+        _check_tensors(part, _select_prefix(tensors, part), state)
     parameters = [p for group in run.optimiser.param_groups for p in group["params"]]
-    _check_moments(_under(tensors, "optimiser"), {str(n): tuple(p.shape) for n, p in enumerate(parameters)})
-    for name, there in (("since.nats", ()), ("random.cpu", tuple(_random_state().shape))):
+    _check_moments(_select_prefix(tensors, "optimiser"), {str(n): tuple(p.shape) for n, p in enumerate(parameters)})
+    for name, there in (("since.nats", ()), ("random.cpu", tuple(_get_random_state().shape))):
         if name not in tensors or tuple(tensors[name].shape) != there:
             raise ValueError(f"'{name}' has another shape")
 
 
-def _check_place(run: Run, position: Mapping[str, Any], *, has_best: bool) -> None:
+def _check_position(run: Run, position: Mapping[str, Any], *, has_best: bool) -> None:
     counts, figures, history = ("batch", "step"), ("tokens", "seconds"), position.get("history")
     if not all(type(position.get(name)) is int and 0 <= position[name] < MOST for name in counts):
         raise ValueError("its step counts are invalid")
@@ -181,13 +181,13 @@ def _is_figure(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MOST
 
 
-def _random_state() -> torch.Tensor:
+def _get_random_state() -> torch.Tensor:
     import torch
 
     return torch.get_rng_state()
 
 
-def _digest(header: str, tensors: Mapping[str, torch.Tensor]) -> str:
+def _hash_tensors(header: str, tensors: Mapping[str, torch.Tensor]) -> str:
     import torch
 
     digest = hashlib.blake2b(header.encode(), digest_size=16)
@@ -200,13 +200,13 @@ def _digest(header: str, tensors: Mapping[str, torch.Tensor]) -> str:
 def _restore(run: Run, position: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], device: torch.device) -> None:
     import torch
 
-    run.module.load_state_dict(_under(tensors, "weights"))
-    run.average.load_state_dict(_under(tensors, "average"))
-    _restore_optimiser(run.optimiser, _under(tensors, "optimiser"))
+    run.module.load_state_dict(_select_prefix(tensors, "weights"))
+    run.average.load_state_dict(_select_prefix(tensors, "average"))
+    _restore_optimiser(run.optimiser, _select_prefix(tensors, "optimiser"))
     run.batch, run.step, run.seconds = position["batch"], position["step"], position["seconds"]
     run.nats, run.tokens = tensors["since.nats"].to(device), position["tokens"]
     run.history = [Point(**point) for point in position["history"]]
-    run.best = {name: tensor.numpy() for name, tensor in _under(tensors, "best").items()} or None
+    run.best = {name: tensor.numpy() for name, tensor in _select_prefix(tensors, "best").items()} or None
     try:
         torch.set_rng_state(tensors["random.cpu"])
         if device.type == "cuda" and "random.cuda" in tensors:
@@ -215,7 +215,7 @@ def _restore(run: Run, position: Mapping[str, Any], tensors: Mapping[str, torch.
         raise BadModelFile(f"a checkpoint holds invalid random states ({printable(str(error), 120)}).") from None
 
 
-def _under(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+def _select_prefix(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
     return {name.partition(".")[2]: t for name, t in tensors.items() if name.partition(".")[0] == prefix}
 
 

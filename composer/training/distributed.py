@@ -29,32 +29,32 @@ PATIENCE = timedelta(days=1)
 
 
 @dataclass(frozen=True)
-class Team:
+class ProcessGroup:
     """The process group of a run: rank, size, and local rank on this machine. Rank 0 is the main process."""
 
-    place: int = 0
+    rank: int = 0
     size: int = 1
-    place_here: int = 0
+    local_rank: int = 0
     device: str = "cpu"  # whose memory collective operations use
 
     @property
     def leads(self) -> bool:
         """Whether this is the main process, which validates, reports and writes."""
-        return self.place == 0
+        return self.rank == 0
 
     def share(self, chunk: Chunk) -> Chunk:
         """Take this process's shard of a chunk's rows; it may be empty."""
         if self.size == 1:
             return chunk
-        inputs, targets = (np.ascontiguousarray(a[self.place :: self.size]) for a in (chunk.inputs, chunk.targets))
+        inputs, targets = (np.ascontiguousarray(a[self.rank :: self.size]) for a in (chunk.inputs, chunk.targets))
         return Chunk(inputs, targets, None if chunk.rows is None else len(inputs))
 
-    def draw_apart(self, seed: int, batch: int) -> None:
+    def set_seed(self, seed: int, batch: int) -> None:
         """Seed this process's random numbers for a batch: reproducible, and different on each rank."""
         import torch
 
         if not self.leads:
-            torch.manual_seed(int(np.random.SeedSequence((seed, batch, self.place)).generate_state(1, np.uint64)[0]))
+            torch.manual_seed(int(np.random.SeedSequence((seed, batch, self.rank)).generate_state(1, np.uint64)[0]))
 
     def summed(self, loss: torch.Tensor, parameters: Sequence[nn.Parameter]) -> torch.Tensor:
         """Sum the loss over all processes, and the gradients in place (all-reduce)."""
@@ -82,7 +82,7 @@ class Team:
         distributed.broadcast(found, 0)
         return float(found)
 
-    def begin_alike(self, step: int, modules: Sequence[nn.Module]) -> None:
+    def broadcast_weights(self, step: int, modules: Sequence[nn.Module]) -> None:
         """Broadcast the weights of rank 0. Raises TrainingFailed if the processes are not at the same step."""
         if self.size == 1:
             return
@@ -95,23 +95,23 @@ class Team:
                 distributed.broadcast(parameter.data, 0)
 
     @contextmanager
-    def first_here_first(self) -> Iterator[None]:
+    def let_local_main_first(self) -> Iterator[None]:
         """Run a block on one process of each machine first; the others then find its files."""
-        if self.place_here:
-            self._meet()
+        if self.local_rank:
+            self._wait()
         yield
-        if not self.place_here:
-            self._meet()
+        if not self.local_rank:
+            self._wait()
 
-    def _meet(self) -> None:
+    def _wait(self) -> None:
         self.told(lambda: 0.0)
 
 
-ALONE = Team()
+ALONE = ProcessGroup()
 
 
 @contextmanager
-def team(device: str = "auto") -> Iterator[Team]:
+def join_process_group(device: str = "auto") -> Iterator[ProcessGroup]:
     """Join the process group that `torchrun` has started this process in; ALONE without one.
 
     The backend is gloo on CPUs, and NCCL on GPUs, with one GPU a process. Raises BadOption, TrainingFailed.
@@ -123,7 +123,7 @@ def team(device: str = "auto") -> Iterator[Team]:
     from torch import distributed
 
     here = int(os.environ.get("LOCAL_RANK", "0"))
-    chosen = _device_of(device, here)
+    chosen = _choose_device(device, here)
     options: dict[str, Any] = {"backend": "nccl", "device_id": chosen} if chosen.type == "cuda" else {"backend": "gloo"}
     try:
         distributed.init_process_group(timeout=PATIENCE, **options)
@@ -133,12 +133,12 @@ def team(device: str = "auto") -> Iterator[Team]:
             f"the {size} processes do not find each other ({why}); start them with torchrun."
         ) from error
     try:
-        yield Team(distributed.get_rank(), distributed.get_world_size(), here, str(chosen))
+        yield ProcessGroup(distributed.get_rank(), distributed.get_world_size(), here, str(chosen))
     finally:
         distributed.destroy_process_group()
 
 
-def _device_of(device: str, here: int) -> torch.device:
+def _choose_device(device: str, here: int) -> torch.device:
     """Choose the device of a process on this machine. A GPU becomes torch's current 'cuda' device."""
     import torch
 

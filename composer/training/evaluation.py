@@ -18,7 +18,7 @@ from composer.data.batches import IGNORED, Stream
 from composer.data.corpus import Corpus
 from composer.request import Request
 from composer.tokens.vocabulary import EOS
-from composer.types import Framed, Tokenizer, Tokens
+from composer.types import SupportsFrames, Tokenizer, Tokens
 
 if TYPE_CHECKING:
     import torch
@@ -61,7 +61,7 @@ class Likelihood:
         """
         return self.frame_nats / self.frames if self.frames else None
 
-    def figures(self) -> dict[str, Any]:
+    def list_figures(self) -> dict[str, Any]:
         """Return the figures for a card, ready for JSON; those per frame only where there are frames."""
         found = {
             "nats_per_note": round(self.nats_per_note, 5),
@@ -78,21 +78,21 @@ class Likelihood:
 def evaluate(module: nn.Module, corpus: Corpus, tokenizer: Tokenizer, split: str = "test") -> dict[str, Any]:
     """Compute the figures of one split of a corpus, and under `masked` the same figures with the grammar's mask."""
     pieces = corpus.split(split)
-    plain, masked = (likelihood(module, corpus, tokenizer, pieces, masked=masked) for masked in (False, True))
-    return {**plain.figures(), "masked": masked.figures()}
+    plain, masked = (compute_likelihood(module, corpus, tokenizer, pieces, masked=masked) for masked in (False, True))
+    return {**plain.list_figures(), "masked": masked.list_figures()}
 
 
-def likelihood(
+def compute_likelihood(
     module: nn.Module, corpus: Corpus, tokenizer: Tokenizer, pieces: NDArray[np.int64], *, masked: bool = False
 ) -> Likelihood:
     """Compute the likelihood of these pieces of a corpus. Published figures are without the mask."""
     nats = frame_nats = 0.0
     frames = 0
-    for rows, losses in token_nats(module, corpus, tokenizer, pieces, masked=masked):
+    for rows, losses in compute_token_nats(module, corpus, tokenizer, pieces, masked=masked):
         nats += float(losses.sum())
-        if isinstance(tokenizer, Framed):
+        if isinstance(tokenizer, SupportsFrames):
             for piece, of_piece in zip(pieces[rows], losses, strict=True):
-                frame = tokenizer.frames(corpus.piece(int(piece)))
+                frame = tokenizer.assign_frames(corpus.read_piece(int(piece)))
                 frames += int(frame.max(initial=0))  # frames are counted from 0, and the first is not scored
                 frame_nats += float(of_piece[: len(frame)][frame >= 1].sum())
     tokens = int(np.diff(corpus.offsets)[pieces].sum())
@@ -100,17 +100,17 @@ def likelihood(
     return Likelihood(nats, tokens, notes, beats, len(pieces), masked, frames, frame_nats)
 
 
-def piece_nats(
+def compute_piece_nats(
     module: nn.Module, corpus: Corpus, tokenizer: Tokenizer, pieces: NDArray[np.int64], *, masked: bool = False
 ) -> NDArray[np.float64]:
     """Compute (P,) the negative log-likelihood of each piece."""
     total = np.zeros(len(pieces))
-    for rows, losses in token_nats(module, corpus, tokenizer, pieces, masked=masked):
+    for rows, losses in compute_token_nats(module, corpus, tokenizer, pieces, masked=masked):
         total[rows] = losses.sum(axis=1)
     return total
 
 
-def token_nats(
+def compute_token_nats(
     module: nn.Module, corpus: Corpus, tokenizer: Tokenizer, pieces: NDArray[np.int64], *, masked: bool = False
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
     """Yield, for each batch, the indices in `pieces` of its rows (B,) and the nats of their tokens (B, T).
@@ -122,24 +122,26 @@ def token_nats(
     module.eval()
     try:
         for number in range(stream.batches):
-            rows = stream.batch(number)
-            masks = _masks(tokenizer, [corpus.piece(int(pieces[row])) for row in rows]) if masked else None
-            yield rows, _batch_nats(module, stream, number, masks)
+            rows = stream.select_batch(number)
+            masks = _compute_masks(tokenizer, [corpus.read_piece(int(pieces[row])) for row in rows]) if masked else None
+            yield rows, _compute_batch_nats(module, stream, number, masks)
     finally:
         module.train(training)
 
 
-def _batch_nats(module: nn.Module, stream: Stream, number: int, masks: NDArray[np.bool_] | None) -> NDArray[np.float64]:
+def _compute_batch_nats(
+    module: nn.Module, stream: Stream, number: int, masks: NDArray[np.bool_] | None
+) -> NDArray[np.float64]:
     """Compute (B, T) the nats of every token of one batch, 0 after the end of a piece."""
     import torch
 
     device = next(module.parameters()).device
-    lengths = stream.lengths[stream.batch(number)]
+    lengths = stream.lengths[stream.select_batch(number)]
     nats = np.zeros((len(lengths), int(lengths.max())))
     state: tuple[torch.Tensor, ...] | None = None
     begin = 0
     with torch.no_grad():
-        for chunk in stream.chunks(number):
+        for chunk in stream.cut_chunks(number):
             count, width = chunk.targets.shape
             here = np.s_[:count, begin : begin + width]
             if chunk.rows is not None and state is not None:
@@ -156,7 +158,7 @@ def _batch_nats(module: nn.Module, stream: Stream, number: int, masks: NDArray[n
     return nats
 
 
-def _masks(tokenizer: Tokenizer, sequences: Sequence[Tokens]) -> NDArray[np.bool_]:
+def _compute_masks(tokenizer: Tokenizer, sequences: Sequence[Tokens]) -> NDArray[np.bool_]:
     """Compute (B, T, V) the grammar's mask at each token of each sequence; all true after its end."""
     grammar = tokenizer.grammar
     longest = max(len(s) for s in sequences)
@@ -164,6 +166,6 @@ def _masks(tokenizer: Tokenizer, sequences: Sequence[Tokens]) -> NDArray[np.bool
     state = grammar.start(UNLIMITED, len(sequences))
     for t in range(longest):
         running = np.array([t < len(s) for s in sequences])
-        masks[running, t] = grammar.allowed(state)[running]
+        masks[running, t] = grammar.mask(state)[running]
         state = grammar.advance(state, np.array([s[t] if t < len(s) else EOS for s in sequences]))
     return masks

@@ -19,16 +19,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from composer.building import build_new
+from composer.building import build_new_network
 from composer.data.batches import IGNORED, Chunk, Stream
 from composer.data.corpus import Corpus
-from composer.devices import PRECISIONS, autocast, choose_device
+from composer.devices import PRECISIONS, choose_device, use_precision
 from composer.errors import BadModelFile, BadOption, TrainingFailed, printable
 from composer.fitting import Weights
 from composer.training import checkpoints
-from composer.training.callbacks import Listener, Progress, Telling
-from composer.training.distributed import ALONE, Team
-from composer.training.evaluation import likelihood
+from composer.training.callbacks import Listener, Notifier, Progress
+from composer.training.distributed import ALONE, ProcessGroup
+from composer.training.evaluation import compute_likelihood
 from composer.training.state import Point, Run, Trained
 from composer.types import Architecture, Tokenizer
 
@@ -91,7 +91,7 @@ def train(
     beginning: Weights | None = None,
     listeners: Sequence[Listener] = (),
     folder: Path | None = None,
-    processes: Team = ALONE,
+    processes: ProcessGroup = ALONE,
 ) -> Trained:
     """Train on a corpus and keep the weights with the best validation loss.
 
@@ -110,9 +110,9 @@ def train(
         run = _start(corpus, tokenizer, architecture, settings, device, beginning)
         if folder is not None:
             checkpoints.load(run, folder, device)
-        processes.begin_alike(run.step, (run.module, run.average))
+        processes.broadcast_weights(run.step, (run.module, run.average))
         interrupted, failure = False, ""
-        notifier = Telling(listeners, lambda: weights_of(run.average))
+        notifier = Notifier(listeners, lambda: copy_weights(run.average))
         try:
             _run(run, corpus, tokenizer, settings, device, notifier, folder, processes)
         except KeyboardInterrupt:
@@ -125,9 +125,9 @@ def train(
             failure = str(error)
         assert run.best is not None  # noqa: S101  (a run is validated at least once)
         with contextlib.suppress(KeyboardInterrupt):  # keep the model if a listener is interrupted now
-            notifier.end(run.best)
+            notifier.notify_end(run.best)
     parameters = sum(p.numel() for p in run.module.parameters())
-    with autocast(device, settings.precision):
+    with use_precision(device, settings.precision):
         low = torch.is_autocast_enabled(device.type)
     precision = "bfloat16" if low else "float32"
     return Trained(run.best, tuple(run.history), parameters, interrupted, precision, device.type, failure)
@@ -145,9 +145,9 @@ def _start(
 
     sizes = [column.size for column in tokenizer.grammar.columns]
     if beginning is None:
-        module = build_new(architecture, sizes, len(tokenizer.vocabulary))
+        module = build_new_network(architecture, sizes, len(tokenizer.vocabulary))
     else:
-        module = _begun(architecture, sizes, len(tokenizer.vocabulary), beginning)
+        module = _load_beginning(architecture, sizes, len(tokenizer.vocabulary), beginning)
     module = module.to(device)
     # Vectors (biases, norms) are not decayed: they have no scale to lose.
     matrices = [p for p in module.parameters() if p.dim() > 1]
@@ -161,23 +161,23 @@ def _start(
     options = {type(architecture).__name__: asdict(architecture)}  # type: ignore[call-overload]
     about = {"settings": asdict(settings), "architecture": options, "music": corpus.folder.name}
     if beginning is not None:
-        about["beginning"] = _digest(beginning)
+        about["beginning"] = _hash_weights(beginning)
     return Run(json.loads(json.dumps(about)), module, copy.deepcopy(module), optimiser)
 
 
-def _begun(
+def _load_beginning(
     architecture: Architecture, column_sizes: Sequence[int], vocabulary_size: int, weights: Weights
 ) -> nn.Module:
-    from composer.building import build
-    from composer.fitting import Unfit
+    from composer.building import build_network
+    from composer.fitting import UnfitWeights
 
     try:
-        return build(architecture, column_sizes, vocabulary_size, weights)
-    except Unfit as error:
+        return build_network(architecture, column_sizes, vocabulary_size, weights)
+    except UnfitWeights as error:
         raise BadModelFile(f"the weights to begin with do not fit ({printable(str(error), 240)}).") from error
 
 
-def _digest(weights: Weights) -> str:
+def _hash_weights(weights: Weights) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for name, array in sorted(weights.items()):
         digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
@@ -190,64 +190,64 @@ def _run(
     tokenizer: Tokenizer,
     settings: Settings,
     device: torch.device,
-    notifier: Telling,
+    notifier: Notifier,
     folder: Path | None,
-    processes: Team,
+    processes: ProcessGroup,
 ) -> None:
     folder = folder if processes.leads else None
     saved, unseen = monotonic(), corpus.split("valid")
-    stream = training_stream(corpus, tokenizer, settings)
+    stream = make_training_stream(corpus, tokenizer, settings)
     notes_per_token = float(corpus.notes[stream.pieces].sum() / stream.lengths.sum())
     meter = Meter(run, settings.steps, notes_per_token)
-    notifier.tell("start", _validated(run, meter.progress(run.batch / stream.batches)))
-    while run.step < settings.steps and not _exhausted(run, settings):
+    notifier.notify("start", _add_validation(run, meter.compute_progress(run.batch / stream.batches)))
+    while run.step < settings.steps and not _is_exhausted(run, settings):
         meter = Meter(run, settings.steps, notes_per_token)
         passed = run.step * settings.evaluations // settings.steps  # one batch may pass several
         until = min(settings.steps, (passed + 1) * settings.steps / settings.evaluations)
         while run.step < until:
-            _batch(run, stream, settings, device, meter, processes)
+            _train_batch(run, stream, settings, device, meter, processes)
             if meter.is_due:
-                notifier.tell("step", meter.progress(run.batch / stream.batches))
+                notifier.notify("step", meter.compute_progress(run.batch / stream.batches))
             # At `until` comes the validation: a checkpoint before it would be taken for one after it.
             if folder is not None and run.step < until and monotonic() - saved >= settings.checkpoint_every:
-                now = meter.progress(run.batch / stream.batches)  # raises if the run is not worth saving
+                now = meter.compute_progress(run.batch / stream.batches)  # raises if the run is not worth saving
                 saved = _save(run, folder, device, notifier, now)
-        now = meter.progress(run.batch / stream.batches)
-        valid = processes.told(lambda: likelihood(run.average, corpus, tokenizer, unseen).nats_per_note)
-        valid, weights = _number(valid, run.step), weights_of(run.average)
-        meter.tick()
+        now = meter.compute_progress(run.batch / stream.batches)
+        valid = processes.told(lambda: compute_likelihood(run.average, corpus, tokenizer, unseen).nats_per_note)
+        valid, weights = _check_finite(valid, run.step), copy_weights(run.average)
+        meter.add_time()
         if run.best_point is None or valid < run.best_point.valid:
             run.best = weights
         run.history.append(Point(run.step, now.epoch, now.train, valid, run.seconds))
         run.nats, run.tokens = 0.0, 0
-        now = _validated(run, replace(now, seconds=run.seconds))
-        notifier.tell("validation", now)
+        now = _add_validation(run, replace(now, seconds=run.seconds))
+        notifier.notify("validation", now)
         if folder is not None:
             saved = _save(run, folder, device, notifier, now)
 
 
-def _save(run: Run, folder: Path, device: torch.device, notifier: Telling, now: Progress) -> float:
+def _save(run: Run, folder: Path, device: torch.device, notifier: Notifier, now: Progress) -> float:
     """Write a checkpoint, notify listeners, and return its time."""
     checkpoints.save(run, folder, device)
     saved = monotonic()
-    notifier.tell("checkpoint", now)
+    notifier.notify("checkpoint", now)
     return saved
 
 
-def _validated(run: Run, now: Progress) -> Progress:
+def _add_validation(run: Run, now: Progress) -> Progress:
     """Add the last validation to the progress, if there was one."""
     if not run.history:
         return now
     return replace(now, valid=run.history[-1].valid, best=min(point.valid for point in run.history))
 
 
-def _number(nats: float, step: int) -> float:
+def _check_finite(nats: float, step: int) -> float:
     if not math.isfinite(nats):
         raise TrainingFailed(f"the loss became NaN at step {step}; try a lower --learning-rate or --clip.")
     return nats
 
 
-def training_stream(corpus: Corpus, tokenizer: Tokenizer, settings: Settings) -> Stream:
+def make_training_stream(corpus: Corpus, tokenizer: Tokenizer, settings: Settings) -> Stream:
     """Build the stream of batches that a run with these settings sees."""
     return Stream(
         corpus,
@@ -260,12 +260,12 @@ def training_stream(corpus: Corpus, tokenizer: Tokenizer, settings: Settings) ->
     )
 
 
-def _exhausted(run: Run, settings: Settings) -> bool:
+def _is_exhausted(run: Run, settings: Settings) -> bool:
     best = run.best_point
     return best is not None and len(run.history) - 1 - run.history.index(best) >= settings.patience
 
 
-def rate_at(step: int, settings: Settings) -> float:
+def compute_rate(step: int, settings: Settings) -> float:
     """Compute the learning rate: a linear warm-up, then half a cosine down to a hundredth."""
     rising = max(1, round(settings.warmup * settings.steps))
     if step < rising:
@@ -274,23 +274,23 @@ def rate_at(step: int, settings: Settings) -> float:
     return settings.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * part)))
 
 
-def _batch(
-    run: Run, stream: Stream, settings: Settings, device: torch.device, meter: Meter, processes: Team = ALONE
+def _train_batch(
+    run: Run, stream: Stream, settings: Settings, device: torch.device, meter: Meter, processes: ProcessGroup = ALONE
 ) -> None:
     """Train on one batch of pieces: one update a chunk, with the state carried along."""
     run.module.train()
-    processes.draw_apart(settings.seed, run.batch)
+    processes.set_seed(settings.seed, run.batch)
     state: tuple[torch.Tensor, ...] | None = None
-    for chunk in stream.chunks(run.batch):
+    for chunk in stream.cut_chunks(run.batch):
         for group in run.optimiser.param_groups:
-            group["lr"] = rate_at(run.step, settings)
+            group["lr"] = compute_rate(run.step, settings)
         mine = processes.share(chunk)
         if state is not None:
             state = tuple(tensor.detach()[: mine.rows] for tensor in state)
         learnt = int(np.count_nonzero(chunk.targets != IGNORED))  # a chunk may hold nothing but ignored keys
         loss, state = _update(run, mine, max(1, learnt), state, settings, device, processes)
         run.step += 1
-        _take_into_average(run, settings)
+        _update_average(run, settings)
         meter.add(loss, chunk)
     run.batch += 1
 
@@ -302,7 +302,7 @@ def _update(
     state: tuple[torch.Tensor, ...] | None,
     settings: Settings,
     device: torch.device,
-    processes: Team,
+    processes: ProcessGroup,
 ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...] | None]:
     """Make one update. Return the loss per token of the whole batch, and the state after this process's shard."""
     import torch
@@ -312,7 +312,7 @@ def _update(
     if len(chunk.inputs):
         inputs = torch.from_numpy(chunk.inputs).to(device, non_blocking=True)
         targets = torch.from_numpy(chunk.targets).to(device, non_blocking=True)
-        with autocast(device, settings.precision):
+        with use_precision(device, settings.precision):
             logits, state = run.module(inputs, state)
         nats = torch.nn.functional.cross_entropy(
             logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED, reduction="sum"
@@ -329,7 +329,7 @@ def _update(
     return torch.where(sound, loss.detach(), torch.nan), state
 
 
-def _take_into_average(run: Run, settings: Settings) -> None:
+def _update_average(run: Run, settings: Settings) -> None:
     import torch
 
     held = min(settings.average, run.step / (run.step + 10))  # the first steps are soon forgotten
@@ -353,24 +353,24 @@ class Meter:
         """Count one update."""
         tokens = int(np.count_nonzero(chunk.targets >= 0))
         self._run.nats = self._run.nats + loss * tokens
-        self._run.tokens += tokens * chunk.stretch
+        self._run.tokens += tokens * chunk.scale
 
     @property
     def is_due(self) -> bool:
         """Whether the next report of progress is due."""
         return monotonic() - self._shown > REPORT_EVERY
 
-    def tick(self) -> None:
+    def add_time(self) -> None:
         """Add the time since the last tick to the run."""
         now = monotonic()
         self._run.seconds += now - self._ticked
         self._ticked = now
 
-    def progress(self, epoch: float) -> Progress:
+    def compute_progress(self, epoch: float) -> Progress:
         """Compute the progress of the run. Raises TrainingFailed if a loss was NaN."""
         run = self._run
-        nats = _number(float(run.nats), run.step)
-        self.tick()
+        nats = _check_finite(float(run.nats), run.step)
+        self.add_time()
         self._shown = self._ticked
         passed = max(self._ticked - self._began, 1e-9)
         left = (self._steps - run.step) * passed / max(run.step - self._first_step, 1)
@@ -379,6 +379,6 @@ class Meter:
         return Progress(run.step, self._steps, epoch, rate, run.seconds, max(left, 0.0), train)
 
 
-def weights_of(module: nn.Module) -> Weights:
+def copy_weights(module: nn.Module) -> Weights:
     """Copy a module's weights to NumPy arrays."""
     return {name: tensor.detach().cpu().numpy().copy() for name, tensor in module.state_dict().items()}

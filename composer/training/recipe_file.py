@@ -14,9 +14,9 @@ from types import MappingProxyType
 from typing import Any
 
 from composer.data.datasets import make_dataset
-from composer.errors import BadOption, BadRecipe, ComposerError, nearest, printable
-from composer.model import find, load
-from composer.plugins.options import convert, schema
+from composer.errors import BadOption, BadRecipe, ComposerError, printable, suggest
+from composer.model import find_model, load
+from composer.plugins.options import convert, read_options
 from composer.plugins.registry import registry
 from composer.storage.opening import read_bytes
 from composer.storage.toml import parse
@@ -48,13 +48,13 @@ KEYS: Mapping[str, tuple[type, str]] = {
 CALLBACKS = ("samples",)
 """Default callbacks of a run with a folder, if installed, and unless the recipe has `samples = false`."""
 
-THINGS = ("tokenizer", "architecture")
+COMPONENTS = ("tokenizer", "architecture")
 """Keys whose tables hold the `name` of a plugin's object and its options."""
 
 _TYPES = {str: "a text", bool: "true or false", dict: "a table"}
 
 
-def read(path: Path) -> Plain:
+def read_recipe(path: Path) -> Plain:
     """Read the recipe in a file. Raises BadRecipe, with file and key, for anything else."""
     shown = printable(str(path))
     try:
@@ -62,28 +62,28 @@ def read(path: Path) -> Plain:
     except ValueError as error:
         raise BadRecipe(f"{shown}: is not TOML ({printable(str(error), 160)}).") from error
     try:
-        check(plain)
+        check_recipe(plain)
     except ComposerError as error:
         raise BadRecipe(f"{shown}: {error}") from error
     return plain
 
 
-def check(plain: Plain) -> None:
+def check_recipe(plain: Plain) -> None:
     """Raise BadRecipe, BadOption or UnknownName for an invalid key, name or value."""
     for key, value in plain.items():
         if key not in KEYS:
-            raise BadRecipe(f"a recipe has no '{printable(key)}': {nearest(key, KEYS)}")
+            raise BadRecipe(f"a recipe has no '{printable(key)}': {suggest(key, KEYS)}")
         _check_numbers(key, value)
         if not isinstance(value, KEYS[key][0]):
             raise BadRecipe(f"'{key}' is {printable(repr(value))}, which is not {_TYPES[KEYS[key][0]]}.")
-    _settings(plain)
-    for kind in THINGS:
+    _make_settings(plain)
+    for kind in COMPONENTS:
         if kind in plain:
             if "begin_from" in plain:
                 raise BadRecipe(f"'begin_from' brings its own {kind}; leave out [{kind}].")
             if not isinstance(plain[kind].get("name"), str):
                 raise BadRecipe(f"[{kind}] needs the 'name' of {'an' if kind[0] in 'aeiou' else 'a'} {kind}.")
-            _thing(kind, plain[kind])
+            _make_component(kind, plain[kind])
     _check_callbacks(plain.get("callbacks", {}))
     if "dataset" in plain:
         make_dataset(plain["dataset"], **plain.get("dataset_options", {}))
@@ -92,7 +92,7 @@ def check(plain: Plain) -> None:
 def _check_callbacks(callbacks: Plain) -> None:
     """Raise BadRecipe or UnknownName unless each callback has a table of options, or true or false."""
     for name, options in callbacks.items():
-        registry().offer("callbacks", name)
+        registry().get_offer("callbacks", name)
         if not isinstance(options, dict | bool):
             raise BadRecipe(f"[callbacks] has a '{printable(name)}' that is no table of options, nor true or false.")
 
@@ -123,28 +123,28 @@ def _check_numbers(key: str, value: Any) -> None:
         _check_numbers(name, one)
 
 
-def exchanged(plain: Plain, key: str, value: Any) -> dict[str, Any]:
+def replace_value(plain: Plain, key: str, value: Any) -> dict[str, Any]:
     """Set a value of a recipe. A new tokenizer, architecture or dataset keeps the options that it knows."""
-    if key != "dataset" and key not in THINGS:
+    if key != "dataset" and key not in COMPONENTS:
         return {**plain, key: value}
-    known = {option.name for option in registry().offer(f"{key}s", value.partition(":")[0]).options}
+    known = {option.name for option in registry().get_offer(f"{key}s", value.partition(":")[0]).options}
     table = "dataset_options" if key == "dataset" else key
     options = {name: option for name, option in plain.get(table, {}).items() if name in known}
     return {**plain, table: options, key: value} if key == "dataset" else {**plain, key: {**options, "name": value}}
 
 
-def make(plain: Plain) -> Recipe:
+def make_recipe(plain: Plain) -> Recipe:
     """Make the recipe, with its dataset, tokenizer and architecture.
 
     It must name a dataset, and an architecture or a model to begin from; the dataset suggests a tokenizer.
     """
-    check(plain)
+    check_recipe(plain)
     for key in ("dataset",) if "begin_from" in plain else ("dataset", "architecture"):
         if key not in plain:
             raise BadRecipe(f"a recipe needs '{key}'.")
     dataset = make_dataset(plain["dataset"], **plain.get("dataset_options", {}))
     if "begin_from" in plain:
-        return _begun(plain, dataset)
+        return _make_finetuning(plain, dataset)
     tokenizer = plain.get("tokenizer", {"name": dataset.tokenizer})
     if tokenizer["name"] == dataset.tokenizer:
         tokenizer = {**dataset.tokenizer_options, **tokenizer}
@@ -153,23 +153,23 @@ def make(plain: Plain) -> Recipe:
     return Recipe(
         dataset,
         tokenizer["name"],
-        _thing("tokenizer", tokenizer),
+        _make_component("tokenizer", tokenizer),
         architecture["name"],
-        _thing("architecture", {**options, **architecture}),
-        _settings(plain, settings),
+        _make_component("architecture", {**options, **architecture}),
+        _make_settings(plain, settings),
         plain.get("half", True),
     )
 
 
-def _begun(plain: Plain, dataset: Dataset) -> Recipe:
-    model = load(find(plain["begin_from"]))
+def _make_finetuning(plain: Plain, dataset: Dataset) -> Recipe:
+    model = load(find_model(plain["begin_from"]))
     return Recipe(
         dataset,
         model.tokenizer.name,
         model.make_tokenizer(),
         model.architecture.name,
         model.make_architecture(),
-        _settings(plain),
+        _make_settings(plain),
         plain.get("half", True),
         Beginning(plain["begin_from"], model),
     )
@@ -178,7 +178,7 @@ def _begun(plain: Plain, dataset: Dataset) -> Recipe:
 def _suggest_options(dataset: Dataset, architecture: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Split a dataset's training options into fields of `Settings` and options of the architecture."""
     in_training = {field.name for field in fields(Settings)}
-    in_architecture = {option.name for option in registry().offer("architectures", architecture).options}
+    in_architecture = {option.name for option in registry().get_offer("architectures", architecture).options}
     wanted = dataset.training_options
     return (
         {name: value for name, value in wanted.items() if name in in_training},
@@ -186,72 +186,72 @@ def _suggest_options(dataset: Dataset, architecture: str) -> tuple[dict[str, Any
     )
 
 
-def _thing(kind: str, table: Plain) -> Any:
+def _make_component(kind: str, table: Plain) -> Any:
     options = dict(table)
     return registry().make(f"{kind}s", options.pop("name"), **options)
 
 
-def _settings(plain: Plain, suggested: Plain = MappingProxyType({})) -> Settings:
+def _make_settings(plain: Plain, suggested: Plain = MappingProxyType({})) -> Settings:
     """Make the settings: those of the recipe over `suggested` ones.
 
     Raises BadOption for an unknown key and for an invalid value.
     """
-    known = {option.name: option for option in schema(Settings)}
+    known = {option.name: option for option in read_options(Settings)}
     chosen = plain.get("training", {})
     for name in chosen:
         if name not in known:
-            raise BadOption(f"[training] has no '{printable(name)}': {nearest(name, known)}")
+            raise BadOption(f"[training] has no '{printable(name)}': {suggest(name, known)}")
     usual = FINETUNING if "begin_from" in plain else replace(Settings(), **suggested)
     return replace(usual, **{name: convert(value, known[name], "[training]") for name, value in chosen.items()})
 
 
-def text(plain: Plain) -> str:
+def format_recipe(plain: Plain) -> str:
     """Write a recipe as TOML, with a comment on each option. Raises BadRecipe for a value that TOML cannot hold."""
-    lines = [_line(key, plain.get(key), about) for key, (kind, about) in KEYS.items() if kind is not dict]
+    lines = [_format_line(key, plain.get(key), about) for key, (kind, about) in KEYS.items() if kind is not dict]
     for key, (kind, _) in KEYS.items():
         if key == "callbacks":
-            lines += _callback_lines(plain.get(key, {}))
+            lines += _format_callbacks(plain.get(key, {}))
         elif kind is dict and plain.get(key):
-            lines += ["", f"[{key}]", *_lines(plain[key], _about(plain, key))]
+            lines += ["", f"[{key}]", *_format_lines(plain[key], _find_help(plain, key))]
     return "\n".join(lines) + "\n"
 
 
-def _lines(table: Plain, about: Mapping[str, str]) -> list[str]:
-    return [_line(name, value, about.get(name, "")) for name, value in table.items()]
+def _format_lines(table: Plain, about: Mapping[str, str]) -> list[str]:
+    return [_format_line(name, value, about.get(name, "")) for name, value in table.items()]
 
 
-def _callback_lines(callbacks: Plain) -> list[str]:
+def _format_callbacks(callbacks: Plain) -> list[str]:
     """Write one table for all callbacks without options, and one for each of the others."""
-    keys = {name: name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _value(name) for name in callbacks}
+    keys = {name: name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _format_value(name) for name in callbacks}
     bare = {keys[name]: value for name, value in callbacks.items() if isinstance(value, bool)}
-    lines = ["", "[callbacks]", *_lines(bare, {})] if bare else []
+    lines = ["", "[callbacks]", *_format_lines(bare, {})] if bare else []
     for name, options in callbacks.items():
         if not isinstance(options, bool):
-            about = {option.name: option.help for option in registry().offer("callbacks", name).options}
-            lines += ["", f"[callbacks.{keys[name]}]", *_lines(options, about)]
+            about = {option.name: option.help for option in registry().get_offer("callbacks", name).options}
+            lines += ["", f"[callbacks.{keys[name]}]", *_format_lines(options, about)]
     return lines
 
 
-def _about(plain: Plain, key: str) -> Mapping[str, str]:
+def _find_help(plain: Plain, key: str) -> Mapping[str, str]:
     """Look up the help text of each option of a table."""
     if key == "training":
-        options = schema(Settings)
+        options = read_options(Settings)
     elif key == "started" or (key == "dataset_options" and "dataset" not in plain):
         options = ()
     elif key == "dataset_options":
-        options = registry().offer("datasets", plain["dataset"].partition(":")[0]).options
+        options = registry().get_offer("datasets", plain["dataset"].partition(":")[0]).options
     else:
-        options = registry().offer(f"{key}s", plain[key]["name"]).options
+        options = registry().get_offer(f"{key}s", plain[key]["name"]).options
     return {option.name: option.help for option in options}
 
 
-def _line(name: str, value: Any, about: str) -> str:
+def _format_line(name: str, value: Any, about: str) -> str:
     """Write one assignment. TOML has no null: an option without a value becomes a comment."""
-    assignment = f"# {name} =" if value is None else f"{name} = {_value(value)}"
+    assignment = f"# {name} =" if value is None else f"{name} = {_format_value(value)}"
     return f"{assignment:<28}  # {about}" if about else assignment
 
 
-def _value(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):
@@ -259,5 +259,5 @@ def _value(value: Any) -> str:
     if isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value):
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_value, value))}]"
+        return f"[{', '.join(map(_format_value, value))}]"
     raise BadRecipe(f"{printable(repr(value))} cannot be written in a recipe.")

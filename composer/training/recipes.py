@@ -55,7 +55,7 @@ class Recipe:
         return f"{self.dataset.licence}; begun from a model whose licence is: {before}"
 
 
-def plain(recipe: Recipe, name: str) -> dict[str, Any]:
+def convert_to_plain(recipe: Recipe, name: str) -> dict[str, Any]:
     """Write a recipe as plain values, with every option. `name` is the user's name for the dataset."""
     dataset = asdict(recipe.dataset)  # type: ignore[call-overload]
     things: dict[str, Any] = {

@@ -21,13 +21,13 @@ from typing import Any
 
 from composer.errors import BadModelFile, BadOption, BadRecipe, CannotWrite, printable
 from composer.model import Model, load
-from composer.storage.atomic import whole_file
-from composer.storage.inside import inside, open_inside
+from composer.storage.atomic import write_whole_file
+from composer.storage.inside import join_inside, open_inside
 from composer.storage.opening import read_bytes
-from composer.storage.paths import from_home, is_file
-from composer.storage.seals import is_ours, seal
+from composer.storage.paths import expand_home, is_file
+from composer.storage.seals import is_ours, sign_words
 from composer.training.callbacks import Progress, Record
-from composer.training.recipe_file import read, text
+from composer.training.recipe_file import format_recipe, read_recipe
 from composer.training.recipes import Plain
 
 RECIPE, WRITTEN, METRICS = "recipe.toml", "written.json", "metrics.jsonl"
@@ -47,7 +47,7 @@ class Started:
     seal: str = ""  # proof that the user chose the path of the model
 
 
-def check(folder: Path, writes: Iterable[str] = ()) -> None:
+def check_folder(folder: Path, writes: Iterable[str] = ()) -> None:
     """Raise CannotWrite for a path that is no folder, and for a folder without a run where files would be lost.
 
     `writes` are the names of the callbacks' files and folders.
@@ -56,7 +56,7 @@ def check(folder: Path, writes: Iterable[str] = ()) -> None:
     if folder.exists() and not folder.is_dir():
         raise CannotWrite(f"{shown}: is a file; a run needs a folder.")
     for name in (*writes, *(path.name for path in sorted(folder.glob("*")))):
-        inside(folder, name)  # nothing of a run is a link
+        join_inside(folder, name)  # nothing of a run is a link
     if (folder / RECIPE).exists():
         return
     theirs = [pattern for name in writes for pattern in (name, f"{name}/*") if not (folder / pattern).is_dir()]
@@ -66,40 +66,40 @@ def check(folder: Path, writes: Iterable[str] = ()) -> None:
         raise CannotWrite(f"{shown}: holds '{other}', and no {RECIPE} of a run to go on with; name another folder.")
 
 
-def note(folder: Path, model: Model) -> None:
+def record_model(folder: Path, model: Model) -> None:
     """Record a model before the run writes it to its file, which the run may replace later. Raises CannotWrite."""
-    with whole_file(folder / WRITTEN) as scratch:
-        scratch.write_text(json.dumps([*_written(folder), _digest(model)]) + "\n", encoding="utf-8")
+    with write_whole_file(folder / WRITTEN) as scratch:
+        scratch.write_text(json.dumps([*_read_written(folder), _hash_model(model)]) + "\n", encoding="utf-8")
 
 
 def has_written(folder: Path, out: Path) -> bool:
     """Tell whether a file is a model that the run in a folder has written."""
     try:
-        return (folder / WRITTEN).is_file() and out.is_file() and _digest(load(out)) in _written(folder)
+        return (folder / WRITTEN).is_file() and out.is_file() and _hash_model(load(out)) in _read_written(folder)
     except BadModelFile:
         return False
 
 
-def _written(folder: Path) -> list[str]:
+def _read_written(folder: Path) -> list[str]:
     try:
         return list(map(str, json.loads(read_bytes(folder / WRITTEN, LARGEST, BadRecipe))))
     except (BadRecipe, ValueError, TypeError, RecursionError):
         return []
 
 
-def _digest(model: Model) -> str:
+def _hash_model(model: Model) -> str:
     """Hash the content of a model file, its card included."""
     card = json.dumps(json.loads(json.dumps(model.card)), sort_keys=True)
     return hashlib.blake2b(f"{model.hash}{card}".encode(), digest_size=16).hexdigest()
 
 
-def begin(folder: Path, plain: Plain, started: Started) -> None:
+def begin_run(folder: Path, plain: Plain, started: Started) -> None:
     """Make the folder of a run, or find the same run there. Raises CannotWrite if it holds another."""
     shown, path = printable(str(folder), 200), folder / RECIPE
-    started = replace(started, seal=seal(plain["out"], started.folder))
-    recipe = text({**plain, "started": asdict(started)})
+    started = replace(started, seal=sign_words(plain["out"], started.folder))
+    recipe = format_recipe({**plain, "started": asdict(started)})
     if path.exists():
-        _check_same(reopen(folder)[0], tomllib.loads(recipe), shown)
+        _check_same(reopen_run(folder)[0], tomllib.loads(recipe), shown)
         for scratch in (*folder.glob(".composer-*"), *folder.glob("*/.composer-*")):
             scratch.unlink(missing_ok=True)  # left by a killed run
         return
@@ -107,16 +107,16 @@ def begin(folder: Path, plain: Plain, started: Started) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CannotWrite(f"{shown}: cannot be made ({error.strerror}).") from error
-    with whole_file(path) as scratch:
+    with write_whole_file(path) as scratch:
         scratch.write_text(recipe, encoding="utf-8")
 
 
-def reopen(folder: Path) -> tuple[Plain, Started]:
+def reopen_run(folder: Path) -> tuple[Plain, Started]:
     """Read the recipe of the run in a folder, and how it was started. Raises BadRecipe if there is none."""
     shown = printable(str(folder))
-    if not is_file(inside(folder, RECIPE)):
+    if not is_file(join_inside(folder, RECIPE)):
         raise BadRecipe(f"{shown}: contains no run: it has no {RECIPE}.")
-    plain = read(folder / RECIPE)
+    plain = read_recipe(folder / RECIPE)
     try:
         started = Started(**plain["started"])
         _ = plain["out"]
@@ -131,7 +131,7 @@ def reopen(folder: Path) -> tuple[Plain, Started]:
 
 def check_out(folder: Path, plain: Plain, started: Started) -> None:
     """Raise BadOption if the model would be written outside a run that this user has not begun."""
-    out = Path(started.folder) / from_home(plain["out"])
+    out = Path(started.folder) / expand_home(plain["out"])
     if is_ours(started.seal, plain["out"], started.folder) or out.resolve().is_relative_to(folder.resolve()):
         return
     raise BadOption(
@@ -152,11 +152,11 @@ def _check_same(there: Plain, here: Plain, shown: str) -> None:
         raise CannotWrite(f"{shown}: holds a run with other {' and '.join(others)}; name another folder, or delete it.")
 
 
-def metrics(folder: Path) -> Record:
+def record_metrics(folder: Path) -> Record:
     """Return a function that writes a line into `metrics.jsonl` after each validation, with the callbacks' figures."""
     path = folder / METRICS
 
-    def note(progress: Progress, figures: Mapping[str, Any]) -> None:
+    def write_line(progress: Progress, figures: Mapping[str, Any]) -> None:
         fields = ("step", "epoch", "train", "valid", "best", "seconds", "tokens_per_second")
         values = {name: getattr(progress, name) for name in fields}
         line = json.dumps({**values, **figures, **values})
@@ -166,14 +166,14 @@ def metrics(folder: Path) -> Record:
             # Lines from this step on are left by a run that was killed before its checkpoint.
             kept = [line for line in lines if _step(line) < progress.step]
             if len(kept) < len(lines):
-                with whole_file(path) as scratch:
+                with write_whole_file(path) as scratch:
                     scratch.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
             with open_inside(path, "append") as file:
                 file.write(f"{line}\n".encode())
         except OSError as error:
             raise CannotWrite(f"{printable(str(path))}: cannot be written ({error.strerror}).") from error
 
-    return note
+    return write_line
 
 
 def _step(line: str) -> float:

@@ -16,12 +16,12 @@ from composer import __version__
 from composer.data.corpus import Corpus
 from composer.errors import TrainingFailed, printable
 from composer.fitting import Weights
-from composer.model import Made, Model, save
+from composer.model import ComponentSpec, Model, save
 from composer.training import loop, recipes, run_folder
-from composer.training.callbacks import Callbacks, Listener, Surroundings
-from composer.training.distributed import ALONE, Team
+from composer.training.callbacks import Callbacks, Listener, RunContext
+from composer.training.distributed import ALONE, ProcessGroup
 from composer.training.evaluation import evaluate
-from composer.training.model_card import reach
+from composer.training.model_card import measure_reach
 from composer.training.recipes import Beginning, Recipe
 from composer.training.state import Trained
 from composer.types import Callback, Tokenizer
@@ -36,7 +36,7 @@ def train_recipe(
     listeners: Sequence[Listener] = (),
     callbacks: Mapping[str, Callback] = MappingProxyType({}),
     folder: Path | None = None,
-    processes: Team = ALONE,
+    processes: ProcessGroup = ALONE,
 ) -> Model | None:
     """Train, evaluate the stored weights once on the test split, and write the model file.
 
@@ -45,8 +45,8 @@ def train_recipe(
     and `callbacks`, these by name, are notified. In a process group, the main process does everything except the shared
     training; the others return no model.
     """
-    seed, record = recipe.settings.seed, None if folder is None else run_folder.metrics(folder)
-    context = Surroundings(partial(make_model, recipe), Corpus(corpus.folder), recipe.tokenizer, seed, folder)
+    seed, record = recipe.settings.seed, None if folder is None else run_folder.record_metrics(folder)
+    context = RunContext(partial(make_model, recipe), Corpus(corpus.folder), recipe.tokenizer, seed, folder)
     trained = loop.train(
         corpus,
         recipe.tokenizer,
@@ -65,14 +65,14 @@ def train_recipe(
     module = model.make_module()
     card = {
         **_make_card(recipe, corpus, trained, command),
-        **reach(module, corpus, recipe.tokenizer),
+        **measure_reach(module, corpus, recipe.tokenizer),
         "test": evaluate(module, corpus, recipe.tokenizer),
     }
     if recipe.beginning:
         card["finetuned_from"] = _describe_origin(recipe.beginning, corpus, recipe.tokenizer)
     model = replace(model, card=card)
     if folder is not None:
-        run_folder.note(folder, model)
+        run_folder.record_model(folder, model)
     save(model, out)
     if trained.failure:
         kept = f"of step {trained.best.step}, is kept in {printable(str(out))}"
@@ -84,8 +84,8 @@ def make_model(recipe: Recipe, weights: Weights) -> Model:
     """Make the model with these weights, as it is stored. Its card holds only what generation needs."""
     kind = np.float16 if recipe.half else np.float32
     return Model(
-        architecture=Made.of("architectures", recipe.architecture_name, recipe.architecture),
-        tokenizer=Made.of("tokenizers", recipe.tokenizer_name, recipe.tokenizer),
+        architecture=ComponentSpec.describe("architectures", recipe.architecture_name, recipe.architecture),
+        tokenizer=ComponentSpec.describe("tokenizers", recipe.tokenizer_name, recipe.tokenizer),
         vocabulary=recipe.tokenizer.vocabulary,
         weights={name: array.astype(kind) for name, array in weights.items()},
         card={"licence": recipe.licence, "suggested": recipe.suggested},
@@ -117,7 +117,7 @@ def _make_card(recipe: Recipe, corpus: Corpus, trained: Trained, command: str) -
             "split": {side: len(corpus.split(side)) for side in ("train", "valid", "test")},
         },
         "command": command,
-        "recipe": recipes.plain(recipe, corpus.about["name"]),
+        "recipe": recipes.convert_to_plain(recipe, corpus.about["name"]),
         "seed": recipe.settings.seed,
         "parameters": trained.parameters,
         "training": {

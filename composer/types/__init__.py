@@ -21,23 +21,23 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from composer.types.architectures import (
     Architecture,
+    Backend,
     Cell,
-    Described,
-    Explained,
+    HasCell,
+    HasEquations,
     HasShapes,
     Layer,
-    Stepper,
-    StepperMaker,
+    Step,
 )
 from composer.types.arrays import Array, State, Tokens
 from composer.types.callbacks import Callback, RunView
-from composer.types.datasets import Dataset, Divided, ModelFile
+from composer.types.datasets import Dataset, ModelFile, PredefinedSplit
 from composer.types.executors import Executor, Outcome
-from composer.types.files import Exporter, Finding, HasPieces, HasReading, Inspecting, Reader, Remembering
-from composer.types.grammars import Column, Facts, Grammar, Meaning, Span, Unrolled
+from composer.types.files import Exporter, Finding, HasPieces, HasReading, Reader, SupportsLint, SupportsProvenance
+from composer.types.grammars import Column, Grammar, MusicalState, Span, SupportsStates, TokenInfo
 from composer.types.metrics import Metric
-from composer.types.samplers import Constraint, Context, Sampler, Shaping, Struck
-from composer.types.tokenizers import Framed, Learning, Moving, Tokenizer
+from composer.types.samplers import Constraint, Context, LogitsProcessor, RecentNotes, Sampler
+from composer.types.tokenizers import SupportsFrames, SupportsTranspose, Tokenizer, Trainable
 
 if TYPE_CHECKING:
     from composer.io.pieces import Piece
@@ -45,47 +45,47 @@ if TYPE_CHECKING:
 __all__ = [
     "Architecture",
     "Array",
+    "Backend",
     "Callback",
     "Cell",
     "Column",
     "Constraint",
     "Context",
     "Dataset",
-    "Described",
-    "Divided",
     "Executor",
-    "Explained",
     "Exporter",
-    "Facts",
     "Finding",
-    "Framed",
     "Grammar",
+    "HasCell",
+    "HasEquations",
     "HasPieces",
     "HasReading",
     "HasShapes",
-    "Inspecting",
     "Layer",
-    "Learning",
-    "Meaning",
+    "LogitsProcessor",
     "Metric",
     "ModelFile",
-    "Moving",
+    "MusicalState",
     "Offers",
     "Outcome",
     "Piece",
+    "PredefinedSplit",
     "Reader",
-    "Remembering",
+    "RecentNotes",
     "RunView",
     "Sampler",
-    "Shaping",
     "Span",
     "State",
-    "Stepper",
-    "StepperMaker",
-    "Struck",
+    "Step",
+    "SupportsFrames",
+    "SupportsLint",
+    "SupportsProvenance",
+    "SupportsStates",
+    "SupportsTranspose",
+    "TokenInfo",
     "Tokenizer",
     "Tokens",
-    "Unrolled",
+    "Trainable",
 ]
 
 Offers: TypeAlias = Mapping[str, Callable[..., Any]]

@@ -27,7 +27,7 @@ class Architecture(Protocol):
     neighbours. A sequence gives equal logits whole, in chunks, and step by step.
     """
 
-    def module(self, column_sizes: Sequence[int], vocabulary_size: int) -> nn.Module:
+    def build_module(self, column_sizes: Sequence[int], vocabulary_size: int) -> nn.Module:
         """Build a module for features 0..size-1 of these sizes, initialised from torch's generator."""
 
 
@@ -69,10 +69,10 @@ class Cell:
 
 
 @runtime_checkable
-class Described(Protocol):
+class HasCell(Protocol):
     """An architecture that describes the computation of its module, so that faster backends can run it."""
 
-    def cell(self, column_sizes: Sequence[int], weights: Mapping[str, NDArray[np.float32]]) -> Cell:
+    def build_cell(self, column_sizes: Sequence[int], weights: Mapping[str, NDArray[np.float32]]) -> Cell:
         """Build the network of these weights, which have the names and shapes of its module.
 
         Raises KeyError or ValueError for others.
@@ -83,23 +83,23 @@ class Described(Protocol):
 class HasShapes(Protocol):
     """An architecture that lists the arrays of its module, so that wrong weights are refused before use."""
 
-    def shapes(self, column_sizes: Sequence[int], vocabulary_size: int) -> Iterable[tuple[str, tuple[int, ...]]]:
+    def list_shapes(self, column_sizes: Sequence[int], vocabulary_size: int) -> Iterable[tuple[str, tuple[int, ...]]]:
         """List the name and the shape of every array, one by one; the first mismatch ends the iteration."""
 
 
 @runtime_checkable
-class Explained(Protocol):
+class HasEquations(Protocol):
     """An architecture with the equations of its layers; its docstring explains them in words."""
 
     equations: ClassVar[Sequence[str]]
     """One a line; x is the input, h (and c) the state, a prime marks the new state, * is element by element."""
 
 
-Stepper: TypeAlias = Callable[[Array, "State | None"], "tuple[Array, State]"]
+Step: TypeAlias = Callable[[Array, "State | None"], "tuple[Array, State]"]
 """One step of a model: `(inputs (B, C), state) -> (logits (B, V), state)`. A row is the same bits in any batch."""
 
 
-class StepperMaker(Protocol):
+class Backend(Protocol):
     """An inference backend: a frozen dataclass of options. All backends agree on a model to within a tolerance."""
 
     speed: int
@@ -107,10 +107,10 @@ class StepperMaker(Protocol):
     tolerances: Mapping[str, float]
     """Its precisions (float32, int8…), each with the largest difference of logits from the reference."""
 
-    def suits(self, model: Model, device: str) -> bool:
+    def supports(self, model: Model, device: str) -> bool:
         """Tell whether it can run this model on that kind of device."""
 
-    def make(self, model: Model, device: str, precision: str = "float32") -> Stepper:
+    def make(self, model: Model, device: str, precision: str = "float32") -> Step:
         """Make the steps of a model, at one of these precisions.
 
         Raises BadModelFile if the weights do not fit the architecture.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from composer.errors import CannotWrite
-from composer.storage.inside import inside
+from composer.storage.inside import join_inside
 from composer.types.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class RunView:
         """Make the path of a file in the run's folder. Raises CannotWrite for one elsewhere, or without a folder."""
         if self.folder is None:
             raise CannotWrite("this run is kept in no folder; give --run as well.")
-        return inside(self.folder, *names)
+        return join_inside(self.folder, *names)
 
 
 class Callback:

@@ -25,7 +25,7 @@ class Dataset(Protocol):
     suggested: Mapping[str, Any]
     """Suggested requests of a model trained on it: fields of a `Request`, as in JSON."""
 
-    def sources(self) -> Sequence[str]:
+    def list_sources(self) -> Sequence[str]:
         """List the names of the units that are read one by one (files, mostly), in a stable order."""
 
     def fingerprint(self, source: str) -> str:
@@ -36,10 +36,10 @@ class Dataset(Protocol):
 
 
 @runtime_checkable
-class Divided(Protocol):
+class PredefinedSplit(Protocol):
     """A dataset with a predefined split, so that published figures can be compared on the same pieces."""
 
-    def side(self, source: str) -> str:
+    def split(self, source: str) -> str:
         """Return the split of a source's pieces: `train`, `valid` or `test`. None of the three is empty."""
 
 

@@ -22,10 +22,10 @@ memory linear in the file and in the music, and no crash, whatever the file hold
 
 
 @runtime_checkable
-class Remembering(Protocol):
+class SupportsProvenance(Protocol):
     """A reader of files that can carry the provenance of their piece."""
 
-    def provenance(self, path: Path) -> Mapping[str, Any]:
+    def read_provenance(self, path: Path) -> Mapping[str, Any]:
         """Read the provenance that the exporter wrote; `{}` if the file has none. Raises UnreadableFile."""
 
 
@@ -33,7 +33,7 @@ class Remembering(Protocol):
 class HasPieces(Protocol):
     """A reader of files that may hold several pieces, such as a book of tunes."""
 
-    def pieces(self, path: Path) -> Iterator[tuple[str, Score | Exception]]:
+    def read_pieces(self, path: Path) -> Iterator[tuple[str, Score | Exception]]:
         """Yield each piece with its name in the file ("1", "2"…; "" for a single one), a refused one with its error.
 
         A piece is read when it is asked for. Raises UnreadableFile for a file without pieces, and warns as the reader.
@@ -58,15 +58,15 @@ class Finding:
 
 
 @runtime_checkable
-class Inspecting(Protocol):
+class SupportsLint(Protocol):
     """A reader that can also look for faults in its files."""
 
-    def inspect(self, path: Path) -> Sequence[Finding]:
+    def lint(self, path: Path) -> Sequence[Finding]:
         """Find the faults of a file, readable or not. Raises UnreadableFile if it cannot be opened."""
 
 
 Exporter: TypeAlias = Callable[["Sequence[Piece]", Path], None]
-"""Writes pieces to one file, whole or not at all, with `composer.storage.atomic.whole_file`. Raises CannotWrite."""
+"""Writes pieces to one file by `composer.storage.atomic.write_whole_file`: whole or not at all. Raises CannotWrite."""
 
 
 @runtime_checkable

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Meaning:
+class TokenInfo:
     """What each token of a vocabulary states, for code that does not know the tokenizer. Arrays are (V,).
 
     Of the kinds without a number, `Hold` sustains the current voice, `Rest` silences it, and `Frame` ends a position.
@@ -28,7 +28,7 @@ class Meaning:
     kind: NDArray[np.str_]  # the `Type` of `Type_Value`: Pitch, Hold, Bar…
     pitch: NDArray[np.int64]  # MIDI pitch, less `MusicalState.shift`; -1 for none (drums have none)
     ticks: NDArray[np.int64]  # length in ticks, -1 for none
-    place: NDArray[np.int64]  # position in the bar that it moves to, in ticks; -1 for none
+    position: NDArray[np.int64]  # position in the bar that it moves to, in ticks; -1 for none
     key: NDArray[np.int64]  # index in `composer.music.keys.ALL_KEYS` of the key that it states, -1 for none
     voices: tuple[str, ...] = ()  # names of the voices that `MusicalState.voice` numbers
     sustains: bool = False  # whether a pitch that already sounds is sustained, and not struck again
@@ -104,7 +104,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Facts:
+class MusicalState:
     """The state of each row in musical terms; every array is (B,), `sounding` and `written` are (B, n).
 
     Its position is that of the next note, if no move comes before it.
@@ -116,7 +116,7 @@ class Facts:
     voice: Array  # of the next token, -1 where it belongs to none
     sounding: Array  # sounding pitches, -1 for silence; one for each voice where voices sustain and rest
     shift: Array  # semitones that tokens sound above their `TokenInfo.pitch`; 0 unless pitches are relative
-    place: Array  # position in the bar, in ticks; in a pickup, counted from where a whole bar would begin
+    position: Array  # position in the bar, in ticks; in a pickup, counted from where a whole bar would begin
     upbeat: Array  # length of the pickup in ticks, 0 for none
     bar_ticks: Array  # length of a bar in the current time signature, 0 before that is known
     beat_ticks: Array  # length of a beat, likewise
@@ -149,19 +149,19 @@ class Grammar(Protocol):
     def start(self, request: Request, rows: int) -> Array:
         """Make states (B, S) before the first token. Raises BadOption for a condition without tokens for it."""
 
-    def allowed(self, state: Array) -> Array:
+    def mask(self, state: Array) -> Array:
         """Mask (B, V) the tokens that may come next; never empty. EOS is the last token of a piece."""
 
     def advance(self, state: Array, tokens: Array) -> Array:
         """Return states (B, S) after `tokens` (B,); the argument is unchanged. After EOS a row stays as it is."""
 
-    def inputs(self, state: Array) -> Array:
+    def make_inputs(self, state: Array) -> Array:
         """Make the model's inputs (B, C) for the prediction of the next token."""
 
-    def facts(self, state: Array) -> Facts:
+    def interpret(self, state: Array) -> MusicalState:
         """Interpret a state in musical terms."""
 
-    def given(self, score: Score, spans: Sequence[Span]) -> Callable[[Array], Array]:
+    def fix_notes(self, score: Score, spans: Sequence[Span]) -> Callable[[Array], Array]:
         """Build a function from states to masks (B, V), which fixes the notes of `score` in `spans`.
 
         No other notes are allowed there; outside of `spans` everything is. Intersect its masks with those of `mask`.
@@ -169,14 +169,14 @@ class Grammar(Protocol):
 
 
 @runtime_checkable
-class Unrolled(Protocol):
+class SupportsStates(Protocol):
     """A grammar that computes all states of a piece at once, which makes building a corpus many times faster.
 
     It restates `advance` along time: last values, running sums, tables. It needs NumPy alone. A subclass that changes
     `advance` changes `compute_states` as well; the contracts check that the two agree.
     """
 
-    def states(self, tokens: Tokens) -> NDArray[np.int64]:
+    def compute_states(self, tokens: Tokens) -> NDArray[np.int64]:
         """Compute (T, S) states, each before a token of a whole piece (T,) begun from `Request()`.
 
         They equal those of `advance`. Nothing follows EOS; an open piece has none.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from composer.metrics.heard import Heard
+    from composer.metrics.heard import ScoreView
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +22,7 @@ class Metric:
     """
 
     unit: str
-    count: Callable[[Heard], NDArray[np.float64]]
+    count: Callable[[ScoreView], NDArray[np.float64]]
     """Counts of each bar of a piece, (rows, W); W is the same for every piece."""
     value: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
     """The figures (...) of summed counts (..., W), NaN where nothing is counted, and the same for twice the counts.

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from composer.types.arrays import Array
-from composer.types.grammars import Facts, Meaning
+from composer.types.grammars import MusicalState, TokenInfo
 
 
 @dataclass(frozen=True)
-class Struck:
+class RecentNotes:
     """The last onsets with a pitch, oldest first; arrays are (B, H), -1 where there is none yet."""
 
     tick: Array
@@ -23,11 +23,11 @@ class Context:
     """The information that a sampler has beside the logits."""
 
     step: Array  # (B,) tokens drawn so far, the primer's included
-    facts: Facts
-    meaning: Meaning
+    music: MusicalState
+    token_info: TokenInfo
     history: Array  # (B, H) the last tokens, oldest first; -1 where there is none yet
     allowed: Array  # (B, V) mask of the grammar and the constraints before this one
-    struck: Struck  # at least as many notes as any sampler of the chain asks for by its attribute `lookback`
+    recent_notes: RecentNotes  # at least as many notes as any sampler of the chain asks for by its attribute `lookback`
 
 
 @runtime_checkable
@@ -42,11 +42,11 @@ class Constraint(Protocol):
 
 
 @runtime_checkable
-class Shaping(Protocol):
+class LogitsProcessor(Protocol):
     """A change of the distribution, applied in the user's order. Tokens at -inf stay there; one stays possible."""
 
     def __call__(self, logits: Array, context: Context) -> Array:
         """Compute new logits (B, V); the argument is unchanged."""
 
 
-Sampler: TypeAlias = Constraint | Shaping
+Sampler: TypeAlias = Constraint | LogitsProcessor

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from composer.music.score import Score
 from composer.types.arrays import Tokens
-from composer.types.grammars import Grammar, Meaning
+from composer.types.grammars import Grammar, TokenInfo
 
 
 class Tokenizer(Protocol):
@@ -27,7 +27,7 @@ class Tokenizer(Protocol):
         """Every token, at its id."""
 
     @property
-    def meaning(self) -> Meaning:
+    def token_info(self) -> TokenInfo:
         """The meaning of each token."""
 
     @property
@@ -46,28 +46,28 @@ class Tokenizer(Protocol):
 
 
 @runtime_checkable
-class Learning(Protocol):
+class Trainable(Protocol):
     """A tokenizer that is trained on music before use, such as on which tokens to join; the results are fields."""
 
     @property
-    def learnt(self) -> bool:
+    def is_trained(self) -> bool:
         """Whether it is trained."""
 
-    def fitted(self, pieces: Iterable[Tokens]) -> Tokenizer:
+    def fit(self, pieces: Iterable[Tokens]) -> Tokenizer:
         """Return a tokenizer trained on `pieces`, which are in its own tokens; equal for equal pieces."""
 
 
 @runtime_checkable
-class Moving(Protocol):
+class SupportsTranspose(Protocol):
     """A tokenizer that transposes a piece itself, since its tokens cannot be transposed one by one."""
 
-    def moved(self, tokens: Tokens, semitones: int) -> Tokens:
+    def transpose(self, tokens: Tokens, semitones: int) -> Tokens:
         """Transpose a piece; returns `tokens` where it has no token for a pitch."""
 
 
 @runtime_checkable
-class Framed(Protocol):
+class SupportsFrames(Protocol):
     """A tokenizer that writes music frame by frame, so that likelihoods can be computed per frame."""
 
-    def frames(self, tokens: Tokens) -> NDArray[np.int64]:
+    def assign_frames(self, tokens: Tokens) -> NDArray[np.int64]:
         """Assign a frame to each token of a piece: (T,) from 0 without a gap; -1 for none (heading, EOS)."""

@@ -17,9 +17,9 @@ def register_datasets() -> Offers:
 @hookimpl
 def register_models() -> Offers:
     """Register the model trained on them."""
-    return {"chorales": model_path}
+    return {"chorales": locate_model}
 
 
-def model_path() -> Path:
+def locate_model() -> Path:
     """Return the path of the trained model."""
     return Path(__file__).parent / "chorales.safetensors"

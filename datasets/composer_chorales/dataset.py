@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 
 from composer.errors import ComposerError, EmptyDataset, UnreadableFile
 from composer.music.score import Score
-from composer_chorales.voices import NAMES, chorale
+from composer_chorales.voices import NAMES, make_chorale
 from composer_notation.musicxml.document import open_document
 from composer_notation.musicxml.parts import Part, read_parts
-from composer_notation.musicxml.score import score_of_parts
+from composer_notation.musicxml.score import make_score
 
 _PIECE = re.compile(r"^bwv[0-9.]+(-[0-9a-z]+)?\.(mxl|xml)$")
 _WITH_INSTRUMENTS = re.compile(r"-(inst|sc|\d)\.")
@@ -49,33 +49,33 @@ class Chorales:
         ],
     }
 
-    def sources(self) -> Sequence[str]:
+    def list_sources(self) -> Sequence[str]:
         """List file names in the corpus, sorted. Raises EmptyDataset if music21 has no corpus."""
-        names = sorted(path.name for path in _folder().glob("bwv*") if _PIECE.match(path.name))
+        names = sorted(path.name for path in _find_folder().glob("bwv*") if _PIECE.match(path.name))
         if not names:
             raise EmptyDataset("music21 is installed without its corpus of Bach chorales; reinstall it from the index.")
-        return [name for name in names if name != _PRELUDE and not _is_there_again(name, names)]
+        return [name for name in names if name != _PRELUDE and not _is_duplicate(name, names)]
 
     def fingerprint(self, source: str) -> str:
         """Return the version of music21 and the size of the file."""
-        return f"music21 {version('music21')} {(_folder() / source).stat().st_size}"
+        return f"music21 {version('music21')} {(_find_folder() / source).stat().st_size}"
 
     def read(self, source: str) -> Iterator[tuple[str, Score | Exception]]:
         """Yield the one chorale of a file, or its error."""
         name = source.rpartition(".")[0]
         try:
-            yield name, _read(_folder() / source, name)
+            yield name, _read(_find_folder() / source, name)
         except ComposerError as error:
             yield name, error
 
 
-def _is_there_again(name: str, names: Sequence[str]) -> bool:
+def _is_duplicate(name: str, names: Sequence[str]) -> bool:
     """Tell whether a chorale with instruments is also in the corpus with only its four voices."""
     return any(_WITH_INSTRUMENTS.sub(alone, name) in names for alone in (".", "-s.") if _WITH_INSTRUMENTS.search(name))
 
 
 @lru_cache(maxsize=1)
-def _folder() -> Path:
+def _find_folder() -> Path:
     found = find_spec("music21")
     if found is None or found.origin is None:
         raise EmptyDataset(
@@ -85,12 +85,12 @@ def _folder() -> Path:
 
 
 def _read(path: Path, name: str) -> Score:
-    choir = _choir(read_parts(open_document(path)), path.name)
-    score = replace(score_of_parts(choir, repeats=False), title=f"BWV {name.removeprefix('bwv')}")
-    return chorale(score, path.name)
+    choir = _select_voices(read_parts(open_document(path)), path.name)
+    score = replace(make_score(choir, repeats=False), title=f"BWV {name.removeprefix('bwv')}")
+    return make_chorale(score, path.name)
 
 
-def _choir(parts: Sequence[Part], shown: str) -> list[Part]:
+def _select_voices(parts: Sequence[Part], shown: str) -> list[Part]:
     """Return the parts of the four voices in order. Raises UnreadableFile if one is missing or duplicated."""
     found = [[part for part in parts if part.name.split()[:1] == [name]] for name in NAMES]
     if any(len(same) != 1 for same in found):

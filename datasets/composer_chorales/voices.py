@@ -8,38 +8,38 @@ import numpy as np
 
 from composer.errors import UnreadableFile
 from composer.music.keys import Key, estimate_key
-from composer.music.score import KeySignature, Notes, Score, Track, bars, joined
+from composer.music.score import KeySignature, Notes, Score, Track, compute_bars, concatenate_notes
 
 NAMES = ("Soprano", "Alto", "Tenor", "Bass")
 MOST_CHORALE_BARS = 64
 _CHOIR = 52
 
 
-def chorale(score: Score, shown: str) -> Score:
+def make_chorale(score: Score, shown: str) -> Score:
     """Make four monophonic choir voices of `score`, in one key.
 
     Raises UnreadableFile, naming `shown`, if it is too long, or the choir is silent for a bar.
     """
     tracks = tuple(
-        Track(one_at_a_time(track.notes, lowest=name == "Bass"), name, _CHOIR)
-        for name, track in zip(NAMES, _voices(score, shown), strict=True)
+        Track(make_monophonic(track.notes, lowest=name == "Bass"), name, _CHOIR)
+        for name, track in zip(NAMES, _check_voices(score, shown), strict=True)
     )
-    if len(bars(score).signatures) > MOST_CHORALE_BARS:
+    if len(compute_bars(score).signatures) > MOST_CHORALE_BARS:
         raise UnreadableFile(f"{shown}: is longer than {MOST_CHORALE_BARS} bars, so hardly a chorale.")
-    if longest_silence(tracks) >= score.time_signatures[0].bar_ticks:
+    if find_longest_silence(tracks) >= score.time_signatures[0].bar_ticks:
         raise UnreadableFile(f"{shown}: the choir is silent for a bar or more, so this is no plain chorale.")
     keys = score.key_signatures
-    named = key_of(tracks, keys[0].key.fifths if keys else None)
+    named = find_key(tracks, keys[0].key.fifths if keys else None)
     return replace(score, tracks=tracks, key_signatures=(KeySignature(0, named),))
 
 
-def _voices(score: Score, shown: str) -> tuple[Track, ...]:
+def _check_voices(score: Score, shown: str) -> tuple[Track, ...]:
     if len(score.tracks) != len(NAMES) or not all(len(track.notes) for track in score.tracks):
         raise UnreadableFile(f"{shown}: does not have four voices that sing.")
     return score.tracks
 
 
-def one_at_a_time(notes: Notes, *, lowest: bool = False) -> Notes:
+def make_monophonic(notes: Notes, *, lowest: bool = False) -> Notes:
     """Return the highest (or lowest) note at each onset, cut at the next onset."""
     order = np.lexsort((notes["pitch"] if lowest else -notes["pitch"], notes["start"]))
     _, first = np.unique(notes["start"][order], return_index=True)
@@ -48,29 +48,29 @@ def one_at_a_time(notes: Notes, *, lowest: bool = False) -> Notes:
     return melody
 
 
-def longest_silence(tracks: tuple[Track, ...]) -> int:
+def find_longest_silence(tracks: tuple[Track, ...]) -> int:
     """Return the longest silence of all voices before the last note, in ticks."""
-    notes = joined([track.notes for track in tracks])
+    notes = concatenate_notes([track.notes for track in tracks])
     notes = notes[np.argsort(notes["start"], kind="stable")]
     reached = np.maximum.accumulate(np.concatenate(([0], notes["start"] + notes["duration"])))[:-1]
     return int((notes["start"] - reached).max(initial=0))
 
 
-def key_of(tracks: tuple[Track, ...], fifths: int | None) -> Key:
+def find_key(tracks: tuple[Track, ...], fifths: int | None) -> Key:
     """Estimate the key from the notes and the last bass note.
 
     If the estimate is three or more signs away from the signature, and its parallel key is nearer, return the parallel
     key: a minor piece may end on a major chord.
     """
-    notes = joined([track.notes for track in tracks])
+    notes = concatenate_notes([track.notes for track in tracks])
     key = estimate_key(notes["pitch"], notes["duration"], int(tracks[-1].notes["pitch"][-1]))
     parallel = Key(key.tonic, not key.minor)
-    if fifths is None or _distance(key, fifths) < 3 or _distance(parallel, fifths) >= _distance(key, fifths):
+    if fifths is None or _count_signs(key, fifths) < 3 or _count_signs(parallel, fifths) >= _count_signs(key, fifths):
         return key
     return parallel
 
 
-def _distance(key: Key, fifths: int) -> int:
+def _count_signs(key: Key, fifths: int) -> int:
     """Return the distance in signs, on the circle of fifths."""
     apart = abs(key.fifths - fifths) % 12
     return min(apart, 12 - apart)

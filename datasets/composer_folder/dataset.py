@@ -11,11 +11,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from composer.errors import BadOption, ComposerError, EmptyDataset, printable
 from composer.io import formats
-from composer.io.folders import music_files
+from composer.io.folders import find_music
 from composer.music.score import Score
 from composer.plugins.registry import registry
 from composer.storage.opening import read_bytes
-from composer.storage.paths import from_home, is_file, is_folder
+from composer.storage.paths import expand_home, is_file, is_folder
 from composer.types import Reader
 
 LARGEST = 2**28
@@ -45,21 +45,21 @@ class Folder:
         """The folder, as the user named it."""
         return self.path
 
-    def sources(self) -> Sequence[str]:
+    def list_sources(self) -> Sequence[str]:
         """List paths in the folder, sorted. Raises BadOption without a folder, EmptyDataset without files."""
-        root, shown = self._root(), printable(self.path)
+        root, shown = self._find_root(), printable(self.path)
         if not is_folder(root):
             problem = "is a file, not a folder" if is_file(root) else "there is no such folder"
             raise BadOption(f"{shown}: {problem}; give the folder that your music files are in.")
-        found = music_files(root)
+        found = find_music(root)
         if not found:
-            known = ", ".join(registry().names("readers"))
+            known = ", ".join(registry().list_names("readers"))
             raise EmptyDataset(f"{shown}: contains no music files; supported are {known}.")
         return found
 
     def fingerprint(self, source: str) -> str:
         """Return a hash of the file's content; of a very large file, which no reader accepts, size and time."""
-        path = self._root() / source
+        path = self._find_root() / source
         try:
             if (about := path.stat()).st_size > LARGEST:
                 return f"{about.st_size} bytes of {about.st_mtime_ns}"
@@ -69,27 +69,27 @@ class Folder:
 
     def read(self, source: str) -> Iterator[tuple[str, Score | Exception]]:
         """Yield the pieces of a file by path (`book.abc#3` in a book), or the error."""
-        path = self._root() / source
-        its_reader = _reader(path.suffix.lower(), self.drums_by_name, self.pedal)
+        path = self._find_root() / source
+        its_reader = _make_reader(path.suffix.lower(), self.drums_by_name, self.pedal)
         try:
-            for name, piece in formats.pieces_by(its_reader, path):
+            for name, piece in formats.read_pieces(its_reader, path):
                 yield f"{source}#{name}" if name else source, piece
         except ComposerError as error:
             yield source, error
 
-    def _root(self) -> Path:
-        return _expanded(self.path)
+    def _find_root(self) -> Path:
+        return _expand_path(self.path)
 
 
 @lru_cache(maxsize=16)
-def _expanded(path: str) -> Path:
-    return from_home(path)
+def _expand_path(path: str) -> Path:
+    return expand_home(path)
 
 
 @lru_cache(maxsize=64)
-def _reader(suffix: str, drums_by_name: bool, pedal: str) -> Reader:
+def _make_reader(suffix: str, drums_by_name: bool, pedal: str) -> Reader:
     """Return the cached reader of a suffix, with those options that it has."""
-    known = {option.name for option in registry().offer("readers", suffix).options}
+    known = {option.name for option in registry().get_offer("readers", suffix).options}
     options = {"drums_by_name": drums_by_name, "pedal": pedal}
     chosen = {name: value for name, value in options.items() if name in known}
-    return formats.reader(Path(f"x{suffix}"), **chosen)
+    return formats.make_reader(Path(f"x{suffix}"), **chosen)

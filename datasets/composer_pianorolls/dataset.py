@@ -10,7 +10,7 @@ import numpy as np
 
 from composer.errors import UnreadableFile
 from composer.music.score import END, NOTE, TICKS_PER_QUARTER, Score, Text, Track
-from composer_pianorolls.matfile import LOWEST, Contents, Roll, as_roll, contents
+from composer_pianorolls.matfile import LOWEST, Contents, Roll, parse_roll, read_contents
 
 VELOCITY = 80
 """Velocity of all notes, since rolls have none."""
@@ -48,16 +48,16 @@ class PianoRolls:
         """The frame length, and `in_c`, since the rolls are in C major or minor."""
         return {"frames_per_quarter": self.frames_per_quarter, "in_c": True}
 
-    def sources(self) -> Sequence[str]:
+    def list_sources(self) -> Sequence[str]:
         """List sources such as `train/0001`. Raises UnreadableFile, or BadOption without a file."""
-        rolls = self._contents().rolls
+        rolls = self._read_contents().rolls
         return [f"{side}/{number:04d}" for side, found in rolls.items() for number in range(1, len(found) + 1)]
 
     def fingerprint(self, source: str) -> str:
         """Return a hash of the file's content."""
-        return self._contents().digest
+        return self._read_contents().digest
 
-    def side(self, source: str) -> str:
+    def split(self, source: str) -> str:
         """Return the split in the file, which published figures use."""
         return source.partition("/")[0]
 
@@ -65,16 +65,16 @@ class PianoRolls:
         """Yield one roll, or its error."""
         side, _, number = source.partition("/")
         try:
-            roll = as_roll(self._contents().rolls[side][int(number) - 1])
-            yield source, score_of(roll, TICKS_PER_QUARTER // self.frames_per_quarter, source)
+            roll = parse_roll(self._read_contents().rolls[side][int(number) - 1])
+            yield source, make_score(roll, TICKS_PER_QUARTER // self.frames_per_quarter, source)
         except UnreadableFile as error:
             yield source, error
 
-    def _contents(self) -> Contents:
-        return contents(self.file)
+    def _read_contents(self) -> Contents:
+        return read_contents(self.file)
 
 
-def score_of(roll: Roll, ticks: int, title: str = "") -> Score:
+def make_score(roll: Roll, ticks: int, title: str = "") -> Score:
     """Convert a roll (frames, pitches) to notes of `ticks` a frame; consecutive frames are one note.
 
     Published figures score every frame, also silent ones. A Score ends with its last note, so a marker states the end

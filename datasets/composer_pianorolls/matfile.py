@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from composer.data.splits import SPLITS
 from composer.errors import BadOption, EmptyDataset, UnreadableFile, printable
-from composer.storage.paths import from_home, is_file
+from composer.storage.paths import expand_home, is_file
 
 LOWEST = 21
 """MIDI pitch of the first column."""
@@ -47,14 +47,14 @@ class Contents:
     digest: str
 
 
-def contents(name: str) -> Contents:
+def read_contents(name: str) -> Contents:
     """Read a file, once while it does not change. Raises BadOption, UnreadableFile, EmptyDataset."""
-    path, shown = from_home(name), printable(name)
+    path, shown = expand_home(name), printable(name)
     if not is_file(path):
         raise BadOption(f"{shown}: no such file; give a .mat file of piano rolls.")
     stat = path.stat()
     if stat.st_size > LARGEST:
-        raise _too_large(shown)
+        raise _refuse_size(shown)
     try:
         return _read(path, shown, stat.st_mtime_ns, stat.st_size)
     except OSError as error:
@@ -65,7 +65,7 @@ def contents(name: str) -> Contents:
 def _read(path: Path, shown: str, *_: int) -> Contents:
     data = path.read_bytes()
     _check(data, shown)
-    variables = _variables(data, shown)
+    variables = _load_variables(data, shown)
     rolls = {}
     for side in SPLITS:
         cells = variables.get(f"{side}data")
@@ -77,7 +77,7 @@ def _read(path: Path, shown: str, *_: int) -> Contents:
     return Contents(rolls, hashlib.blake2b(data, digest_size=16).hexdigest())
 
 
-def _variables(data: bytes, shown: str) -> dict[str, Any]:
+def _load_variables(data: bytes, shown: str) -> dict[str, Any]:
     try:
         from scipy.io import loadmat
     except ImportError:
@@ -99,13 +99,13 @@ def _check(data: bytes, shown: str) -> None:
     while offset + 8 <= len(data) and size <= LARGEST:
         kind, length = struct.unpack_from(f"{order}II", data, offset)
         offset += 8
-        size += _unpacked(data[offset : offset + length], shown) if kind == COMPRESSED else length
+        size += _measure_unpacked(data[offset : offset + length], shown) if kind == COMPRESSED else length
         offset += length
     if size > LARGEST:
-        raise _too_large(shown)
+        raise _refuse_size(shown)
 
 
-def _unpacked(packed: bytes, shown: str) -> int:
+def _measure_unpacked(packed: bytes, shown: str) -> int:
     """Return the unpacked size. It is counted in parts, up to the limit."""
     unpacker, size, part = zlib.decompressobj(), 0, 2**14  # zlib expands at most 1032 times
     try:
@@ -118,11 +118,11 @@ def _unpacked(packed: bytes, shown: str) -> int:
     return size
 
 
-def _too_large(shown: str) -> UnreadableFile:
+def _refuse_size(shown: str) -> UnreadableFile:
     return UnreadableFile(f"{shown}: is too large for a set of piano rolls; at most {LARGEST // 2**20} MB are taken.")
 
 
-def as_roll(found: Any) -> Roll:
+def parse_roll(found: Any) -> Roll:
     """Return a cell's matrix as a roll. Raises UnreadableFile for anything else."""
     roll = np.asarray(found)
     if roll.ndim != 2 or roll.dtype.kind not in "biuf":

@@ -50,7 +50,7 @@ def main(recipe: Path, dataset: str | None, results: Path, architectures: str, s
                 row = run(recipe, dataset, name, seed, minutes * 60)
                 with results.open("a") as file:
                     file.write(json.dumps(row) + "\n")
-    click.echo("\n".join(table(read(results))))
+    click.echo("\n".join(make_table(read(results))))
 
 
 def run(path: Path, dataset: str | None, name: str, seed: int, seconds: float) -> Result:
@@ -59,12 +59,12 @@ def run(path: Path, dataset: str | None, name: str, seed: int, seconds: float) -
     from composer.training import recipe_file
     from composer.training.train import train_recipe
 
-    plain = recipe_file.exchanged(recipe_file.read(path), "architecture", name)
-    recipe = recipe_file.make({**plain, "dataset": dataset or plain["dataset"]})
+    plain = recipe_file.replace_value(recipe_file.read_recipe(path), "architecture", name)
+    recipe = recipe_file.make_recipe({**plain, "dataset": dataset or plain["dataset"]})
     corpus = build_corpus(recipe.dataset, recipe.tokenizer, path.stem, None)
     settings = replace(recipe.settings, seed=seed, patience=recipe.settings.evaluations)
     recipe = replace(recipe, settings=settings)
-    recipe = replace(recipe, settings=replace(settings, steps=_steps(recipe, corpus, seconds)))
+    recipe = replace(recipe, settings=replace(settings, steps=_estimate_steps(recipe, corpus, seconds)))
     began = process_time()
     with tempfile.TemporaryDirectory() as folder:
         model = train_recipe(recipe, corpus, Path(folder) / "model.safetensors")
@@ -74,7 +74,7 @@ def run(path: Path, dataset: str | None, name: str, seed: int, seconds: float) -
     return {"recipe": path.name, "architecture": name, "seconds": round(process_time() - began, 1), **figures}
 
 
-def _steps(recipe: Recipe, corpus: Corpus, seconds: float) -> int:
+def _estimate_steps(recipe: Recipe, corpus: Corpus, seconds: float) -> int:
     """Estimate the number of steps in the time, validations included."""
     from composer.training.loop import train
 
@@ -93,26 +93,26 @@ def read(path: Path) -> list[Result]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def table(results: Sequence[Result]) -> list[str]:
+def make_table(results: Sequence[Result]) -> list[str]:
     """Return the lines of a Markdown table: one an architecture, means over seeds, best first."""
-    rows = [(name, [row for row in results if row["architecture"] == name]) for name in _names(results)]
-    rows.sort(key=lambda row: _mean(row[1], "test", "nats_per_frame"))
+    rows = [(name, [row for row in results if row["architecture"] == name]) for name in _list_names(results)]
+    rows.sort(key=lambda row: _compute_mean(row[1], "test", "nats_per_frame"))
     head = "| architecture | parameters | steps | minutes | nats per frame: mean | of each seed |"
-    return [head, "|---|--:|--:|--:|--:|---|", *(_line(name, runs) for name, runs in rows)]
+    return [head, "|---|--:|--:|--:|--:|---|", *(_format_line(name, runs) for name, runs in rows)]
 
 
-def _names(results: Sequence[Result]) -> list[str]:
+def _list_names(results: Sequence[Result]) -> list[str]:
     return list(dict.fromkeys(row["architecture"] for row in results))
 
 
-def _line(name: str, runs: Sequence[Result]) -> str:
+def _format_line(name: str, runs: Sequence[Result]) -> str:
     each = ", ".join(f"{row['test']['nats_per_frame']:.3f}" for row in runs)
     minutes = statistics.mean(row["seconds"] for row in runs) / 60
-    steps, nats = _mean(runs, "training", "steps"), _mean(runs, "test", "nats_per_frame")
+    steps, nats = _compute_mean(runs, "training", "steps"), _compute_mean(runs, "test", "nats_per_frame")
     return f"| `{name}` | {runs[0]['parameters']:,} | {steps:,.0f} | {minutes:.1f} | {nats:.3f} | {each} |"
 
 
-def _mean(runs: Sequence[Result], group: str, figure: str) -> float:
+def _compute_mean(runs: Sequence[Result], group: str, figure: str) -> float:
     return statistics.mean(row[group][figure] for row in runs)
 
 

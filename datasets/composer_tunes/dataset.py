@@ -12,8 +12,8 @@ from typing import Annotated, Any, ClassVar
 
 from composer.errors import EmptyDataset, UnreadableFile, printable
 from composer.music.score import Score
-from composer_notation.abc.tunebook import text_of, tunes
-from composer_tunes.tune import score_of
+from composer_notation.abc.tunebook import read_text, split_tunes
+from composer_tunes.tune import make_score
 
 _BOOKS = ("ryansMammoth", "oneills1850")
 _ESSEN = "essenFolksong"
@@ -80,32 +80,34 @@ class Tunes:
             "Symbolic Music Data, ISMIR 2010"
         )
 
-    def sources(self) -> Sequence[str]:
+    def list_sources(self) -> Sequence[str]:
         """List files by book and name, sorted. Raises EmptyDataset if music21 has no corpus."""
         books = (*_BOOKS, _ESSEN) if self.essen else _BOOKS
-        names = [f"{book}/{path.name}" for book in books for path in (_folder() / book).glob("*.abc")]
+        names = [f"{book}/{path.name}" for book in books for path in (_find_folder() / book).glob("*.abc")]
         if not names:
             raise EmptyDataset("music21 is installed without its corpus of tunes; reinstall it from the index.")
         return sorted(names)
 
     def fingerprint(self, source: str) -> str:
         """Return the version of music21 and the size of the file."""
-        return f"music21 {version('music21')} {(_folder() / source).stat().st_size}"
+        return f"music21 {version('music21')} {(_find_folder() / source).stat().st_size}"
 
     def read(self, source: str) -> Iterator[tuple[str, Score | Exception]]:
         """Yield the numbered tunes of one file, or their errors."""
         name = source.removesuffix(".abc")
-        for number, tune in enumerate(tunes(text_of(_folder() / source), ends_at_empty_line=False), start=1):
+        for number, tune in enumerate(
+            split_tunes(read_text(_find_folder() / source), ends_at_empty_line=False), start=1
+        ):
             try:
                 if f"{name}#{number}" in _READ_LATER:
                     raise ValueError("is no part of what the shipped model was trained on")
-                yield f"{name}#{number}", score_of(tune, is_mode_known=not source.startswith(_ESSEN))
+                yield f"{name}#{number}", make_score(tune, is_mode_known=not source.startswith(_ESSEN))
             except ValueError as error:
                 yield f"{name}#{number}", UnreadableFile(f"{name}.abc: tune {number} {printable(str(error), 160)}.")
 
 
 @lru_cache(maxsize=1)
-def _folder() -> Path:
+def _find_folder() -> Path:
     found = find_spec("music21")
     if found is None or found.origin is None:
         raise EmptyDataset(

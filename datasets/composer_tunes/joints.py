@@ -10,17 +10,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from composer_notation.abc.melody import Written
+from composer_notation.abc.melody import WrittenMeasure
 
 
-def met(played: Sequence[Written], is_joint: Sequence[bool]) -> list[Written]:
+def join_sections(played: Sequence[WrittenMeasure], is_joint: Sequence[bool]) -> list[WrittenMeasure]:
     """Join measures in playing order, so that sections follow on the beat.
 
     `is_joint` is true for the last measure of each section. The last note of a section is cut or sustained. If it is
     too short to be cut, the following pickup is left out.
     """
-    found: list[Written] = []
-    filled, is_left_out = _before_upbeat(played), False
+    found: list[WrittenMeasure] = []
+    filled, is_left_out = _find_pickup_gap(played), False
     for index, measure in enumerate(played):
         if is_left_out:
             is_left_out = False
@@ -28,8 +28,8 @@ def met(played: Sequence[Written], is_joint: Sequence[bool]) -> list[Written]:
         filled += measure.length
         if is_joint[index] and index + 1 < len(played):
             following = played[index + 1]
-            missing = _end(measure, following) - (filled % measure.bar or measure.bar)
-            changed = _longer(measure, missing)
+            missing = _compute_end(measure, following) - (filled % measure.bar or measure.bar)
+            changed = _resize(measure, missing)
             is_left_out = missing == -following.length and changed is None
             filled += missing if changed else 0
             measure = changed or measure
@@ -38,18 +38,18 @@ def met(played: Sequence[Written], is_joint: Sequence[bool]) -> list[Written]:
     return found
 
 
-def _before_upbeat(played: Sequence[Written]) -> Fraction:
+def _find_pickup_gap(played: Sequence[WrittenMeasure]) -> Fraction:
     """Return the part of the first bar before a pickup."""
     first = played[0]
     return first.bar - first.length if first.length < first.bar else Fraction(0)
 
 
-def _end(measure: Written, following: Written) -> Fraction:
+def _compute_end(measure: WrittenMeasure, following: WrittenMeasure) -> Fraction:
     """Return the length of a section's last bar: whole, or short by the following pickup."""
     return measure.bar - following.length if following.length < following.bar else measure.bar
 
 
-def _longer(measure: Written, missing: Fraction) -> Written | None:
+def _resize(measure: WrittenMeasure, missing: Fraction) -> WrittenMeasure | None:
     """Change the measure's length by its last note or rest; return None if that is impossible."""
     length = measure.length + missing
     if not missing or not measure.notes or length <= 0:

@@ -9,15 +9,15 @@ from operator import itemgetter
 from typing import TypeAlias
 
 from composer.errors import BadOption
-from composer_batch.jobs import Wanted
+from composer_batch.jobs import GridPoint
 from composer_batch.places import FOLDER, Names
 
 
 @dataclass(frozen=True)
-class Stretch:
+class PieceRange:
     """The pieces of one cell: a range of numbers, and the range of indexes that goes with it."""
 
-    wanted: Wanted
+    point: GridPoint
     number: int
     index: int
     count: int
@@ -27,27 +27,27 @@ class Stretch:
         """The number after the last one."""
         return self.number + self.count
 
-    def within(self, start: int, end: int) -> Stretch:
+    def clip(self, start: int, end: int) -> PieceRange:
         """Clip to the numbers from `start` to before `end`."""
         first = max(self.number, start)
-        return Stretch(self.wanted, first, self.index + first - self.number, min(self.end, end) - first)
+        return PieceRange(self.point, first, self.index + first - self.number, min(self.end, end) - first)
 
 
-def stretches(wanted: Sequence[Wanted]) -> list[Stretch]:
+def list_ranges(wanted: Sequence[GridPoint]) -> list[PieceRange]:
     """List the range of pieces of each point of the grids."""
     found, number = [], 0
     for one in wanted:
-        found.append(Stretch(one, number, one.job.index or 0, one.job.count))
+        found.append(PieceRange(one, number, one.job.index or 0, one.job.count))
         number += one.job.count
     return found
 
 
-def check_pieces(found: Sequence[Stretch], asked: Sequence[Hashable]) -> None:
+def check_pieces(found: Sequence[PieceRange], asked: Sequence[Hashable]) -> None:
     """Raise BadJobs for jobs that ask for the same pieces.
 
     `asked` has a key for each job: its request without the index.
     """
-    alike: dict[Hashable, list[Stretch]] = {}
+    alike: dict[Hashable, list[PieceRange]] = {}
     for stretch, key in zip(found, asked, strict=True):
         alike.setdefault(key, []).append(stretch)
     clashes = []
@@ -57,12 +57,12 @@ def check_pieces(found: Sequence[Stretch], asked: Sequence[Hashable]) -> None:
     if clashes:
         pairs = (sorted(pair, key=lambda stretch: stretch.number) for pair in clashes)
         earlier, later = min(pairs, key=lambda pair: pair[1].number)
-        table = earlier.wanted.table
+        table = earlier.point.table
         where = f"line {table.line}" if table.line else f"job {table.number}"
-        raise later.wanted.table.fault(f"this asks for the same pieces as {where}; give it another seed.")
+        raise later.point.table.make_error(f"this asks for the same pieces as {where}; give it another seed.")
 
 
-def check_names(found: Sequence[Stretch], names: Sequence[Names]) -> None:
+def check_names(found: Sequence[PieceRange], names: Sequence[Names]) -> None:
     """Raise BadJobs for an invalid file name, and for a name that two pieces would share.
 
     The first and the last name of a cell stand for all: the others are as long, with the same beginning and end.
@@ -70,17 +70,17 @@ def check_names(found: Sequence[Stretch], names: Sequence[Names]) -> None:
     for stretch, name in zip(found, names, strict=True):
         for offset in (0, stretch.count - 1):
             try:
-                name.stem(stretch.number + offset, stretch.index + offset)
+                name.make_stem(stretch.number + offset, stretch.index + offset)
             except BadOption as error:
-                raise stretch.wanted.table.fault(error, "file") from None
-    for parts in _meetings(found, names):
+                raise stretch.point.table.make_error(error, "file") from None
+    for parts in _find_shared_folders(found, names):
         _check_folder(parts)
 
 
-_Part: TypeAlias = tuple[Stretch, Names]
+_Part: TypeAlias = tuple[PieceRange, Names]
 
 
-def _meetings(found: Sequence[Stretch], names: Sequence[Names]) -> Iterator[list[_Part]]:
+def _find_shared_folders(found: Sequence[PieceRange], names: Sequence[Names]) -> Iterator[list[_Part]]:
     """Yield the pieces of each folder in which two could share a name, cell by cell.
 
     A cell shares its first and its last folder with others. The folders between are all like the second.
@@ -90,9 +90,9 @@ def _meetings(found: Sequence[Stretch], names: Sequence[Names]) -> Iterator[list
         first, last = stretch.number // FOLDER, (stretch.end - 1) // FOLDER
         folders += [(folder, cell) for folder in sorted({first, min(first + 1, last), last})]
     for folder, group in groupby(folders, key=itemgetter(0)):
-        parts = [(found[cell].within(folder * FOLDER, (folder + 1) * FOLDER), names[cell]) for _, cell in group]
+        parts = [(found[cell].clip(folder * FOLDER, (folder + 1) * FOLDER), names[cell]) for _, cell in group]
         only = parts[0][1] if len({name.template for _, name in parts}) == 1 else None
-        if only is None or not only.differ or (len(parts) > 1 and only.has_index):
+        if only is None or not only.are_unique or (len(parts) > 1 and only.has_index):
             yield parts
 
 
@@ -106,5 +106,5 @@ def _check_folder(parts: Sequence[_Part]) -> None:
             if name in seen:
                 called = names.template % {"number": number, "index": index}
                 text = f"two pieces would be called '{called}'; put {{index}} or {{number}} into 'file'."
-                raise stretch.wanted.table.fault(text, "file")
+                raise stretch.point.table.make_error(text, "file")
             seen.add(name)

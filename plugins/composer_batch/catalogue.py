@@ -27,9 +27,9 @@ from typing import Any
 from composer import __version__
 from composer.errors import BadOption, BatchFailed, CannotWrite, UnreadableFile, printable
 from composer_batch.cell import Cell
-from composer_batch.database import connected
-from composer_batch.plan import pieces
-from composer_batch.rowcheck import checked, pair
+from composer_batch.database import connect
+from composer_batch.plan import iterate_pieces
+from composer_batch.rowcheck import check_row, read_pair
 
 NAME = "catalogue.sqlite"
 
@@ -74,7 +74,7 @@ WHOLE = Shard()
 
 
 @dataclass(frozen=True)
-class Row:
+class PieceRecord:
     """The result of one piece."""
 
     number: int
@@ -91,7 +91,7 @@ class Row:
 
 
 @dataclass(frozen=True, eq=False)
-class Ledger:
+class Catalogue:
     """An open catalogue. Every method raises CannotWrite, in one sentence, where the file cannot be read or written.
 
     Where it is corrupt, or not a catalogue, they raise UnreadableFile.
@@ -101,7 +101,7 @@ class Ledger:
     connection: sqlite3.Connection
 
     @contextmanager
-    def _safely(self) -> Iterator[sqlite3.Connection]:
+    def _guard(self) -> Iterator[sqlite3.Connection]:
         try:
             with self.connection:  # commits, or rolls back
                 yield self.connection
@@ -119,10 +119,10 @@ class Ledger:
 
         Raises BatchFailed for a batch of other jobs, models or versions.
         """
-        begun = self._begun()
+        begun = self._has_begun()
         known = self._check_same(cells, shard) if begun else 0
         first = sum(cell.count for cell in cells[:known])
-        with self._safely() as connection:
+        with self._guard() as connection:
             connection.execute("BEGIN IMMEDIATE")  # so that tables are created whole or not at all
             if not begun:
                 for statement in _TABLES.split(";"):  # a script would commit first
@@ -134,18 +134,18 @@ class Ledger:
                 row = (position, cell.job, number, json.dumps(cell.to_json()))
                 connection.execute("INSERT INTO cells VALUES (?, ?, ?, ?)", row)
                 number += cell.count
-            rows = _rows(cells[known:], known, first, shard)
+            rows = _make_rows(cells[known:], known, first, shard)
             columns = 'number, cell, model, model_hash, seed, "index", stem'
             connection.executemany(f"INSERT INTO pieces ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", rows)  # noqa: S608
         return number - first if known else 0
 
-    def _begun(self) -> bool:
-        with self._safely() as connection:
+    def _has_begun(self) -> bool:
+        with self._guard() as connection:
             return bool(connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'about'").fetchone())
 
     def _check_same(self, cells: Sequence[Cell], shard: Shard) -> int:
         """Raise BatchFailed unless these cells begin with the known ones. Return how many are known."""
-        shown, about = printable(str(self.path.parent)), self.about()
+        shown, about = printable(str(self.path.parent)), self.read_header()
         if about["composer"] != __version__:
             raise BatchFailed(
                 f"{shown}: was begun with composer {printable(about['composer'], 9)}, and this is {__version__}, whose "
@@ -156,8 +156,8 @@ class Ledger:
                 f"{shown}: was begun as shard {printable(about['shard'], 20)}; go on so, or name another folder."
             )
         known = 0
-        for old in map(_comparable, self.cells()):
-            new = _comparable(cells[known]) if known < len(cells) else {}
+        for old in map(_make_comparable, self.read_cells()):
+            new = _make_comparable(cells[known]) if known < len(cells) else {}
             known += 1
             if old == new:
                 continue
@@ -168,31 +168,31 @@ class Ledger:
             raise BatchFailed(f"{shown}: {what}, or name another folder.")
         return known
 
-    def about(self) -> dict[str, str]:
+    def read_header(self) -> dict[str, str]:
         """Read the header: format, version, shard."""
-        with self._safely() as connection:
+        with self._guard() as connection:
             rows = connection.execute("SELECT key, value FROM about")
-            return {"composer": "", "shard": "", **dict(map(pair, rows))}
+            return {"composer": "", "shard": "", **dict(map(read_pair, rows))}
 
-    def begun(self) -> tuple[int, int]:
+    def start_run(self) -> tuple[int, int]:
         """Register one more run. Return its number, and that of the last run whose files are known to be on disk."""
-        with self._safely() as connection:
+        with self._guard() as connection:
             rows = connection.execute("SELECT key, value FROM about")
-            about = dict(map(pair, rows))
+            about = dict(map(read_pair, rows))
             run, settled = int(about.get("runs", 0)) + 1, int(about.get("settled", 0))
             if not 0 <= settled < run < MOST_RUNS:
                 raise ValueError("invalid run numbers")
             connection.execute("INSERT OR REPLACE INTO about VALUES ('runs', ?)", (str(run),))
         return run, settled
 
-    def settled(self, run: int) -> None:
+    def mark_settled(self, run: int) -> None:
         """Mark the files of this run, and of all earlier ones, as being on disk."""
-        with self._safely() as connection:
+        with self._guard() as connection:
             connection.execute("INSERT OR REPLACE INTO about VALUES ('settled', ?)", (str(run),))
 
-    def cells(self) -> Iterator[Cell]:
+    def read_cells(self) -> Iterator[Cell]:
         """Yield the cells in their order."""
-        with self._safely() as connection:
+        with self._guard() as connection:
             for number, (position, plain) in enumerate(
                 connection.execute("SELECT cell, plain FROM cells ORDER BY cell")
             ):
@@ -200,134 +200,136 @@ class Ledger:
                     raise ValueError("a job is missing")
                 yield Cell.from_json(json.loads(plain))
 
-    def waiting(self, cell: int, after: int, most: int) -> list[tuple[int, int]]:
+    def list_waiting(self, cell: int, after: int, most: int) -> list[tuple[int, int]]:
         """List (number, index) of the next waiting pieces of a cell, after the number `after`."""
         query = (
             "SELECT number, \"index\" FROM pieces WHERE state = 'waiting' AND cell = ? AND number > ? "
             "ORDER BY number LIMIT ?"
         )
-        with self._safely() as connection:
+        with self._guard() as connection:
             rows = connection.execute(query, (cell, after, most)).fetchall()
             for number, index in rows:
-                checked({"number": number, "index": index}, written=False)
+                check_row({"number": number, "index": index}, written=False)
             return rows
 
-    def waiting_in(self, cell: int) -> int:
+    def count_waiting(self, cell: int) -> int:
         """Count the waiting pieces of a cell."""
         query = "SELECT count(*) FROM pieces WHERE state = 'waiting' AND cell = ?"
-        with self._safely() as connection:
+        with self._guard() as connection:
             return int(connection.execute(query, (cell,)).fetchone()[0])
 
     # --- what became of it
 
-    def record(self, rows: Iterable[Row]) -> None:
+    def record(self, rows: Iterable[PieceRecord]) -> None:
         """Record the results of these pieces, in one transaction."""
         rows = list(rows)
-        with self._safely() as connection:
+        with self._guard() as connection:
             connection.executemany(
                 "UPDATE pieces SET state = ?, attempt = ?, asked = ?, files = ?, bytes = ?, metrics = ?, rank = ?, "
                 "distance = ?, reason = ?, seconds = ?, made_at = ?, run = ? WHERE number = ?",
-                [_values(row) for row in rows],
+                [_list_values(row) for row in rows],
             )
             connection.executemany(
                 "INSERT OR REPLACE INTO rejections VALUES (?, ?, ?)",
                 [(row.number, attempt, reason) for row in rows for attempt, reason in row.rejections],
             )
 
-    def tried(self, number: int) -> int:
+    def count_try(self, number: int) -> int:
         """Count one more try of a piece whose worker was lost. Return the number of tries."""
-        with self._safely() as connection:
+        with self._guard() as connection:
             connection.execute("UPDATE pieces SET tries = tries + 1 WHERE number = ?", (number,))
             return int(connection.execute("SELECT tries FROM pieces WHERE number = ?", (number,)).fetchone()[0])
 
-    def again(self, numbers: Iterable[int]) -> None:
+    def reset_pieces(self, numbers: Iterable[int]) -> None:
         """Set these pieces back to `waiting`, as if they had never been made."""
-        with self._safely() as connection:
+        with self._guard() as connection:
             listed = [(number,) for number in numbers]
             connection.executemany(
                 "UPDATE pieces SET state = 'waiting', tries = 0, reason = '' WHERE number = ?", listed
             )
             connection.executemany("DELETE FROM rejections WHERE number = ?", listed)
 
-    def ranked(self, job: int, by: str, after: int = 0) -> list[tuple[Any, ...]]:
+    def rank_pieces(self, job: int, by: str, after: int = 0) -> list[tuple[Any, ...]]:
         """List the sort key of each finished piece of a job, its number last, the best first; skip `after` of them."""
         order = "rank, distance, number" if by == "rules" else "distance, number"
         query = (
             f"SELECT {order} FROM pieces WHERE state = 'done' AND cell IN (SELECT cell FROM cells WHERE job = ?) "  # noqa: S608
             f"ORDER BY {order} LIMIT -1 OFFSET ?"
         )
-        with self._safely() as connection:
+        with self._guard() as connection:
             rows = connection.execute(query, (job, after)).fetchall()
             for row in rows:
-                checked(dict(zip(order.split(", "), row, strict=True)), written=True)
+                check_row(dict(zip(order.split(", "), row, strict=True)), written=True)
                 if None in row:
                     raise ValueError("a piece has no rank")
             return rows
 
     def drop(self, numbers: Iterable[int]) -> list[tuple[int, str, list[str]]]:
         """Mark these pieces as `dropping`. List number, stem and suffixes of all such pieces."""
-        with self._safely() as connection:
+        with self._guard() as connection:
             rows = [(number,) for number in numbers]
             connection.executemany("UPDATE pieces SET state = 'dropping' WHERE number = ?", rows)
-        return self.dropping() if rows else []
+        return self.list_dropping() if rows else []
 
-    def dropping(self) -> list[tuple[int, str, list[str]]]:
+    def list_dropping(self) -> list[tuple[int, str, list[str]]]:
         """List number, stem and suffixes of the pieces whose files are being removed."""
-        found = self.pieces("dropping", "number, stem, files")
+        found = self.read_pieces("dropping", "number, stem, files")
         return [(row["number"], row["stem"], list(row["files"])) for row in found]
 
-    def dropped(self, numbers: Iterable[int]) -> None:
+    def mark_dropped(self, numbers: Iterable[int]) -> None:
         """Mark the files of these pieces as removed."""
-        with self._safely() as connection:
+        with self._guard() as connection:
             rows = [(number,) for number in numbers]
             connection.executemany("UPDATE pieces SET state = 'passed over' WHERE number = ?", rows)
 
     # --- to be read
 
-    def counts(self) -> Counter[str]:
+    def count_states(self) -> Counter[str]:
         """Count pieces by state."""
-        with self._safely() as connection:
+        with self._guard() as connection:
             found = dict(connection.execute("SELECT state, count(*) FROM pieces GROUP BY state"))
             if others := found.keys() - set(STATES):
                 raise ValueError(f"a piece is in the state {next(iter(others))!r}")
             return Counter(found)
 
-    def rejections(self) -> Counter[str]:
+    def count_rejections(self) -> Counter[str]:
         """Count rejections by gate."""
-        with self._safely() as connection:
+        with self._guard() as connection:
             found = connection.execute(
                 "SELECT substr(reason, 1, instr(reason, ':') - 1), count(*) FROM rejections GROUP BY 1"
             )
             return Counter({str(gate): count for gate, count in found})
 
-    def rows(self, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    def read_rows(self, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
         """Yield these columns of all pieces, with the `job` of their cells. Rows are read one by one."""
         listed = ", ".join(f'"{name}"' for name in columns)
-        with self._safely() as connection:
+        with self._guard() as connection:
             yield from connection.execute(f"SELECT {listed} FROM pieces JOIN cells USING (cell) ORDER BY pieces.number")  # noqa: S608
 
-    def pieces(self, state: str, columns: str = "*", order: str = "number") -> Iterator[dict[str, Any]]:
+    def read_pieces(self, state: str, columns: str = "*", order: str = "number") -> Iterator[dict[str, Any]]:
         """Yield the rows of one state, with these columns and in this order (both SQL). Rows are read one by one."""
-        with self._safely() as connection:
+        with self._guard() as connection:
             cursor = connection.execute(
                 f"SELECT {columns} FROM pieces WHERE state = ? ORDER BY {order}",  # noqa: S608  (no text of a user)
                 (state,),
             )
             names = [column[0] for column in cursor.description]
             for row in cursor:
-                yield checked(dict(zip(names, row, strict=True)), written=state in ("done", "dropping"))
+                yield check_row(dict(zip(names, row, strict=True)), written=state in ("done", "dropping"))
 
 
-def _rows(cells: Sequence[Cell], start: int, first: int, shard: Shard) -> Iterator[tuple[Any, ...]]:
-    for at, (cell, found) in enumerate(groupby(pieces(cells, first), key=lambda piece: id(piece[2])), start=start):
+def _make_rows(cells: Sequence[Cell], start: int, first: int, shard: Shard) -> Iterator[tuple[Any, ...]]:
+    for at, (cell, found) in enumerate(
+        groupby(iterate_pieces(cells, first), key=lambda piece: id(piece[2])), start=start
+    ):
         del cell
         for number, index, own in found:
             if shard.has(number):
                 seed = own.asked["request"].get("seed", 0)
-                yield number, at, own.model, own.model_hash, seed, index, own.names.stem(number, index)
+                yield number, at, own.model, own.model_hash, seed, index, own.names.make_stem(number, index)
 
 
-def _values(row: Row) -> tuple[Any, ...]:
+def _list_values(row: PieceRecord) -> tuple[Any, ...]:
     metrics = row.metrics or {}
     rank, distance = metrics.get("rank", (None, None))
     files = None if row.files is None else json.dumps({suffix: list(of) for suffix, of in row.files.items()})
@@ -337,17 +339,17 @@ def _values(row: Row) -> tuple[Any, ...]:
     return (*state, row.reason, row.seconds, row.made_at, row.run, row.number)
 
 
-def _comparable(cell: Cell) -> dict[str, Any]:
+def _make_comparable(cell: Cell) -> dict[str, Any]:
     """Return the values of a cell that may not change while a batch goes on. The model may move: its hash is known."""
     return {**json.loads(json.dumps(cell.to_json())), "model_path": ""}
 
 
 @contextmanager
-def opened(path: Path, *, reading: bool = False) -> Iterator[Ledger]:
+def open_catalogue(path: Path, *, reading: bool = False) -> Iterator[Catalogue]:
     """Open a catalogue, and create it if need be. Raises CannotWrite, and UnreadableFile for a file that is none."""
-    with closing(connected(path, _TABLES, reading=reading)) as connection:
-        catalogue = Ledger(path, connection)
-        with catalogue._safely():
+    with closing(connect(path, _TABLES, reading=reading)) as connection:
+        catalogue = Catalogue(path, connection)
+        with catalogue._guard():
             begun = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'about'").fetchone()
             found = begun and connection.execute("SELECT value FROM about WHERE key = 'format'").fetchone()
         if begun and (not found or found[0] != str(FORMAT)):

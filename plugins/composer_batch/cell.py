@@ -8,10 +8,10 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
-from composer.generation.tasks import Asked, asked_of, request_of, with_request
-from composer_batch.filters import Keep, gates_of
+from composer.generation.tasks import Task, get_request, read_task, replace_request
+from composer_batch.filters import Keep, make_gates
 from composer_batch.jobs import LARGEST, MOST_ATTEMPTS, MOST_PIECE_BARS, MOST_PIECES
-from composer_batch.places import Names, names
+from composer_batch.places import Names, make_names
 
 MOST_PARTICLES = 256
 """Particles of a piece in sections."""
@@ -55,13 +55,13 @@ class Cell:
         _check(cell)
         return cell
 
-    def wanted(self, index: int) -> Asked:
+    def make_request(self, index: int) -> Task:
         """Build the request of the piece with this index."""
-        asked = asked_of(self.asked)
-        return with_request(asked, replace(request_of(asked), index=index))
+        asked = read_task(self.asked)
+        return replace_request(asked, replace(get_request(asked), index=index))
 
     @property
-    def together(self) -> tuple[Any, ...]:
+    def batch_key(self) -> tuple[Any, ...]:
         """A key: pieces of cells with equal keys can be drawn in one batch."""
         request = self.asked["request"]
         where = tuple(str(request.get(name)) for name in ("samplers", "stepper", "precision", "device"))
@@ -75,7 +75,7 @@ class Cell:
     @cached_property
     def names(self) -> Names:
         """The file names of its pieces. Raises BadOption for an invalid pattern."""
-        return names(self.file, self.fields)
+        return make_names(self.file, self.fields)
 
 
 def _is_text(value: Any) -> bool:
@@ -86,7 +86,7 @@ def _is_table(value: Any) -> bool:
     return isinstance(value, Mapping) and all(map(_is_text, value))
 
 
-def _whole(least: int, most: int) -> Callable[[Any], bool]:
+def _make_range_check(least: int, most: int) -> Callable[[Any], bool]:
     return lambda value: type(value) is int and least <= value <= most
 
 
@@ -94,10 +94,10 @@ _CHECKS: Mapping[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("name", "model", "model_path", "model_hash", "file"), _is_text),
     **dict.fromkeys(("title", "keep"), lambda value: value is None or _is_text(value)),
     **dict.fromkeys(("asked", "fields", "export_options", "gates"), _is_table),
-    "job": _whole(1, LARGEST),
-    "first": _whole(0, LARGEST),
-    "count": _whole(1, MOST_PIECES),
-    "attempts": _whole(1, MOST_ATTEMPTS),
+    "job": _make_range_check(1, LARGEST),
+    "first": _make_range_check(0, LARGEST),
+    "count": _make_range_check(1, MOST_PIECES),
+    "attempts": _make_range_check(1, MOST_ATTEMPTS),
     "formats": lambda value: (
         len(set(value)) == len(value) > 0 and all(isinstance(one, str) and SUFFIX.fullmatch(one) for one in value)
     ),
@@ -112,10 +112,10 @@ def _check(cell: Cell) -> None:
     if not all(map(_is_table, cell.export_options.values())):
         raise ValueError("a job has invalid 'export_options'")
     _ = cell.names
-    gates_of(cell.gates)
+    make_gates(cell.gates)
     if cell.keep is not None:
-        Keep.of(cell.keep)
-    asked = asked_of(cell.asked)
-    request = request_of(asked)
+        Keep.parse(cell.keep)
+    asked = read_task(cell.asked)
+    request = get_request(asked)
     if max(request.bars or 0, request.most_bars) > MOST_PIECE_BARS or getattr(asked, "particles", 0) > MOST_PARTICLES:
         raise ValueError("a job asks for more than a batch allows")

@@ -10,44 +10,44 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from composer.io.lock import locked
+from composer.io.lock import hold_lock
 from composer_batch import folder, manifest
-from composer_batch.catalogue import Ledger, opened
+from composer_batch.catalogue import Catalogue, open_catalogue
 from composer_batch.cell import Cell
 from composer_batch.filters import Keep
 
 
-def choose(out: Path, catalogues: Sequence[Ledger], kept: Mapping[int, str]) -> int:
+def keep_best(out: Path, catalogues: Sequence[Catalogue], kept: Mapping[int, str]) -> int:
     """Keep the best pieces of each job, by its `keep`, across these catalogues. Return how many were removed."""
     count = 0
     for job, text in kept.items():
-        keep = Keep.of(text)
+        keep = Keep.parse(text)
         if len(catalogues) == 1:
-            beyond = [(catalogues[0], number) for *_, number in catalogues[0].ranked(job, keep.by, keep.count)]
+            beyond = [(catalogues[0], number) for *_, number in catalogues[0].rank_pieces(job, keep.by, keep.count)]
         else:
-            ranked = [(key, shard) for shard, one in enumerate(catalogues) for key in one.ranked(job, keep.by)]
+            ranked = [(key, shard) for shard, one in enumerate(catalogues) for key in one.rank_pieces(job, keep.by)]
             beyond = [(catalogues[shard], key[-1]) for key, shard in sorted(ranked)[keep.count :]]
         count += len(beyond)
         for catalogue in catalogues:
             dropped = catalogue.drop([number for one, number in beyond if one is catalogue])
-            folder.take_away(out, catalogue, dropped)
+            folder.remove_files(out, catalogue, dropped)
     return count
 
 
-def kept_of(cells: Iterable[Cell]) -> dict[int, str]:
+def collect_keep_rules(cells: Iterable[Cell]) -> dict[int, str]:
     """Collect the `keep` of each job that has one."""
     return {cell.job: cell.keep for cell in cells if cell.keep is not None}
 
 
-def choose_among_shards(out: Path, parts: int, kept: Mapping[int, str]) -> None:
+def keep_best_of_shards(out: Path, parts: int, kept: Mapping[int, str]) -> None:
     """Keep the best pieces of all shards, and rewrite their manifests. Do nothing while a shard has pieces to make."""
     if not kept:
         return
-    with locked(out / folder.SHARDS, wait=True), ExitStack() as stack:
-        paths = folder.ledgers(out)
-        catalogues = [stack.enter_context(opened(path)) for path in paths]
-        if len(paths) < parts or any(catalogue.counts()["waiting"] for catalogue in catalogues):
+    with hold_lock(out / folder.SHARDS, wait=True), ExitStack() as stack:
+        paths = folder.find_catalogues(out)
+        catalogues = [stack.enter_context(open_catalogue(path)) for path in paths]
+        if len(paths) < parts or any(catalogue.count_states()["waiting"] for catalogue in catalogues):
             return  # the shard that ends last does it
-        if choose(out, catalogues, kept):
+        if keep_best(out, catalogues, kept):
             for path, catalogue in zip(paths, catalogues, strict=True):
                 manifest.write(catalogue, path.with_name(manifest.NAME))

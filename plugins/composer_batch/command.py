@@ -12,7 +12,7 @@ import click
 
 from composer.cli import completing, writing
 from composer.cli.options import make_executor
-from composer.cli.progress import span
+from composer.cli.progress import format_duration
 from composer.errors import BadOption, BatchFailed, printable
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def batch() -> None:
 
 
 @dataclass(frozen=True)
-class Asked:
+class RunOptions:
     """The values of the options that `_running` adds."""
 
     executor: str
@@ -59,13 +59,13 @@ class Asked:
     as_json: bool
 
 
-def _running(command: Any) -> Any:
+def _add_run_options(command: Any) -> Any:
     """Add the options of commands that make pieces; the command takes them as the fields of `Asked`."""
     options = [
         click.option(
             "--executor",
             default="pool",
-            shell_complete=completing.names("executors"),
+            shell_complete=completing.complete_names("executors"),
             help="Where the work runs: here, pool, ray, …  [pool]",
         ),
         click.option(
@@ -97,7 +97,7 @@ def _running(command: Any) -> Any:
 @click.option("--out", type=click.Path(path_type=Path), help="The folder of the pieces, new or of the same batch.")
 @click.option("--plan", "only_plan", is_flag=True, help="Print an estimate, and make nothing.")
 @click.option("--schema", "only_schema", is_flag=True, help="Print the JSON schema of a file of jobs.")
-@_running
+@_add_run_options
 def run(
     jobs: Path | None,
     out: Path | None,
@@ -107,42 +107,42 @@ def run(
 ) -> None:
     """Make the pieces of JOBS (.toml, .jsonl or .csv) that are not in the folder yet."""
     if only_schema:
-        from composer_batch.schema import published
+        from composer_batch.schema import build_schema
 
-        click.echo(json.dumps(published(), indent=1))
+        click.echo(json.dumps(build_schema(), indent=1))
         return
     if jobs is None:
         raise BadOption("missing file of jobs, such as jobs.toml; see `composer batch --help`.")
     if out is None and not only_plan:
         raise BadOption("missing option --out: the folder of the pieces, such as pieces/.")
     from composer_batch.jobfile import read
-    from composer_batch.jobs import spread
-    from composer_batch.plan import plan
+    from composer_batch.jobs import expand_grids
+    from composer_batch.plan import make_plan
 
-    asked = Asked(**options)
+    asked = RunOptions(**options)
     executor = make_executor(asked.executor, asked.options)
-    settings = _settings(asked.time_limit, asked.shard, asked.wait)
-    cells = plan(spread(read(jobs)))
+    settings = _make_settings(asked.time_limit, asked.shard, asked.wait)
+    cells = make_plan(expand_grids(read(jobs)))
     if only_plan:
         _show_plan(cells, out, asked.as_json)
     elif out is not None:
-        _go(out, cells, executor, settings, asked)
+        _run_cells(out, cells, executor, settings, asked)
 
 
 @batch.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--failed", is_flag=True, help="Retry pieces that were set aside.")
-@_running
+@_add_run_options
 def retry(folder: Path, failed: bool, **options: Any) -> None:
     """Resume a batch from its FOLDER, without a file of jobs."""
-    from composer_batch.folder import ledgers
+    from composer_batch.folder import find_catalogues
 
-    asked = Asked(**options)
+    asked = RunOptions(**options)
     executor = make_executor(asked.executor, asked.options)
-    settings = _settings(asked.time_limit, asked.shard, asked.wait)
-    if not ledgers(folder):
+    settings = _make_settings(asked.time_limit, asked.shard, asked.wait)
+    if not find_catalogues(folder):
         raise BadOption(f"{printable(str(folder))}: contains no batch.")
-    _go(folder, None, executor, settings, asked, failed=failed)
+    _run_cells(folder, None, executor, settings, asked, failed=failed)
 
 
 @batch.command()
@@ -150,9 +150,9 @@ def retry(folder: Path, failed: bool, **options: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def status(folder: Path, as_json: bool) -> None:
     """Print the progress of the batch in a FOLDER, all shards together."""
-    from composer_batch.status import summary
+    from composer_batch.status import summarise
 
-    found = summary(folder)
+    found = summarise(folder)
     if as_json:
         click.echo(json.dumps(found, indent=1))
         return
@@ -172,11 +172,11 @@ def status(folder: Path, as_json: bool) -> None:
 @writing.force
 def gallery(folder: Path, page: Path, top: int, force: bool) -> None:
     """Write the best pieces of the batch in a FOLDER to a PAGE of HTML."""
-    from composer.io.outputs import guarded
-    from composer_batch.reports import check_page, files_in, write
+    from composer.io.outputs import guard
+    from composer_batch.reports import check_page, list_files, write
 
     check_page(page)
-    with guarded([page], reads=files_in(folder), force=force):
+    with guard([page], reads=list_files(folder), force=force):
         count = write(folder, page, top)
     click.echo(f"{printable(str(page))}: {count} pieces")
 
@@ -184,15 +184,15 @@ def gallery(folder: Path, page: Path, top: int, force: bool) -> None:
 # --- options ----------------------------------------------------------------------------------------------------------
 
 
-def _settings(limit: float, shard: str | None, wait: bool) -> Settings:
+def _make_settings(limit: float, shard: str | None, wait: bool) -> Settings:
     from composer_batch.scheduler import Settings
 
     if not limit > 0:
         raise BadOption(f"'--time-limit' is {limit:g}, and must be more than 0 seconds.")
-    return Settings(limit=limit, wait=wait, shard=_shard(shard))
+    return Settings(limit=limit, wait=wait, shard=_parse_shard(shard))
 
 
-def _shard(text: str | None) -> Shard:
+def _parse_shard(text: str | None) -> Shard:
     """Parse a shard such as 3/16. Raises BadOption."""
     from composer_batch.catalogue import Shard
 
@@ -208,7 +208,9 @@ def _shard(text: str | None) -> Shard:
 # --- output -----------------------------------------------------------------------------------------------------------
 
 
-def _go(out: Path, cells: Any, executor: Executor, settings: Settings, asked: Asked, *, failed: bool = False) -> None:
+def _run_cells(
+    out: Path, cells: Any, executor: Executor, settings: Settings, asked: RunOptions, *, failed: bool = False
+) -> None:
     from composer_batch import parquet
     from composer_batch.progress import print_end, show_progress
     from composer_batch.scheduler import run as run_batch
@@ -228,10 +230,10 @@ def _go(out: Path, cells: Any, executor: Executor, settings: Settings, asked: As
 def _show_plan(cells: Any, out: Path | None, as_json: bool) -> None:
     import shutil
 
-    from composer_batch.plan import count
+    from composer_batch.plan import count_pieces
     from composer_batch.trial import estimate
 
-    models, found = count(cells), estimate(cells)
+    models, found = count_pieces(cells), estimate(cells)
     existing = next((path for path in (out, *out.absolute().parents) if path.is_dir()), None) if out else None
     free = shutil.disk_usage(existing).free if existing else None
     if as_json:
@@ -241,11 +243,13 @@ def _show_plan(cells: Any, out: Path | None, as_json: bool) -> None:
     click.echo(
         f"{models.total():,} pieces of {len(cells):,} jobs: {', '.join(f'{n:,} by {m}' for m, n in models.items())}"
     )
-    click.echo(f"about {span(found.seconds)} on one processor, from a trial of a few")
-    click.echo(f"about {_size(found.bytes)}" + ("" if free is None else f", of {_size(free)} that are free"))
+    click.echo(f"about {format_duration(found.seconds)} on one processor, from a trial of a few")
+    click.echo(
+        f"about {_format_size(found.bytes)}" + ("" if free is None else f", of {_format_size(free)} that are free")
+    )
 
 
-def _size(count: float) -> str:
+def _format_size(count: float) -> str:
     units = ("bytes", "kB", "MB", "GB", "TB")
     power = min(max(len(f"{count:.0f}") - 1, 0) // 3, len(units) - 1)
     return f"{count / 1000**power:.3g} {units[power]}"

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from composer.errors import CannotWrite, UnreadableFile, printable
-from composer.storage.inside import inside, open_inside
+from composer.storage.inside import join_inside, open_inside
 
 WAIT = 60.0
 """Seconds to wait while another process uses the catalogue."""
@@ -25,14 +25,14 @@ _MANY_FILES = bytes.fromhex("d9d505f920a163d7")
 """The end of a journal of several databases, which names a file that SQLite would delete."""
 
 
-def connected(path: Path, tables: str, *, reading: bool) -> sqlite3.Connection:
+def connect(path: Path, tables: str, *, reading: bool) -> sqlite3.Connection:
     """Open a catalogue with these tables. Create it if need be.
 
     Raises UnreadableFile for a file that is no catalogue, CannotWrite for one that cannot be opened.
     """
     shown = printable(str(path))
     for suffix in ("", "-journal", "-wal", "-shm"):
-        inside(path.parent, path.name + suffix, error=UnreadableFile)
+        join_inside(path.parent, path.name + suffix, error=UnreadableFile)
     if reading and not path.is_file():
         raise UnreadableFile(f"{shown}: no such file; a batch that was begun has one.")
     try:
@@ -80,21 +80,21 @@ def _check_content(connection: sqlite3.Connection, tables: str) -> None:
     connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
     for setting in ("trusted_schema = OFF", "cell_size_check = ON", "synchronous = FULL"):
         connection.execute(f"PRAGMA {setting}")
-    found = _schema(connection)
-    if found and found != _schema_of(tables):
+    found = _read_schema(connection)
+    if found and found != _build_schema(tables):
         raise ValueError("its tables are not those of a batch")
     (result,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if result != "ok":
         raise ValueError("its pages are damaged")
 
 
-def _schema(connection: sqlite3.Connection) -> frozenset[tuple[object, ...]]:
+def _read_schema(connection: sqlite3.Connection) -> frozenset[tuple[object, ...]]:
     rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master LIMIT 100")
     return frozenset((*about, sql if sql is None else " ".join(str(sql).split())) for *about, sql in rows)
 
 
 @lru_cache(maxsize=1)
-def _schema_of(tables: str) -> frozenset[tuple[object, ...]]:
+def _build_schema(tables: str) -> frozenset[tuple[object, ...]]:
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.executescript(tables)
-        return _schema(connection)
+        return _read_schema(connection)

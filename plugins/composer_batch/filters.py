@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from composer.errors import BadOption, printable
-from composer.generation.ranking import Ranked, Standard, broken, measures, nats_per_note
-from composer.generation.tasks import asked_of, request_of
+from composer.generation.ranking import Ranked, Standard, compute_nats_per_note, find_broken_rules, measure_rules
+from composer.generation.tasks import get_request, read_task
 from composer.types import Piece
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Gates:
         if self.max_copied_bars is not None and self.max_copied_bars < 0:
             raise BadOption(f"'max_copied_bars' is {self.max_copied_bars}, and must be 0 or more.")
 
-    def fault(self, metrics: Mapping[str, Any]) -> str:
+    def find_fault(self, metrics: Mapping[str, Any]) -> str:
         """Explain why a piece with these metrics does not pass. Return an empty text if it does.
 
         The text before the colon names the gate, so that rejections can be counted by it. A missing metric is no reason
@@ -59,9 +59,9 @@ class Gates:
             return f"rules broken: {', '.join(metrics['broken'])}"
         if self.max_copied_bars is not None and metrics[COPIED] > self.max_copied_bars:
             return f"{COPIED}: {metrics[COPIED]:.3g} is more than {self.max_copied_bars}"
-        return self._band(metrics) or self._share(metrics)
+        return self._check_bands(metrics) or self._check_shares(metrics)
 
-    def _band(self, metrics: Mapping[str, Any]) -> str:
+    def _check_bands(self, metrics: Mapping[str, Any]) -> str:
         held = {
             "nats per note": self.nats_per_note,
             "notes per bar": self.notes_per_bar,
@@ -73,7 +73,7 @@ class Gates:
                 return f"{name}: {metrics[name]:.3g} is not from {band[0]:g} to {band[1]:g}"
         return ""
 
-    def _share(self, metrics: Mapping[str, Any]) -> str:
+    def _check_shares(self, metrics: Mapping[str, Any]) -> str:
         outside = metrics.get("notes outside the key", 0.0)
         if self.in_key is not None and 1 - outside < self.in_key:
             return f"in key: {1 - outside:.3g} is less than {self.in_key:g}"
@@ -82,7 +82,7 @@ class Gates:
         return ""
 
 
-def gates_of(values: Mapping[str, Any]) -> Gates:
+def make_gates(values: Mapping[str, Any]) -> Gates:
     """Build the gates from plain values. Raises BadOption."""
     plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     return Gates(**plain)
@@ -90,21 +90,23 @@ def gates_of(values: Mapping[str, Any]) -> Gates:
 
 def measure(piece: Piece, standard: Standard, music: Music | None = None) -> dict[str, Any]:
     """Measure everything that gates and ranks look at, as plain values. Copies are counted if `music` is given."""
-    request = request_of(asked_of(piece.provenance))
-    found = measures(piece.score)
-    ranked = Ranked(piece, broken(piece, standard, found), nats_per_note(piece, request.primer_ticks))
+    request = get_request(read_task(piece.provenance))
+    found = measure_rules(piece.score)
+    ranked = Ranked(
+        piece, find_broken_rules(piece, standard, found), compute_nats_per_note(piece, request.primer_ticks)
+    )
     return {
         "notes": int(piece.score.note_count),
         "nats per note": round(ranked.nats_per_note, 6),
         "broken": list(ranked.broken),
-        "rank": [value if isinstance(value, int) else round(value, 6) for value in ranked.place(standard)],
+        "rank": [value if isinstance(value, int) else round(value, 6) for value in ranked.get_sort_key(standard)],
         "degenerate": piece.provenance.get("degenerate", ""),
         **{name: round(float(value), 6) for name, value in found.items()},
-        **({} if music is None else _copied(piece, music, request.primer_ticks)),
+        **({} if music is None else _measure_copies(piece, music, request.primer_ticks)),
     }
 
 
-def _copied(piece: Piece, music: Music, start: int) -> dict[str, float]:
+def _measure_copies(piece: Piece, music: Music, start: int) -> dict[str, float]:
     from composer.originality.passages import compare
 
     return {COPIED: round(compare(piece.score, music, start=start).copied_bars, 6)}
@@ -123,7 +125,7 @@ class Keep:
     by: str  # rules, then likelihood; or likelihood alone
 
     @staticmethod
-    def of(text: str) -> Keep:
+    def parse(text: str) -> Keep:
         """Parse a text such as `best 100 by likelihood`, or `by rules`. Raises BadOption."""
         if not (found := _KEEP.fullmatch(text)):
             raise BadOption(
@@ -131,6 +133,6 @@ class Keep:
             )
         return Keep(int(found[1]), found[2] or "rules")
 
-    def place(self, rank: Sequence[float]) -> tuple[float, ...]:
+    def make_sort_key(self, rank: Sequence[float]) -> tuple[float, ...]:
         """Return the sort key of a piece: the smallest comes first."""
         return tuple(rank) if self.by == "rules" else (rank[1],)

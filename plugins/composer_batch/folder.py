@@ -21,22 +21,25 @@ from pathlib import Path
 
 from composer.errors import BatchFailed, CannotWrite, printable
 from composer.io.lock import NAME as LOCK
-from composer.storage.inside import inside
+from composer.storage.inside import join_inside
 from composer.storage.paths import is_file
-from composer_batch.catalogue import NAME, Ledger, Shard
+from composer_batch.catalogue import NAME, Catalogue, Shard
 
 SHARDS, SCRATCH, PARQUET = "shards", ".scratch", "catalogue.parquet"
 
 
-def home(out: Path, shard: Shard) -> Path:
+def find_run_folder(out: Path, shard: Shard) -> Path:
     """Return the folder in which the catalogue of a run lies."""
-    return out if shard.parts == 1 else inside(out, SHARDS, f"{shard.part:02}-of-{shard.parts:02}")
+    return out if shard.parts == 1 else join_inside(out, SHARDS, f"{shard.part:02}-of-{shard.parts:02}")
 
 
-def ledgers(out: Path) -> list[Path]:
+def find_catalogues(out: Path) -> list[Path]:
     """Find the catalogues in the folder of a batch: one, or one for each shard."""
-    shards = inside(out, SHARDS)
-    places = [inside(out, NAME), *(inside(shards, path.parent.name, NAME) for path in sorted(shards.glob(f"*/{NAME}")))]
+    shards = join_inside(out, SHARDS)
+    places = [
+        join_inside(out, NAME),
+        *(join_inside(shards, path.parent.name, NAME) for path in sorted(shards.glob(f"*/{NAME}"))),
+    ]
     return [path for path in places if is_file(path)]
 
 
@@ -48,7 +51,11 @@ def check(out: Path, shard: Shard) -> None:
     except OSError as error:
         raise CannotWrite(f"{shown}: cannot be used as a folder ({error.strerror}).") from error
     ours = {LOCK, NAME, f"{NAME}-journal", SHARDS, SCRATCH}  # manifests and tables come after the catalogue
-    if not (home(out, shard) / NAME).exists() and not ledgers(out) and (others := sorted(names - ours)):
+    if (
+        not (find_run_folder(out, shard) / NAME).exists()
+        and not find_catalogues(out)
+        and (others := sorted(names - ours))
+    ):
         raise BatchFailed(f"{shown}: holds other things ('{printable(others[0])}'); name a new folder.")
     whole = (out / NAME).exists()
     parts = {path.name.rpartition("-")[2] for path in (out / SHARDS).glob("*-of-*")} - {f"{shard.parts:02}"}
@@ -65,7 +72,7 @@ def write(out: Path, stem: str, files: Mapping[str, bytes], scratch: Path, known
     folder, name = stem.split("/")
     try:
         for path in {out / folder, scratch} - known:
-            inside(path.parent, path.name).mkdir(exist_ok=True)
+            join_inside(path.parent, path.name).mkdir(exist_ok=True)
             known.add(path)
         for suffix, data in files.items():
             made = scratch / f"piece.{suffix}"
@@ -75,38 +82,38 @@ def write(out: Path, stem: str, files: Mapping[str, bytes], scratch: Path, known
         raise CannotWrite(f"{printable(str(out / stem))}: cannot be written ({error.strerror}).") from error
 
 
-def path_of(out: Path, stem: str, suffix: str) -> Path:
+def make_path(out: Path, stem: str, suffix: str) -> Path:
     """Build the path of a file of a piece from its stem. Raises CannotWrite if it leads out of the batch."""
     folder, _, name = stem.partition("/")
-    return inside(out, folder, f"{name}.{suffix}")
+    return join_inside(out, folder, f"{name}.{suffix}")
 
 
-def take_away(out: Path, catalogue: Ledger, pieces: Iterable[tuple[int, str, Iterable[str]]]) -> None:
+def remove_files(out: Path, catalogue: Catalogue, pieces: Iterable[tuple[int, str, Iterable[str]]]) -> None:
     """Delete the files of pieces (number, stem, suffixes) that are `dropping` in the catalogue. Raises CannotWrite."""
     gone = []
     for number, stem, suffixes in pieces:
         for suffix in suffixes:
             try:
-                path_of(out, stem, suffix).unlink(missing_ok=True)
+                make_path(out, stem, suffix).unlink(missing_ok=True)
             except OSError as error:
                 raise CannotWrite(f"{printable(stem)}: cannot be deleted ({error.strerror}).") from error
         gone.append(number)
-    catalogue.dropped(gone)
+    catalogue.mark_dropped(gone)
 
 
-def mend(out: Path, catalogue: Ledger, settled: int) -> None:
+def repair(out: Path, catalogue: Catalogue, settled: int) -> None:
     """Repair what a killed run left: half-written files, files still to be removed, and files that are missing.
 
     Files of runs after `settled` are read, and compared with their hashes.
     """
-    shutil.rmtree(inside(catalogue.path.parent, SCRATCH), ignore_errors=True)
-    take_away(out, catalogue, catalogue.dropping())
+    shutil.rmtree(join_inside(catalogue.path.parent, SCRATCH), ignore_errors=True)
+    remove_files(out, catalogue, catalogue.list_dropping())
     gone = []
-    for row in catalogue.pieces("done", "number, stem, files, run"):
-        paths = {path_of(out, row["stem"], suffix): about for suffix, about in row["files"].items()}
+    for row in catalogue.read_pieces("done", "number, stem, files, run"):
+        paths = {make_path(out, row["stem"], suffix): about for suffix, about in row["files"].items()}
         if not all(_is_there(path, size, row["run"] > settled and digest) for path, (digest, size) in paths.items()):
             gone.append(row["number"])
-    catalogue.again(gone)
+    catalogue.reset_pieces(gone)
 
 
 def _is_there(path: Path, size: int, digest: str | bool) -> bool:
@@ -119,9 +126,9 @@ def _is_there(path: Path, size: int, digest: str | bool) -> bool:
         return hashlib.file_digest(file, "sha256").hexdigest() == digest
 
 
-def settle(catalogue: Ledger, run: int) -> None:
+def flush(catalogue: Catalogue, run: int) -> None:
     """Flush all files to disk, where the system can, and record it in the catalogue."""
     shutil.rmtree(catalogue.path.parent / SCRATCH, ignore_errors=True)
     if hasattr(os, "sync"):
         os.sync()
-        catalogue.settled(run)
+        catalogue.mark_settled(run)

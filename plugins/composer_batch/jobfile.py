@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from composer.errors import BadJobs, ComposerError, nearest, printable
+from composer.errors import BadJobs, ComposerError, printable, suggest
 from composer.storage import toml
 from composer.storage.opening import read_bytes
 
@@ -45,7 +45,7 @@ class Table:
     line: int = 0  # its first line; 0: unknown
     lines: Mapping[str, int] = field(default_factory=dict)  # of its keys, where known
 
-    def fault(self, text: str | ComposerError, key: str = "") -> BadJobs:
+    def make_error(self, text: str | ComposerError, key: str = "") -> BadJobs:
         """Make an error about this table, or about one of its values, with file and line."""
         line = self.lines.get(key, self.line)
         return BadJobs(f"{self.file}, {f'line {line}' if line else f'job {self.number}'}: {text}")
@@ -55,7 +55,7 @@ def read(path: Path) -> list[Table]:
     """Read the jobs in a file, by its suffix. Raises BadJobs, with file and line, for an invalid one."""
     shown, suffix = printable(str(path)), path.suffix.lower()
     if suffix not in _READERS:
-        raise BadJobs(f"{shown}: jobs must be in .toml, .jsonl or .csv files; {nearest(suffix, _READERS)}")
+        raise BadJobs(f"{shown}: jobs must be in .toml, .jsonl or .csv files; {suggest(suffix, _READERS)}")
     try:
         text = read_bytes(path, LARGEST, BadJobs).decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -75,34 +75,36 @@ def read(path: Path) -> list[Table]:
 def _check_size(table: Table, key: str, value: Any, depth: int) -> None:
     """Raise BadJobs for a value that is too long, nested too deeply, or not plain."""
     if isinstance(value, str) and len(value) > LONGEST:
-        raise table.fault(f"'{printable(key)}' has {len(value):,} characters; {LONGEST:,} are the most.", key)
+        raise table.make_error(f"'{printable(key)}' has {len(value):,} characters; {LONGEST:,} are the most.", key)
     if isinstance(value, list | Mapping):
         if depth > DEEPEST or len(value) > MOST_VALUES:
             much = f"holds {len(value):,} values; {MOST_VALUES:,} are the most"
-            raise table.fault(f"'{printable(key)}' {'is nested too deeply' if depth > DEEPEST else much}.", key)
+            raise table.make_error(f"'{printable(key)}' {'is nested too deeply' if depth > DEEPEST else much}.", key)
         for inner in value.values() if isinstance(value, Mapping) else value:
             _check_size(table, key, inner, depth + 1)
     elif isinstance(value, int) and value.bit_length() > WIDEST:
-        raise table.fault(f"'{printable(key)}' is a number of {value.bit_length():,} bits; {WIDEST} are the most.", key)
+        raise table.make_error(
+            f"'{printable(key)}' is a number of {value.bit_length():,} bits; {WIDEST} are the most.", key
+        )
     elif value is not None and not isinstance(value, str | int | float | bool):
-        raise table.fault(f"'{printable(key)}' is {printable(str(value))}, which no option takes.", key)
+        raise table.make_error(f"'{printable(key)}' is {printable(str(value))}, which no option takes.", key)
 
 
 # --- TOML -------------------------------------------------------------------------------------------------------------
 
 
-def _toml(text: str, shown: str) -> Iterator[Table]:
+def _read_toml(text: str, shown: str) -> Iterator[Table]:
     try:
         plain = toml.parse(text)
     except ValueError as error:
         raise BadJobs(f"{shown}: is not TOML ({printable(str(error), 160)}).") from None
     for key in plain:
         if key not in (JOB, DEFAULTS):
-            raise BadJobs(f"{shown}: there is no '{printable(key)}' beside the jobs: {nearest(key, (JOB, DEFAULTS))}")
+            raise BadJobs(f"{shown}: there is no '{printable(key)}' beside the jobs: {suggest(key, (JOB, DEFAULTS))}")
     jobs, defaults = plain.get(JOB, []), plain.get(DEFAULTS, {})
     if not isinstance(defaults, dict) or not isinstance(jobs, list) or not all(isinstance(job, dict) for job in jobs):
         raise BadJobs(f"{shown}: jobs are tables that begin with [[job]], and [defaults] is one table.")
-    usual, places = _toml_lines(text)
+    usual, places = _find_toml_lines(text)
     for number, job in enumerate(jobs):
         line, lines = places[number] if len(places) == len(jobs) else (0, {})
         yield Table({**defaults, **job}, shown, number + 1, line, {**usual, **lines})
@@ -112,7 +114,7 @@ _HEADER = re.compile(r"\s*\[(\[)?\s*([A-Za-z]+)\s*(?:\.\s*([\w-]+)\s*)?")
 _KEY = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|([\w-]+))\s*[.=]""")
 
 
-def _toml_lines(text: str) -> tuple[dict[str, int], list[tuple[int, dict[str, int]]]]:
+def _find_toml_lines(text: str) -> tuple[dict[str, int], list[tuple[int, dict[str, int]]]]:
     """Find the lines of the keys of [defaults], and of each [[job]], since tomllib does not report them."""
     usual: dict[str, int] = {}
     found: list[tuple[int, dict[str, int]]] = []
@@ -134,7 +136,7 @@ def _toml_lines(text: str) -> tuple[dict[str, int], list[tuple[int, dict[str, in
 # --- JSON Lines and CSV -----------------------------------------------------------------------------------------------
 
 
-def _json_lines(text: str, shown: str) -> Iterator[Table]:
+def _read_json_lines(text: str, shown: str) -> Iterator[Table]:
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
@@ -148,7 +150,7 @@ def _json_lines(text: str, shown: str) -> Iterator[Table]:
         yield Table(values, shown, number, number)
 
 
-def _csv(text: str, shown: str) -> Iterator[Table]:
+def _read_csv(text: str, shown: str) -> Iterator[Table]:
     """Read one job from each row: empty fields are left out, `gates.in_key` goes into a table, `[…]` is a list."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
@@ -165,14 +167,14 @@ def _csv(text: str, shown: str) -> Iterator[Table]:
                     target = values.setdefault(outer, {}) if inner else values
                     if not isinstance(target, dict):
                         raise BadJobs(f"{shown}, line 1: '{printable(outer)}' is a column and a table.")
-                    target[inner or outer] = _field(value.strip())
+                    target[inner or outer] = _parse_field(value.strip())
             if values:
                 yield Table(values, shown, reader.line_num - 1, reader.line_num)
     except csv.Error as error:
         raise BadJobs(f"{shown}, line {reader.line_num}: invalid CSV ({error}).") from None
 
 
-def _field(text: str) -> Any:
+def _parse_field(text: str) -> Any:
     if not text.startswith("["):
         return text
     try:
@@ -182,8 +184,8 @@ def _field(text: str) -> Any:
 
 
 _READERS: Mapping[str, Callable[[str, str], Iterator[Table]]] = {
-    ".toml": _toml,
-    ".jsonl": _json_lines,
-    ".ndjson": _json_lines,
-    ".csv": _csv,
+    ".toml": _read_toml,
+    ".jsonl": _read_json_lines,
+    ".ndjson": _read_json_lines,
+    ".csv": _read_csv,
 }

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Annotated, Any, get_origin
 
-from composer.errors import BadOption, ComposerError, nearest, printable
-from composer.plugins.options import Option, convert, schema
+from composer.errors import BadOption, ComposerError, printable, suggest
+from composer.plugins.options import Option, convert, read_options
 from composer.plugins.registry import registry
-from composer.request import Link
+from composer.request import SamplerSpec
 from composer_batch.filters import Gates, Keep
 from composer_batch.jobfile import Table
 from composer_batch.places import PATTERN
@@ -72,7 +72,7 @@ class Job:
         if not self.formats or len(set(self.formats)) < len(self.formats):
             raise BadOption('\'formats\' names each form once, such as ["mid", "wav"].')
         if self.keep is not None:
-            Keep.of(self.keep)
+            Keep.parse(self.keep)
 
 
 GRID = frozenset(
@@ -84,21 +84,23 @@ TABLES = ("gates", "export_options")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class GridPoint:
     """One point of a job's grid."""
 
     job: Job
-    links: tuple[Link, ...]
+    links: tuple[SamplerSpec, ...]
     gates: Mapping[str, Any]
     export_options: Mapping[str, Mapping[str, Any]]
     varied: tuple[str, ...]  # options with several values
     table: Table = field(compare=False)
 
 
-def sampler_keys() -> dict[str, tuple[str, Option]]:
+def list_sampler_keys() -> dict[str, tuple[str, Option]]:
     """List the keys of samplers' options, as on the command line: `top-p`, `density-per`."""
     found: dict[str, tuple[str, Option]] = {}
-    taken = {option.name.replace("_", "-") for option in schema(Job)} | {name.replace("_", "-") for name in TABLES}
+    taken = {option.name.replace("_", "-") for option in read_options(Job)} | {
+        name.replace("_", "-") for name in TABLES
+    }
     for name, offer in sorted(registry().offers["samplers"].items()):
         for index, option in enumerate(offer.options):
             key = name if index == 0 else f"{name}-{option.name.replace('_', '-')}"
@@ -106,17 +108,17 @@ def sampler_keys() -> dict[str, tuple[str, Option]]:
     return found
 
 
-def spread(tables: Sequence[Table]) -> list[Wanted]:
+def expand_grids(tables: Sequence[Table]) -> list[GridPoint]:
     """Expand every job's grid, in the order of the file. Raises BadJobs, with file and line."""
-    samplers = sampler_keys()
-    found: list[Wanted] = []
+    samplers = list_sampler_keys()
+    found: list[GridPoint] = []
     for table in tables:
-        axes = _axes(table, samplers)
+        axes = _find_axes(table, samplers)
         size = math.prod(len(values) for _, _, values in axes)
         if len(found) + size > MOST_CELLS:
             many = f"{len(found) + size:,}" if size < 10**9 else "more than a billion"
-            raise table.fault(f"with this grid there are {many} jobs; {MOST_CELLS:,} are the most.")
-        found += _points(table, axes, samplers)
+            raise table.make_error(f"with this grid there are {many} jobs; {MOST_CELLS:,} are the most.")
+        found += _expand_grid(table, axes, samplers)
     return found
 
 
@@ -124,46 +126,50 @@ Axis = tuple[str, str, Sequence[Any]]
 """A key as written, the option it names, and its values."""
 
 
-def _axes(table: Table, samplers: Mapping[str, tuple[str, Option]]) -> list[Axis]:
-    own, axes = _own(), []
+def _find_axes(table: Table, samplers: Mapping[str, tuple[str, Option]]) -> list[Axis]:
+    own, axes = _list_job_options(), []
     stands: dict[str, str] = {}
     for written, value in table.values.items():
         name, dashed = written.replace("-", "_"), written.replace("_", "-")
         if (other := stands.setdefault(name, written)) != written:
-            raise table.fault(f"'{printable(other)}' and '{printable(written)}' are the same; leave one out.", written)
+            raise table.make_error(
+                f"'{printable(other)}' and '{printable(written)}' are the same; leave one out.", written
+            )
         if name in own:
-            axes.append((written, name, _values(table, written, value, name in GRID)))
+            axes.append((written, name, _check_values(table, written, value, name in GRID)))
         elif dashed in samplers:
             listed = get_origin(samplers[dashed][1].type) is tuple  # for such an option, a list is one value
             nested = isinstance(value, list) and bool(value) and isinstance(value[0], list)
-            axes.append((written, dashed, _values(table, written, value, nested or not listed, one=listed)))
+            axes.append((written, dashed, _check_values(table, written, value, nested or not listed, one=listed)))
         elif name in TABLES:
             if not isinstance(value, Mapping):
-                raise table.fault(f"'{name}' is a table of options.", written)
+                raise table.make_error(f"'{name}' is a table of options.", written)
         else:
             known = [*own, *samplers, *TABLES]
-            raise table.fault(f"a job has no '{printable(written)}': {nearest(printable(written), known)}", written)
+            raise table.make_error(
+                f"a job has no '{printable(written)}': {suggest(printable(written), known)}", written
+            )
     return axes
 
 
-def _values(table: Table, key: str, value: Any, grid: bool, *, one: bool = False) -> Sequence[Any]:
+def _check_values(table: Table, key: str, value: Any, grid: bool, *, one: bool = False) -> Sequence[Any]:
     if isinstance(value, Mapping):
-        raise table.fault(f"'{printable(key)}' is a table, and takes a value.", key)
+        raise table.make_error(f"'{printable(key)}' is a table, and takes a value.", key)
     if not isinstance(value, list) or (one and not grid):
         return [value]
     if not grid:
         if key in ("formats",):
             return [value]
-        raise table.fault(f"'{printable(key)}' takes one value; a list makes a grid of other options.", key)
+        raise table.make_error(f"'{printable(key)}' takes one value; a list makes a grid of other options.", key)
     if not value:
-        raise table.fault(f"'{printable(key)}' is an empty list, which asks for nothing.", key)
+        raise table.make_error(f"'{printable(key)}' is an empty list, which asks for nothing.", key)
     return value
 
 
-def _points(table: Table, axes: Sequence[Axis], samplers: Mapping[str, tuple[str, Option]]) -> Iterator[Wanted]:
-    gates, exporting = _gates(table), _export_options(table)
+def _expand_grid(table: Table, axes: Sequence[Axis], samplers: Mapping[str, tuple[str, Option]]) -> Iterator[GridPoint]:
+    gates, exporting = _read_gates(table), _read_export_options(table)
     varied = tuple(name.replace("-", "_") for _, name, values in axes if len(values) > 1)
-    written, own = [key for key, _, _ in axes], _own()
+    written, own = [key for key, _, _ in axes], _list_job_options()
     for point in itertools.product(*(values for _, _, values in axes)):
         options: dict[str, Any] = {}
         chain: dict[str, dict[str, Any]] = {}
@@ -176,52 +182,52 @@ def _points(table: Table, axes: Sequence[Axis], samplers: Mapping[str, tuple[str
                     chosen = convert(value, option, f"sampler '{sampler}'")
                     chain.setdefault(sampler, {})[option.name] = list(chosen) if isinstance(chosen, tuple) else chosen
             except ComposerError as error:
-                raise table.fault(error, key) from None
+                raise table.make_error(error, key) from None
         try:
             job = Job(**options)
         except ComposerError as error:
-            raise table.fault(error, _named_in(str(error), written)) from None
-        links = tuple(Link(name, chosen) for name, chosen in chain.items())
-        yield Wanted(job, links, gates, exporting, varied, table)
+            raise table.make_error(error, _find_named_key(str(error), written)) from None
+        links = tuple(SamplerSpec(name, chosen) for name, chosen in chain.items())
+        yield GridPoint(job, links, gates, exporting, varied, table)
 
 
-def _named_in(text: str, keys: Sequence[str]) -> str:
+def _find_named_key(text: str, keys: Sequence[str]) -> str:
     """Find the key that an error is about, by its first quoted word."""
     return next((key for key in keys if f"'{key.replace('-', '_')}'" in text), "")
 
 
 @lru_cache(maxsize=1)
-def _own() -> Mapping[str, Option]:
+def _list_job_options() -> Mapping[str, Option]:
     """List the options of a job."""
-    return {option.name: option for option in schema(Job)}
+    return {option.name: option for option in read_options(Job)}
 
 
 @lru_cache(maxsize=1)
-def _of_gates() -> Mapping[str, Option]:
-    return {option.name: option for option in schema(Gates)}
+def _list_gate_options() -> Mapping[str, Option]:
+    return {option.name: option for option in read_options(Gates)}
 
 
-def _gates(table: Table) -> dict[str, Any]:
-    known = _of_gates()
+def _read_gates(table: Table) -> dict[str, Any]:
+    known = _list_gate_options()
     chosen: dict[str, Any] = {}
     for key, value in dict(table.values.get("gates", {})).items():
         name = key.replace("-", "_")
         if name not in known:
-            raise table.fault(f"there is no gate '{printable(key)}': {nearest(name, known)}", "gates")
+            raise table.make_error(f"there is no gate '{printable(key)}': {suggest(name, known)}", "gates")
         try:
             chosen[name] = convert(value, known[name], "gates")
         except BadOption as error:
-            raise table.fault(error, "gates") from None
+            raise table.make_error(error, "gates") from None
     try:
         Gates(**chosen)
     except BadOption as error:
-        raise table.fault(error, "gates") from None
+        raise table.make_error(error, "gates") from None
     return {name: list(value) if isinstance(value, tuple) else value for name, value in chosen.items()}
 
 
-def _export_options(table: Table) -> dict[str, dict[str, Any]]:
+def _read_export_options(table: Table) -> dict[str, dict[str, Any]]:
     chosen: Mapping[str, Any] = table.values.get("export_options", table.values.get("export-options", {}))
     for suffix, options in chosen.items():
         if not isinstance(options, Mapping):
-            raise table.fault(f"'export_options.{printable(suffix)}' is a table of options.", "export_options")
+            raise table.make_error(f"'export_options.{printable(suffix)}' is a table of options.", "export_options")
     return {suffix.lower().removeprefix("."): dict(options) for suffix, options in chosen.items()}

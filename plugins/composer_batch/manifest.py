@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from composer.storage.atomic import whole_file
-from composer_batch.catalogue import Ledger
+from composer.storage.atomic import write_whole_file
+from composer_batch.catalogue import Catalogue
 
 NAME = "manifest.jsonl"
 
 
-def write(catalogue: Ledger, path: Path) -> None:
+def write(catalogue: Catalogue, path: Path) -> None:
     """Write one line for each finished piece, in the order of the jobs. Raises CannotWrite."""
-    with whole_file(path) as scratch, scratch.open("w", encoding="utf-8") as file:
-        for row in catalogue.pieces("done"):
+    with write_whole_file(path) as scratch, scratch.open("w", encoding="utf-8") as file:
+        for row in catalogue.read_pieces("done"):
             files = {
                 f"{row['stem']}.{suffix}": {"sha256": digest, "bytes": size}
                 for suffix, (digest, size) in row["files"].items()

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from composer.errors import BadOption, UnreadableFile, printable
-from composer.storage.atomic import whole_file
-from composer_batch.catalogue import opened
-from composer_batch.folder import PARQUET, ledgers
+from composer.storage.atomic import write_whole_file
+from composer_batch.catalogue import open_catalogue
+from composer_batch.folder import PARQUET, find_catalogues
 
 GROUP = 8192
 """Rows in memory at once."""
@@ -35,10 +35,10 @@ def write(out: Path) -> None:
     from pyarrow import parquet
 
     schema = pyarrow.schema([(name, getattr(pyarrow, kind)()) for name, kind in COLUMNS.items()])
-    with whole_file(out / PARQUET) as scratch, parquet.ParquetWriter(scratch, schema) as writer:
-        for path in ledgers(out):
-            with opened(path, reading=True) as catalogue:
-                rows = catalogue.rows(list(COLUMNS))
+    with write_whole_file(out / PARQUET) as scratch, parquet.ParquetWriter(scratch, schema) as writer:
+        for path in find_catalogues(out):
+            with open_catalogue(path, reading=True) as catalogue:
+                rows = catalogue.read_rows(list(COLUMNS))
                 while group := list(islice(rows, GROUP)):
                     columns: dict[str, Any] = dict(zip(COLUMNS, zip(*group, strict=True), strict=True))
                     try:

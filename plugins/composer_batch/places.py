@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from string import Formatter
 from typing import Any
 
-from composer.errors import BadOption, nearest, printable
+from composer.errors import BadOption, printable, suggest
 
 FOLDER = 1000
 """Pieces that share a folder."""
@@ -39,14 +39,14 @@ class Names:
         return "%(index)" in self.template
 
     @property
-    def differ(self) -> bool:
+    def are_unique(self) -> bool:
         """Whether no two pieces of the cell share a name.
 
         Numbers grow with indexes and never get shorter, so that names of equal length contain different numbers.
         """
         return self.template % {"number": 0, "index": 0} != self.template % {"number": 1, "index": 1}
 
-    def stem(self, number: int, index: int) -> str:
+    def make_stem(self, number: int, index: int) -> str:
         """Return the path of a piece in the batch, without suffix. Raises BadOption for an invalid name."""
         name = self.template % {"number": number, "index": index}
         if not name.strip(". ") or name != name.strip(" ") or name.startswith(".") or name.endswith("."):
@@ -55,17 +55,17 @@ class Names:
             raise BadOption(f"'{printable(name)}' has {len(name)} characters; {LONGEST} are the most.")
         if _RESERVED.fullmatch(name):
             raise BadOption(f"'{printable(name)}' is a name that Windows keeps for devices.")
-        return f"{folder_of(number)}/{name}"
+        return f"{name_folder(number)}/{name}"
 
 
-def folder_of(number: int) -> str:
+def name_folder(number: int) -> str:
     """Return the name of the folder of a piece. Raises BadOption for a negative number."""
     if number < 0:
         raise BadOption(f"there is no piece {number}.")
     return f"{number // FOLDER:04}"
 
 
-def names(pattern: str, fields: Mapping[str, Any]) -> Names:
+def make_names(pattern: str, fields: Mapping[str, Any]) -> Names:
     """Build file names from a pattern.
 
     Here, file names are made from the words of strangers. Raises BadOption for a pattern that would lead out of its
@@ -83,14 +83,14 @@ def names(pattern: str, fields: Mapping[str, Any]) -> Names:
     for text, name, form, conversion in parts:
         found.append(text.replace("%", "%%"))
         if name is not None:
-            found.append(_left_open(shown, name, form or "", fields, plain=not conversion))
+            found.append(_fill_field(shown, name, form or "", fields, plain=not conversion))
     return Names("".join(found))
 
 
-def _left_open(shown: str, name: str, form: str, fields: Mapping[str, Any], *, plain: bool) -> str:
+def _fill_field(shown: str, name: str, form: str, fields: Mapping[str, Any], *, plain: bool) -> str:
     """Return the template text for one field: its value, or a placeholder for number and index."""
     if name not in fields and name not in OWN:
-        raise BadOption(f"{shown} has '{{{printable(name)}}}': {nearest(name, [*fields, *OWN])}")
+        raise BadOption(f"{shown} has '{{{printable(name)}}}': {suggest(name, [*fields, *OWN])}")
     if not plain or not _WIDTH.fullmatch(form):
         raise BadOption(f"{shown} may give a width, as in {{index:04}}, and no other format.")
     if name in OWN:

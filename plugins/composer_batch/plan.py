@@ -13,84 +13,84 @@ from typing import Any
 from composer.errors import ComposerError
 from composer.generation.generator import Generator
 from composer.plugins.registry import registry
-from composer.storage.paths import from_home
+from composer.storage.paths import expand_home
 from composer_batch import apart, jobs
-from composer_batch.asking import Asking, Desk
+from composer_batch.asking import JobChecker, PlainRequest
 from composer_batch.cell import Cell
-from composer_batch.jobs import Wanted
+from composer_batch.jobs import GridPoint
 
 MOST_IN_ALL = 5_000_000
 """Pieces of one batch, at most."""
 
 
-def plan(wanted: Sequence[Wanted], opened: Mapping[str, Generator] | None = None) -> list[Cell]:
+def make_plan(wanted: Sequence[GridPoint], opened: Mapping[str, Generator] | None = None) -> list[Cell]:
     """Build the cells of a batch and check each. Raises BadJobs, with file and line, for the first invalid one.
 
     Pieces are counted, and not visited one by one.
     """
     _check_count(wanted)
-    desk = Desk(dict(opened or {}))
+    desk = JobChecker(dict(opened or {}))
     cells: list[Cell] = []
     marks: list[Hashable] = []
     for one in wanted:
-        with _faulted(one, "model"):
-            player = desk.player(one.job.model)
-        with _faulted(one, "formats"):
+        with _locate_errors(one, "model"):
+            player = desk.find_generator(one.job.model)
+        with _locate_errors(one, "formats"):
             desk.check_formats(one)
-        with _faulted(one):
-            asking = desk.asking(one)
-            cells.append(_cell(one, player, asking))
+        with _locate_errors(one):
+            asking = desk.make_request(one)
+            cells.append(_make_cell(one, player, asking))
             marks.append((player.model.hash, asking.digest, one.job.seed))
-        with _faulted(one, "file"):
+        with _locate_errors(one, "file"):
             _ = cells[-1].names  # computed here, so that errors have its line
-    found = apart.stretches(wanted)
+    found = apart.list_ranges(wanted)
     apart.check_pieces(found, marks)
     apart.check_names(found, [cell.names for cell in cells])
     return cells
 
 
-def _check_count(wanted: Sequence[Wanted]) -> None:
+def _check_count(wanted: Sequence[GridPoint]) -> None:
     """Raise BadJobs if a batch has too many pieces."""
     total = 0
     for one in wanted:
         total += one.job.count
         if total > MOST_IN_ALL:
             text = f"up to here the jobs ask for {total:,} pieces; {MOST_IN_ALL:,} are the most."
-            raise one.table.fault(text, "count")
+            raise one.table.make_error(text, "count")
 
 
 @contextmanager
-def _faulted(one: Wanted, key: str = "") -> Iterator[None]:
+def _locate_errors(one: GridPoint, key: str = "") -> Iterator[None]:
     """Report errors with the line of the key, or of the key that they name."""
     try:
         yield
     except ComposerError as error:
-        raise one.table.fault(error, key or _key_of(str(error), one)) from None
+        raise one.table.make_error(error, key or _guess_key(str(error), one)) from None
 
 
-def _key_of(text: str, one: Wanted) -> str:
+def _guess_key(text: str, one: GridPoint) -> str:
     """Guess which key of a table an error is about, for its line."""
     words = set(re.findall(r"[\w-]+", text.lower()))
     keys = sorted(one.table.values, key=len, reverse=True)
     return next((key for key in keys if key.replace("-", "_").lower() in words or key.lower() in words), "")
 
 
-def _cell(one: Wanted, player: Generator, asking: Asking) -> Cell:
+def _make_cell(one: GridPoint, player: Generator, asking: PlainRequest) -> Cell:
     job = one.job
     if one.gates.get("max_copied_bars") is not None:
-        player.learnt()  # read and indexed once, and not by each worker
-    options = registry().names("models")
+        player.load_training_music()  # read and indexed once, and not by each worker
+    options = registry().list_names("models")
     return Cell(
         job=one.table.number,
         name=job.name or f"job{one.table.number}",
         model=job.model,
-        model_path="" if job.model in options else str(from_home(job.model).absolute()),
+        model_path="" if job.model in options else str(expand_home(job.model).absolute()),
         model_hash=player.model.hash,
-        asked=asking.of_seed(job.seed),
+        asked=asking.replace_seed(job.seed),
         first=job.index or 0,
         count=job.count,
         file=job.file,
-        fields=_fields(one),
+        fields=_list_fields(one),
         formats=job.formats,
         export_options=one.export_options,
         title=job.title,
@@ -100,13 +100,13 @@ def _cell(one: Wanted, player: Generator, asking: Asking) -> Cell:
     )
 
 
-def _fields(one: Wanted) -> dict[str, Any]:
+def _list_fields(one: GridPoint) -> dict[str, Any]:
     """List the values that a file name pattern may use: options of the job, and samplers in its grid."""
     job = one.job
     model = Path(job.model).stem if job.model.endswith(".safetensors") else job.model
     own = ("seed", "bars", "form", "time_signature", "key", "tempo", "device", "stepper", "precision")
     found = {name: getattr(job, name) for name in own}
-    keys = {option: key for key, option in _keys_of_links().items()}
+    keys = {option: key for key, option in _map_sampler_keys().items()}
     for link in one.links:
         for name, value in link.options.items():
             found[keys[link.name, name]] = value
@@ -114,12 +114,12 @@ def _fields(one: Wanted) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=1)
-def _keys_of_links() -> dict[str, tuple[str, str]]:
-    found = jobs.sampler_keys().items()
+def _map_sampler_keys() -> dict[str, tuple[str, str]]:
+    found = jobs.list_sampler_keys().items()
     return {key.replace("-", "_"): (sampler, option.name) for key, (sampler, option) in found}
 
 
-def pieces(cells: Sequence[Cell], number: int = 0) -> Iterator[tuple[int, int, Cell]]:
+def iterate_pieces(cells: Sequence[Cell], number: int = 0) -> Iterator[tuple[int, int, Cell]]:
     """Yield (number, index, cell) of every piece. Numbers start at `number`."""
     for cell in cells:
         for index in range(cell.first, cell.first + cell.count):
@@ -127,7 +127,7 @@ def pieces(cells: Sequence[Cell], number: int = 0) -> Iterator[tuple[int, int, C
             number += 1
 
 
-def count(cells: Sequence[Cell]) -> Counter[str]:
+def count_pieces(cells: Sequence[Cell]) -> Counter[str]:
     """Count the requested pieces by model."""
     found: Counter[str] = Counter()
     for cell in cells:

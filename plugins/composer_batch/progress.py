@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from composer.cli.progress import StatusLine, span
+from composer.cli.progress import StatusLine, format_duration
 
 if TYPE_CHECKING:
     from composer_batch.scheduler import Progress, Report
@@ -54,20 +54,20 @@ def print_end(progress: Progress, *, quiet: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({**to_json(progress), "ended": True}))
         return
-    click.echo(f"{_counted(progress)}; {progress.made:,} made now in {span(progress.seconds)}")
+    click.echo(f"{_format_counts(progress)}; {progress.made:,} made now in {format_duration(progress.seconds)}")
     for reason, count in progress.rejections.most_common():
         click.echo(f"rejected {count:,} × {reason}")
 
 
 def format_line(progress: Progress) -> str:
     """Format the progress in one line."""
-    left = "" if math.isinf(progress.left) else f", {span(progress.left)} left"
+    left = "" if math.isinf(progress.left) else f", {format_duration(progress.left)} left"
     worst = ", ".join(f"{count:,} × {reason}" for reason, count in progress.rejections.most_common(3))
     rejected = f"; rejections: {worst}" if worst else ""
-    return f"{_counted(progress)}, {progress.rate:.1f} a second{left}{rejected}"
+    return f"{_format_counts(progress)}, {progress.rate:.1f} a second{left}{rejected}"
 
 
-def _counted(progress: Progress) -> str:
+def _format_counts(progress: Progress) -> str:
     others = ("rejected", "passed over", "failed")
     names = {"failed": "set aside"}
     more = [f"{progress.counts[state]:,} {names.get(state, state)}" for state in others if progress.counts[state]]

@@ -15,10 +15,10 @@ from urllib.parse import quote
 from composer.errors import BadOption, ComposerError, printable
 from composer.io import formats
 from composer.plugins.registry import registry
-from composer.storage.atomic import whole_file
+from composer.storage.atomic import write_whole_file
 from composer.types import Piece
-from composer_batch.catalogue import opened
-from composer_batch.folder import ledgers, path_of
+from composer_batch.catalogue import open_catalogue
+from composer_batch.folder import find_catalogues, make_path
 
 SUFFIX = ".html"
 
@@ -29,19 +29,19 @@ def write(out: Path, page: Path, top: int) -> int:
     Raises BadOption if there is no batch, or no finished piece, and CannotWrite.
     """
     check_page(page)
-    paths = ledgers(out)
+    paths = find_catalogues(out)
     if not paths:
         raise BadOption(f"{printable(str(out))}: contains no batch.")
-    best = heapq.nsmallest(top, _best(paths, top), key=_place)
+    best = heapq.nsmallest(top, _read_best(paths, top), key=_make_sort_key)
     if not best:
         raise BadOption(f"{printable(str(out))}: no piece is done yet.")
-    if SUFFIX not in registry().offers["exporters"] or not _exported(out, page, best):
-        with whole_file(page) as scratch:
-            scratch.write_text(_plain(out, page, best), encoding="utf-8")
+    if SUFFIX not in registry().offers["exporters"] or not _export_page(out, page, best):
+        with write_whole_file(page) as scratch:
+            scratch.write_text(_build_plain_page(out, page, best), encoding="utf-8")
     return len(best)
 
 
-def _place(row: dict[str, Any]) -> tuple[float, ...]:
+def _make_sort_key(row: dict[str, Any]) -> tuple[float, ...]:
     """Return the sort key of a piece; pieces without a rank come last."""
     return tuple(inf if row[name] is None else row[name] for name in ("rank", "distance", "number"))
 
@@ -52,29 +52,29 @@ def check_page(page: Path) -> None:
         raise BadOption(f"{printable(str(page))}: a gallery must be a page, such as best.html.")
 
 
-def files_in(out: Path) -> Iterator[Path]:
+def list_files(out: Path) -> Iterator[Path]:
     """Yield the files of all finished pieces of a batch."""
-    for path in ledgers(out):
-        with opened(path, reading=True) as catalogue:
-            for row in catalogue.pieces("done"):
-                yield from _files(out, row)
+    for path in find_catalogues(out):
+        with open_catalogue(path, reading=True) as catalogue:
+            for row in catalogue.read_pieces("done"):
+                yield from _list_paths(out, row)
 
 
-def _best(paths: Sequence[Path], top: int) -> Iterator[dict[str, Any]]:
+def _read_best(paths: Sequence[Path], top: int) -> Iterator[dict[str, Any]]:
     for path in paths:
-        with opened(path, reading=True) as catalogue:
-            yield from islice(catalogue.pieces("done", order="rank, distance, number"), top)
+        with open_catalogue(path, reading=True) as catalogue:
+            yield from islice(catalogue.read_pieces("done", order="rank, distance, number"), top)
 
 
-def _exported(out: Path, page: Path, best: Sequence[dict[str, Any]]) -> bool:
+def _export_page(out: Path, page: Path, best: Sequence[dict[str, Any]]) -> bool:
     """Export the pieces to a page. Tell whether an exporter took them."""
     readers = registry().offers["readers"]
     pieces = []
     for row in best:
-        path = next((path for path in _files(out, row) if path.suffix.lower() in readers), None)
+        path = next((path for path in _list_paths(out, row) if path.suffix.lower() in readers), None)
         if path is None:
             return False
-        pieces.append(Piece(formats.read(path), {**formats.provenance(path), "title": row["stem"]}))
+        pieces.append(Piece(formats.read(path), {**formats.read_provenance(path), "title": row["stem"]}))
     try:
         formats.write(pieces, page)
     except ComposerError:  # it may take one piece only
@@ -82,15 +82,15 @@ def _exported(out: Path, page: Path, best: Sequence[dict[str, Any]]) -> bool:
     return True
 
 
-def _files(out: Path, row: dict[str, Any]) -> list[Path]:
-    return [path_of(out, row["stem"], suffix) for suffix in row["files"]]
+def _list_paths(out: Path, row: dict[str, Any]) -> list[Path]:
+    return [make_path(out, row["stem"], suffix) for suffix in row["files"]]
 
 
-def _plain(out: Path, page: Path, best: Sequence[dict[str, Any]]) -> str:
+def _build_plain_page(out: Path, page: Path, best: Sequence[dict[str, Any]]) -> str:
     """Build a page of links. All values from the batch are escaped text."""
     rows = []
     for rank, row in enumerate(best, start=1):
-        links = ", ".join(_link(path, page) for path in _files(out, row))
+        links = ", ".join(_format_link(path, page) for path in _list_paths(out, row))
         metrics = row["metrics"] or {}
         broken = ", ".join(metrics.get("broken", ())) or "none"
         nats = metrics.get("nats per note")
@@ -106,6 +106,6 @@ def _plain(out: Path, page: Path, best: Sequence[dict[str, Any]]) -> str:
     )
 
 
-def _link(path: Path, page: Path) -> str:
+def _format_link(path: Path, page: Path) -> str:
     target = Path(os.path.relpath(path.absolute(), page.absolute().parent)).as_posix()
     return f'<a href="{html.escape(quote(target))}">{html.escape(path.name)}</a>'

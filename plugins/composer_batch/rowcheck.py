@@ -14,19 +14,19 @@ from composer_batch.jobs import LARGEST
 _STEM = re.compile(r"\d{4,}/[^/\\\0-\x1f]{1,200}")
 
 
-def checked(row: Mapping[str, Any], *, written: bool) -> dict[str, Any]:
+def check_row(row: Mapping[str, Any], *, written: bool) -> dict[str, Any]:
     """Check the columns of a piece, and parse those in JSON. Raises ValueError for values that no run writes.
 
     A piece that is `written` has files.
     """
-    values = {name: _plain(value) if name in _PLAIN else value for name, value in row.items()}
+    values = {name: _parse_json(value) if name in _PLAIN else value for name, value in row.items()}
     for name, value in values.items():
         if (name in _CHECKS and not _CHECKS[name](value)) or (written and name == "files" and value is None):
             raise ValueError(f"a piece has an invalid '{name}'")
     return values
 
 
-def pair(row: tuple[Any, ...]) -> tuple[str, str]:
+def read_pair(row: tuple[Any, ...]) -> tuple[str, str]:
     """Read a row of two texts, a name and its value. Raises ValueError for others."""
     name, value = row
     if not (isinstance(name, str) and isinstance(value, str)):
@@ -34,7 +34,7 @@ def pair(row: tuple[Any, ...]) -> tuple[str, str]:
     return name, value
 
 
-def _plain(text: Any) -> Any:
+def _parse_json(text: Any) -> Any:
     try:
         return json.loads(text) if text else None
     except (TypeError, RecursionError):
@@ -74,7 +74,7 @@ def _is_figure(value: Any) -> bool:
     return value is None or (type(value) in (int, float) and math.isfinite(value))
 
 
-def _of(*kinds: type) -> Callable[[Any], bool]:
+def _make_type_check(*kinds: type) -> Callable[[Any], bool]:
     return lambda value: type(value) in kinds
 
 
@@ -85,8 +85,8 @@ _CHECKS: Mapping[str, Callable[[Any], bool]] = {
     "files": _are_files,
     "asked": _is_table,
     "metrics": _are_metrics,
-    **dict.fromkeys(("model", "model_hash", "reason"), _of(str)),
+    **dict.fromkeys(("model", "model_hash", "reason"), _make_type_check(str)),
     **dict.fromkeys(("number", "seed", "index"), _is_count),
     **dict.fromkeys(("rank", "distance"), _is_figure),
-    "run": _of(int, type(None)),
+    "run": _make_type_check(int, type(None)),
 }

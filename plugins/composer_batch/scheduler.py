@@ -11,13 +11,13 @@ from functools import partial
 from pathlib import Path
 
 from composer.errors import BatchFailed
-from composer.generation.generator import BATCH
-from composer.io.lock import locked
+from composer.generation.generator import BATCH_SIZE
+from composer.io.lock import hold_lock
 from composer.types import Executor, Outcome
 from composer_batch import choosing, folder, manifest, packing
-from composer_batch.catalogue import NAME, WHOLE, Ledger, Row, Shard, opened
+from composer_batch.catalogue import NAME, WHOLE, Catalogue, PieceRecord, Shard, open_catalogue
 from composer_batch.cell import Cell
-from composer_batch.worker import Chunk, Made, Stopped, draw, finish
+from composer_batch.worker import Chunk, FinishedPiece, Stopped, draw, finish
 
 TRIES = 3
 """Workers lost on a piece before it is set aside."""
@@ -37,7 +37,7 @@ class Settings:
     """How a batch runs. None of it changes the pieces."""
 
     limit: float = 900.0  # seconds that a worker may be busy with one chunk
-    chunk: int = 4 * BATCH  # most pieces
+    chunk: int = 4 * BATCH_SIZE  # most pieces
     wait: bool = False  # until another run in the folder ends
     shard: Shard = WHOLE
 
@@ -67,11 +67,11 @@ Report = Callable[[Progress], None]
 
 
 @dataclass
-class _Course:
+class _RunState:
     """The state of a run."""
 
     out: Path
-    catalogue: Ledger
+    catalogue: Catalogue
     settings: Settings
     cells: list[Cell]
     number: int  # of this run
@@ -79,12 +79,12 @@ class _Course:
     began: float
     counts: Counter[str]
     rejections: Counter[str]
-    again: deque[Chunk] = field(default_factory=deque)  # parts of lost chunks
+    retries: deque[Chunk] = field(default_factory=deque)  # parts of lost chunks
     costs: dict[int, tuple[float, float]] = field(default_factory=dict)  # bytes and seconds of a piece, by cell
     folders: set[Path] = field(default_factory=set)  # that exist
     made: int = 0
 
-    def progress(self) -> Progress:
+    def measure_progress(self) -> Progress:
         seconds = self.clock() - self.began
         return Progress(sum(self.counts.values()), +self.counts, self.rejections, self.made, seconds)
 
@@ -105,74 +105,81 @@ def run(
     With `retry`, pieces that were set aside are tried again. Raises BatchFailed for a folder in use by another run, or
     with another batch; CannotWrite where nothing can be written.
     """
-    home, parts = folder.home(out, settings.shard), settings.shard.parts
+    home, parts = folder.find_run_folder(out, settings.shard), settings.shard.parts
     folder.check(out, settings.shard)
-    with locked(home, wait=settings.wait, advice=", or wait for it with --wait"), opened(home / NAME) as catalogue:
+    with (
+        hold_lock(home, wait=settings.wait, advice=", or wait for it with --wait"),
+        open_catalogue(home / NAME) as catalogue,
+    ):
         if cells is not None:
             catalogue.begin(cells, settings.shard)
-        number, settled = catalogue.begun()
-        folder.mend(out, catalogue, settled)
+        number, settled = catalogue.start_run()
+        folder.repair(out, catalogue, settled)
         if retry:
-            catalogue.again([row["number"] for row in catalogue.pieces("failed", "number")])
-        known, counts = list(catalogue.cells()), catalogue.counts()
-        course = _Course(out, catalogue, settings, known, number, clock, clock(), counts, catalogue.rejections())
-        _choose(course, range(len(known)))
+            catalogue.reset_pieces([row["number"] for row in catalogue.read_pieces("failed", "number")])
+        known, counts = list(catalogue.read_cells()), catalogue.count_states()
+        course = _RunState(
+            out, catalogue, settings, known, number, clock, clock(), counts, catalogue.count_rejections()
+        )
+        _keep_best(course, range(len(known)))
         tell = report or (lambda _: None)
-        tell(course.progress())
-        for _ in _outcomes(course, executor, now):
-            tell(course.progress())
+        tell(course.measure_progress())
+        for _ in _run_chunks(course, executor, now):
+            tell(course.measure_progress())
         manifest.write(catalogue, home / manifest.NAME)
         if parts > 1:
-            choosing.choose_among_shards(out, parts, choosing.kept_of(known))
-            course.counts = catalogue.counts()
-        folder.settle(catalogue, number)
-        return course.progress()
+            choosing.keep_best_of_shards(out, parts, choosing.collect_keep_rules(known))
+            course.counts = catalogue.count_states()
+        folder.flush(catalogue, number)
+        return course.measure_progress()
 
 
 # --- chunks -----------------------------------------------------------------------------------------------------------
 
 
-def _chunks(course: _Course, executor: Executor) -> Iterator[Chunk]:
+def _schedule_chunks(course: _RunState, executor: Executor) -> Iterator[Chunk]:
     """Yield the waiting pieces in chunks. Parts of lost chunks come first."""
 
-    def workers() -> int:
+    def count_workers() -> int:
         """Return how many chunks the executor works on at once."""
         return max(int(getattr(executor, "places", 1)), 1)
 
-    for chunk in packing.chunks(course.catalogue, course.cells, course.settings.chunk, workers, partial(_most, course)):
-        yield from _again(course)
+    for chunk in packing.make_chunks(
+        course.catalogue, course.cells, course.settings.chunk, count_workers, partial(_limit_chunk, course)
+    ):
+        yield from _drain_retries(course)
         yield chunk
 
 
-def _most(course: _Course, position: int) -> int:
+def _limit_chunk(course: _RunState, position: int) -> int:
     """Limit the pieces of a chunk that has reached this cell: fewer if their files are large or they are slow."""
     if position not in course.costs:
-        return BATCH
+        return BATCH_SIZE
     size, seconds = course.costs[position]
-    for_long = max(BATCH, int(MOST_SECONDS / max(seconds, 1e-6)))
+    for_long = max(BATCH_SIZE, int(MOST_SECONDS / max(seconds, 1e-6)))
     return max(1, min(for_long, int(MOST_BYTES / max(size, 1.0))))
 
 
-def _outcomes(course: _Course, executor: Executor, now: Callable[[], float]) -> Iterator[Outcome]:
+def _run_chunks(course: _RunState, executor: Executor, now: Callable[[], float]) -> Iterator[Outcome]:
     """Run all chunks, and then what was lost, until nothing is left."""
-    waiting: Iterator[Chunk] = _chunks(course, executor)
+    waiting: Iterator[Chunk] = _schedule_chunks(course, executor)
     while True:
-        with _ended(executor((draw, finish), waiting, course.settings.limit)) as outcomes:
+        with _close_at_end(executor((draw, finish), waiting, course.settings.limit)) as outcomes:
             for outcome in outcomes:
                 _settle(course, outcome, now)
                 yield outcome
-        if not course.again:
+        if not course.retries:
             return
-        waiting = _again(course)
+        waiting = _drain_retries(course)
 
 
-def _again(course: _Course) -> Iterator[Chunk]:
-    while course.again:
-        yield course.again.popleft()
+def _drain_retries(course: _RunState) -> Iterator[Chunk]:
+    while course.retries:
+        yield course.retries.popleft()
 
 
 @contextmanager
-def _ended(outcomes: Iterator[Outcome]) -> Iterator[Iterator[Outcome]]:
+def _close_at_end(outcomes: Iterator[Outcome]) -> Iterator[Iterator[Outcome]]:
     """Close the outcomes at the end of the block, and so end their workers."""
     try:
         yield outcomes
@@ -184,36 +191,36 @@ def _ended(outcomes: Iterator[Outcome]) -> Iterator[Iterator[Outcome]]:
 # --- results ----------------------------------------------------------------------------------------------------------
 
 
-def _settle(course: _Course, outcome: Outcome, now: Callable[[], float]) -> None:
+def _settle(course: _RunState, outcome: Outcome, now: Callable[[], float]) -> None:
     chunk: Chunk = outcome.argument
     if outcome.fault:
-        _lost(course, chunk, outcome.fault)
+        _handle_loss(course, chunk, outcome.fault)
         return
     if isinstance(outcome.value, Stopped):
         raise BatchFailed(outcome.value.reason)
-    made: list[Made] = outcome.value
+    made: list[FinishedPiece] = outcome.value
     for one in made:
         if one.files is not None:
             _write(course, chunk, one)
-    rows = [_row(one, now(), course.number) for one in made]
+    rows = [_make_row(one, now(), course.number) for one in made]
     course.catalogue.record(rows)
     _count(course, rows)
     positions = {position for _, position, _ in chunk.pieces}
     sizes = [sum(len(data) for data in one.files.values()) for one in made if one.files]
     size, seconds = sum(sizes) / max(len(sizes), 1), sum(one.seconds for one in made) / len(made)
     course.costs |= dict.fromkeys(positions, (size, seconds))
-    _choose(course, positions)
+    _keep_best(course, positions)
 
 
-def _write(course: _Course, chunk: Chunk, made: Made) -> None:
+def _write(course: _RunState, chunk: Chunk, made: FinishedPiece) -> None:
     position, index = next((position, index) for number, position, index in chunk.pieces if number == made.number)
-    stem = course.cells[position].names.stem(made.number, index)
+    stem = course.cells[position].names.make_stem(made.number, index)
     folder.write(course.out, stem, made.files or {}, course.catalogue.path.parent / folder.SCRATCH, course.folders)
 
 
-def _row(made: Made, moment: float, run: int) -> Row:
+def _make_row(made: FinishedPiece, moment: float, run: int) -> PieceRecord:
     files, hashes = made.files, made.hashes or {}
-    return Row(
+    return PieceRecord(
         made.number,
         made.state,
         made.attempt,
@@ -228,33 +235,33 @@ def _row(made: Made, moment: float, run: int) -> Row:
     )
 
 
-def _count(course: _Course, rows: Sequence[Row]) -> None:
+def _count(course: _RunState, rows: Sequence[PieceRecord]) -> None:
     course.made += len(rows)
     course.counts["waiting"] -= len(rows)
     course.counts.update(row.state for row in rows)
     course.rejections.update(reason.partition(":")[0] for row in rows for _, reason in row.rejections)
 
 
-def _lost(course: _Course, chunk: Chunk, fault: str) -> None:
+def _handle_loss(course: _RunState, chunk: Chunk, fault: str) -> None:
     """Divide a lost chunk to find the piece at fault. After some tries, set that piece aside."""
     count = len(chunk.pieces)
     if count > 1:
         size = -(-count // PARTS)
         for start in range(0, count, size):
-            course.again.append(packing.chunk(chunk.cells, chunk.pieces[start : start + size]))
+            course.retries.append(packing.make_chunk(chunk.cells, chunk.pieces[start : start + size]))
         return
     number = chunk.pieces[0][0]
-    if course.catalogue.tried(number) < TRIES:
-        course.again.append(chunk)
+    if course.catalogue.count_try(number) < TRIES:
+        course.retries.append(chunk)
         return
-    row = Row(number, "failed", reason=f"{fault} ({TRIES} tries)")
+    row = PieceRecord(number, "failed", reason=f"{fault} ({TRIES} tries)")
     course.catalogue.record([row])
     _count(course, [row])
 
 
-def _choose(course: _Course, positions: Iterable[int]) -> None:
+def _keep_best(course: _RunState, positions: Iterable[int]) -> None:
     """Keep the best pieces of the jobs of these cells."""
-    rules = choosing.kept_of(course.cells[position] for position in positions)
-    count = choosing.choose(course.out, [course.catalogue], rules)
+    rules = choosing.collect_keep_rules(course.cells[position] for position in positions)
+    count = choosing.keep_best(course.out, [course.catalogue], rules)
     course.counts["done"] -= count
     course.counts["passed over"] += count

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from composer.errors import BadOption, printable
-from composer_batch.catalogue import STATES, opened
-from composer_batch.folder import ledgers
+from composer_batch.catalogue import STATES, open_catalogue
+from composer_batch.folder import find_catalogues
 
 
-def summary(out: Path) -> dict[str, Any]:
+def summarise(out: Path) -> dict[str, Any]:
     """Count pieces by state, rejections by gate, and the reasons of failures. Raises BadOption without a batch."""
-    paths = ledgers(out)
+    paths = find_catalogues(out)
     if not paths:
         raise BadOption(f"{printable(str(out))}: contains no batch.")
     states: Counter[str] = Counter()
@@ -21,11 +21,11 @@ def summary(out: Path) -> dict[str, Any]:
     aside: Counter[str] = Counter()
     shards = []
     for path in paths:
-        with opened(path, reading=True) as catalogue:
-            states.update(catalogue.counts())
-            rejections.update(catalogue.rejections())
-            aside.update(row["reason"] for row in catalogue.pieces("failed", "reason"))
-            shards.append(catalogue.about()["shard"])
+        with open_catalogue(path, reading=True) as catalogue:
+            states.update(catalogue.count_states())
+            rejections.update(catalogue.count_rejections())
+            aside.update(row["reason"] for row in catalogue.read_pieces("failed", "reason"))
+            shards.append(catalogue.read_header()["shard"])
     return {
         "pieces": states.total(),
         "states": {state: states[state] for state in STATES if states[state]},

@@ -33,7 +33,7 @@ class Estimate:
     seconds: float  # on one processor
     bytes: float
 
-    def times(self, factor: float) -> Estimate:
+    def scale(self, factor: float) -> Estimate:
         """Scale the estimate by a factor."""
         return Estimate(self.seconds * factor, self.bytes * factor)
 
@@ -42,11 +42,11 @@ def estimate(cells: Sequence[Cell], clock: Callable[[], float] = perf_counter) -
     """Estimate time and space for all pieces. Raises the errors of making a few."""
     kinds: dict[object, list[Cell]] = {}
     for cell in cells:
-        kinds.setdefault((cell.together, cell.length, cell.formats), []).append(cell)
+        kinds.setdefault((cell.batch_key, cell.length, cell.formats), []).append(cell)
     tried: list[Estimate] = []
     began = clock()
     for alike in list(kinds.values())[:CELLS]:
-        tried.append(_tried(alike[0], clock))
+        tried.append(_try_cell(alike[0], clock))
         if clock() - began > MOST_SECONDS:
             break
     usual = Estimate(sum(t.seconds for t in tried) / len(tried), sum(t.bytes for t in tried) / len(tried))
@@ -58,9 +58,9 @@ def estimate(cells: Sequence[Cell], clock: Callable[[], float] = perf_counter) -
     return Estimate(seconds, size)
 
 
-def _tried(cell: Cell, clock: Callable[[], float]) -> Estimate:
+def _try_cell(cell: Cell, clock: Callable[[], float]) -> Estimate:
     """Estimate one piece of a cell by making a few."""
-    short, factor = _shortened(cell)
+    short, factor = _reduce_cell(cell)
     count = 1 if "form" in cell.asked else min(cell.count, PIECES)
     few = tuple((number, 0, cell.first + number) for number in range(count))
     if count > 1:
@@ -70,11 +70,13 @@ def _tried(cell: Cell, clock: Callable[[], float]) -> Estimate:
     if isinstance(made, Stopped):
         raise BatchFailed(made.reason)
     sizes = [sum(map(len, one.files.values())) for one in made if one.files]
-    one = Estimate((clock() - began) / count * _attempts(cell, len(sizes) / count), sum(sizes) / max(len(sizes), 1))
-    return one.times(factor)
+    one = Estimate(
+        (clock() - began) / count * _expect_attempts(cell, len(sizes) / count), sum(sizes) / max(len(sizes), 1)
+    )
+    return one.scale(factor)
 
 
-def _shortened(cell: Cell) -> tuple[Cell, float]:
+def _reduce_cell(cell: Cell) -> tuple[Cell, float]:
     """Reduce a cell to fewer bars or two sections, drawn once. Return how many times longer its pieces really are."""
     request: dict[str, Any] = dict(cell.asked["request"])
     asked, bars, factor = dict(cell.asked), int(request.get("bars") or 0), 1.0
@@ -89,6 +91,6 @@ def _shortened(cell: Cell) -> tuple[Cell, float]:
     return replace(cell, asked={**asked, "request": request}, attempts=1), factor
 
 
-def _attempts(cell: Cell, share: float) -> float:
+def _expect_attempts(cell: Cell, share: float) -> float:
     """Compute how often a piece is drawn on average, if this share of the pieces passes the gates."""
     return (1 - (1 - share) ** cell.attempts) / share if share else cell.attempts

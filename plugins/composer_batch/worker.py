@@ -27,13 +27,13 @@ from composer.errors import (
     printable,
 )
 from composer.generation.generator import Generator
-from composer.generation.ranking import Standard, standard_of
-from composer.generation.tasks import Asked, asked_of, each, request_of, with_request
-from composer.io.formats import exporter
+from composer.generation.ranking import Standard, read_standard
+from composer.generation.tasks import Task, generate_each, get_request, read_task, replace_request
+from composer.io.formats import make_exporter
 from composer.types import Exporter, Piece
-from composer_batch.asking import player_of
+from composer_batch.asking import open_generator
 from composer_batch.cell import Cell
-from composer_batch.filters import Gates, gates_of, measure
+from composer_batch.filters import Gates, make_gates, measure
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Chunk:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnPiece:
     """A piece that passed its gates, or the reasons why none did."""
 
     number: int
@@ -57,17 +57,17 @@ class Drawn:
 
 
 @dataclass(frozen=True)
-class Group:
+class DrawnChunk:
     """A chunk between the two stages."""
 
     chunk: Chunk
-    drawn: tuple[Drawn, ...]
+    drawn: tuple[DrawnPiece, ...]
     standard: Standard
     seconds: float  # of each piece
 
 
 @dataclass(frozen=True)
-class Made:
+class FinishedPiece:
     """A piece that is ready to be written, or the reason why there is none."""
 
     number: int
@@ -89,7 +89,7 @@ class Stopped:
     reason: str
 
 
-def draw(chunk: Chunk) -> Group | Stopped:
+def draw(chunk: Chunk) -> DrawnChunk | Stopped:
     """Draw each piece until it passes its gates, as often as its cell allows.
 
     A piece that its model cannot make keeps its reason.
@@ -97,99 +97,99 @@ def draw(chunk: Chunk) -> Group | Stopped:
     began = perf_counter()
     first = next(iter(chunk.cells.values()))
     try:
-        player = _player(first.model, first.model_path, first.model_hash)
-        standard = standard_of(player.model.card)
+        player = _load_generator(first.model, first.model_path, first.model_hash)
+        standard = read_standard(player.model.card)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RequestWarning)  # the plan has shown them
-            drawn = _drawn(player, standard, chunk)
+            drawn = _draw_pieces(player, standard, chunk)
     except (BadModelFile, UnknownName) as error:
         return Stopped(str(error))
     seconds = (perf_counter() - began) / max(len(drawn), 1)
-    return Group(chunk, tuple(drawn), standard, seconds)
+    return DrawnChunk(chunk, tuple(drawn), standard, seconds)
 
 
-def _player(name: str, path: str, model_hash: str) -> Generator:
-    player = player_of(name, path or name)
+def _load_generator(name: str, path: str, model_hash: str) -> Generator:
+    player = open_generator(name, path or name)
     if player.model.hash != model_hash:
         raise BadModelFile(f"the model '{printable(name)}' differs from the one that the batch was begun with.")
     return player
 
 
 @dataclass
-class _Open:
+class _PendingPiece:
     """A piece that is still being drawn."""
 
     number: int
     cell: int
-    asked: Asked
+    asked: Task
     rejections: tuple[tuple[int, str], ...] = ()
 
 
-def _drawn(player: Generator, standard: Standard, chunk: Chunk) -> list[Drawn]:
-    found: dict[int, Drawn] = {}
-    left = [_Open(number, cell, chunk.cells[cell].wanted(index)) for number, cell, index in chunk.pieces]
+def _draw_pieces(player: Generator, standard: Standard, chunk: Chunk) -> list[DrawnPiece]:
+    found: dict[int, DrawnPiece] = {}
+    left = [_PendingPiece(number, cell, chunk.cells[cell].make_request(index)) for number, cell, index in chunk.pieces]
     while left:
         going = []
-        for position, made in each(player, [one.asked for one in left]):
+        for position, made in generate_each(player, [one.asked for one in left]):
             one = left[position]
             if isinstance(made, ComposerError):
-                found[one.number] = Drawn(one.number, one.cell, None, None, one.rejections, str(made))
+                found[one.number] = DrawnPiece(one.number, one.cell, None, None, one.rejections, str(made))
                 continue
             cell = chunk.cells[one.cell]
-            gates = _gates(json.dumps(cell.gates))
-            music = player.learnt() if gates.max_copied_bars is not None else None
+            gates = _parse_gates(json.dumps(cell.gates))
+            music = player.load_training_music() if gates.max_copied_bars is not None else None
             metrics = measure(made, standard, music) if cell.gates else None
-            fault = gates.fault(metrics) if metrics is not None else ""
-            request = request_of(asked_of(made.provenance))
+            fault = gates.find_fault(metrics) if metrics is not None else ""
+            request = get_request(read_task(made.provenance))
             if fault:
                 one.rejections += ((request.attempt, fault),)
             if fault and len(one.rejections) < cell.attempts:
-                one.asked = with_request(one.asked, replace(request_of(one.asked), attempt=request.attempt + 1))
+                one.asked = replace_request(one.asked, replace(get_request(one.asked), attempt=request.attempt + 1))
                 going.append(one)
             else:
-                found[one.number] = Drawn(one.number, one.cell, None if fault else made, metrics, one.rejections)
+                found[one.number] = DrawnPiece(one.number, one.cell, None if fault else made, metrics, one.rejections)
         left = going
     return [found[number] for number, _, _ in chunk.pieces]
 
 
 @lru_cache(maxsize=64)
-def _gates(text: str) -> Gates:
-    return gates_of(json.loads(text))
+def _parse_gates(text: str) -> Gates:
+    return make_gates(json.loads(text))
 
 
 # --- bytes ------------------------------------------------------------------------------------------------------------
 
 
-def finish(group: Group | Stopped) -> list[Made] | Stopped:
+def finish(group: DrawnChunk | Stopped) -> list[FinishedPiece] | Stopped:
     """Encode the files of each piece, with the values for the catalogue."""
     if isinstance(group, Stopped):
         return group
     began = perf_counter()
     try:
         with tempfile.TemporaryDirectory(prefix="composer-") as folder:
-            made = [_finished(group, one, Path(folder)) for one in group.drawn]
+            made = [_finish_piece(group, one, Path(folder)) for one in group.drawn]
     except (CannotWrite, OSError) as error:
         return Stopped(f"temporary files: {printable(str(error), 200).rstrip('.')}.")
     seconds = group.seconds + (perf_counter() - began) / max(len(made), 1)
     return [replace(one, seconds=round(seconds, 4)) for one in made]
 
 
-def _finished(group: Group, drawn: Drawn, folder: Path) -> Made:
+def _finish_piece(group: DrawnChunk, drawn: DrawnPiece, folder: Path) -> FinishedPiece:
     cell, piece = group.chunk.cells[drawn.cell], drawn.piece
     if piece is None:
         state, reason = ("failed", drawn.reason) if drawn.reason else ("rejected", drawn.rejections[-1][1])
-        return Made(drawn.number, state, metrics=drawn.metrics, rejections=drawn.rejections, reason=reason)
+        return FinishedPiece(drawn.number, state, metrics=drawn.metrics, rejections=drawn.rejections, reason=reason)
     try:
-        files = _files(cell, piece, folder)
+        files = _export_files(cell, piece, folder)
     except (CannotWrite, BadOption, UnknownName) as error:
         if isinstance(error.__cause__, OSError):  # an error of the machine, not of the piece
             raise
-        return Made(drawn.number, "failed", rejections=drawn.rejections, reason=str(error))
+        return FinishedPiece(drawn.number, "failed", rejections=drawn.rejections, reason=str(error))
     kept = {name: piece.provenance[name] for name in ("request", "primer", "form") if name in piece.provenance}
-    return Made(
+    return FinishedPiece(
         drawn.number,
         "done",
-        request_of(asked_of(piece.provenance)).attempt,
+        get_request(read_task(piece.provenance)).attempt,
         json.dumps(kept),
         files,
         {suffix: hashlib.sha256(data).hexdigest() for suffix, data in files.items()},
@@ -198,17 +198,17 @@ def _finished(group: Group, drawn: Drawn, folder: Path) -> Made:
     )
 
 
-def _files(cell: Cell, piece: Piece, folder: Path) -> dict[str, bytes]:
+def _export_files(cell: Cell, piece: Piece, folder: Path) -> dict[str, bytes]:
     if cell.title is not None:
         piece = replace(piece, provenance={**piece.provenance, "title": cell.title})
     found = {}
     for suffix in cell.formats:
         path = folder / f"piece.{suffix}"
-        _exporter(suffix, json.dumps(cell.export_options.get(suffix, {})))([piece], path)
+        _make_exporter(suffix, json.dumps(cell.export_options.get(suffix, {})))([piece], path)
         found[suffix] = path.read_bytes()  # the next piece overwrites it
     return found
 
 
 @lru_cache(maxsize=64)
-def _exporter(suffix: str, options: str) -> Exporter:
-    return exporter(Path(f"piece.{suffix}"), **json.loads(options))
+def _make_exporter(suffix: str, options: str) -> Exporter:
+    return make_exporter(Path(f"piece.{suffix}"), **json.loads(options))

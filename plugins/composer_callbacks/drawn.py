@@ -34,9 +34,9 @@ class Samples(Callback):
         """Write one piece. If none can be written, warn; the next validation tries again."""
         from composer.io.formats import write
 
-        with _said("no sample could be written"):
+        with _warn_on_error("no sample could be written"):
             path = run.file(SAMPLES, f"step-{run.progress.step:06d}.mid")
-            pieces = _drawn(run, self.bars, name=path.stem)
+            pieces = _draw_pieces(run, self.bars, name=path.stem)
             try:
                 path.parent.mkdir(exist_ok=True)
             except OSError as error:
@@ -62,23 +62,23 @@ class Originality(Callback):
 
     def on_start(self, run: RunView) -> None:
         """Index the training music."""
-        from composer.originality.index import indexed
+        from composer.originality.index import build_index
 
-        self._music = indexed(run.corpus, run.tokenizer).against("train")
+        self._music = build_index(run.corpus, run.tokenizer).select_split("train")
 
     def on_validation(self, run: RunView) -> Mapping[str, Any]:
         """Compare new pieces with the training music. If none can be drawn, warn; the next validation tries again."""
-        from composer.originality.passages import compare, pooled
+        from composer.originality.passages import combine, compare
 
-        with _said("no copies could be counted"):
-            pieces = _drawn(run, self.bars, self.pieces)
-            found = pooled([compare(piece.score, self._music) for piece in pieces]).to_json()
+        with _warn_on_error("no copies could be counted"):
+            pieces = _draw_pieces(run, self.bars, self.pieces)
+            found = combine([compare(piece.score, self._music) for piece in pieces]).to_json()
             return {name: found[name] for name in ("copied_share", "copied_bars", "longest", "novelty")}
         return {}
 
 
 @contextmanager
-def _said(what: str) -> Iterator[None]:
+def _warn_on_error(what: str) -> Iterator[None]:
     """Warn in one line if something could not be done."""
     try:
         yield
@@ -86,7 +86,7 @@ def _said(what: str) -> Iterator[None]:
         warnings.warn(f"{what}: {printable(str(error), 200)}", RunWarning, stacklevel=3)
 
 
-def _drawn(run: RunView, bars: int, count: int = 1, name: str = "") -> list[Piece]:
+def _draw_pieces(run: RunView, bars: int, count: int = 1, name: str = "") -> list[Piece]:
     """Draw pieces from the model as it is now, without retries."""
     from composer.generation.generator import Generator, generate
 

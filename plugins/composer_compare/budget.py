@@ -13,7 +13,7 @@ from composer_compare.spec import SIZES, SMALL, WIDTH, Contender
 WIDEST = 4096
 
 
-def contenders(
+def make_candidates(
     names: Sequence[str], given: Sequence[Mapping[str, Any]], tokenizer: Tokenizer, size: str
 ) -> tuple[Contender, ...]:
     """Choose options that make the architectures equal in `size`. Raises UnknownName, BadOption.
@@ -22,26 +22,29 @@ def contenders(
     without a width is measured as it is. One that cannot be built keeps its options: its runs tell why they fail.
     """
     for name in names:
-        registry().offer("architectures", name)
+        registry().get_offer("architectures", name)
     if len(set(names)) != len(names) or len(names) < 2:
         raise BadOption("name at least two architectures, each once.")
-    options = [_small(name, own) for name, own in zip(names, given, strict=True)]
-    first = counted(names[0], options[0], tokenizer)
+    options = [_fill_in_defaults(name, own) for name, own in zip(names, given, strict=True)]
+    first = count_parameters(names[0], options[0], tokenizer)
     width = int(options[0].get(WIDTH, 0))
     found = []
     for name, own in zip(names, options, strict=True):
-        widths = {"width": width, "parameters": nearest_width(name, own, tokenizer, first) if first and width else 0}
+        widths = {
+            "width": width,
+            "parameters": find_nearest_width(name, own, tokenizer, first) if first and width else 0,
+        }
         asked, other = widths[size], widths[SIZES[1 - SIZES.index(size)]]
         found.append(Contender(name, {**own, WIDTH: asked} if asked and WIDTH in own else own, other))
     return tuple(found)
 
 
-def _small(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    known = {option.name for option in registry().offer("architectures", name).options}
+def _fill_in_defaults(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    known = {option.name for option in registry().get_offer("architectures", name).options}
     return {**{key: value for key, value in SMALL.items() if key in known}, **given}
 
 
-def counted(name: str, options: Mapping[str, Any], tokenizer: Tokenizer) -> int | None:
+def count_parameters(name: str, options: Mapping[str, Any], tokenizer: Tokenizer) -> int | None:
     """Count the parameters of the network; None if it cannot be built."""
     architecture = registry().make("architectures", name, **options)
     try:
@@ -51,18 +54,18 @@ def counted(name: str, options: Mapping[str, Any], tokenizer: Tokenizer) -> int 
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def nearest_width(name: str, options: Mapping[str, Any], tokenizer: Tokenizer, parameters: int) -> int:
+def find_nearest_width(name: str, options: Mapping[str, Any], tokenizer: Tokenizer, parameters: int) -> int:
     """Find the width whose number of parameters comes nearest to `parameters`; 0 if there is none."""
     if WIDTH not in options:
         return 0
 
-    def at(width: int) -> int:
-        return counted(name, {**options, WIDTH: width}, tokenizer) or parameters
+    def count_at(width: int) -> int:
+        return count_parameters(name, {**options, WIDTH: width}, tokenizer) or parameters
 
-    return nearest(at, parameters)
+    return find_nearest(count_at, parameters)
 
 
-def nearest(at: Callable[[int], int], wanted: int) -> int:
+def find_nearest(at: Callable[[int], int], wanted: int) -> int:
     """Find the whole number from 2 up for which the rising function `at` comes nearest to `wanted`."""
     low = high = 2
     while high < WIDEST and at(high) < wanted:
@@ -73,7 +76,7 @@ def nearest(at: Callable[[int], int], wanted: int) -> int:
     return low if wanted - at(low) <= at(high) - wanted else high
 
 
-def steps(
+def distribute_steps(
     paces: Mapping[str, float], first: str, length: str, asked: int, seconds: float, work: float
 ) -> dict[str, int]:
     """Compute the training steps of each architecture in a full-length run, from its seconds a step.

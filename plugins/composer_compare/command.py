@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from composer.cli.options import WithThings, make_executor, options_for
-from composer.cli.progress import StatusLine, span
-from composer.devices import processors
+from composer.cli.options import WithPlugins, get_options, make_executor
+from composer.cli.progress import StatusLine, format_duration
+from composer.devices import count_processors
 from composer.errors import printable
 from composer.plugins.registry import registry
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from composer.types import Executor
-    from composer_compare.plan import Entry
+    from composer_compare.plan import PlannedRun
     from composer_compare.results import Findings
-    from composer_compare.running import Progress
+    from composer_compare.running import ExperimentProgress
     from composer_compare.spec import Trial
 
 
-@click.command(cls=WithThings, short_help="Compare architectures fairly.")
+@click.command(cls=WithPlugins, short_help="Compare architectures fairly.")
 @click.argument("architectures", nargs=-1, required=True, metavar="ARCHITECTURE...")
 @click.option("--dataset", default="chorales", show_default=True, help="A name of `composer datasets`, or folder:PATH.")
 @click.option("--tokenizer", help="Name of a tokenizer; by default the dataset's choice.")
@@ -93,35 +93,35 @@ def compare(
       width        at equal width instead of equal parameters, or the reverse
       dropout      with and without dropout
     """  # noqa: D301  (a \b keeps click from filling the lines)
-    from composer_compare.report import check
-    from composer_compare.result_store import Ledger
+    from composer_compare.report import check_folder
+    from composer_compare.result_store import ResultStore
     from composer_compare.results import Findings
-    from composer_compare.running import carried_out
+    from composer_compare.running import run_experiment
 
-    check(out)
+    check_folder(out)
     command = "composer " + shlex.join(word for word in sys.argv[1:] if word not in ("--report", "--json"))
     made = make_executor(executor, executor_options)
-    trial = _trial(ctx, architectures, _workers(made), **asked)
+    trial = _build_experiment(ctx, architectures, _count_workers(made), **asked)
     if only_report:
-        _finish(Findings(trial, Ledger(out).read()), out, as_json, command)
+        _finish(Findings(trial, ResultStore(out).read()), out, as_json, command)
         return
     if only_plan:
-        results = carried_out(trial, out, made, lambda _: None, only="cost")
+        results = run_experiment(trial, out, made, lambda _: None, only="cost")
         _show_plan(trial, results, as_json)
         return
-    with _told() as report:
-        results = carried_out(trial, out, made, report)
+    with _report_progress() as report:
+        results = run_experiment(trial, out, made, report)
     _finish(Findings(trial, results), out, as_json, command)
 
 
-def _workers(executor: Executor) -> int:
+def _count_workers(executor: Executor) -> int:
     """Count the runs that go on at a time, as far as the executor tells; plans need only an estimate."""
     if not hasattr(executor, "workers"):
         return 1
-    return int(executor.workers) or processors()
+    return int(executor.workers) or count_processors()
 
 
-def _trial(
+def _build_experiment(
     ctx: click.Context,
     names: tuple[str, ...],
     at_a_time: int,
@@ -137,28 +137,28 @@ def _trial(
     device: str,
     workers: int | None,
 ) -> Trial:
-    from composer.cli.corpora import build_corpus, fitted_tokenizer
+    from composer.cli.corpora import build_corpus, prepare_tokenizer
     from composer.data.datasets import make_dataset
     from composer.training.loop import Settings
-    from composer.training.recipes import Recipe, plain
+    from composer.training.recipes import Recipe, convert_to_plain
     from composer_compare import budget
-    from composer_compare.questions import named
-    from composer_compare.spec import Trial, matched, minutes
+    from composer_compare.questions import parse_ablations
+    from composer_compare.spec import Trial, parse_match, parse_minutes
 
-    size, length = matched(match)
-    asked, most = named(questions), minutes(time)
+    size, length = parse_match(match)
+    asked, most = parse_ablations(questions), parse_minutes(time)
     kind = dataset.partition(":")[0]
-    word = tokenizer or registry().offer("datasets", kind).make.tokenizer  # type: ignore[attr-defined]
+    word = tokenizer or registry().get_offer("datasets", kind).make.tokenizer  # type: ignore[attr-defined]
     things = [("datasets", kind), ("tokenizers", word), *(("architectures", name) for name in names)]
-    of_dataset, of_tokenizer, *of_each = options_for(ctx, things)
+    of_dataset, of_tokenizer, *of_each = get_options(ctx, things)
     music = make_dataset(dataset, **of_dataset)
     suggested = music.tokenizer_options if word == music.tokenizer else {}
     writing = registry().make("tokenizers", word, **{**suggested, **of_tokenizer})
-    writing = fitted_tokenizer(music, writing, dataset, workers or processors())
-    contenders = budget.contenders(names, of_each, writing, size)
+    writing = prepare_tokenizer(music, writing, dataset, workers or count_processors())
+    contenders = budget.make_candidates(names, of_each, writing, size)
     corpus = build_corpus(music, writing, dataset, workers)
     some = registry().make("architectures", names[0], **of_each[0])
-    common = plain(Recipe(music, word, writing, names[0], some, Settings()), dataset)
+    common = convert_to_plain(Recipe(music, word, writing, names[0], some, Settings()), dataset)
     recipe = {key: common[key] for key in ("dataset", "dataset_options", "tokenizer")}
     sides = {side: len(corpus.split(side)) for side in ("train", "valid", "test")}
     about = {
@@ -184,39 +184,41 @@ def _trial(
 
 
 @contextmanager
-def _told() -> Iterator[Any]:
+def _report_progress() -> Iterator[Any]:
     """Print a line for each run on stderr; on a terminal, show below them how much is left."""
     with StatusLine() as line:
 
-        def tell(progress: Progress) -> None:
+        def tell(progress: ExperimentProgress) -> None:
             entry, result = progress.entry, progress.result
             where = f"seed {entry.seed}" if entry.question != "tuning" else f"trial {entry.level + 1:.0f}"
             level = f" at {entry.level:g}" if entry.question not in ("likelihood", "tuning", "cost") else ""
-            said = f"failed: {result['failure']}" if "failure" in result else _came_to(result)
+            said = f"failed: {result['failure']}" if "failure" in result else _describe_result(result)
             line.print(
-                f"[{progress.done}/{progress.total}, {span(progress.seconds)} of work left] "
-                f"{entry.question}{level}: {entry.contender}, {where}: {said}"
+                f"[{progress.done}/{progress.total}, {format_duration(progress.seconds)} of work left] "
+                f"{entry.question}{level}: {entry.candidate}, {where}: {said}"
             )
-            line.update(f"{progress.done} of {progress.total} runs done, {span(progress.seconds)} of work left")
+            line.update(
+                f"{progress.done} of {progress.total} runs done, {format_duration(progress.seconds)} of work left"
+            )
 
         yield tell
 
 
-def _came_to(result: Mapping[str, Any]) -> str:
+def _describe_result(result: Mapping[str, Any]) -> str:
     if "step_seconds" in result:
         return f"{result['parameters']:,} parameters, {result['step_seconds'] * 1000:.0f} ms a step"
     if "inside" in result:
         return f"{result['inside']} of {result['figures']} figures as in real pieces"
-    return f"valid {result['valid']:.3f} nats per note in {span(result['seconds'])}"
+    return f"valid {result['valid']:.3f} nats per note in {format_duration(result['seconds'])}"
 
 
 def _show_plan(trial: Trial, results: Mapping[str, Any], as_json: bool) -> None:
     """Print the planned runs by question, with their cost."""
-    from composer.cli.tables import table
-    from composer_compare.plan import planned
+    from composer.cli.tables import print_table
+    from composer_compare.plan import plan_runs
 
-    entries: dict[str, Entry] = {}
-    for entry in planned(trial, results, foresee=True):
+    entries: dict[str, PlannedRun] = {}
+    for entry in plan_runs(trial, results, foresee=True):
         entries.setdefault(entry.run.identity, entry)
     rows = []
     for question in dict.fromkeys(entry.question for entry in entries.values()):
@@ -231,24 +233,24 @@ def _show_plan(trial: Trial, results: Mapping[str, Any], as_json: bool) -> None:
         keys = ("question", "runs", "left", "steps", "minutes")
         click.echo(json.dumps({"plan": [dict(zip(keys, row, strict=True)) for row in rows], "seconds": round(total)}))
         return
-    table("The plan", ["question", "runs", "left to do", "steps of a run", "minutes of a processor"], rows)
-    click.echo(f"About {span(total / trial.workers)}, {trial.workers} at a time.")
+    print_table("The plan", ["question", "runs", "left to do", "steps of a run", "minutes of a processor"], rows)
+    click.echo(f"About {format_duration(total / trial.workers)}, {trial.workers} at a time.")
 
 
 def _finish(findings: Findings, out: Path, as_json: bool, command: str) -> None:
     """Write the report; print the table, the verdict and the missing results."""
-    from composer.cli.tables import table
+    from composer.cli.tables import print_table
     from composer_compare import report
 
     report.write(findings, out, command)
     if as_json:
-        click.echo(json.dumps(report.data(findings, command), indent=1))
+        click.echo(json.dumps(report.collect_data(findings, command), indent=1))
         return
 
     headings = ["architecture", "parameters", "gates", "nats per note", "95 % interval", "ms a step"]
     rows = []
     for name, estimate in findings.verdict.standing:
-        cost = findings.cost(name)
+        cost = findings.get_cost(name)
         gates = cost.get("gates")
         rows.append(
             [
@@ -260,8 +262,8 @@ def _finish(findings: Findings, out: Path, as_json: bool, command: str) -> None:
                 f"{cost['step_seconds'] * 1000:.0f}",
             ]
         )
-    table(f"Likelihood of {findings.trial.named['title']}, {findings.equal}", headings, rows)
+    print_table(f"Likelihood of {findings.trial.named['title']}, {findings.equal}", headings, rows)
     click.echo(findings.verdict.text)
-    for hole in findings.holes():
+    for hole in findings.list_missing():
         click.echo(f"missing: {printable(hole, 400)}", err=True)
     click.echo(f"{out / report.PAGE}: the report, with plots and common claims about LSTM and GRU.", err=True)

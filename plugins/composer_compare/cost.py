@@ -17,8 +17,8 @@ from composer.training.recipes import Recipe
 from composer.training.state import Trained
 from composer.training.train import make_model
 from composer_compare import counting
-from composer_compare.material import music_of, recipe_of
-from composer_compare.plan import TRIED, Run
+from composer_compare.material import load_music, make_recipe
+from composer_compare.plan import TRIED, ExperimentRun
 
 Result = dict[str, Any]
 
@@ -29,10 +29,10 @@ WRITTEN = 192
 """Tokens over which the speed of generation is measured."""
 
 
-def pace(run: Run, _: Path) -> Result:
+def measure_speed(run: ExperimentRun, _: Path) -> Result:
     """Measure seconds per step, validation and generated token, and count the network's size."""
-    corpus, tokenizer = music_of(run)
-    recipe = recipe_of(run)
+    corpus, tokenizer = load_music(run)
+    recipe = make_recipe(run)
     took = []
     clock = process_time if choose_device(recipe.settings.device).type == "cpu" else perf_counter
     for steps in (1, *TRIED):  # the first is a warm-up, not counted
@@ -44,43 +44,45 @@ def pace(run: Run, _: Path) -> Result:
     most = took[1] / TRIED[1]  # includes the validation
     step = (took[1] - took[0]) / (TRIED[1] - TRIED[0])
     step = step if step > NOISE * most else most
-    stream = loop.training_stream(corpus, tokenizer, recipe.settings)
-    chunks = [chunk for number in range(min(stream.batches, 20)) for chunk in stream.chunks(number)]
+    stream = loop.make_training_stream(corpus, tokenizer, recipe.settings)
+    chunks = [chunk for number in range(min(stream.batches, 20)) for chunk in stream.cut_chunks(number)]
     tokens = float(np.mean([np.count_nonzero(chunk.targets >= 0) for chunk in chunks]))
     sizes, words = [column.size for column in tokenizer.grammar.columns], len(tokenizer.vocabulary)
-    module = recipe.architecture.module(sizes, words)
-    counted = counting.counts(recipe.architecture, sizes, words)
-    held = counting.training_bytes(module, sizes, recipe.settings.batch_size, recipe.settings.chunk)
+    module = recipe.architecture.build_module(sizes, words)
+    counted = counting.count_size(recipe.architecture, sizes, words)
+    held = counting.count_training_bytes(module, sizes, recipe.settings.batch_size, recipe.settings.chunk)
     return {
         "step_seconds": round(step, 6),
         "validation_seconds": round(max(took[0] - TRIED[0] * step, 0.0), 4),
         "tokens_per_step": round(tokens, 1),
         "training_bytes": held,
         **counted,
-        **_writing(recipe, trained, len(sizes)),
-        "machine": _machine(),
-        **_busy(),
+        **_measure_generation(recipe, trained, len(sizes)),
+        "machine": _describe_machine(),
+        **_measure_load(),
     }
 
 
-def _writing(recipe: Recipe, trained: Trained, columns: int) -> Result:
+def _measure_generation(recipe: Recipe, trained: Trained, columns: int) -> Result:
     """Measure seconds per generated token: the reference backend at batch 1, the fastest one at 1 and 64."""
     from composer.generation.generator import Generator
 
     model = make_model(recipe, trained.weights)
     player = Generator(model, "")
-    usual = player.resolved(replace(player.suggested, device="cpu"))
+    usual = player.resolve(replace(player.suggested, device="cpu"))
     found: Result = {"stepper": usual.stepper}
     for name, stepper, rows in (
         ("write_seconds_reference", "torch", 1),
         ("write_seconds", usual.stepper, 1),
         ("write_seconds_64", usual.stepper, 64),
     ):
-        found[name] = float(f"{_step_seconds(player.stepper(replace(usual, stepper=stepper)), rows, columns):.4g}")
+        found[name] = float(
+            f"{_measure_step_seconds(player.get_step(replace(usual, stepper=stepper)), rows, columns):.4g}"
+        )
     return found
 
 
-def _step_seconds(step: Any, rows: int, columns: int) -> float:
+def _measure_step_seconds(step: Any, rows: int, columns: int) -> float:
     """Measure the seconds per token and sequence: the best of three trials."""
     inputs, state = np.zeros((rows, columns), dtype=np.int64), None
     times = []
@@ -92,7 +94,7 @@ def _step_seconds(step: Any, rows: int, columns: int) -> float:
     return min(times[1:]) / (WRITTEN // 4) / rows
 
 
-def _machine() -> str:
+def _describe_machine() -> str:
     import platform
 
     import torch
@@ -100,7 +102,7 @@ def _machine() -> str:
     return f"{platform.machine()}, {platform.system()}, Python {sys.version.split()[0]}, torch {torch.__version__}"
 
 
-def _busy() -> Result:
+def _measure_load() -> Result:
     """Return the number of processors, and the load average of five minutes where the system reports it."""
     load = os.getloadavg()[1] if hasattr(os, "getloadavg") else None
     return {"processors": os.cpu_count(), "load": load and round(load, 1)}

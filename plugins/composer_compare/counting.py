@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from composer.devices import without_onednn
-from composer.types import Architecture, Described
+from composer.devices import switch_off_onednn
+from composer.types import Architecture, HasCell
 
 if TYPE_CHECKING:
     import torch
@@ -19,7 +19,7 @@ WORD = 4
 """Bytes of a weight."""
 
 
-def counts(architecture: Architecture, column_sizes: Sequence[int], vocabulary_size: int) -> dict[str, Any]:
+def count_size(architecture: Architecture, column_sizes: Sequence[int], vocabulary_size: int) -> dict[str, Any]:
     """Count parameters, multiply-adds of a step, tensors and bytes of the state, and gates.
 
     Gates are None if the architecture does not describe its cell.
@@ -27,19 +27,19 @@ def counts(architecture: Architecture, column_sizes: Sequence[int], vocabulary_s
     import torch
 
     with torch.random.fork_rng(devices=[]):
-        module = architecture.module(column_sizes, vocabulary_size)
-    state = _one_step(module, len(column_sizes))[1]
+        module = architecture.build_module(column_sizes, vocabulary_size)
+    state = _run_one_step(module, len(column_sizes))[1]
     return {
         "parameters": sum(parameter.numel() for parameter in module.parameters()),
-        "multiply_adds": multiply_adds(module, len(column_sizes)),
+        "multiply_adds": count_multiply_adds(module, len(column_sizes)),
         "state_tensors": len(state),
         "state_numbers": sum(part.numel() for part in state),
         "state_bytes": sum(part.numel() * part.element_size() for part in state),
-        **_of_cell(architecture, column_sizes, module),
+        **_count_gates(architecture, column_sizes, module),
     }
 
 
-def _one_step(module: nn.Module, columns: int) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+def _run_one_step(module: nn.Module, columns: int) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
     import torch
 
     module.eval()
@@ -48,29 +48,29 @@ def _one_step(module: nn.Module, columns: int) -> tuple[torch.Tensor, tuple[torc
     return logits, state
 
 
-def multiply_adds(module: nn.Module, columns: int) -> int:
+def count_multiply_adds(module: nn.Module, columns: int) -> int:
     """Count the multiply-adds of the matrix products of one token, as torch computes them."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    with without_onednn(), FlopCounterMode(display=False) as counter:  # oneDNN's layers would count as zero
-        _one_step(module, columns)
+    with switch_off_onednn(), FlopCounterMode(display=False) as counter:  # oneDNN's layers would count as zero
+        _run_one_step(module, columns)
     return int(counter.get_total_flops()) // 2
 
 
-def _of_cell(architecture: Architecture, column_sizes: Sequence[int], module: nn.Module) -> dict[str, Any]:
+def _count_gates(architecture: Architecture, column_sizes: Sequence[int], module: nn.Module) -> dict[str, Any]:
     """Count the gates of a unit, and tell whether they see its past, if the architecture describes its cell.
 
     A unit computes several weighted sums of its inputs: one is the candidate state, the others are gates.
     """
-    if not isinstance(architecture, Described):
+    if not isinstance(architecture, HasCell):
         return {"gates": None, "sums": None, "recurrent": None}
     weights = {name: tensor.detach().numpy() for name, tensor in module.state_dict().items()}
-    layer = architecture.cell(column_sizes, weights).layers[0]
+    layer = architecture.build_cell(column_sizes, weights).layers[0]
     sums = layer.inputs.shape[0] // layer.recurrent.shape[1]
     return {"gates": sums - 1, "sums": sums, "recurrent": bool(len(layer.recurrent))}
 
 
-def training_bytes(module: nn.Module, column_sizes: Sequence[int], rows: int, places: int) -> int:
+def count_training_bytes(module: nn.Module, column_sizes: Sequence[int], rows: int, places: int) -> int:
     """Count the bytes held in training: all copies of the parameters, and the activations of one chunk.
 
     Activations are the storages that torch saves in the forward pass; a kernel's workspace is not included.
@@ -94,6 +94,6 @@ def training_bytes(module: nn.Module, column_sizes: Sequence[int], rows: int, pl
     return COPIES * sum(parameters.values()) + activations
 
 
-def writing_bytes(found: Mapping[str, Any], rows: int) -> int:
+def count_generation_bytes(found: Mapping[str, Any], rows: int) -> int:
     """Count the bytes held in generating `rows` pieces at once: weights and states in single precision."""
     return WORD * int(found["parameters"]) + rows * int(found["state_bytes"])

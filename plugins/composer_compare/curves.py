@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from composer_compare.plots import Place
+from composer_compare.plots import Point
 from composer_compare.probes import LAGS
-from composer_compare.questions import QUESTIONS
+from composer_compare.questions import ABLATIONS
 from composer_compare.results import Findings
-from composer_compare.statistics import Estimate, of_pieces, of_seeds
-from composer_compare.values import fading, recalled
+from composer_compare.statistics import Estimate, estimate_from_pieces, estimate_from_seeds
+from composer_compare.values import collect_recall, compute_fading
 
-Figure = tuple[str, str, str, Mapping[str, Sequence[Place]], Mapping[str, bool]]
+Figure = tuple[str, str, str, Mapping[str, Sequence[Point]], Mapping[str, bool]]
 
 
-def figures(findings: Findings) -> Iterator[Figure]:
+def build_figures(findings: Findings) -> Iterator[Figure]:
     """Yield title, axes and lines of every plot that has data."""
     for title, across, up, line, scales in FIGURES:
         lines = {name: places for name in findings.names if (places := line(findings, name))}
@@ -24,78 +24,85 @@ def figures(findings: Findings) -> Iterator[Figure]:
             yield title, across, up, lines, scales
 
 
-def _placed(x: float, estimate: Estimate) -> Place:
+def _make_point(x: float, estimate: Estimate) -> Point:
     known = estimate.half_width != float("inf")
-    return Place(x, estimate.mean, *((estimate.low, estimate.high) if known else (None, None)))
+    return Point(x, estimate.mean, *((estimate.low, estimate.high) if known else (None, None)))
 
 
-def _learning(findings: Findings, name: str) -> list[Place]:
-    runs = list(findings.of("likelihood", name).values())
+def _trace_learning(findings: Findings, name: str) -> list[Point]:
+    runs = list(findings.select("likelihood", name).values())
     courses = [[(point[0], point[3]) for point in run["history"]] for run in runs]
-    return [_placed(points[0][0], of_seeds([valid for _, valid in points])) for points in zip(*courses, strict=False)]
-
-
-def _learning_in_time(findings: Findings, name: str) -> list[Place]:
-    pace = findings.cost(name).get("step_seconds", 0.0) / 60
-    return [Place(p.x * pace, p.y, p.low, p.high) for p in _learning(findings, name)]
-
-
-def _by_level(findings: Findings, name: str, question: str, usual: float) -> list[Place]:
-    places = [
-        _placed(level, estimate)
-        for level in QUESTIONS[question].levels
-        if (estimate := findings.likelihood(name, question, level)) is not None
+    return [
+        _make_point(points[0][0], estimate_from_seeds([valid for _, valid in points]))
+        for points in zip(*courses, strict=False)
     ]
-    whole = findings.likelihood(name)
-    return sorted([*places, _placed(usual, whole)], key=lambda p: p.x) if places and whole else []
 
 
-def _data(findings: Findings, name: str) -> list[Place]:
-    return _by_level(findings, name, "data", 1.0)
+def _trace_learning_in_time(findings: Findings, name: str) -> list[Point]:
+    pace = findings.get_cost(name).get("step_seconds", 0.0) / 60
+    return [Point(p.x * pace, p.y, p.low, p.high) for p in _trace_learning(findings, name)]
 
 
-def _noise(findings: Findings, name: str) -> list[Place]:
-    return _by_level(findings, name, "noise", 0.0)
+def _trace_levels(findings: Findings, name: str, question: str, usual: float) -> list[Point]:
+    places = [
+        _make_point(level, estimate)
+        for level in ABLATIONS[question].levels
+        if (estimate := findings.estimate_likelihood(name, question, level)) is not None
+    ]
+    whole = findings.estimate_likelihood(name)
+    return sorted([*places, _make_point(usual, whole)], key=lambda p: p.x) if places and whole else []
 
 
-def _lengths(findings: Findings, name: str) -> list[Place]:
+def _trace_data(findings: Findings, name: str) -> list[Point]:
+    return _trace_levels(findings, name, "data", 1.0)
+
+
+def _trace_noise(findings: Findings, name: str) -> list[Point]:
+    return _trace_levels(findings, name, "noise", 0.0)
+
+
+def _trace_lengths(findings: Findings, name: str) -> list[Point]:
     """Compute the likelihood of each quarter of the test pieces, by length."""
     quarters = np.array_split(np.argsort(findings.notes, kind="stable"), QUARTERS)
-    scores = list(findings.scores()[name].values())
+    scores = list(findings.collect_scores()[name].values())
     if not scores or len(findings.notes) < 2 * QUARTERS:
         return []
     return [
-        _placed(float(notes.mean()), of_pieces(np.stack(scores)[:, quarter], notes))
+        _make_point(float(notes.mean()), estimate_from_pieces(np.stack(scores)[:, quarter], notes))
         for quarter in quarters
         if (notes := findings.notes[quarter]).size
     ]
 
 
-def _context(findings: Findings, name: str) -> list[Place]:
-    runs = [run["context"].get("nats_per_note", {}) for run in findings.of("likelihood", name).values()]
+def _trace_context(findings: Findings, name: str) -> list[Point]:
+    runs = [run["context"].get("nats_per_note", {}) for run in findings.select("likelihood", name).values()]
     reaches = [int(reach) for reach in (runs[0] if runs else {}) if reach != "all"]
-    return [_placed(reach, of_seeds([run[str(reach)] for run in runs if str(reach) in run])) for reach in reaches]
+    return [
+        _make_point(reach, estimate_from_seeds([run[str(reach)] for run in runs if str(reach) in run]))
+        for reach in reaches
+    ]
 
 
-def _recall(findings: Findings, name: str) -> list[Place]:
-    runs = list(recalled(findings, name).values())
-    return [_placed(int(gap), of_seeds([run[gap] for run in runs])) for gap in (runs[0] if runs else {})]
+def _trace_recall(findings: Findings, name: str) -> list[Point]:
+    runs = list(collect_recall(findings, name).values())
+    return [_make_point(int(gap), estimate_from_seeds([run[gap] for run in runs])) for gap in (runs[0] if runs else {})]
 
 
-def _fading(findings: Findings, name: str) -> list[Place]:
+def _trace_gradients(findings: Findings, name: str) -> list[Point]:
     found = []
     for lag in LAGS:
-        power = findings.mean("likelihood", name, 1.0, lambda result, lag=lag: fading(result, lag))
+        power = findings.estimate_mean("likelihood", name, 1.0, lambda result, lag=lag: compute_fading(result, lag))
         if power is not None:
-            found.append(Place(lag, 10**power.mean))
+            found.append(Point(lag, 10**power.mean))
     return found
 
 
-def _rates(findings: Findings, name: str) -> list[Place]:
+def _trace_rates(findings: Findings, name: str) -> list[Point]:
     means = {
-        rate: findings.mean("stability", name, rate, lambda r: r["valid"]) for rate in QUESTIONS["stability"].levels
+        rate: findings.estimate_mean("stability", name, rate, lambda r: r["valid"])
+        for rate in ABLATIONS["stability"].levels
     }
-    return [_placed(rate, mean) for rate, mean in means.items() if mean is not None]
+    return [_make_point(rate, mean) for rate, mean in means.items() if mean is not None]
 
 
 QUARTERS = 4
@@ -103,14 +110,14 @@ QUARTERS = 4
 STEP, TIME, SHARE, WRONG = "steps", "minutes", "share of the pieces", "share of wrong notes"
 NATS, A_NOTE, NORM = "nats per note", "nats a note (by chance 1.39)", "norm, beside that over one token"
 
-FIGURES: Sequence[tuple[str, str, str, Callable[[Findings, str], list[Place]], Mapping[str, bool]]] = (
-    ("Learning: validation against steps", STEP, NATS, _learning, {}),
-    ("Learning: validation against time of a processor", TIME, NATS, _learning_in_time, {}),
-    ("Held-out likelihood against the share of the data", SHARE, NATS, _data, {"log_x": True}),
-    ("Held-out likelihood against wrong notes in training", WRONG, NATS, _noise, {}),
-    ("Held-out likelihood by the length of a piece", "notes of a piece, mean of a quarter", NATS, _lengths, {}),
-    ("Context: the same bars foretold from so many bars before", "bars", NATS, _context, {"log_x": True}),
-    ("Recall: a motif after a gap", "empty bars", A_NOTE, _recall, {"log_x": True}),
-    ("Gradient by the state so many tokens before", "tokens", NORM, _fading, {"log_x": True, "log_y": True}),
-    ("Sensitivity to the learning rate, without clipping", "learning rate", NATS, _rates, {"log_x": True}),
+FIGURES: Sequence[tuple[str, str, str, Callable[[Findings, str], list[Point]], Mapping[str, bool]]] = (
+    ("Learning: validation against steps", STEP, NATS, _trace_learning, {}),
+    ("Learning: validation against time of a processor", TIME, NATS, _trace_learning_in_time, {}),
+    ("Held-out likelihood against the share of the data", SHARE, NATS, _trace_data, {"log_x": True}),
+    ("Held-out likelihood against wrong notes in training", WRONG, NATS, _trace_noise, {}),
+    ("Held-out likelihood by the length of a piece", "notes of a piece, mean of a quarter", NATS, _trace_lengths, {}),
+    ("Context: the same bars foretold from so many bars before", "bars", NATS, _trace_context, {"log_x": True}),
+    ("Recall: a motif after a gap", "empty bars", A_NOTE, _trace_recall, {"log_x": True}),
+    ("Gradient by the state so many tokens before", "tokens", NORM, _trace_gradients, {"log_x": True, "log_y": True}),
+    ("Sensitivity to the learning rate, without clipping", "learning rate", NATS, _trace_rates, {"log_x": True}),
 )

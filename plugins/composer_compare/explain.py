@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
-from composer.cli.options import WithThings, options_for
+from composer.cli.options import WithPlugins, get_options
 from composer.cli.train import DATASET
 from composer.errors import BadOption, printable
 from composer.plugins.registry import registry
 
 
-class ExplainCommand(WithThings):
+class ExplainCommand(WithPlugins):
     """A command with the options of architectures."""
 
     kinds = ("architectures",)
@@ -35,49 +35,49 @@ def explain(ctx: click.Context, architecture: str, dataset: str, as_json: bool) 
     composer explain lstm
     composer explain gru --hidden-size 128 --layers 1
     """  # noqa: D301  (a \b keeps click from filling the lines)
-    [options] = options_for(ctx, [("architectures", architecture)])
-    offer = registry().offer("architectures", architecture)
+    [options] = get_options(ctx, [("architectures", architecture)])
+    offer = registry().get_offer("architectures", architecture)
     made = registry().make("architectures", architecture, **options)
-    suggesting: Any = registry().offer("datasets", dataset.partition(":")[0]).make
+    suggesting: Any = registry().get_offer("datasets", dataset.partition(":")[0]).make
     tokenizer = registry().make("tokenizers", suggesting.tokenizer, **suggesting.tokenizer_options)
     words = inspect.cleandoc(type(made).__doc__ or offer.summary)
     found = {
         "architecture": architecture,
         "plugin": offer.plugin.name,
-        "words": printable_lines(words),
+        "words": make_printable(words),
         "equations": [printable(line, 200) for line in getattr(made, "equations", ())],
         "options": {option.name: getattr(made, option.name, None) for option in offer.options},
-        **_counted(made, tokenizer, architecture),
+        **_count_size(made, tokenizer, architecture),
     }
-    click.echo(json.dumps(found, indent=1) if as_json else _text(found, suggesting.title))
+    click.echo(json.dumps(found, indent=1) if as_json else _format_text(found, suggesting.title))
 
 
-def printable_lines(text: str) -> str:
+def make_printable(text: str) -> str:
     """Make the text of a plugin safe to print; line breaks stay."""
     return "\n".join(printable(line, 200) for line in text.splitlines())
 
 
-def _counted(made: Any, tokenizer: Any, name: str) -> Mapping[str, Any]:
-    from composer_compare.counting import counts
+def _count_size(made: Any, tokenizer: Any, name: str) -> Mapping[str, Any]:
+    from composer_compare.counting import count_size
 
     try:
-        return counts(made, [column.size for column in tokenizer.grammar.columns], len(tokenizer.vocabulary))
+        return count_size(made, [column.size for column in tokenizer.grammar.columns], len(tokenizer.vocabulary))
     except Exception as error:  # a plugin may raise anything
         detail = printable(" ".join(str(error).split()), 160)
         raise BadOption(f"the architecture '{printable(name)}' cannot be built ({detail}).") from error
 
 
-def _text(found: Mapping[str, Any], music: str) -> str:
+def _format_text(found: Mapping[str, Any], music: str) -> str:
     lines = [found["words"], ""]
     if found["equations"]:
         lines += ["Of each unit (x is the input, a prime marks the new state, * is elementwise):", ""]
         lines += [f"    {line}" for line in found["equations"]] + [""]
-    lines += [f"{about}: {value}" for about, value in _figures(found).items()]
+    lines += [f"{about}: {value}" for about, value in _list_figures(found).items()]
     options = ", ".join(f"{name} {value}" for name, value in found["options"].items())
     return "\n".join([*lines, "", f"Counted with {options}, for the tokens of: {printable(music)}."])
 
 
-def _figures(found: Mapping[str, Any]) -> dict[str, str]:
+def _list_figures(found: Mapping[str, Any]) -> dict[str, str]:
     gates, tensors = found["gates"], found["state_tensors"]
     shown = {"Parameters": f"{found['parameters']:,}", "Multiply-adds of a token": f"{found['multiply_adds']:,}"}
     if gates is not None:

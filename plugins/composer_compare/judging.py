@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from composer_compare.questions import QUESTIONS
+from composer_compare.questions import ABLATIONS
 from composer_compare.results import Findings
-from composer_compare.statistics import LEVEL, Estimate, difference, exact, of_seeds
-from composer_compare.values import diverged, harder_if_long, nats, shifted
+from composer_compare.statistics import LEVEL, Estimate, compute_exact_p, estimate_difference, estimate_from_seeds
+from composer_compare.values import compute_length_gap, compute_nats, compute_transposition_loss, has_diverged
 
 HELD, NOT_HELD, OPEN = "held", "not held", "not decided"
 
@@ -37,15 +37,15 @@ class Finding:
 # --- differences ------------------------------------------------------------------------------------------------------
 
 
-def missing(what: str) -> Finding:
+def report_missing(what: str) -> Finding:
     """Return the finding of a claim for which nothing was measured."""
     return Finding(OPEN, f"{what} was not measured in this trial")
 
 
-def below(estimate: Estimate | None, what: str, unit: str = "nats per note") -> Finding:
+def judge_difference(estimate: Estimate | None, what: str, unit: str = "nats per note") -> Finding:
     """Judge a claim that a difference is negative: held if it is below 0 beyond chance, not held if above."""
     if estimate is None:
-        return missing(what)
+        return report_missing(what)
     said = f"{what}: {estimate.mean:+.3f} {unit}"
     if estimate.half_width == float("inf"):
         return Finding(OPEN, f"{said}, from one seed")
@@ -53,62 +53,66 @@ def below(estimate: Estimate | None, what: str, unit: str = "nats per note") -> 
     return Finding(state, f"{said} [{estimate.low:+.3f}, {estimate.high:+.3f}]")
 
 
-def paired(one: Mapping[int, float], other: Mapping[int, float]) -> Estimate | None:
+def estimate_paired_difference(one: Mapping[int, float], other: Mapping[int, float]) -> Estimate | None:
     """Estimate the mean difference over the seeds that both have; None if they share none."""
     seeds = sorted(one.keys() & other.keys())
-    return of_seeds([one[seed] - other[seed] for seed in seeds]) if seeds else None
+    return estimate_from_seeds([one[seed] - other[seed] for seed in seeds]) if seeds else None
 
 
-def _values(
+def _collect_values(
     found: Findings, name: str, figure: Callable[[Mapping[str, Any]], float], question: str, level: float
 ) -> dict[int, float]:
-    return {seed: figure(result) for seed, result in found.of(question, name, level).items()}
+    return {seed: figure(result) for seed, result in found.select(question, name, level).items()}
 
 
-def gru_less(
+def judge_gru_lower(
     figure: Callable[[Mapping[str, Any]], float], what: str, question: str = "likelihood", level: float = 1.0
 ) -> Callable[[Findings], Finding]:
     """Return a judge of whether a figure is smaller for gru than for lstm, seed by seed."""
 
     def judge(found: Findings) -> Finding:
-        sides = [_values(found, name, figure, question, level) for name in ("gru", "lstm")]
-        return below(paired(*sides), f"{what}, gru less lstm")
+        sides = [_collect_values(found, name, figure, question, level) for name in ("gru", "lstm")]
+        return judge_difference(estimate_paired_difference(*sides), f"{what}, gru less lstm")
 
     return judge
 
 
-def more_hurt(question: str, level: float, what: str) -> Callable[[Findings], Finding]:
+def judge_robustness(question: str, level: float, what: str) -> Callable[[Findings], Finding]:
     """Return a judge of whether gru loses less than lstm when the training music is altered."""
 
     def judge(found: Findings) -> Finding:
         losses = []
         for name in ("gru", "lstm"):
-            usual, altered = (_values(found, name, nats, *place) for place in (("likelihood", 1.0), (question, level)))
+            usual, altered = (
+                _collect_values(found, name, compute_nats, *place) for place in (("likelihood", 1.0), (question, level))
+            )
             losses.append({seed: altered[seed] - usual[seed] for seed in usual.keys() & altered.keys()})
-        return below(paired(*losses), f"{what}, gru less lstm")
+        return judge_difference(estimate_paired_difference(*losses), f"{what}, gru less lstm")
 
     return judge
 
 
-def lstm_less_gru(found: Findings, question: str) -> Estimate | None:
+def compare_likelihoods(found: Findings, question: str) -> Estimate | None:
     """Estimate by how many nats per note lstm is above gru, over seeds and pieces; None if either is missing."""
-    scores = found.scores(question)
+    scores = found.collect_scores(question)
     seeds = sorted(scores.get("lstm", {}).keys() & scores.get("gru", {}).keys())
     if not seeds:
         return None
     lstm, gru = (np.stack([scores[name][seed] for seed in seeds]) for name in ("lstm", "gru"))
-    return difference(lstm, gru, found.notes)
+    return estimate_difference(lstm, gru, found.notes)
 
 
-def more_accurate(found: Findings) -> Finding:
+def judge_accuracy(found: Findings) -> Finding:
     """Judge whether lstm predicts held-out pieces better than gru."""
-    return below(lstm_less_gru(found, "likelihood"), "lstm less gru")
+    return judge_difference(compare_likelihoods(found, "likelihood"), "lstm less gru")
 
 
-def more_expressive(found: Findings) -> Finding:
+def judge_expressiveness(found: Findings) -> Finding:
     """Judge accuracy at equal width and at equal parameters: held if at both, not held if gru wins either."""
     places = dict(zip((found.trial.size, found.trial.other_size), ("likelihood", "width"), strict=True))
-    both = [below(lstm_less_gru(found, question), f"equal {size}") for size, question in places.items()]
+    both = [
+        judge_difference(compare_likelihoods(found, question), f"equal {size}") for size, question in places.items()
+    ]
     states = {one.state for one in both}
     state = NOT_HELD if NOT_HELD in states else HELD if states == {HELD} else OPEN
     return Finding(state, "lstm less gru at " + "; ".join(one.figure for one in both))
@@ -117,24 +121,24 @@ def more_expressive(found: Findings) -> Finding:
 # --- counted figures --------------------------------------------------------------------------------------------------
 
 
-def counted(key: str, wanted: Mapping[str, int], what: str) -> Callable[[Findings], Finding]:
+def judge_counts(key: str, wanted: Mapping[str, int], what: str) -> Callable[[Findings], Finding]:
     """Return a judge of whether the counted numbers are the claimed ones."""
 
     def judge(found: Findings) -> Finding:
-        values = {name: found.cost(name).get(key) for name in wanted}
+        values = {name: found.get_cost(name).get(key) for name in wanted}
         if any(value is None for value in values.values()):
-            return missing(what)
+            return report_missing(what)
         said = ", ".join(f"{name} {value}" for name, value in values.items())
         return Finding(HELD if values == dict(wanted) else NOT_HELD, f"{what}: {said}")
 
     return judge
 
 
-def smaller(found: Findings) -> Finding:
+def judge_size(found: Findings) -> Finding:
     """Judge whether a unit of gru has fewer weights and less state than one of lstm."""
-    costs = {name: found.cost(name) for name in ("gru", "lstm")}
+    costs = {name: found.get_cost(name) for name in ("gru", "lstm")}
     if not all(cost.get("sums") for cost in costs.values()):
-        return missing("the size of a unit")
+        return report_missing("the size of a unit")
     sums = {name: cost["sums"] for name, cost in costs.items()}
     tensors = {name: cost["state_tensors"] for name, cost in costs.items()}
     said = (
@@ -145,18 +149,18 @@ def smaller(found: Findings) -> Finding:
     return Finding(HELD if fewer else NOT_HELD, f"{said} (gru, lstm); {trial}")
 
 
-def cheaper(found: Findings) -> Finding:
+def judge_speed(found: Findings) -> Finding:
     """Judge whether a step of gru takes less time than one of lstm."""
-    costs = [found.cost(name) for name in ("gru", "lstm")]
+    costs = [found.get_cost(name) for name in ("gru", "lstm")]
     if not all(costs):
-        return missing("the time of a step")
+        return report_missing("the time of a step")
     gru, lstm = (cost["step_seconds"] for cost in costs)
     said = f"a step takes {gru * 1000:.0f} and {lstm * 1000:.0f} ms (gru, lstm), {found.equal}"
     faster = gru < lstm * (1 - FASTER)
     return Finding(HELD if faster else NOT_HELD if gru > lstm * (1 + FASTER) else OPEN, said)
 
 
-def less_code(found: Findings) -> Finding:
+def judge_code(found: Findings) -> Finding:
     """Judge whether gru has fewer equations."""
     from composer.plugins.registry import registry
 
@@ -165,71 +169,72 @@ def less_code(found: Findings) -> Finding:
         if name in found.names:
             lines[name] = len(getattr(registry().make("architectures", name), "equations", ()))
     if len(lines) < 2 or not all(lines.values()):
-        return missing("the number of equations")
+        return report_missing("the number of equations")
     return Finding(HELD if lines["gru"] < lines["lstm"] else NOT_HELD, f"{lines['gru']} equations and {lines['lstm']}")
 
 
 # --- the rest ---------------------------------------------------------------------------------------------------------
 
 
-def explodes(found: Findings) -> Finding:
+def judge_divergence(found: Findings) -> Finding:
     """Judge whether lstm diverges at high learning rates where gru, at the same rates and seeds, does not."""
     runs = {
         name: {
-            (level, seed): diverged(result)
-            for level in QUESTIONS["stability"].levels
-            for seed, result in found.of("stability", name, level).items()
+            (level, seed): has_diverged(result)
+            for level in ABLATIONS["stability"].levels
+            for seed, result in found.select("stability", name, level).items()
         }
         for name in ("lstm", "gru")
     }
     shared = runs["lstm"].keys() & runs["gru"].keys()
     if not shared:
-        return missing("training at high rates")
+        return report_missing("training at high rates")
     lstm, gru = (sum(runs[name][run] for run in shared) for name in ("lstm", "gru"))
     lone = [
         sum(runs[one][run] > runs[other][run] for run in shared) for one, other in (("lstm", "gru"), ("gru", "lstm"))
     ]
-    p = exact(*lone)
+    p = compute_exact_p(*lone)
     said = f"of {len(shared)} runs each without clipping, {lstm} of lstm diverged and {gru} of gru, p = {p:.2g}"
     sure = p < 1 - LEVEL
     return Finding(HELD if sure and lstm > gru else NOT_HELD if not lstm or (sure and gru > lstm) else OPEN, said)
 
 
-def worse_biased(found: Findings) -> Finding:
+def judge_bias(found: Findings) -> Finding:
     """Judge whether lstm loses less than gru in keys absent from training."""
-    sides = [_values(found, name, shifted, "bias", 1.0) for name in ("lstm", "gru")]
-    return below(paired(*sides), "lost in keys that were not learnt, lstm less gru")
+    sides = [_collect_values(found, name, compute_transposition_loss, "bias", 1.0) for name in ("lstm", "gru")]
+    return judge_difference(estimate_paired_difference(*sides), "lost in keys that were not learnt, lstm less gru")
 
 
-def dropout_helps(found: Findings) -> Finding:
+def judge_dropout(found: Findings) -> Finding:
     """Judge whether lstm predicts held-out pieces better with dropout."""
-    sides = [_values(found, "lstm", nats, "dropout", level) for level in (0.3, 0.0)]
-    return below(paired(*sides), "lstm with dropout 0.3 less without")
+    sides = [_collect_values(found, "lstm", compute_nats, "dropout", level) for level in (0.3, 0.0)]
+    return judge_difference(estimate_paired_difference(*sides), "lstm with dropout 0.3 less without")
 
 
-def any_length(found: Findings) -> Finding:
+def judge_lengths(found: Findings) -> Finding:
     """Judge whether lstm finds longer pieces no harder than the others do; what is harder for all lies in the music."""
-    harder = {name: _values(found, name, harder_if_long, "likelihood", 1.0) for name in found.names}
+    harder = {name: _collect_values(found, name, compute_length_gap, "likelihood", 1.0) for name in found.names}
     lstm = harder.pop("lstm", {})
     others = [by_seed for by_seed in harder.values() if by_seed]
     if not lstm or not others:
-        return missing("the likelihood of lstm and of another")
+        return report_missing("the likelihood of lstm and of another")
     shared = set(lstm).intersection(*others)
     usual = {seed: sum(by_seed[seed] for by_seed in others) / len(others) for seed in shared}
-    beyond = paired({seed: gap - SLIGHT for seed, gap in lstm.items()}, usual)
-    said = f"longer half of the pieces less shorter half: lstm {_mean(lstm):+.3f}, the others {_mean(usual):+.3f} nats"
-    return Finding(below(beyond, "lstm").state, f"{said} per note")
+    beyond = estimate_paired_difference({seed: gap - SLIGHT for seed, gap in lstm.items()}, usual)
+    differences = f"lstm {_average(lstm):+.3f}, the others {_average(usual):+.3f} nats"
+    said = f"longer half of the pieces less shorter half: {differences}"
+    return Finding(judge_difference(beyond, "lstm").state, f"{said} per note")
 
 
-def _mean(by_seed: Mapping[int, float]) -> float:
+def _average(by_seed: Mapping[int, float]) -> float:
     return sum(by_seed.values()) / max(len(by_seed), 1)
 
 
-def no_winner(found: Findings) -> Finding:
+def judge_tie(found: Findings) -> Finding:
     """Judge whether lstm and gru cannot be told apart."""
     verdict = found.verdict
     if len(verdict.standing) < 2:
-        return missing("more than one architecture")
+        return report_missing("more than one architecture")
     said = f"best is {verdict.winner}, beyond chance" if verdict.winner else "no clear winner on this music"
     pair = next((p for p in verdict.pairs if {p.better, p.worse} == {"lstm", "gru"}), None)
     if pair is None:
@@ -239,15 +244,15 @@ def no_winner(found: Findings) -> Finding:
     return Finding(NOT_HELD if pair.decided else HELD, said)
 
 
-def writes(found: Findings) -> Finding:
+def judge_writing(found: Findings) -> Finding:
     """Judge whether most figures of the pieces of both lie within the reference ranges."""
     shares, said = [], []
     for name in ("lstm", "gru"):
-        runs = list(found.of("music", name).values())
+        runs = list(found.select("music", name).values())
         if not runs:
-            return missing("what both write")
-        shares.append(of_seeds([run["inside"] / max(run["figures"], 1) for run in runs]))
-        copied = of_seeds([run["copied"]["share"] for run in runs])
+            return report_missing("what both write")
+        shares.append(estimate_from_seeds([run["inside"] / max(run["figures"], 1) for run in runs]))
+        copied = estimate_from_seeds([run["copied"]["share"] for run in runs])
         said.append(f"{name} {shares[-1].mean:.0%}, with {copied.mean:.0%} of its notes in copies")
     state = HELD if all(s.low > 0.5 for s in shares) else NOT_HELD if any(s.high < 0.5 for s in shares) else OPEN
     return Finding(state, f"figures inside the bands of real pieces: {'; '.join(said)}")

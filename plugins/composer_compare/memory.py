@@ -7,10 +7,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from composer_compare.judging import HELD, NOT_HELD, OPEN, Finding, below, missing, paired
+from composer_compare.judging import (
+    HELD,
+    NOT_HELD,
+    OPEN,
+    Finding,
+    estimate_paired_difference,
+    judge_difference,
+    report_missing,
+)
 from composer_compare.results import Findings
-from composer_compare.statistics import of_seeds
-from composer_compare.values import fading, recalled
+from composer_compare.statistics import estimate_from_seeds
+from composer_compare.values import collect_recall, compute_fading
 
 FAR, FARTHER = 32, 64
 """Lags in tokens at which gradients are compared."""
@@ -19,43 +27,47 @@ LONG = 16
 """The shortest long gap, in bars."""
 
 
-def _fading(found: Findings, name: str, lag: int) -> dict[int, float]:
+def _collect_fading(found: Findings, name: str, lag: int) -> dict[int, float]:
     """Collect, by seed, the powers of ten by which a gradient fades."""
-    runs = found.of("likelihood", name)
-    return {seed: power for seed, result in runs.items() if (power := fading(result, lag)) is not None}
+    runs = found.select("likelihood", name)
+    return {seed: power for seed, result in runs.items() if (power := compute_fading(result, lag)) is not None}
 
 
-def fades(found: Findings) -> Finding:
+def judge_rnn_fading(found: Findings) -> Finding:
     """Judge whether the gradient of rnn fades sooner than that of every gated cell present, seed by seed."""
-    powers = {name: _fading(found, name, FAR) for name in ("rnn", "lstm", "gru")}
+    powers = {name: _collect_fading(found, name, FAR) for name in ("rnn", "lstm", "gru")}
     rnn = powers.pop("rnn")
-    apart = {name: beyond for name, of in powers.items() if (beyond := paired(rnn, of)) is not None}
+    apart = {name: beyond for name, of in powers.items() if (beyond := estimate_paired_difference(rnn, of)) is not None}
     if not apart:
-        return missing("the gradient of rnn and of a gated cell")
+        return report_missing("the gradient of rnn and of a gated cell")
     means = {"rnn": rnn, **{name: powers[name] for name in apart}}
     said = ", ".join(f"{name} {10 ** np.mean(list(of.values())):.2g}" for name, of in means.items())
-    states = {below(beyond, name).state for name, beyond in apart.items()}
+    states = {judge_difference(beyond, name).state for name, beyond in apart.items()}
     state = NOT_HELD if NOT_HELD in states else HELD if states == {HELD} else OPEN
     return Finding(state, f"gradient over {FAR} tokens beside that over one: {said}")
 
 
-def gru_fades(found: Findings) -> Finding:
+def judge_gru_fading(found: Findings) -> Finding:
     """Judge whether the gradient of gru falls below a tenth."""
-    powers = _fading(found, "gru", FARTHER)
+    powers = _collect_fading(found, "gru", FARTHER)
     if not powers:
-        return missing("the gradient of gru")
+        return report_missing("the gradient of gru")
     said = f"gradient over {FARTHER} tokens beside that over one: gru {10 ** np.mean(list(powers.values())):.2g}"
-    return Finding(below(of_seeds([power + 1 for power in powers.values()]), "gru").state, said)
+    return Finding(judge_difference(estimate_from_seeds([power + 1 for power in powers.values()]), "gru").state, said)
 
 
-def remembers(found: Findings) -> Finding:
+def judge_recall(found: Findings) -> Finding:
     """Judge whether lstm recalls a motif after a long gap better than gru."""
 
-    def far(name: str) -> dict[int, float]:
+    def average_long_gaps(name: str) -> dict[int, float]:
         return {
             seed: sum(value for gap, value in gaps.items() if int(gap) >= LONG)
             / max(sum(int(gap) >= LONG for gap in gaps), 1)
-            for seed, gaps in recalled(found, name).items()
+            for seed, gaps in collect_recall(found, name).items()
         }
 
-    return below(paired(far("lstm"), far("gru")), f"a motif after {LONG} bars and more, lstm less gru", "nats a note")
+    return judge_difference(
+        estimate_paired_difference(average_long_gaps("lstm"), average_long_gaps("gru")),
+        f"a motif after {LONG} bars and more, lstm less gru",
+        "nats a note",
+    )

@@ -22,7 +22,7 @@ FARTHEST = 2
 
 
 @dataclass(frozen=True, eq=False)
-class Part(Corpus):
+class ReducedCorpus(Corpus):
     """A corpus with a share of its training pieces; a larger share contains the smaller ones."""
 
     share: float = 1.0
@@ -41,7 +41,7 @@ _NOTHING: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True)
-class Altered:
+class PerturbedDataset:
     """The pieces of a corpus as a dataset with the same splits, some of them altered.
 
     In the training pieces a share `noise` of the notes has a wrong pitch, and as many are halved in length. Test
@@ -67,7 +67,7 @@ class Altered:
     def _sides(self) -> Mapping[int, str]:
         return {int(number): side for side in SPLITS for number in self._before.split(side)}
 
-    def sources(self) -> Sequence[str]:
+    def list_sources(self) -> Sequence[str]:
         """List the numbers of the pieces."""
         return [str(number) for number in range(len(self._before.names))]
 
@@ -75,32 +75,34 @@ class Altered:
         """Return an empty string: the folder of a corpus is named after its content."""
         return ""
 
-    def side(self, source: str) -> str:
+    def split(self, source: str) -> str:
         """Return the split of the piece."""
         return self._sides[int(source)]
 
     def read(self, source: str) -> Iterator[tuple[str, Score | Exception]]:
         """Read the piece, and alter it if it is in an altered split."""
-        number, side = int(source), self.side(source)
-        score = self.tokenizing.decode(self._before.piece(number))
+        number, side = int(source), self.split(source)
+        score = self.tokenizing.decode(self._before.read_piece(number))
         if side == "train" and self.noise:
-            score = with_wrong_notes(score, self.noise, np.random.default_rng((self.seed, number, 3)))
+            score = add_wrong_notes(score, self.noise, np.random.default_rng((self.seed, number, 3)))
         elif side == "test" and self.shift:
-            score = moved(score, self.shift)
+            score = transpose_score(score, self.shift)
         yield source, score
 
 
-def altered(
+def build_perturbed(
     corpus: Corpus, tokenizer: Tokenizer, place: Path, *, noise: float = 0.0, seed: int = 0, shift: int = 0
 ) -> Corpus:
     """Build an altered corpus under `place`, without the pieces that the tokenizer can no longer express."""
-    return build(Altered(str(corpus.folder), tokenizer, noise, seed, shift), tokenizer, name="altered", cache=place)
+    return build(
+        PerturbedDataset(str(corpus.folder), tokenizer, noise, seed, shift), tokenizer, name="altered", cache=place
+    )
 
 
-def with_wrong_notes(score: Score, share: float, rng: np.random.Generator) -> Score:
+def add_wrong_notes(score: Score, share: float, rng: np.random.Generator) -> Score:
     """Shift a share of the notes by a semitone or two, and halve as many of whole quarters."""
 
-    def wrong(notes: Notes) -> Notes:
+    def alter_notes(notes: Notes) -> Notes:
         notes = notes.copy()
         off = rng.integers(1, FARTHEST + 1, len(notes)) * rng.choice([-1, 1], len(notes))
         notes["pitch"] = np.where(rng.random(len(notes)) < share, np.clip(notes["pitch"] + off, 0, 127), notes["pitch"])
@@ -108,21 +110,21 @@ def with_wrong_notes(score: Score, share: float, rng: np.random.Generator) -> Sc
         notes["duration"] = np.where(cut, notes["duration"] // 2, notes["duration"])
         return notes[np.lexsort((notes["pitch"], notes["start"]))]
 
-    return _each_track(score, wrong)
+    return _map_tracks(score, alter_notes)
 
 
-def moved(score: Score, semitones: int) -> Score:
+def transpose_score(score: Score, semitones: int) -> Score:
     """Transpose the score; drums stay."""
 
-    def shifted(notes: Notes) -> Notes:
+    def shift_notes(notes: Notes) -> Notes:
         notes = notes.copy()
         notes["pitch"] = np.clip(notes["pitch"] + semitones, 0, 127)
         return notes
 
-    keys = tuple(KeySignature(sign.tick, sign.key.transposed(semitones)) for sign in score.key_signatures)
-    return replace(_each_track(score, shifted), key_signatures=keys)
+    keys = tuple(KeySignature(sign.tick, sign.key.transpose(semitones)) for sign in score.key_signatures)
+    return replace(_map_tracks(score, shift_notes), key_signatures=keys)
 
 
-def _each_track(score: Score, change: Callable[[Notes], Notes]) -> Score:
+def _map_tracks(score: Score, change: Callable[[Notes], Notes]) -> Score:
     tracks = (track if track.is_drum else replace(track, notes=change(track.notes)) for track in score.tracks)
     return replace(score, tracks=tuple(tracks))

@@ -12,8 +12,8 @@ from functools import cached_property
 from typing import Any
 
 from composer_compare import budget, tuning
-from composer_compare.questions import QUESTIONS, changed
-from composer_compare.result_store import ResultsByRun, identity_of
+from composer_compare.questions import ABLATIONS, set_option
+from composer_compare.result_store import ResultsByRun, compute_identity
 from composer_compare.spec import Contender, Trial
 
 TUNING = 1 / 3
@@ -32,7 +32,7 @@ MEASURING = 6.0
 
 
 @dataclass(frozen=True)
-class Run:
+class ExperimentRun:
     """One unit of work in plain values; its identity is a hash of those that differ from the defaults."""
 
     work: str  # a name in `composer_compare.worker.WORK`
@@ -51,155 +51,166 @@ class Run:
     @cached_property
     def identity(self) -> str:
         """A hash, the same for equal runs alone."""
-        return identity_of(self.plain)
+        return compute_identity(self.plain)
 
 
 @dataclass(frozen=True)
-class Entry:
+class PlannedRun:
     """A planned run, the question it answers, and the estimated seconds of a processor."""
 
     question: str
-    contender: str
-    run: Run
+    candidate: str
+    run: ExperimentRun
     seed: int = 0
     level: float = 1.0
     seconds: float = 0.0
 
 
-def planned(trial: Trial, results: ResultsByRun, *, foresee: bool = False) -> list[Entry]:
+def plan_runs(trial: Trial, results: ResultsByRun, *, foresee: bool = False) -> list[PlannedRun]:
     """List all runs known by now, in order; the plan is complete when each has a result.
 
     With `foresee`, runs that depend on the search are listed before it ends, with its first trial.
     """
-    paces = [Entry("cost", one.name, pace_of(trial, one), seconds=25) for one in trial.contenders]
-    if not _ended(paces, results):
+    paces = [PlannedRun("cost", one.name, make_speed_run(trial, one), seconds=25) for one in trial.contenders]
+    if not _have_ended(paces, results):
         return paces
-    able = [one for one in trial.contenders if "failure" not in results[pace_of(trial, one).identity]]
+    able = [one for one in trial.contenders if "failure" not in results[make_speed_run(trial, one).identity]]
     if not able:
         return paces
-    lengths = steps_of(trial, results)
-    tuned = [entry for one in able for entry in searched(trial, one, lengths[one.name], results)]
+    lengths = compute_steps(trial, results)
+    tuned = [entry for one in able for entry in plan_search(trial, one, lengths[one.name], results)]
     tuned.sort(key=lambda entry: entry.level)
-    if not foresee and not _ended(tuned, results):
+    if not foresee and not _have_ended(tuned, results):
         return paces + tuned
-    finals = {one.name: final for one in able if (final := chosen(trial, one, lengths[one.name], results)) is not None}
-    asked = [entry for name in trial.questions for entry in _asked(trial, name, able, finals, results, foresee)]
+    finals = {
+        one.name: final for one in able if (final := make_final_run(trial, one, lengths[one.name], results)) is not None
+    }
+    asked = [entry for name in trial.questions for entry in _plan_ablation(trial, name, able, finals, results, foresee)]
     return paces + tuned + asked
 
 
-def _ended(entries: list[Entry], results: ResultsByRun) -> bool:
+def _have_ended(entries: list[PlannedRun], results: ResultsByRun) -> bool:
     return all(entry.run.identity in results for entry in entries)
 
 
 # --- pace and length --------------------------------------------------------------------------------------------------
 
 
-def _run(trial: Trial, contender: Contender, work: str, **training: Any) -> Run:
+def _make_run(trial: Trial, contender: Contender, work: str, **training: Any) -> ExperimentRun:
     recipe = {
         **trial.recipe,
         "architecture": {"name": contender.name, **contender.options},
         "training": {**trial.recipe.get("training", {}), **training},
     }
-    return Run(work, recipe, trial.music)
+    return ExperimentRun(work, recipe, trial.music)
 
 
-def pace_of(trial: Trial, contender: Contender) -> Run:
+def make_speed_run(trial: Trial, contender: Contender) -> ExperimentRun:
     """Build the run that measures an architecture's speed and counts its size."""
-    return _run(trial, contender, "pace")
+    return _make_run(trial, contender, "pace")
 
 
-def steps_of(trial: Trial, results: ResultsByRun) -> dict[str, int]:
+def compute_steps(trial: Trial, results: ResultsByRun) -> dict[str, int]:
     """Compute the steps of a full-length run for each architecture of known speed."""
-    found = {one.name: results[pace_of(trial, one).identity] for one in trial.contenders}
+    found = {one.name: results[make_speed_run(trial, one).identity] for one in trial.contenders}
     paces = {name: result["step_seconds"] for name, result in found.items() if "failure" not in result}
-    chosen = [QUESTIONS[name] for name in trial.questions]
+    chosen = [ABLATIONS[name] for name in trial.questions]
     work = trial.trials * TUNING + trial.seeds * sum(question.length * len(question.levels) for question in chosen)
     runs = trial.trials + trial.seeds * sum(len(question.levels) for question in chosen)
     aside = len(paces) * (runs * MEASURING + trial.seeds * sum(one.seconds * len(one.levels) for one in chosen))
     whole = 60 * trial.minutes * trial.workers
     seconds = max(whole - aside, 0.1 * whole)
-    return budget.steps(paces, trial.contenders[0].name, trial.length, trial.steps, seconds, work)
+    return budget.distribute_steps(paces, trial.contenders[0].name, trial.length, trial.steps, seconds, work)
 
 
 # --- the search -------------------------------------------------------------------------------------------------------
 
 
-def searched(trial: Trial, contender: Contender, steps: int, results: ResultsByRun) -> Iterator[Entry]:
+def plan_search(trial: Trial, contender: Contender, steps: int, results: ResultsByRun) -> Iterator[PlannedRun]:
     """Yield the runs that search for a learning rate and a dropout."""
-    for place, choice in enumerate(tuning.choices(trial.trials)):
-        run = _run(
+    for place, choice in enumerate(tuning.list_choices(trial.trials)):
+        run = _make_run(
             trial,
-            _dropped(contender, choice.dropout),
+            _set_dropout(contender, choice.dropout),
             "tune",
             learning_rate=choice.rate,
             seed=TUNING_SEED,
-            **_length(max(round(steps * TUNING), 1), TUNING_EVALUATIONS),
+            **_make_length(max(round(steps * TUNING), 1), TUNING_EVALUATIONS),
         )
-        yield Entry("tuning", contender.name, run, level=place, seconds=_seconds(trial, contender, run, results))
+        yield PlannedRun(
+            "tuning", contender.name, run, level=place, seconds=_estimate_seconds(trial, contender, run, results)
+        )
 
 
-def found_choice(trial: Trial, contender: Contender, steps: int, results: ResultsByRun) -> tuning.Choice | None:
+def choose_settings(trial: Trial, contender: Contender, steps: int, results: ResultsByRun) -> tuning.Choice | None:
     """Choose the best of the search; the first trial until the search has ended, None if all failed."""
-    runs = [entry.run.identity for entry in searched(trial, contender, steps, results)]
-    tried = tuning.choices(trial.trials)
+    runs = [entry.run.identity for entry in plan_search(trial, contender, steps, results)]
+    tried = tuning.list_choices(trial.trials)
     if not all(run in results for run in runs):
         return tried[0]
-    return tuning.best([(choice, results[run].get("valid")) for choice, run in zip(tried, runs, strict=True)])
+    return tuning.choose_best([(choice, results[run].get("valid")) for choice, run in zip(tried, runs, strict=True)])
 
 
-def _dropped(contender: Contender, dropout: float) -> Contender:
+def _set_dropout(contender: Contender, dropout: float) -> Contender:
     """Set the dropout, if the architecture has one."""
-    known = changed(contender, "dropout", dropout)
+    known = set_option(contender, "dropout", dropout)
     return known or contender
 
 
-def _length(steps: int, evaluations: int) -> dict[str, Any]:
+def _make_length(steps: int, evaluations: int) -> dict[str, Any]:
     """Return settings for `steps` without early stopping, so that all compared runs see the same amount of data."""
     count = min(evaluations, steps)
     return {"steps": steps, "evaluations": count, "patience": count, "checkpoint_every": 60.0}
 
 
-def chosen(trial: Trial, contender: Contender, steps: int, results: ResultsByRun) -> Run | None:
+def make_final_run(trial: Trial, contender: Contender, steps: int, results: ResultsByRun) -> ExperimentRun | None:
     """Build the run that is compared, with the best settings found; None if there are none."""
-    choice = found_choice(trial, contender, steps, results)
+    choice = choose_settings(trial, contender, steps, results)
     if choice is None:
         return None
-    settings = _length(steps, EVALUATIONS)
-    return _run(trial, _dropped(contender, choice.dropout), "final", learning_rate=choice.rate, seed=0, **settings)
+    settings = _make_length(steps, EVALUATIONS)
+    return _make_run(
+        trial, _set_dropout(contender, choice.dropout), "final", learning_rate=choice.rate, seed=0, **settings
+    )
 
 
 # --- questions --------------------------------------------------------------------------------------------------------
 
 
-def _asked(
-    trial: Trial, name: str, able: list[Contender], finals: Mapping[str, Run], results: ResultsByRun, foresee: bool
-) -> Iterator[Entry]:
-    question = QUESTIONS[name]
+def _plan_ablation(
+    trial: Trial,
+    name: str,
+    able: list[Contender],
+    finals: Mapping[str, ExperimentRun],
+    results: ResultsByRun,
+    foresee: bool,
+) -> Iterator[PlannedRun]:
+    question = ABLATIONS[name]
     for seed in range(trial.seeds):
         for level in question.levels:
             for one in able:
                 if one.name not in finals:
                     continue
-                final = _seeded(finals[one.name], seed)
-                if question.after and not _left(final, results, foresee):
+                final = _set_seed(finals[one.name], seed)
+                if question.after and not _may_have_model(final, results, foresee):
                     continue
                 run = question.run(final, one, level)
                 if run is not None:
-                    seconds = question.seconds or _seconds(trial, one, run, results)
-                    yield Entry(name, one.name, run, seed, level, seconds)
+                    seconds = question.seconds or _estimate_seconds(trial, one, run, results)
+                    yield PlannedRun(name, one.name, run, seed, level, seconds)
 
 
-def _left(final: Run, results: ResultsByRun, foresee: bool) -> bool:
+def _may_have_model(final: ExperimentRun, results: ResultsByRun, foresee: bool) -> bool:
     """Tell whether a run has left a model, or may yet."""
     result = results.get(final.identity)
     return foresee if result is None else "failure" not in result
 
 
-def _seeded(run: Run, seed: int) -> Run:
+def _set_seed(run: ExperimentRun, seed: int) -> ExperimentRun:
     return replace(run, recipe={**run.recipe, "training": {**run.recipe["training"], "seed": seed}})
 
 
-def _seconds(trial: Trial, contender: Contender, run: Run, results: ResultsByRun) -> float:
-    pace = results[pace_of(trial, contender).identity]
+def _estimate_seconds(trial: Trial, contender: Contender, run: ExperimentRun, results: ResultsByRun) -> float:
+    pace = results[make_speed_run(trial, contender).identity]
     settings = run.recipe["training"]
     return MEASURING + settings["steps"] * pace["step_seconds"] + settings["evaluations"] * pace["validation_seconds"]

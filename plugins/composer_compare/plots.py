@@ -32,7 +32,7 @@ VARIABLES = {**{colour: f"--c{number}" for number, colour in enumerate(COLOURS)}
 
 
 @dataclass(frozen=True)
-class Place:
+class Point:
     """A point of a line, with the ends of its interval if known."""
 
     x: float
@@ -41,7 +41,7 @@ class Place:
     high: float | None = None
 
 
-Lines = Mapping[str, Sequence[Place]]
+Lines = Mapping[str, Sequence[Point]]
 
 
 def plot(
@@ -57,7 +57,7 @@ def plot(
     return f"<figure>{head}{drawing}{_make_table(across, up, lines)}</figure>"
 
 
-def _can_show(place: Place, log_x: bool, log_y: bool) -> bool:
+def _can_show(place: Point, log_x: bool, log_y: bool) -> bool:
     return _is_on_scale(place.x, log_x) and _is_on_scale(place.y, log_y)
 
 
@@ -86,7 +86,7 @@ def _draw(across: str, up: str, lines: Lines, log_x: bool, log_y: bool) -> str:
     return file.getvalue().decode()
 
 
-def _draw_line(axes: Axes, number: int, name: str, places: Sequence[Place], log_y: bool) -> None:
+def _draw_line(axes: Axes, number: int, name: str, places: Sequence[Point], log_y: bool) -> None:
     """Draw a line, and its intervals as a band."""
     line = make_line_style(number)
     axes.plot([p.x for p in places], [p.y for p in places], label=clean_label(name), **line)
@@ -133,7 +133,7 @@ def _make_table(across: str, up: str, lines: Lines) -> str:
     )
 
 
-def _format_point(place: Place | None) -> str:
+def _format_point(place: Point | None) -> str:
     if place is None:
         return ""
     if place.low is None or place.high is None or not math.isfinite(place.low + place.high):

@@ -32,7 +32,7 @@ ENDS, ROWS = 6, 16
 """Positions from which gradients are taken, and pieces per batch."""
 
 
-def contexts(starts: Sequence[NDArray[np.int64]]) -> tuple[int, ...]:
+def list_contexts(starts: Sequence[NDArray[np.int64]]) -> tuple[int, ...]:
     """List context lengths of 1, 2, 4… bars, as long as enough pieces exceed them."""
     bars = np.array([len(begins) - 1 for begins in starts])
     found = [1]
@@ -41,24 +41,24 @@ def contexts(starts: Sequence[NDArray[np.int64]]) -> tuple[int, ...]:
     return tuple(found)
 
 
-def bar_starts(corpus: Corpus, tokenizer: Tokenizer, pieces: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+def find_bar_starts(corpus: Corpus, tokenizer: Tokenizer, pieces: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """Find the index of each bar line and the end, for each piece. Raises ComposerError without bar lines."""
-    is_bar = tokenizer.meaning.is_bar
+    is_bar = tokenizer.token_info.is_bar
     if not is_bar.any():
         raise ComposerError("the tokenizer writes no bar lines, so context cannot be measured in bars.")
-    tokens = [corpus.piece(int(number)) for number in pieces]
+    tokens = [corpus.read_piece(int(number)) for number in pieces]
     return [np.append(np.flatnonzero(is_bar[piece]), len(piece)) for piece in tokens]
 
 
-def gain_from_context(
+def measure_context_gain(
     module: nn.Module, corpus: Corpus, tokenizer: Tokenizer, pieces: NDArray[np.int64]
 ) -> dict[str, Any]:
     """Measure nats per note of the same bars, predicted from 1, 2, 4… bars before them and from all.
 
     The network starts without a state so many bars before. Its inputs may still describe earlier music.
     """
-    starts = bar_starts(corpus, tokenizer, pieces)
-    reaches = contexts(starts)
+    starts = find_bar_starts(corpus, tokenizer, pieces)
+    reaches = list_contexts(starts)
     scored = [(place, bar) for place, begins in enumerate(starts) for bar in range(reaches[-1], len(begins) - 1)]
     scored = (
         [scored[i] for i in np.unique(np.linspace(0, len(scored) - 1, MOST_SCORED_BARS).astype(int))] if scored else []
@@ -75,18 +75,18 @@ def gain_from_context(
             first = int(begins[bar - reach]) if reach else 0
             offset = int(corpus.offsets[pieces[place]])
             windows.append((offset + first, offset + int(begins[bar]), offset + int(begins[bar + 1])))
-        total = sum(_window_nats(module, corpus, part) for part in _parts(windows))
+        total = sum(_sum_window_nats(module, corpus, part) for part in _split_windows(windows))
         found[str(reach) if reach else "all"] = round(total / notes, 5)
     return {"nats_per_note": found, "bars": len(scored)}
 
 
-def _parts(windows: list[tuple[int, int, int]]) -> Iterator[list[tuple[int, int, int]]]:
+def _split_windows(windows: list[tuple[int, int, int]]) -> Iterator[list[tuple[int, int, int]]]:
     ordered = sorted(windows, key=lambda window: window[2] - window[0])
     for begin in range(0, len(ordered), AT_ONCE):
         yield ordered[begin : begin + AT_ONCE]
 
 
-def _window_nats(module: nn.Module, corpus: Corpus, windows: Sequence[tuple[int, int, int]]) -> float:
+def _sum_window_nats(module: nn.Module, corpus: Corpus, windows: Sequence[tuple[int, int, int]]) -> float:
     """Sum the nats of the tokens from the second to the third index of each window, run from its first."""
     import torch
 
@@ -109,7 +109,7 @@ def _window_nats(module: nn.Module, corpus: Corpus, windows: Sequence[tuple[int,
     return float(losses)
 
 
-def gradients(module: nn.Module, corpus: Corpus, pieces: NDArray[np.int64]) -> dict[str, float]:
+def measure_gradients(module: nn.Module, corpus: Corpus, pieces: NDArray[np.int64]) -> dict[str, float]:
     """Measure the gradient norm of a token's nats by the state some tokens before, relative to the last state.
 
     A geometric mean over pieces and positions. This norm vanishes or explodes (Pascanu, Mikolov and Bengio 2013).
@@ -118,14 +118,16 @@ def gradients(module: nn.Module, corpus: Corpus, pieces: NDArray[np.int64]) -> d
     shortest = int(np.diff(corpus.offsets)[longest].min())
     lags = [lag for lag in LAGS if lag < shortest]
     ends = np.unique(np.linspace(max(lags, default=1) + 1, shortest, ENDS).astype(int)).tolist() if lags else []
-    logs = np.array([[_log_norms(module, corpus, longest, int(end), lag) for lag in lags] for end in ends])
+    logs = np.array([[_compute_log_norms(module, corpus, longest, int(end), lag) for lag in lags] for end in ends])
     if not logs.size:
         return {}
     means = logs.mean(axis=(0, 2))
     return {str(lag): float(f"{np.exp(mean - means[0]):.4g}") for lag, mean in zip(lags, means, strict=True)}
 
 
-def _log_norms(module: nn.Module, corpus: Corpus, pieces: NDArray[np.int64], end: int, lag: int) -> NDArray[np.float64]:
+def _compute_log_norms(
+    module: nn.Module, corpus: Corpus, pieces: NDArray[np.int64], end: int, lag: int
+) -> NDArray[np.float64]:
     """Compute (B,) log gradient norms for the last of the first `end` tokens of each piece."""
     import torch
 

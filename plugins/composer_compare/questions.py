@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from composer.errors import BadOption, nearest, printable
+from composer.errors import BadOption, printable, suggest
 from composer.plugins.registry import registry
 from composer_compare.spec import WIDTH, Contender
 
 if TYPE_CHECKING:
-    from composer_compare.plan import Run
+    from composer_compare.plan import ExperimentRun
 
-Change = Callable[["Run", Contender, float], "Run | None"]
+Change = Callable[["ExperimentRun", Contender, float], "ExperimentRun | None"]
 """The change to the compared run at one of the levels; None for an architecture that cannot take part."""
 
 
@@ -29,27 +29,27 @@ class Question:
     after: bool = False  # whether it needs the model of the compared run
 
 
-def changed(contender: Contender, option: str, value: Any) -> Contender | None:
+def set_option(contender: Contender, option: str, value: Any) -> Contender | None:
     """Set an option of the candidate; None if it has no such option."""
-    known = {found.name for found in registry().offer("architectures", contender.name).options}
+    known = {found.name for found in registry().get_offer("architectures", contender.name).options}
     return replace(contender, options={**contender.options, option: value}) if option in known else None
 
 
-def _with(run: Run, contender: Contender, option: str, value: Any) -> Run | None:
-    if changed(contender, option, value) is None:
+def _set_option(run: ExperimentRun, contender: Contender, option: str, value: Any) -> ExperimentRun | None:
+    if set_option(contender, option, value) is None:
         return None
     return replace(run, recipe={**run.recipe, "architecture": {**run.recipe["architecture"], option: value}})
 
 
-def _trained(run: Run, **training: Any) -> Run:
+def _set_training(run: ExperimentRun, **training: Any) -> ExperimentRun:
     return replace(run, recipe={**run.recipe, "training": {**run.recipe["training"], **training}})
 
 
-def _less(run: Run, _: Contender, share: float) -> Run:
+def _reduce_data(run: ExperimentRun, _: Contender, share: float) -> ExperimentRun:
     return replace(run, share=share)
 
 
-def _noisy(run: Run, _: Contender, noise: float) -> Run:
+def _add_noise(run: ExperimentRun, _: Contender, noise: float) -> ExperimentRun:
     return replace(run, noise=noise)
 
 
@@ -57,32 +57,32 @@ UNSTABLE = 0.25
 """Length of a run at a learning rate that may be too high, as a share of a compared run."""
 
 
-def _fast(run: Run, _: Contender, rate: float) -> Run:
+def _raise_rate(run: ExperimentRun, _: Contender, rate: float) -> ExperimentRun:
     steps = max(round(UNSTABLE * run.recipe["training"]["steps"]), 1)
     count = min(5, steps)
     # Gradients are not clipped, since clipping would hide a divergence.
-    rushed = _trained(run, learning_rate=rate, clip=1e9, steps=steps, evaluations=count, patience=count)
+    rushed = _set_training(run, learning_rate=rate, clip=1e9, steps=steps, evaluations=count, patience=count)
     return replace(rushed, work="tune")
 
 
-def _one_key(run: Run, _: Contender, __: float) -> Run:
-    return replace(_trained(run, transpose=0), shifts=(-3, 3))
+def _keep_key(run: ExperimentRun, _: Contender, __: float) -> ExperimentRun:
+    return replace(_set_training(run, transpose=0), shifts=(-3, 3))
 
 
-def _other_width(run: Run, contender: Contender, _: float) -> Run | None:
-    return _with(run, contender, WIDTH, contender.other) if contender.other else None
+def _swap_width(run: ExperimentRun, contender: Contender, _: float) -> ExperimentRun | None:
+    return _set_option(run, contender, WIDTH, contender.other) if contender.other else None
 
 
-def _dropout(run: Run, contender: Contender, share: float) -> Run | None:
-    return _with(run, contender, "dropout", share)
+def _set_dropout(run: ExperimentRun, contender: Contender, share: float) -> ExperimentRun | None:
+    return _set_option(run, contender, "dropout", share)
 
 
-def _recall(run: Run, contender: Contender, rate: float) -> Run | None:
+def _make_recall_run(run: ExperimentRun, contender: Contender, rate: float) -> ExperimentRun | None:
     from composer_compare.recall_task import TRAINING
 
-    plain = _with(run, contender, "dropout", 0.0) or run
+    plain = _set_option(run, contender, "dropout", 0.0) or run
     if WIDTH in contender.options:  # half as wide: wide networks of any kind remember a motif
-        plain = _with(plain, contender, WIDTH, max(int(contender.options[WIDTH]) // 2, 1)) or plain
+        plain = _set_option(plain, contender, WIDTH, max(int(contender.options[WIDTH]) // 2, 1)) or plain
     seed = run.recipe["training"]["seed"]
     own = {key: run.recipe["training"][key] for key in ("device", "precision") if key in run.recipe["training"]}
     training = {**TRAINING, **own, "learning_rate": rate, "seed": seed}
@@ -91,28 +91,32 @@ def _recall(run: Run, contender: Contender, rate: float) -> Run | None:
     )
 
 
-def _writing(run: Run, _: Contender, __: float) -> Run:
+def _make_writing_run(run: ExperimentRun, _: Contender, __: float) -> ExperimentRun:
     return replace(run, work="write")
 
 
-QUESTIONS: Mapping[str, Question] = {
+ABLATIONS: Mapping[str, Question] = {
     "likelihood": Question("nats per note on held-out pieces", lambda run, _, __: run),
-    "music": Question("the pieces that each writes, beside the test pieces", _writing, (1.0,), 0.0, 30.0, after=True),
-    "memory": Question("a motif recalled after a gap, in music made for it", _recall, (3e-3, 1e-2), 0.0, 120.0),
-    "data": Question("with 5, 10, 25 and 50 % of the training pieces", _less, (0.05, 0.1, 0.25, 0.5)),
-    "noise": Question("with wrong notes in the training pieces", _noisy, (0.05, 0.2)),
-    "stability": Question("at learning rates that may be too high", _fast, (3e-3, 1e-2, 3e-2, 1e-1), UNSTABLE),
-    "bias": Question("trained in the pieces' own keys, tested in others", _one_key),
-    "width": Question("at equal width instead of equal parameters, or the reverse", _other_width),
-    "dropout": Question("with and without dropout", _dropout, (0.0, 0.3)),
+    "music": Question(
+        "the pieces that each writes, beside the test pieces", _make_writing_run, (1.0,), 0.0, 30.0, after=True
+    ),
+    "memory": Question(
+        "a motif recalled after a gap, in music made for it", _make_recall_run, (3e-3, 1e-2), 0.0, 120.0
+    ),
+    "data": Question("with 5, 10, 25 and 50 % of the training pieces", _reduce_data, (0.05, 0.1, 0.25, 0.5)),
+    "noise": Question("with wrong notes in the training pieces", _add_noise, (0.05, 0.2)),
+    "stability": Question("at learning rates that may be too high", _raise_rate, (3e-3, 1e-2, 3e-2, 1e-1), UNSTABLE),
+    "bias": Question("trained in the pieces' own keys, tested in others", _keep_key),
+    "width": Question("at equal width instead of equal parameters, or the reverse", _swap_width),
+    "dropout": Question("with and without dropout", _set_dropout, (0.0, 0.3)),
 }
 """In the default order of execution."""
 
 
-def named(text: str) -> tuple[str, ...]:
+def parse_ablations(text: str) -> tuple[str, ...]:
     """Parse questions such as `likelihood,data`, or `all`; likelihood is always included. Raises BadOption."""
-    words = tuple(QUESTIONS) if text.strip() == "all" else tuple(filter(None, (w.strip() for w in text.split(","))))
+    words = tuple(ABLATIONS) if text.strip() == "all" else tuple(filter(None, (w.strip() for w in text.split(","))))
     for word in words:
-        if word not in QUESTIONS:
-            raise BadOption(f"unknown question '{printable(word)}': {nearest(word, [*QUESTIONS, 'all'])}")
+        if word not in ABLATIONS:
+            raise BadOption(f"unknown question '{printable(word)}': {suggest(word, [*ABLATIONS, 'all'])}")
     return tuple(dict.fromkeys(("likelihood", *words)))

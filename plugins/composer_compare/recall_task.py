@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from composer.data.corpus import Corpus
 from composer.data.splits import SPLITS
 from composer.tokens.vocabulary import BOS, EOS
-from composer.training.evaluation import token_nats
+from composer.training.evaluation import compute_token_nats
 from composer.types import Column, Tokenizer
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ SYMBOLS = cast(Tokenizer, _Symbols())
 """It neither encodes nor decodes: the training loop needs no more."""
 
 
-def pieces(seed: int) -> tuple[list[NDArray[np.int64]], list[int], list[str]]:
+def make_pieces(seed: int) -> tuple[list[NDArray[np.int64]], list[int], list[str]]:
     """Make the pieces, with their gaps and their splits."""
     rng = np.random.default_rng((seed, 4))
     sides = [side for side, count in PIECES.items() for _ in range(count)]
@@ -86,20 +86,20 @@ def pieces(seed: int) -> tuple[list[NDArray[np.int64]], list[int], list[str]]:
         asked = GAPS + LONGER if side == "test" else GAPS
         gaps.append(asked[number % len(asked)])
     motifs = rng.integers(0, PITCHES, (len(sides), MOTIF)) + FIRST
-    found = [_piece(motif, gap) for motif, gap in zip(motifs, gaps, strict=True)]
+    found = [_make_piece(motif, gap) for motif, gap in zip(motifs, gaps, strict=True)]
     return found, gaps, sides
 
 
-def _piece(motif: NDArray[np.int64], gap: int) -> NDArray[np.int64]:
+def _make_piece(motif: NDArray[np.int64], gap: int) -> NDArray[np.int64]:
     """Make a piece: the motif, and its return at least once; all training pieces have the same length."""
     length = max(gap, GAPS[-1]) + 1 + MOTIF
     back = np.concatenate([np.full(gap, EMPTY), [CUE], motif])
     return np.concatenate([motif, np.tile(back, -(-length // len(back)))[:length], [EOS]])
 
 
-def corpus(folder: Path, seed: int) -> Corpus:
+def write_corpus(folder: Path, seed: int) -> Corpus:
     """Write the pieces as a corpus into that folder."""
-    found, _, sides = pieces(seed)
+    found, _, sides = make_pieces(seed)
     folder.mkdir(parents=True, exist_ok=True)
     tokens = np.concatenate(found).astype(np.uint16)
     inputs = np.concatenate([np.concatenate([[BOS], piece[:-1]]) for piece in found]).astype(np.uint16)
@@ -119,12 +119,12 @@ def corpus(folder: Path, seed: int) -> Corpus:
     return Corpus(folder)
 
 
-def recalled(module: nn.Module, music: Corpus, seed: int) -> dict[str, float]:
+def measure_recall(module: nn.Module, music: Corpus, seed: int) -> dict[str, float]:
     """Measure nats per note of the motif's return on the test pieces, for each gap in bars."""
     numbers = music.split("test")
-    gaps = np.array(pieces(seed)[1])[numbers]
+    gaps = np.array(make_pieces(seed)[1])[numbers]
     nats = np.zeros(len(numbers))
-    for rows, losses in token_nats(module, music, SYMBOLS, numbers):
+    for rows, losses in compute_token_nats(module, music, SYMBOLS, numbers):
         for row, of_piece in zip(rows, losses, strict=True):
             begin = MOTIF + gaps[row] + 1  # after the first cue
             nats[row] = of_piece[begin : begin + MOTIF].mean()

@@ -12,38 +12,41 @@ from pathlib import Path
 from typing import Any
 
 from composer.errors import CannotWrite, printable
-from composer.storage.atomic import whole_file
+from composer.storage.atomic import write_whole_file
 from composer.storage.inside import open_inside
-from composer_compare.claims import examined
-from composer_compare.counting import writing_bytes
-from composer_compare.curves import figures
+from composer_compare.claims import judge_claims
+from composer_compare.counting import count_generation_bytes
+from composer_compare.curves import build_figures
 from composer_compare.plots import plot
-from composer_compare.result_store import NAME, Ledger
+from composer_compare.result_store import NAME, ResultStore
 from composer_compare.results import Findings
-from composer_compare.statistics import Estimate, of_seeds
-from composer_compare.values import gap
+from composer_compare.statistics import Estimate, estimate_from_seeds
+from composer_compare.values import compute_gap
 
 PAGE, DATA = "report.html", "report.json"
 
 
 def write(findings: Findings, folder: Path, command: str = "") -> None:
     """Write the page and the data into a folder; `command` is the command line shown. Raises CannotWrite."""
-    for name, text in ((PAGE, page(findings, command)), (DATA, json.dumps(data(findings, command), indent=1))):
-        with whole_file(folder / name) as scratch:
+    for name, text in (
+        (PAGE, render_page(findings, command)),
+        (DATA, json.dumps(collect_data(findings, command), indent=1)),
+    ):
+        with write_whole_file(folder / name) as scratch:
             scratch.write_text(text, encoding="utf-8")
 
 
-def check(folder: Path) -> None:
+def check_folder(folder: Path) -> None:
     """Check that the folder may be written: raise CannotWrite if a file that no comparison wrote has our name."""
     there = [name for name in (NAME, PAGE, DATA) if os.path.lexists(folder / name)]
-    if there and not Ledger(folder).read() and not _is_data(folder / DATA):
+    if there and not ResultStore(folder).read() and not _is_report(folder / DATA):
         shown = printable(str(folder))
         raise CannotWrite(
             f"{shown}: contains a '{there[0]}' that no comparison wrote; choose another folder with --out."
         )
 
 
-def _is_data(path: Path) -> bool:
+def _is_report(path: Path) -> bool:
     """Tell whether a file is the data of a comparison."""
     try:
         with open_inside(path, "read") as file:
@@ -52,34 +55,34 @@ def _is_data(path: Path) -> bool:
         return False
 
 
-def data(findings: Findings, command: str = "") -> dict[str, Any]:
+def collect_data(findings: Findings, command: str = "") -> dict[str, Any]:
     """Collect the content of the page as plain values."""
     verdict = findings.verdict
     return {
         "command": command,
         "trial": asdict(findings.trial),
         "verdict": {"text": verdict.text, "winner": verdict.winner, "losers": list(verdict.losers)},
-        "standing": [{"architecture": name, **_interval(estimate)} for name, estimate in verdict.standing],
+        "standing": [{"architecture": name, **_make_interval(estimate)} for name, estimate in verdict.standing],
         "pairs": [
-            {"better": p.better, "worse": p.worse, **_interval(p.behind), "p": p.p, "seeds": p.seeds}
+            {"better": p.better, "worse": p.worse, **_make_interval(p.behind), "p": p.p, "seeds": p.seeds}
             for p in verdict.pairs
         ],
-        "costs": {name: dict(findings.cost(name)) for name in findings.names},
-        "music": {name: findings.of("music", name) for name in findings.names},
+        "costs": {name: dict(findings.get_cost(name)) for name in findings.names},
+        "music": {name: findings.select("music", name) for name in findings.names},
         "plots": {
             title: {name: [asdict(place) for place in places] for name, places in lines.items()}
-            for title, _, _, lines, _ in figures(findings)
+            for title, _, _, lines, _ in build_figures(findings)
         },
         "claims": [
             {"number": claim.number, "claim": claim.text, "finding": found.state, "figure": found.figure}
-            for claim, found in examined(findings)
+            for claim, found in judge_claims(findings)
         ],
-        "missing": findings.holes(),
-        "best_at_highest_rate": findings.rushed(),
+        "missing": findings.list_missing(),
+        "best_at_highest_rate": findings.list_fastest(),
     }
 
 
-def _interval(estimate: Estimate) -> dict[str, float | None]:
+def _make_interval(estimate: Estimate) -> dict[str, float | None]:
     """Return a mean and its interval as plain values; an unknown interval is null, as JSON has no infinity."""
     known = estimate.half_width != float("inf")
     return {
@@ -95,30 +98,30 @@ SHADED = (
 )
 
 
-def page(findings: Findings, command: str = "") -> str:
+def render_page(findings: Findings, command: str = "") -> str:
     """Render one self-contained file."""
     style = package("composer_compare").joinpath("report.css").read_text(encoding="utf-8")
     named = findings.trial.named
     title = f"{', '.join(findings.names[:-1])} or {findings.names[-1]}? Measured on {named.get('title', 'music')}"
     plots = "".join(
         plot(heading, across, up, lines, number=number, **scales)
-        for number, (heading, across, up, lines, scales) in enumerate(figures(findings))
+        for number, (heading, across, up, lines, scales) in enumerate(build_figures(findings))
     )
     body = [
         f"<h1>{escape(title)}</h1>",
         f'<p class="verdict">{escape(findings.verdict.text)}</p>',
-        _missing(findings),
-        _how(findings, command),
+        _render_missing(findings),
+        _render_method(findings, command),
         "<h2>Size, speed and likelihood</h2>",
-        _costs(findings),
+        _render_costs(findings),
         "<h2>Pairs</h2>",
-        _pairs(findings),
-        _music(findings),
+        _render_pairs(findings),
+        _render_music(findings),
         "<h2>Plots</h2>",
         f"<p>{SHADED}</p>",
         plots or "<p>There is nothing to draw yet.</p>",
         "<h2>Common claims about LSTM and GRU, and what was measured here</h2>",
-        _claims(findings),
+        _render_claims(findings),
     ]
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
@@ -127,34 +130,34 @@ def page(findings: Findings, command: str = "") -> str:
     )
 
 
-def _missing(findings: Findings) -> str:
-    holes = "".join(f"<li>{escape(hole)}</li>" for hole in findings.holes())
+def _render_missing(findings: Findings) -> str:
+    holes = "".join(f"<li>{escape(hole)}</li>" for hole in findings.list_missing())
     return f'<section class="missing"><h2>What is missing</h2><ul>{holes}</ul></section>' if holes else ""
 
 
-def _how(findings: Findings, command: str) -> str:
+def _render_method(findings: Findings, command: str) -> str:
     trial, named = findings.trial, findings.trial.named
     pieces = f"{named.get('train')} training, {named.get('valid')} validation and {named.get('test')} test pieces"
     return (
         f"<p>Music: {escape(named.get('dataset', ''))}, {pieces}. "
         f"{trial.seeds} seeds of each, {escape(findings.equal)}. "
         f"The same {trial.trials} learning rates and dropouts were tried for each, and chosen by the validation split; "
-        f"the test split was scored once a run. {_rushed(findings)}"
+        f"the test split was scored once a run. {_describe_fastest(findings)}"
         "Nats use the natural logarithm; less is better. Intervals are of 95 %, over seeds and pieces "
         "(Student's t); p is adjusted for the number of pairs (Holm).</p>"
         + (f"<p>Made by <code>{escape(command)}</code></p>" if command else "")
-        + f"<p>{escape(_machine(findings))}</p>"
+        + f"<p>{escape(_describe_machine(findings))}</p>"
     )
 
 
-def _rushed(findings: Findings) -> str:
-    names = ", ".join(findings.rushed())
+def _describe_fastest(findings: Findings) -> str:
+    names = ", ".join(findings.list_fastest())
     return f"The highest rate tried was the best for {escape(names)}: a higher one might be better. " if names else ""
 
 
-def _machine(findings: Findings) -> str:
+def _describe_machine(findings: Findings) -> str:
     """Describe the machine on which times were taken, and its load."""
-    costs = [cost for name in findings.names if (cost := findings.cost(name))]
+    costs = [cost for name in findings.names if (cost := findings.get_cost(name))]
     if not costs:
         return "No time was taken."
     where = "; ".join(dict.fromkeys(cost["machine"] for cost in costs))
@@ -171,7 +174,7 @@ def _machine(findings: Findings) -> str:
     )
 
 
-def _rows(head: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "numbers") -> str:
+def _render_table(head: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "numbers") -> str:
     top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
     body = "".join(
         f'<tr><th scope="row">{escape(row[0])}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in row[1:])}</tr>'
@@ -196,18 +199,18 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
 }
 
 
-def _costs(findings: Findings) -> str:
+def _render_costs(findings: Findings) -> str:
     rows = []
     for name in findings.names:
-        cost, estimate = findings.cost(name), findings.likelihood(name)
-        cost = {**cost, "writing_bytes": writing_bytes(cost, TOGETHER)} if cost else cost
-        apart = findings.mean("likelihood", name, 1.0, gap)
+        cost, estimate = findings.get_cost(name), findings.estimate_likelihood(name)
+        cost = {**cost, "writing_bytes": count_generation_bytes(cost, TOGETHER)} if cost else cost
+        apart = findings.estimate_mean("likelihood", name, 1.0, compute_gap)
         costs = [form.format(cost[key]) if cost.get(key) is not None else "—" for key, (_, form) in COLUMNS.items()]
-        rows.append([name, shown(estimate), shown(apart), *costs])
-    return _rows(["", "nats per note", "valid less train", *(head for head, _ in COLUMNS.values())], rows)
+        rows.append([name, format_estimate(estimate), format_estimate(apart), *costs])
+    return _render_table(["", "nats per note", "valid less train", *(head for head, _ in COLUMNS.values())], rows)
 
 
-def shown(estimate: Estimate | None, form: str = ".3f") -> str:
+def format_estimate(estimate: Estimate | None, form: str = ".3f") -> str:
     """Format a mean with its interval."""
     if estimate is None:
         return "—"
@@ -215,13 +218,13 @@ def shown(estimate: Estimate | None, form: str = ".3f") -> str:
     return f"{estimate.mean:{form}}" + (f" [{estimate.low:{form}}, {estimate.high:{form}}]" if known else "")
 
 
-def _music(findings: Findings) -> str:
+def _render_music(findings: Findings) -> str:
     """Render the figures of the generated pieces, beside those of real ones."""
     rows, real = [], None
     for name in findings.names:
-        if runs := list(findings.of("music", name).values()):
+        if runs := list(findings.select("music", name).values()):
             real = runs[0]
-            rows.append([name, *(shown(_over(runs, figure), form) for _, form, figure in MUSIC)])
+            rows.append([name, *(format_estimate(_estimate_over(runs, figure), form) for _, form, figure in MUSIC)])
     if real is None:
         return ""
     rows.append(
@@ -238,13 +241,15 @@ def _music(findings: Findings) -> str:
         "test pieces. Distance is the Fréchet distance over all metrics, in standard deviations of the real pieces. A "
         f"figure (of {real['figures']}) is inside if it lies in the range of 99 in 100 sets of as many real pieces. "
         "Copies are passages of at least 8 notes that occur in training pieces.</p>"
-        + _rows(["", *(head for head, _, _ in MUSIC)], rows)
+        + _render_table(["", *(head for head, _, _ in MUSIC)], rows)
     )
 
 
-def _over(runs: Sequence[Mapping[str, Any]], figure: Callable[[Mapping[str, Any]], float | None]) -> Estimate | None:
+def _estimate_over(
+    runs: Sequence[Mapping[str, Any]], figure: Callable[[Mapping[str, Any]], float | None]
+) -> Estimate | None:
     values = [value for run in runs if (value := figure(run)) is not None]
-    return of_seeds(values) if values else None
+    return estimate_from_seeds(values) if values else None
 
 
 MUSIC: Sequence[tuple[str, str, Callable[[Mapping[str, Any]], float | None]]] = (
@@ -255,19 +260,19 @@ MUSIC: Sequence[tuple[str, str, Callable[[Mapping[str, Any]], float | None]]] = 
 )
 
 
-def _pairs(findings: Findings) -> str:
+def _render_pairs(findings: Findings) -> str:
     rows = [
         [
             f"{p.worse} behind {p.better}",
-            shown(p.behind),
+            format_estimate(p.behind),
             f"{p.p:.3g}",
             "beyond chance" if p.decided else "may be chance",
         ]
         for p in findings.verdict.pairs
     ]
-    return _rows(["pair", "nats per note", "p", ""], rows)
+    return _render_table(["pair", "nats per note", "p", ""], rows)
 
 
-def _claims(findings: Findings) -> str:
-    rows = [[str(claim.number), claim.text, found.state, found.figure] for claim, found in examined(findings)]
-    return _rows(["", "claim", "here", "measured"], rows, "words")
+def _render_claims(findings: Findings) -> str:
+    rows = [[str(claim.number), claim.text, found.state, found.figure] for claim, found in judge_claims(findings)]
+    return _render_table(["", "claim", "here", "measured"], rows, "words")

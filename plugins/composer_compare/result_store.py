@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from composer.errors import CannotWrite, printable
-from composer.storage.inside import inside, open_inside
+from composer.storage.inside import join_inside, open_inside
 from composer_compare.soundness import is_sound
 
 NAME = "results.jsonl"
@@ -28,7 +28,7 @@ ResultsByRun = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
-class Ledger:
+class ResultStore:
     """The file of results in a folder."""
 
     folder: Path
@@ -36,10 +36,10 @@ class Ledger:
     def read(self) -> dict[str, Mapping[str, Any]]:
         """Read all results by run identity; the last of several counts, and damaged lines are skipped."""
         found: dict[str, Mapping[str, Any]] = {}
-        for line in self._lines():
+        for line in self._read_lines():
             try:
                 row = json.loads(line)
-                if row.pop("digest") == _digest(row) and _is_known(row):
+                if row.pop("digest") == _compute_digest(row) and _is_known(row):
                     found[row["id"]] = row["result"]
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 continue  # damaged, such as by a power cut
@@ -48,8 +48,8 @@ class Ledger:
     def add(self, identity: str, run: Mapping[str, Any], result: Mapping[str, Any]) -> None:
         """Append one result; it is on disk when this returns. Raises CannotWrite."""
         row = json.loads(json.dumps({"id": identity, "run": run, "result": result}))  # as it will be read
-        line = json.dumps({**row, "digest": _digest(row)}) + "\n"
-        path = inside(self.folder, NAME)
+        line = json.dumps({**row, "digest": _compute_digest(row)}) + "\n"
+        path = join_inside(self.folder, NAME)
         try:
             with open_inside(path, "append") as file:
                 end = file.seek(0, os.SEEK_END)
@@ -61,8 +61,8 @@ class Ledger:
         except OSError as error:
             raise CannotWrite(f"{printable(str(path))}: cannot be written ({error.strerror}).") from error
 
-    def _lines(self) -> list[str]:
-        path = inside(self.folder, NAME)
+    def _read_lines(self) -> list[str]:
+        path = join_inside(self.folder, NAME)
         try:
             with open_inside(path, "read") as file:
                 return file.read(LARGEST).decode("utf-8", errors="replace").splitlines()
@@ -72,15 +72,15 @@ class Ledger:
             raise CannotWrite(f"{printable(str(path))}: cannot be read ({error.strerror}).") from error
 
 
-def identity_of(run: Mapping[str, Any]) -> str:
+def compute_identity(run: Mapping[str, Any]) -> str:
     """Compute a hash of the values that differ from the defaults, the same for equal runs alone."""
     return hashlib.blake2b(json.dumps(run, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
 def _is_known(row: Mapping[str, Any]) -> bool:
     """Tell whether a line has the identity of its run, and a possible result of it."""
-    return row["id"] == identity_of(row["run"]) and is_sound(row["run"], row["result"])
+    return row["id"] == compute_identity(row["run"]) and is_sound(row["run"], row["result"])
 
 
-def _digest(row: Mapping[str, Any]) -> str:
+def _compute_digest(row: Mapping[str, Any]) -> str:
     return hashlib.blake2b(json.dumps(row, sort_keys=True).encode(), digest_size=16).hexdigest()

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from composer_compare.plan import Entry, found_choice, pace_of, planned, steps_of
+from composer_compare.plan import PlannedRun, choose_settings, compute_steps, make_speed_run, plan_runs
 from composer_compare.result_store import ResultsByRun
 from composer_compare.spec import Trial
-from composer_compare.statistics import Estimate, of_pieces, of_seeds
+from composer_compare.statistics import Estimate, estimate_from_pieces, estimate_from_seeds
 from composer_compare.tuning import is_fastest
-from composer_compare.verdict import Verdict, judged
+from composer_compare.verdict import Verdict, judge
 
 Result = Mapping[str, Any]
 
@@ -28,9 +28,9 @@ class Findings:
     results: ResultsByRun
 
     @cached_property
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[PlannedRun]:
         """All planned runs."""
-        return planned(self.trial, self.results, foresee=True)
+        return plan_runs(self.trial, self.results, foresee=True)
 
     @property
     def names(self) -> list[str]:
@@ -43,68 +43,74 @@ class Findings:
         for entry in self.entries:
             result = self.results.get(entry.run.identity)
             if result is not None and "failure" not in result:
-                found.setdefault((entry.question, entry.contender, entry.level), {})[entry.seed] = result
+                found.setdefault((entry.question, entry.candidate, entry.level), {})[entry.seed] = result
         return found
 
-    def of(self, question: str, name: str, level: float = 1.0) -> dict[int, Result]:
+    def select(self, question: str, name: str, level: float = 1.0) -> dict[int, Result]:
         """Return the results of one architecture, by seed."""
         return dict(self._by_place.get((question, name, level), {}))
 
-    def cost(self, name: str) -> Result:
+    def get_cost(self, name: str) -> Result:
         """Return the size and speed of an architecture; empty if it failed or takes no part."""
-        mine = [pace_of(self.trial, one).identity for one in self.trial.contenders if one.name == name]
+        mine = [make_speed_run(self.trial, one).identity for one in self.trial.contenders if one.name == name]
         found = self.results.get(mine[0], {}) if mine else {}
         return {} if "failure" in found else found
 
-    def holes(self) -> list[str]:
+    def list_missing(self) -> list[str]:
         """List what is missing, a sentence each: failed runs, and the number of runs not done."""
-        failed: dict[str, list[Entry]] = {}
+        failed: dict[str, list[PlannedRun]] = {}
         for entry in self.entries:
             if reason := self.results.get(entry.run.identity, {}).get("failure"):
-                failed.setdefault(f"{entry.contender}, {entry.question}: {reason}", []).append(entry)
+                failed.setdefault(f"{entry.candidate}, {entry.question}: {reason}", []).append(entry)
         said = [f"{text} ({len(entries)} of its runs)" for text, entries in failed.items()]
         left = sum(entry.run.identity not in self.results for entry in self.entries)
         return said + ([f"{left} of {len(self.entries)} runs have not been done."] if left else [])
 
-    def rushed(self) -> list[str]:
+    def list_fastest(self) -> list[str]:
         """List the architectures that learned best at the highest rate tried: a higher one might be better."""
-        if not all(pace_of(self.trial, one).identity in self.results for one in self.trial.contenders):
+        if not all(make_speed_run(self.trial, one).identity in self.results for one in self.trial.contenders):
             return []
-        lengths = steps_of(self.trial, self.results)
+        lengths = compute_steps(self.trial, self.results)
         able = [one for one in self.trial.contenders if one.name in lengths]
-        chosen = [(one.name, found_choice(self.trial, one, lengths[one.name], self.results)) for one in able]
+        chosen = [(one.name, choose_settings(self.trial, one, lengths[one.name], self.results)) for one in able]
         return [name for name, choice in chosen if choice and is_fastest(choice, self.trial.trials)]
 
     # --- likelihood ---------------------------------------------------------------------------------------------------
 
-    def scores(self, question: str = "likelihood", level: float = 1.0) -> dict[str, dict[int, NDArray[np.float64]]]:
+    def collect_scores(
+        self, question: str = "likelihood", level: float = 1.0
+    ) -> dict[str, dict[int, NDArray[np.float64]]]:
         """Return the nats of each test piece (P,), by architecture and seed."""
         return {
-            name: {seed: np.array(result["test"]["nats"]) for seed, result in self.of(question, name, level).items()}
+            name: {
+                seed: np.array(result["test"]["nats"]) for seed, result in self.select(question, name, level).items()
+            }
             for name in self.names
         }
 
     @cached_property
     def notes(self) -> NDArray[np.float64]:
         """(P,) notes of each test piece."""
-        found = [result for name in self.names for result in self.of("likelihood", name).values()]
+        found = [result for name in self.names for result in self.select("likelihood", name).values()]
         return np.array(found[0]["test"]["notes"] if found else [], dtype=float)
 
-    def likelihood(self, name: str, question: str = "likelihood", level: float = 1.0) -> Estimate | None:
+    def estimate_likelihood(self, name: str, question: str = "likelihood", level: float = 1.0) -> Estimate | None:
         """Estimate nats per note on the test pieces; None without results."""
-        by_seed = self.scores(question, level)[name]
-        return of_pieces(np.stack(list(by_seed.values())), self.notes) if by_seed else None
+        by_seed = self.collect_scores(question, level)[name]
+        return estimate_from_pieces(np.stack(list(by_seed.values())), self.notes) if by_seed else None
 
-    def mean(self, question: str, name: str, level: float, figure: Any) -> Estimate | None:
+    def estimate_mean(self, question: str, name: str, level: float, figure: Any) -> Estimate | None:
         """Estimate the mean over seeds of `figure(result)`, without its Nones; None if nothing is left."""
-        values = [value for result in self.of(question, name, level).values() if (value := figure(result)) is not None]
-        return of_seeds(values) if values else None
+        values = [
+            value for result in self.select(question, name, level).values() if (value := figure(result)) is not None
+        ]
+        return estimate_from_seeds(values) if values else None
 
     @cached_property
     def verdict(self) -> Verdict:
         """The verdict on the likelihoods."""
-        scores = {name: by_seed for name, by_seed in self.scores().items() if by_seed}
-        return judged(scores, self.notes, self.equal)
+        scores = {name: by_seed for name, by_seed in self.collect_scores().items() if by_seed}
+        return judge(scores, self.notes, self.equal)
 
     @property
     def equal(self) -> str:

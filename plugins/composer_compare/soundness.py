@@ -22,31 +22,31 @@ def is_sound(run: Any, result: Any) -> bool:
     return run.get("work") in _RESULTS and _RESULTS[run["work"]](result)
 
 
-def _number(value: Any) -> bool:
+def _is_figure(value: Any) -> bool:
     return type(value) in (int, float) and abs(value) < MOST
 
 
-def _count(value: Any) -> bool:
+def _is_count(value: Any) -> bool:
     return type(value) is int and 0 <= value < MOST
 
 
-def _time(value: Any) -> bool:
-    return _number(value) and value >= 0
+def _is_time(value: Any) -> bool:
+    return _is_figure(value) and value >= 0
 
 
-def _text(value: Any) -> bool:
+def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
-def _maybe(check: Check) -> Check:
+def _allow_none(check: Check) -> Check:
     return lambda value: value is None or check(value)
 
 
-def _list(check: Check, *, least: int = 0) -> Check:
+def _check_list(check: Check, *, least: int = 0) -> Check:
     return lambda value: isinstance(value, list) and len(value) >= least and all(map(check, value))
 
 
-def _table(**checks: Check) -> Check:
+def _check_table(**checks: Check) -> Check:
     """Return a check for a mapping with these values, and perhaps others."""
     return lambda value: (
         isinstance(value, Mapping)
@@ -55,27 +55,30 @@ def _table(**checks: Check) -> Check:
     )
 
 
-def _by_number(check: Check) -> Check:
+def _check_by_number(check: Check) -> Check:
     """Return a check for a mapping by whole numbers and "all", or with the reason why it is missing."""
     return lambda value: (
         isinstance(value, Mapping)
         and (
-            _text(value.get("failure"))
-            or all((name == "all" or _is_number(name)) and check(one) for name, one in value.items())
+            _is_text(value.get("failure"))
+            or all((name == "all" or _is_numeral(name)) and check(one) for name, one in value.items())
         )
     )
 
 
-def _is_number(name: str) -> bool:
+def _is_numeral(name: str) -> bool:
     return name.isascii() and name.isdecimal() and len(name) < 7
 
 
 def _is_point(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 4 and all(map(_number, value))
+    return isinstance(value, list) and len(value) == 4 and all(map(_is_figure, value))
 
 
-_TEST = _table(
-    pieces=_list(_count, least=1), nats=_list(_number), notes=_list(lambda n: _count(n) and n > 0), tokens=_list(_count)
+_TEST = _check_table(
+    pieces=_check_list(_is_count, least=1),
+    nats=_check_list(_is_figure),
+    notes=_check_list(lambda n: _is_count(n) and n > 0),
+    tokens=_check_list(_is_count),
 )
 
 
@@ -85,49 +88,50 @@ def _is_test(value: Any) -> bool:
 
 
 _COURSE: Mapping[str, Check] = {
-    "history": _list(_is_point, least=1),
-    "valid": _number,
-    "best_step": _count,
-    "seconds": _time,
-    "parameters": _count,
-    "diverged": _text,
+    "history": _check_list(_is_point, least=1),
+    "valid": _is_figure,
+    "best_step": _is_count,
+    "seconds": _is_time,
+    "parameters": _is_count,
+    "diverged": _is_text,
 }
 
-_CONTEXT = _table(nats_per_note=_by_number(_number))
+_CONTEXT = _check_table(nats_per_note=_check_by_number(_is_figure))
 
-_SHARED = _table(share=_number, longest_notes=_count)
+_SHARED = _check_table(share=_is_figure, longest_notes=_is_count)
 
 _RESULTS: Mapping[str, Check] = {
-    "pace": _table(
-        **dict.fromkeys(("gates", "sums", "processors"), _maybe(_count)),
+    "pace": _check_table(
+        **dict.fromkeys(("gates", "sums", "processors"), _allow_none(_is_count)),
         **dict.fromkeys(
-            ("training_bytes", "state_tensors", "state_numbers", "state_bytes", "multiply_adds", "parameters"), _count
+            ("training_bytes", "state_tensors", "state_numbers", "state_bytes", "multiply_adds", "parameters"),
+            _is_count,
         ),
-        **dict.fromkeys(("write_seconds", "write_seconds_64", "write_seconds_reference"), _time),
-        step_seconds=lambda value: _number(value) and 1e-7 <= value <= 1e5,
-        validation_seconds=lambda value: _time(value) and value <= 1e6,
-        tokens_per_step=_time,
-        machine=_text,
-        load=_maybe(_time),
+        **dict.fromkeys(("write_seconds", "write_seconds_64", "write_seconds_reference"), _is_time),
+        step_seconds=lambda value: _is_figure(value) and 1e-7 <= value <= 1e5,
+        validation_seconds=lambda value: _is_time(value) and value <= 1e6,
+        tokens_per_step=_is_time,
+        machine=_is_text,
+        load=_allow_none(_is_time),
     ),
-    "tune": _table(**_COURSE),
-    "final": _table(
+    "tune": _check_table(**_COURSE),
+    "final": _check_table(
         **_COURSE,
         test=_is_test,
-        train_nats=_number,
-        valid_nats=_number,
-        context=lambda value: _CONTEXT(value) or _table(failure=_text)(value),
-        gradients=_by_number(lambda value: type(value) in (int, float)),
-        shifted=_list(_table(semitones=_number, pieces=_count, as_is=_number, moved=_number)),
+        train_nats=_is_figure,
+        valid_nats=_is_figure,
+        context=lambda value: _CONTEXT(value) or _check_table(failure=_is_text)(value),
+        gradients=_check_by_number(lambda value: type(value) in (int, float)),
+        shifted=_check_list(_check_table(semitones=_is_figure, pieces=_is_count, as_is=_is_figure, moved=_is_figure)),
     ),
-    "write": _table(
-        pieces=_count,
-        distance=_table(**dict.fromkeys(("value", "low", "high", "halves"), _maybe(_number))),
-        inside=_count,
-        figures=_count,
-        outside=_list(_text),
+    "write": _check_table(
+        pieces=_is_count,
+        distance=_check_table(**dict.fromkeys(("value", "low", "high", "halves"), _allow_none(_is_figure))),
+        inside=_is_count,
+        figures=_is_count,
+        outside=_check_list(_is_text),
         copied=_SHARED,
         held_out=_SHARED,
     ),
-    "recall": _table(**_COURSE, recall=_table(**{str(gap): _number for gap in (*GAPS, *LONGER)})),
+    "recall": _check_table(**_COURSE, recall=_check_table(**{str(gap): _is_figure for gap in (*GAPS, *LONGER)})),
 }

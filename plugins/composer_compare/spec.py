@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from composer.errors import BadOption, nearest, printable
+from composer.errors import BadOption, printable, suggest
 
 SIZES, LENGTHS = ("parameters", "width"), ("tokens", "time")
 """The quantities that may be equal: of the networks, and of their training."""
@@ -53,13 +53,13 @@ class Trial:
         return SIZES[1 - SIZES.index(self.size)]
 
 
-def matched(text: str) -> tuple[str, str]:
+def parse_match(text: str) -> tuple[str, str]:
     """Parse the equal quantities, such as `parameters`, `time` or `width,time`: one of `SIZES`, one of `LENGTHS`."""
     found = {"size": SIZES[0], "length": LENGTHS[0]}
     said: set[str] = set()
     for word in filter(None, (part.strip() for part in text.split(","))):
         if word not in SIZES + LENGTHS:
-            raise BadOption(f"'{printable(word)}' cannot be equal: {nearest(word, SIZES + LENGTHS)}")
+            raise BadOption(f"'{printable(word)}' cannot be equal: {suggest(word, SIZES + LENGTHS)}")
         kind = "size" if word in SIZES else "length"
         if kind in said:
             raise BadOption(
@@ -70,7 +70,7 @@ def matched(text: str) -> tuple[str, str]:
     return found["size"], found["length"]
 
 
-def minutes(text: str) -> float:
+def parse_minutes(text: str) -> float:
     """Parse a duration such as `90s`, `20m`, `2h` or `45` (minutes) into minutes. Raises BadOption."""
     units = {"s": 1 / 60, "m": 1.0, "h": 60.0}
     number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "m")

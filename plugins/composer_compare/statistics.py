@@ -35,7 +35,7 @@ class Estimate:
     @property
     def half_width(self) -> float:
         """Half of the confidence interval at `LEVEL`; infinite if unknown."""
-        return quantile(0.5 + LEVEL / 2, self.shares) * self.error if math.isfinite(self.error) else math.inf
+        return find_quantile(0.5 + LEVEL / 2, self.shares) * self.error if math.isfinite(self.error) else math.inf
 
     @property
     def low(self) -> float:
@@ -54,10 +54,10 @@ class Estimate:
             return 1.0
         if self.error == 0:
             return 1.0 if self.mean == 0 else 0.0
-        return 2 * mixed_tail(abs(self.mean) / self.error, self.shares)
+        return 2 * compute_tail(abs(self.mean) / self.error, self.shares)
 
 
-def of_seeds(values: Sequence[float]) -> Estimate:
+def estimate_from_seeds(values: Sequence[float]) -> Estimate:
     """Estimate the mean of one value per seed."""
     found = np.asarray(values, dtype=float)
     if len(found) < 2:
@@ -65,7 +65,7 @@ def of_seeds(values: Sequence[float]) -> Estimate:
     return Estimate(float(found.mean()), float(stats.sem(found)), ((1.0, len(found) - 1.0),))
 
 
-def of_pieces(nats: NDArray[np.float64], notes: NDArray[np.float64]) -> Estimate:
+def estimate_from_pieces(nats: NDArray[np.float64], notes: NDArray[np.float64]) -> Estimate:
     """Estimate nats per note, or a difference, from nats (S, P) of S seeds and P pieces with notes (P,)."""
     seeds, pieces = nats.shape
     total = notes.sum()
@@ -84,12 +84,12 @@ def of_pieces(nats: NDArray[np.float64], notes: NDArray[np.float64]) -> Estimate
     return Estimate(mean, math.sqrt(variance), shares)
 
 
-def difference(one: NDArray[np.float64], other: NDArray[np.float64], notes: NDArray[np.float64]) -> Estimate:
+def estimate_difference(one: NDArray[np.float64], other: NDArray[np.float64], notes: NDArray[np.float64]) -> Estimate:
     """Estimate by how many nats per note `one` (S, P) is above `other`, paired by seed and piece."""
-    return of_pieces(one - other, notes)
+    return estimate_from_pieces(one - other, notes)
 
 
-def holm(probabilities: Mapping[tuple[str, str], float]) -> dict[tuple[str, str], float]:
+def adjust_by_holm(probabilities: Mapping[tuple[str, str], float]) -> dict[tuple[str, str], float]:
     """Adjust p-values for their number, which bounds the family-wise error rate (Holm 1979)."""
     found, largest = {}, 0.0
     for rank, (pair, p) in enumerate(sorted(probabilities.items(), key=lambda item: item[1])):
@@ -98,7 +98,7 @@ def holm(probabilities: Mapping[tuple[str, str], float]) -> dict[tuple[str, str]
     return found
 
 
-def exact(one: int, other: int) -> float:
+def compute_exact_p(one: int, other: int) -> float:
     """Compute the exact two-sided p-value of two counts that are equally likely (McNemar 1947)."""
     return float(stats.binomtest(one, one + other).pvalue) if one + other else 1.0
 
@@ -106,16 +106,16 @@ def exact(one: int, other: int) -> float:
 # --- Student's t ------------------------------------------------------------------------------------------------------
 
 
-def mixed_tail(t: float, shares: Shares) -> float:
+def compute_tail(t: float, shares: Shares) -> float:
     """Compute the probability that a mixture of Student's t exceeds `t`."""
     return float(sum(share * stats.t.sf(t, freedom) for share, freedom in shares))
 
 
 @lru_cache(maxsize=4096)
-def quantile(p: float, shares: Shares) -> float:
+def find_quantile(p: float, shares: Shares) -> float:
     """Find the quantile `p` (above a half) of a mixture; it lies between those of its parts."""
     ends = [float(stats.t.ppf(p, freedom)) for _, freedom in shares]
     margin = 1e-9  # so that rounding does not spoil the bracket
     return float(
-        optimize.brentq(lambda t: mixed_tail(t, shares) - (1 - p), min(ends) * (1 - margin), max(ends) * (1 + margin))
+        optimize.brentq(lambda t: compute_tail(t, shares) - (1 - p), min(ends) * (1 - margin), max(ends) * (1 + margin))
     )

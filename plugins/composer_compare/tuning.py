@@ -24,7 +24,7 @@ class Choice:
     dropout: float
 
 
-def choices(count: int) -> list[Choice]:
+def list_choices(count: int) -> list[Choice]:
     """List the pairs tried, the same for every architecture."""
     points = stats.qmc.Halton(2, scramble=False).fast_forward(1).random(count)
     return [
@@ -33,7 +33,7 @@ def choices(count: int) -> list[Choice]:
     ]
 
 
-def best(tried: Sequence[tuple[Choice, float | None]]) -> Choice | None:
+def choose_best(tried: Sequence[tuple[Choice, float | None]]) -> Choice | None:
     """Choose the pair with the lowest validation loss; None if all failed."""
     sound = [(valid, place) for place, (_, valid) in enumerate(tried) if valid is not None]
     return tried[min(sound)[1]][0] if sound else None
@@ -41,4 +41,4 @@ def best(tried: Sequence[tuple[Choice, float | None]]) -> Choice | None:
 
 def is_fastest(choice: Choice, count: int) -> bool:
     """Tell whether no rate tried is higher: a wider search may find a better one."""
-    return choice.rate == max(one.rate for one in choices(count)) and count > 1
+    return choice.rate == max(one.rate for one in list_choices(count)) and count > 1

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.data.corpus import Corpus
-from composer.devices import one_thread
+from composer.devices import use_one_thread
 from composer.errors import ComposerError, TrainingFailed, printable
 from composer.plugins.registry import registry
-from composer.storage.inside import inside
+from composer.storage.inside import join_inside
 from composer.training import evaluation, loop
 from composer.training.loop import Settings
 from composer.training.recipes import Recipe
@@ -25,9 +25,9 @@ from composer.training.state import Trained
 from composer.training.train import make_model
 from composer.types import Architecture, Tokenizer
 from composer_compare import perturbed_data, probes, recall_task
-from composer_compare.cost import Result, pace
-from composer_compare.material import altered_of, music_of, recipe_of
-from composer_compare.plan import Run
+from composer_compare.cost import Result, measure_speed
+from composer_compare.material import alter_music, load_music, make_recipe
+from composer_compare.plan import ExperimentRun
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,16 +39,16 @@ MOST_TRAINING_PIECES = 100
 """Training pieces whose likelihood is compared with that of held-out ones, at most."""
 
 
-def carry_out(folder: str, run: Run) -> Result:
+def run_one(folder: str, run: ExperimentRun) -> Result:
     """Run one unit of work in one thread; `failure` says in a sentence why there is no result.
 
     An interrupted run keeps its checkpoint under `folder`, and continues from it.
     """
-    scratch = inside(Path(folder), RUNNING, run.identity)
+    scratch = join_inside(Path(folder), RUNNING, run.identity)
     began = perf_counter()
     try:
         scratch.mkdir(parents=True, exist_ok=True)
-        with one_thread():
+        with use_one_thread():
             found = WORK[run.work](run, scratch)
     except Exception as error:  # an architecture is a plugin, which may raise anything
         if isinstance(error.__context__, KeyboardInterrupt):  # interrupted before the first checkpoint
@@ -64,12 +64,12 @@ def carry_out(folder: str, run: Run) -> Result:
 # --- training ---------------------------------------------------------------------------------------------------------
 
 
-def _train(run: Run, corpus: Corpus, tokenizer: Tokenizer, scratch: Path) -> tuple[Recipe, Trained]:
-    recipe = recipe_of(run)
-    return recipe, _taught(corpus, tokenizer, recipe.architecture, recipe.settings, scratch)
+def _train(run: ExperimentRun, corpus: Corpus, tokenizer: Tokenizer, scratch: Path) -> tuple[Recipe, Trained]:
+    recipe = make_recipe(run)
+    return recipe, _train_to_end(corpus, tokenizer, recipe.architecture, recipe.settings, scratch)
 
 
-def _taught(
+def _train_to_end(
     corpus: Corpus, tokenizer: Tokenizer, architecture: Architecture, settings: Settings, scratch: Path
 ) -> Trained:
     trained = loop.train(corpus, tokenizer, architecture, settings, folder=scratch)
@@ -78,7 +78,7 @@ def _taught(
     return trained
 
 
-def _course(trained: Trained) -> Result:
+def _summarise_training(trained: Trained) -> Result:
     return {
         "history": [
             [point.step, round(point.epoch, 3), round(point.train, 5), round(point.valid, 5)]
@@ -92,35 +92,35 @@ def _course(trained: Trained) -> Result:
     }
 
 
-def tune(run: Run, scratch: Path) -> Result:
+def train_for_tuning(run: ExperimentRun, scratch: Path) -> Result:
     """Train, and return the validation losses alone."""
-    corpus, tokenizer = music_of(run)
-    _, trained = _train(run, altered_of(run, corpus, tokenizer, scratch), tokenizer, scratch)
-    return _course(trained)
+    corpus, tokenizer = load_music(run)
+    _, trained = _train(run, alter_music(run, corpus, tokenizer, scratch), tokenizer, scratch)
+    return _summarise_training(trained)
 
 
-def final(run: Run, scratch: Path) -> Result:
+def train_and_test(run: ExperimentRun, scratch: Path) -> Result:
     """Train, score the test pieces once with the best weights, and measure how far back these look."""
-    corpus, tokenizer = music_of(run)
-    recipe, trained = _train(run, altered_of(run, corpus, tokenizer, scratch), tokenizer, scratch)
+    corpus, tokenizer = load_music(run)
+    recipe, trained = _train(run, alter_music(run, corpus, tokenizer, scratch), tokenizer, scratch)
     model = make_model(replace(recipe, half=False), trained.weights)
     module, test, valid = model.make_module(), corpus.split("test"), corpus.split("valid")
-    trained_on = _spaced(corpus.split("train"), MOST_TRAINING_PIECES)
+    trained_on = _sample_evenly(corpus.split("train"), MOST_TRAINING_PIECES)
     found = {
-        **_course(trained),
-        "test": _per_piece(module, corpus, tokenizer, test),
-        "train_nats": round(evaluation.likelihood(module, corpus, tokenizer, trained_on).nats_per_note, 5),
-        "valid_nats": round(evaluation.likelihood(module, corpus, tokenizer, valid).nats_per_note, 5),
-        "context": _tried(lambda: probes.gain_from_context(module, corpus, tokenizer, test)),
-        "gradients": _tried(lambda: probes.gradients(module, corpus, test)),
-        "shifted": [_shifted(module, corpus, tokenizer, scratch, shift) for shift in run.shifts],
+        **_summarise_training(trained),
+        "test": _score_pieces(module, corpus, tokenizer, test),
+        "train_nats": round(evaluation.compute_likelihood(module, corpus, tokenizer, trained_on).nats_per_note, 5),
+        "valid_nats": round(evaluation.compute_likelihood(module, corpus, tokenizer, valid).nats_per_note, 5),
+        "context": _try_measurement(lambda: probes.measure_context_gain(module, corpus, tokenizer, test)),
+        "gradients": _try_measurement(lambda: probes.measure_gradients(module, corpus, test)),
+        "shifted": [_score_transposed(module, corpus, tokenizer, scratch, shift) for shift in run.shifts],
     }
     if run.share == 1 and not run.noise and not run.shifts:
         _keep(run, replace(model, card={**model.card, "title": f"{recipe.architecture_name}, compared"}), scratch)
     return found
 
 
-def _tried(measure: Callable[[], Any]) -> Any:
+def _try_measurement(measure: Callable[[], Any]) -> Any:
     """Run a measurement, or return why it failed: the others go on."""
     try:
         return measure()
@@ -128,15 +128,15 @@ def _tried(measure: Callable[[], Any]) -> Any:
         return {"failure": printable(f"{error}", 200)}
 
 
-def _spaced(numbers: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+def _sample_evenly(numbers: NDArray[np.int64], most: int) -> NDArray[np.int64]:
     return numbers[:: -(-len(numbers) // most)]
 
 
-def _per_piece(
+def _score_pieces(
     module: nn.Module, corpus: Corpus, tokenizer: Tokenizer, pieces: NDArray[np.int64]
 ) -> Mapping[str, list[Any]]:
     """Return nats, notes and tokens of each piece."""
-    nats = evaluation.piece_nats(module, corpus, tokenizer, pieces)
+    nats = evaluation.compute_piece_nats(module, corpus, tokenizer, pieces)
     lengths = np.diff(corpus.offsets)[pieces]
     return {
         "pieces": pieces.tolist(),
@@ -146,71 +146,71 @@ def _per_piece(
     }
 
 
-def _shifted(module: nn.Module, corpus: Corpus, tokenizer: Tokenizer, scratch: Path, shift: int) -> Result:
+def _score_transposed(module: nn.Module, corpus: Corpus, tokenizer: Tokenizer, scratch: Path, shift: int) -> Result:
     """Score the test pieces in another key, beside the same pieces untransposed."""
-    moved = perturbed_data.altered(corpus, tokenizer, scratch, shift=shift)
+    moved = perturbed_data.build_perturbed(corpus, tokenizer, scratch, shift=shift)
     test = moved.split("test")
     same = np.array([int(name) for name in moved.names[test]])
-    as_is = evaluation.likelihood(module, corpus, tokenizer, same).nats_per_note
+    as_is = evaluation.compute_likelihood(module, corpus, tokenizer, same).nats_per_note
     return {
         "semitones": shift,
         "pieces": len(test),
         "as_is": round(as_is, 5),
-        "moved": round(evaluation.likelihood(module, moved, tokenizer, test).nats_per_note, 5),
+        "moved": round(evaluation.compute_likelihood(module, moved, tokenizer, test).nats_per_note, 5),
     }
 
 
-def _keep(run: Run, model: Any, scratch: Path) -> None:
+def _keep(run: ExperimentRun, model: Any, scratch: Path) -> None:
     """Keep the model beside the results, where `composer generate --model` finds it."""
     from composer.model import save
 
-    path = _place(run, scratch)
+    path = _locate_model(run, scratch)
     path.parent.mkdir(exist_ok=True)
     save(model, path)
 
 
-def _place(run: Run, scratch: Path) -> Path:
+def _locate_model(run: ExperimentRun, scratch: Path) -> Path:
     """Return the path of the model of a compared run."""
     name = f"{run.recipe['architecture']['name']}-{run.recipe['training']['seed']}-{run.identity}.safetensors"
-    return inside(scratch.parent.parent, MODELS, name)
+    return join_inside(scratch.parent.parent, MODELS, name)
 
 
-def write(run: Run, scratch: Path) -> Result:
+def generate_pieces(run: ExperimentRun, scratch: Path) -> Result:
     """Generate with the model of a run that has ended. Raises TrainingFailed if it is missing."""
     from composer.model import load
-    from composer_compare.written import written
+    from composer_compare.written import evaluate_writing
 
-    corpus, tokenizer = music_of(run)
-    path = _place(replace(run, work="final"), scratch)
+    corpus, tokenizer = load_music(run)
+    path = _locate_model(replace(run, work="final"), scratch)
     if not path.exists():
         raise TrainingFailed(f"{MODELS}/{path.name} is missing, so nothing is generated with it.")
-    return written(load(path), corpus, tokenizer, run.recipe["training"]["seed"])
+    return evaluate_writing(load(path), corpus, tokenizer, run.recipe["training"]["seed"])
 
 
 # --- recall -----------------------------------------------------------------------------------------------------------
 
 
-def recalling(run: Run, scratch: Path) -> Result:
+def train_on_recall(run: ExperimentRun, scratch: Path) -> Result:
     """Train on the recall task, and measure recall after gaps."""
     options = dict(run.recipe["architecture"])
     architecture = registry().make("architectures", options.pop("name"), **options)
     settings = Settings(**run.recipe["training"])
-    music = recall_task.corpus(scratch / "music", settings.seed)
-    trained = _taught(music, recall_task.SYMBOLS, architecture, settings, scratch)
+    music = recall_task.write_corpus(scratch / "music", settings.seed)
+    trained = _train_to_end(music, recall_task.SYMBOLS, architecture, settings, scratch)
     import torch
 
     module = architecture.module(
         [column.size for column in recall_task.SYMBOLS.grammar.columns], len(recall_task.SYMBOLS.vocabulary)
     )
     module.load_state_dict({name: torch.from_numpy(array) for name, array in trained.weights.items()})
-    return {**_course(trained), "recall": recall_task.recalled(module, music, settings.seed)}
+    return {**_summarise_training(trained), "recall": recall_task.measure_recall(module, music, settings.seed)}
 
 
-WORK: Mapping[str, Callable[[Run, Path], Result]] = {
-    "pace": pace,
-    "tune": tune,
-    "final": final,
-    "write": write,
-    "recall": recalling,
+WORK: Mapping[str, Callable[[ExperimentRun, Path], Result]] = {
+    "pace": measure_speed,
+    "tune": train_for_tuning,
+    "final": train_and_test,
+    "write": generate_pieces,
+    "recall": train_on_recall,
 }
 """The kinds of work, by name."""

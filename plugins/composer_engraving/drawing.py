@@ -12,7 +12,16 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 from xml.etree.ElementTree import Element, fromstring
 
-from composer_engraving.outlines import OUTLINES, SAME, Matrix, Segment, matrix_of, numbers, outline, times
+from composer_engraving.outlines import (
+    OUTLINES,
+    SAME,
+    Matrix,
+    Segment,
+    multiply,
+    parse_numbers,
+    parse_path,
+    parse_transform,
+)
 
 _BOLD = {"ending", "fing", "reh", "tempo"}  # as in Verovio's style sheet
 _ITALIC = {"dir", "dynam", "mNum"}
@@ -91,50 +100,50 @@ class _Line:
     runs: list[Run] = field(default_factory=list)
 
 
-def page(svg: str) -> Page:
+def parse_page(svg: str) -> Page:
     """Parse a page of Verovio's. Raises ValueError for SVG of another kind."""
     root = fromstring(svg)  # noqa: S314  (Verovio's own, made here)
-    _, _, width, height = numbers(root.get("viewBox", ""))
+    _, _, width, height = parse_numbers(root.get("viewBox", ""))
     glyphs: dict[str, tuple[Segment, ...]] = {}
-    for group in root.iter(_tag("g")):
+    for group in root.iter(_make_tag("g")):
         identity = group.get("id", "")
         if re.match(r"^[0-9A-F]{4,5}-", identity):
-            glyphs[identity] = tuple(s for path in group.iter(_tag("path")) for s in outline(path.get("d", "")))
-    drawn = tuple(_drawn(root, _Style()))
+            glyphs[identity] = tuple(s for path in group.iter(_make_tag("path")) for s in parse_path(path.get("d", "")))
+    drawn = tuple(_read_element(root, _Style()))
     return Page(width, height, drawn, glyphs)
 
 
-def _tag(name: str) -> str:
+def _make_tag(name: str) -> str:
     return f"{{http://www.w3.org/2000/svg}}{name}"
 
 
 # --- elements ---------------------------------------------------------------------------------------------------------
 
 
-def _drawn(element: Element, style: _Style) -> Iterator[Drawn]:
+def _read_element(element: Element, style: _Style) -> Iterator[Drawn]:
     """Yield the shapes, glyphs and words of an element and its children."""
     name = element.tag.rpartition("}")[2]
     if name in ("defs", "style", "desc", "title") or "placeholder" in element.get("class", "").split():
         return
-    style = _styled(element, style)
+    style = _apply_style(element, style)
     if name == "svg" and element.get("class") == "definition-scale":
-        style = replace(style, matrix=times(style.matrix, _fitted(element)))
+        style = replace(style, matrix=multiply(style.matrix, _get_scale(element)))
     if name == "text":
-        yield from _words(element, style)
+        yield from _read_words(element, style)
     elif name == "use":
         reference = element.get("{http://www.w3.org/1999/xlink}href", element.get("href", ""))
-        yield Glyph(reference.lstrip("#"), times(style.matrix, (1, 0, 0, -1, 0, 0)))
+        yield Glyph(reference.lstrip("#"), multiply(style.matrix, (1, 0, 0, -1, 0, 0)))
     elif name in OUTLINES:
-        yield _shape(element, tuple(OUTLINES[name](element)), style)
+        yield _read_shape(element, tuple(OUTLINES[name](element)), style)
     else:
         for child in element:
-            yield from _drawn(child, style)
+            yield from _read_element(child, style)
 
 
-def _styled(element: Element, style: _Style) -> _Style:
+def _apply_style(element: Element, style: _Style) -> _Style:
     classes = set(element.get("class", "").split())
     if transform := element.get("transform"):
-        style = replace(style, matrix=times(style.matrix, matrix_of(transform)))
+        style = replace(style, matrix=multiply(style.matrix, parse_transform(transform)))
     weight, slant = element.get("font-weight", ""), element.get("font-style", "")
     is_bold = weight == "bold" if weight else (style.is_bold or bool(classes & _BOLD)) and "label" not in classes
     return replace(
@@ -146,43 +155,43 @@ def _styled(element: Element, style: _Style) -> _Style:
     )
 
 
-def _fitted(element: Element) -> Matrix:
+def _get_scale(element: Element) -> Matrix:
     """Return a tenth if the element has a viewBox: inside, Verovio counts ten to a unit of the page."""
     return (0.1, 0, 0, 0.1, 0, 0) if element.get("viewBox") else SAME
 
 
-def _shape(element: Element, segments: tuple[Segment, ...], style: _Style) -> Shape:
+def _read_shape(element: Element, segments: tuple[Segment, ...], style: _Style) -> Shape:
     return Shape(
         segments,
         style.matrix,
         is_filled=element.get("fill", "") not in ("none", "transparent") and element.get("fill-opacity") != "0",
         stroke=float(element.get("stroke-width", "0").removesuffix("px")),
-        dashes=tuple(numbers(element.get("stroke-dasharray", ""))),
+        dashes=tuple(parse_numbers(element.get("stroke-dasharray", ""))),
     )
 
 
-def _words(element: Element, style: _Style) -> Iterator[Words]:
-    line = _Line(element.get("text-anchor", "start"), *_place(element, 0.0, 0.0))
+def _read_words(element: Element, style: _Style) -> Iterator[Words]:
+    line = _Line(element.get("text-anchor", "start"), *_read_position(element, 0.0, 0.0))
     lines = [line]
-    _gather(element, style, lines)
+    _gather_runs(element, style, lines)
     for line in lines:
         if any(run.text.strip() for run in line.runs):
             yield Words(tuple(line.runs), line.anchor, line.x, line.y, style.matrix)
 
 
-def _place(element: Element, x: float, y: float) -> tuple[float, float]:
+def _read_position(element: Element, x: float, y: float) -> tuple[float, float]:
     return float(element.get("x", x)), float(element.get("y", y))
 
 
-def _gather(element: Element, style: _Style, lines: list[_Line]) -> None:
+def _gather_runs(element: Element, style: _Style, lines: list[_Line]) -> None:
     """Gather the runs of an element and its children; one with a position begins a new line."""
     for child in element:
-        its = _styled(child, style)
+        its = _apply_style(child, style)
         if child.get("x") or child.get("y"):
             last = lines[-1]
-            lines.append(_Line(child.get("text-anchor", last.anchor), *_place(child, last.x, last.y)))
+            lines.append(_Line(child.get("text-anchor", last.anchor), *_read_position(child, last.x, last.y)))
         if child.text and child.text.strip("\n"):
             is_music = any(0xE000 <= ord(letter) <= 0xF8FF for letter in child.text)
             if text := child.text if not child.text.isspace() or len(child) == 0 else "":
                 lines[-1].runs.append(Run(text, its.size, its.is_bold, its.is_italic, is_music))
-        _gather(child, its, lines)
+        _gather_runs(child, its, lines)

@@ -36,7 +36,7 @@ class Sheet:
     grows: bool = False
 
 
-def pages(musicxml: bytes, sheet: Sheet) -> list[str]:
+def engrave(musicxml: bytes, sheet: Sheet) -> list[str]:
     """Engrave MusicXML, and return an SVG document a page. The same music gives the same text. Raises NotEngraved."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # from Verovio's Python wrapper
@@ -44,33 +44,33 @@ def pages(musicxml: bytes, sheet: Sheet) -> list[str]:
 
         verovio.enableLog(verovio.LOG_OFF)
         toolkit = verovio.toolkit()
-    toolkit.setOptions(_options(sheet))
+    toolkit.setOptions(_make_options(sheet))
     if not toolkit.loadData(_HEARD.sub("", musicxml.decode())):
         raise NotEngraved("Verovio cannot read it")
-    if (headed := _headed(toolkit.getMEI())) and not toolkit.loadData(headed):
+    if (headed := _add_composer(toolkit.getMEI())) and not toolkit.loadData(headed):
         raise NotEngraved("Verovio cannot read its own output")
-    found = _drawn(toolkit)
-    if _ends_with_one_bar(found):
+    found = _render(toolkit)
+    if _has_lone_bar(found):
         toolkit.setOptions(_TIGHTER)
         toolkit.redoLayout()
-        found = min(found, _drawn(toolkit), key=_ends_with_one_bar)
+        found = min(found, _render(toolkit), key=_has_lone_bar)
     return found
 
 
-def _drawn(toolkit: Any) -> list[str]:
+def _render(toolkit: Any) -> list[str]:
     found = [toolkit.renderToSVG(number) for number in range(1, toolkit.getPageCount() + 1)]
     if not found or not all(found):
         raise NotEngraved("Verovio made no pages of it")
     return found
 
 
-def _ends_with_one_bar(pages: list[str]) -> bool:
+def _has_lone_bar(pages: list[str]) -> bool:
     """Tell whether the last line has a single bar."""
     before, _, last = pages[-1].rpartition('class="system"')
     return last.count('class="measure"') == 1 and (len(pages) > 1 or 'class="system"' in before)
 
 
-def _headed(mei: str) -> str:
+def _add_composer(mei: str) -> str:
     """Add the composer beside the title, which Verovio does not show; return an empty text if none is named."""
     composer = _COMPOSER.search(mei)
     if not composer:
@@ -85,7 +85,7 @@ def _headed(mei: str) -> str:
     return _FIRST_DEFINITION.sub(lambda found: found[0] + heading, mei, count=1)
 
 
-def _options(sheet: Sheet) -> dict[str, object]:
+def _make_options(sheet: Sheet) -> dict[str, object]:
     margin = round(sheet.margin * _UNITS_PER_MM)
     return {
         "scale": 100,

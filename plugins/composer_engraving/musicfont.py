@@ -7,12 +7,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from xml.etree.ElementTree import parse
 
-from composer_engraving.outlines import Segment, outline
+from composer_engraving.outlines import Segment, parse_path
 
 _FONT = "Leipzig"
 
 
-def folder() -> Path:
+def find_folder() -> Path:
     """Find Verovio's fonts."""
     found = find_spec("verovio")
     assert found is not None  # noqa: S101  (a dependency)
@@ -21,16 +21,16 @@ def folder() -> Path:
 
 
 @lru_cache(maxsize=1)
-def widths() -> dict[int, float]:
+def read_widths() -> dict[int, float]:
     """Read the advance width of each sign by its code, in thousandths of the size."""
-    root = parse(folder() / f"{_FONT}.xml").getroot()  # noqa: S314  (Verovio's own)
+    root = parse(find_folder() / f"{_FONT}.xml").getroot()  # noqa: S314  (Verovio's own)
     return {int(glyph.get("c", "0"), 16): float(glyph.get("h-a-x", "0")) for glyph in root.iter("g")}
 
 
 @lru_cache(maxsize=256)
-def sign(code: int) -> tuple[Segment, ...]:
+def read_sign(code: int) -> tuple[Segment, ...]:
     """Read the outline of a sign, in thousandths of the size, upwards; empty if the font lacks it."""
-    path = folder() / _FONT / f"{code:04X}.xml"
-    if code not in widths() or not path.is_file():
+    path = find_folder() / _FONT / f"{code:04X}.xml"
+    if code not in read_widths() or not path.is_file():
         return ()
-    return tuple(segment for its in parse(path).getroot().iter("path") for segment in outline(its.get("d", "")))  # noqa: S314
+    return tuple(segment for its in parse(path).getroot().iter("path") for segment in parse_path(its.get("d", "")))  # noqa: S314

@@ -21,55 +21,55 @@ _TRANSFORM = re.compile(r"(translate|scale|rotate|matrix)\(([^)]*)\)")
 _CURVE = 0.5523  # length of the Bézier handles of a quarter circle, in radii
 
 
-def numbers(text: str) -> list[float]:
+def parse_numbers(text: str) -> list[float]:
     """Parse all numbers in a text."""
     return [float(number) for number in _NUMBER.findall(text)]
 
 
-def times(first: Matrix, second: Matrix) -> Matrix:
+def multiply(first: Matrix, second: Matrix) -> Matrix:
     """Multiply matrices: the result applies `second`, then `first`."""
     a, b, c, d, e, f = first
     g, h, i, j, k, m = second
     return (a * g + c * h, b * g + d * h, a * i + c * j, b * i + d * j, a * k + c * m + e, b * k + d * m + f)
 
 
-def matrix_of(text: str) -> Matrix:
+def parse_transform(text: str) -> Matrix:
     """Parse a `transform` attribute."""
     found = SAME
     for name, inside in _TRANSFORM.findall(text):
-        values = numbers(inside)
+        values = parse_numbers(inside)
         if name == "translate":
             x, y = (*values, 0.0)[:2]
-            found = times(found, (1, 0, 0, 1, x, y))
+            found = multiply(found, (1, 0, 0, 1, x, y))
         elif name == "scale":
             x, y = values if len(values) == 2 else (values[0], values[0])
-            found = times(found, (x, 0, 0, y, 0, 0))
+            found = multiply(found, (x, 0, 0, y, 0, 0))
         elif name == "matrix":
             a, b, c, d, e, f = values
-            found = times(found, (a, b, c, d, e, f))
+            found = multiply(found, (a, b, c, d, e, f))
         else:
-            found = times(found, _turned(*values))
+            found = multiply(found, _rotate(*values))
     return found
 
 
-def _turned(degrees: float, x: float = 0.0, y: float = 0.0) -> Matrix:
+def _rotate(degrees: float, x: float = 0.0, y: float = 0.0) -> Matrix:
     c, s = cos(radians(degrees)), sin(radians(degrees))
-    return times(times((1, 0, 0, 1, x, y), (c, s, -s, c, 0, 0)), (1, 0, 0, 1, -x, -y))
+    return multiply(multiply((1, 0, 0, 1, x, y), (c, s, -s, c, 0, 0)), (1, 0, 0, 1, -x, -y))
 
 
-def outline(path: str) -> Iterator[Segment]:
+def parse_path(path: str) -> Iterator[Segment]:
     """Parse the `d` of a path into absolute lines and cubic curves."""
     x = y = start_x = start_y = 0.0
     handle: tuple[float, float] | None = None
     for letter, inside in _COMMAND.findall(path):
-        values, command = numbers(inside), letter.upper()
+        values, command = parse_numbers(inside), letter.upper()
         size = {"M": 2, "L": 2, "H": 1, "V": 1, "C": 6, "S": 4, "Q": 4, "Z": 0}[command]
         if command == "Z":
             x, y, handle = start_x, start_y, None
             yield "Z", ()
             continue
         for at in range(0, len(values) - size + 1, size):
-            points = _absolute(command, values[at : at + size], x, y, is_relative=letter.islower())
+            points = _make_absolute(command, values[at : at + size], x, y, is_relative=letter.islower())
             if command == "M" and at == 0:
                 start_x, start_y = points
                 yield "M", points
@@ -78,13 +78,13 @@ def outline(path: str) -> Iterator[Segment]:
                 yield "L", points
                 handle = None
             else:
-                points = _cubic(command, points, (x, y), handle)
+                points = _make_cubic(command, points, (x, y), handle)
                 handle = points[2], points[3]
                 yield "C", points
             x, y = points[-2:]
 
 
-def _absolute(command: str, values: list[float], x: float, y: float, *, is_relative: bool) -> tuple[float, ...]:
+def _make_absolute(command: str, values: list[float], x: float, y: float, *, is_relative: bool) -> tuple[float, ...]:
     if command == "H":
         return (values[0] + x * is_relative, y)
     if command == "V":
@@ -92,7 +92,7 @@ def _absolute(command: str, values: list[float], x: float, y: float, *, is_relat
     return tuple(number + (y if index % 2 else x) * is_relative for index, number in enumerate(values))
 
 
-def _cubic(
+def _make_cubic(
     command: str, points: tuple[float, ...], start: tuple[float, float], handle: tuple[float, float] | None
 ) -> tuple[float, ...]:
     """Return a curve of any kind as a cubic one."""
@@ -113,11 +113,11 @@ def _cubic(
     )
 
 
-def _path(element: Element) -> Iterator[Segment]:
-    return outline(element.get("d", ""))
+def _read_path(element: Element) -> Iterator[Segment]:
+    return parse_path(element.get("d", ""))
 
 
-def _rectangle(element: Element) -> Iterator[Segment]:
+def _read_rectangle(element: Element) -> Iterator[Segment]:
     x, y, width, height = (float(element.get(name, "0")) for name in ("x", "y", "width", "height"))
     yield "M", (x, y)
     for corner in ((x + width, y), (x + width, y + height), (x, y + height)):
@@ -125,15 +125,15 @@ def _rectangle(element: Element) -> Iterator[Segment]:
     yield "Z", ()
 
 
-def _polygon(element: Element) -> Iterator[Segment]:
-    values = numbers(element.get("points", ""))
+def _read_polygon(element: Element) -> Iterator[Segment]:
+    values = parse_numbers(element.get("points", ""))
     for at in range(0, len(values) - 1, 2):
         yield "L" if at else "M", (values[at], values[at + 1])
     if element.tag.endswith("polygon"):
         yield "Z", ()
 
 
-def _ellipse(element: Element) -> Iterator[Segment]:
+def _read_ellipse(element: Element) -> Iterator[Segment]:
     x, y = float(element.get("cx", "0")), float(element.get("cy", "0"))
     wide, high = (float(element.get(name) or element.get("r") or 0) for name in ("rx", "ry"))
     a, b = wide * _CURVE, high * _CURVE
@@ -146,10 +146,10 @@ def _ellipse(element: Element) -> Iterator[Segment]:
 
 
 OUTLINES = {
-    "path": _path,
-    "rect": _rectangle,
-    "polygon": _polygon,
-    "polyline": _polygon,
-    "ellipse": _ellipse,
-    "circle": _ellipse,
+    "path": _read_path,
+    "rect": _read_rectangle,
+    "polygon": _read_polygon,
+    "polyline": _read_polygon,
+    "ellipse": _read_ellipse,
+    "circle": _read_ellipse,
 }

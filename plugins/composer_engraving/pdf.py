@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from composer.errors import CannotWrite, printable
-from composer.storage.atomic import whole_file
+from composer.storage.atomic import write_whole_file
 from composer.types import Piece
 from composer_engraving import drawing, musicfont
 from composer_engraving.drawing import Drawn, Glyph, Run, Shape, Words
-from composer_engraving.engraved import check_staff, engraved
+from composer_engraving.engraved import check_staff, engrave_piece
 from composer_engraving.engraver import Sheet
-from composer_engraving.outlines import Matrix, Segment, times
+from composer_engraving.outlines import Matrix, Segment, multiply
 
 PAPERS = {"a4": (210.0, 297.0), "letter": (215.9, 279.4), "a3": (297.0, 420.0), "a5": (148.0, 210.0)}
 """Width and height in mm."""
@@ -48,16 +48,16 @@ class PdfExporter:
     def __call__(self, pieces: Sequence[Piece], path: Path) -> None:
         """Write the file, whole or not at all. Raises CannotWrite; warns with ReadingWarning of notes moved."""
         sheet = Sheet(*PAPERS[self.paper.lower()], self.staff)
-        pages = engraved(pieces, path, sheet, title=self.title, composer=self.composer)
+        pages = engrave_piece(pieces, path, sheet, title=self.title, composer=self.composer)
         try:
-            data = document([drawing.page(page) for page in pages], self.title or pieces[0].title)
+            data = make_document([drawing.parse_page(page) for page in pages], self.title or pieces[0].title)
         except ValueError as error:
             raise CannotWrite(f"{printable(str(path))}: cannot be drawn: {printable(str(error), 200)}.") from None
-        with whole_file(path) as scratch:
+        with write_whole_file(path) as scratch:
             scratch.write_bytes(data)
 
 
-def document(pages: Sequence[drawing.Page], title: str = "") -> bytes:
+def make_document(pages: Sequence[drawing.Page], title: str = "") -> bytes:
     """Draw pages as a PDF document; the same pages give the same bytes."""
     from reportlab.pdfgen.canvas import Canvas
 
@@ -88,78 +88,78 @@ class _Pen:
     def draw(self, item: Drawn, page: drawing.Page) -> None:
         """Draw one thing of a page."""
         if isinstance(item, Shape):
-            self._shape(item)
+            self._draw_shape(item)
         elif isinstance(item, Glyph):
-            self._glyph(page.glyphs.get(item.name, ()), item.matrix)
+            self._draw_glyph(page.glyphs.get(item.name, ()), item.matrix)
         else:
-            self._words(item)
+            self._draw_words(item)
 
-    def _shape(self, shape: Shape) -> None:
+    def _draw_shape(self, shape: Shape) -> None:
         self.canvas.saveState()
         self.canvas.transform(*shape.matrix)
         self.canvas.setLineWidth(shape.stroke)
         if shape.dashes:
             self.canvas.setDash(list(shape.dashes))
         self.canvas.drawPath(
-            _path(self.canvas, shape.outline), stroke=int(shape.stroke > 0), fill=int(shape.is_filled), fillMode=1
+            _make_path(self.canvas, shape.outline), stroke=int(shape.stroke > 0), fill=int(shape.is_filled), fillMode=1
         )
         self.canvas.restoreState()
 
-    def _glyph(self, outline: tuple[Segment, ...], matrix: Matrix) -> None:
+    def _draw_glyph(self, outline: tuple[Segment, ...], matrix: Matrix) -> None:
         """Draw a sign; its outline is stored once in the document."""
         if not outline:
             return
         if outline not in self.forms:
             self.forms[outline] = f"sign{len(self.forms)}"
             self.canvas.beginForm(self.forms[outline], -4000, -4000, 4000, 4000)
-            self.canvas.drawPath(_path(self.canvas, outline), stroke=0, fill=1, fillMode=1)
+            self.canvas.drawPath(_make_path(self.canvas, outline), stroke=0, fill=1, fillMode=1)
             self.canvas.endForm()
         self.canvas.saveState()
         self.canvas.transform(*matrix)
         self.canvas.doForm(self.forms[outline])
         self.canvas.restoreState()
 
-    def _words(self, words: Words) -> None:
-        widths = [self._width(run) for run in words.runs]
+    def _draw_words(self, words: Words) -> None:
+        widths = [self._measure_run(run) for run in words.runs]
         x = words.x - sum(widths) * {"start": 0.0, "middle": 0.5, "end": 1.0}.get(words.anchor, 0.0)
         for run, width in zip(words.runs, widths, strict=True):
-            matrix = times(words.matrix, (1, 0, 0, -1, x, words.y))
+            matrix = multiply(words.matrix, (1, 0, 0, -1, x, words.y))
             if run.is_music:
-                self._signs(run, matrix)
+                self._draw_signs(run, matrix)
             else:
-                self._run(run, matrix)
+                self._draw_run(run, matrix)
             x += width
 
-    def _width(self, run: Run) -> float:
+    def _measure_run(self, run: Run) -> float:
         from reportlab.pdfbase.pdfmetrics import stringWidth
 
         if run.is_music:
-            return sum(musicfont.widths().get(ord(letter), 0.0) for letter in run.text) * run.size / 1000
-        return float(stringWidth(run.text, self._font(run), run.size))
+            return sum(musicfont.read_widths().get(ord(letter), 0.0) for letter in run.text) * run.size / 1000
+        return float(stringWidth(run.text, self._find_font(run), run.size))
 
-    def _signs(self, run: Run, matrix: Matrix) -> None:
+    def _draw_signs(self, run: Run, matrix: Matrix) -> None:
         x = 0.0
         for letter in run.text:
             scale = run.size / 1000
-            self._glyph(musicfont.sign(ord(letter)), times(matrix, (scale, 0, 0, scale, x, 0)))
-            x += musicfont.widths().get(ord(letter), 0.0) * scale
+            self._draw_glyph(musicfont.read_sign(ord(letter)), multiply(matrix, (scale, 0, 0, scale, x, 0)))
+            x += musicfont.read_widths().get(ord(letter), 0.0) * scale
 
-    def _run(self, run: Run, matrix: Matrix) -> None:
+    def _draw_run(self, run: Run, matrix: Matrix) -> None:
         self.canvas.saveState()
         self.canvas.transform(*matrix)
-        self.canvas.setFont(self._font(run), run.size)
+        self.canvas.setFont(self._find_font(run), run.size)
         self.canvas.drawString(0, 0, run.text)
         self.canvas.restoreState()
 
-    def _font(self, run: Run) -> str:
+    def _find_font(self, run: Run) -> str:
         name = "STIXGeneral" + _STYLES[run.is_bold, run.is_italic]
         if name not in self.fonts:
-            _register(name)
+            _register_font(name)
             self.fonts.add(name)
         return name
 
 
-def _register(name: str) -> None:
+def _register_font(name: str) -> None:
     """Register one of matplotlib's fonts with ReportLab."""
     from reportlab.pdfbase.pdfmetrics import registerFont
     from reportlab.pdfbase.ttfonts import TTFont
@@ -170,7 +170,7 @@ def _register(name: str) -> None:
     registerFont(TTFont(name, str(Path(found.submodule_search_locations[0]) / f"mpl-data/fonts/ttf/{name}.ttf")))
 
 
-def _path(canvas: Any, outline: Sequence[Segment]) -> Any:
+def _make_path(canvas: Any, outline: Sequence[Segment]) -> Any:
     path = canvas.beginPath()
     draw = {"M": path.moveTo, "L": path.lineTo, "C": path.curveTo, "Z": path.close}
     for command, points in outline:

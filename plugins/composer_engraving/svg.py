@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from composer.storage.atomic import whole_file
+from composer.storage.atomic import write_whole_file
 from composer.types import Piece
-from composer_engraving.engraved import check_staff, engraved
+from composer_engraving.engraved import check_staff, engrave_piece
 from composer_engraving.engraver import Sheet
 
 _TALLEST = 6_000.0  # mm, Verovio's limit
@@ -40,12 +40,12 @@ class SvgExporter:
     def __call__(self, pieces: Sequence[Piece], path: Path) -> None:
         """Write the file, whole or not at all. Raises CannotWrite; warns with ReadingWarning of notes moved."""
         sheet = Sheet(self.width, _TALLEST, self.staff, grows=True)
-        pages = engraved(pieces, path, sheet, title=self.title, composer=self.composer)
-        with whole_file(path) as scratch:
-            scratch.write_text(stacked(pages), encoding="utf-8")
+        pages = engrave_piece(pieces, path, sheet, title=self.title, composer=self.composer)
+        with write_whole_file(path) as scratch:
+            scratch.write_text(join_pages(pages), encoding="utf-8")
 
 
-def stacked(pages: Sequence[str]) -> str:
+def join_pages(pages: Sequence[str]) -> str:
     """Join pages of SVG in one document, for music taller than Verovio's highest page."""
     placed, width, height = [], 0, 0
     for page in pages:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from composer.errors import BadOption
 from composer.types import Outcome
-from composer_executors.here import attempt, in_turn
+from composer_executors.here import run_stages, try_work
 
 PATIENCE = 1.0
 """Seconds between two checks of the time limit."""
@@ -32,7 +32,7 @@ class Cluster:
         """How many arguments are worked on at once, as far as is known before there is a cluster."""
         ray = sys.modules.get("ray")
         joined = ray is not None and ray.is_initialized()
-        return self.workers or (_room(ray, self.cpus, self.gpus) if joined else 1)
+        return self.workers or (_count_places(ray, self.cpus, self.gpus) if joined else 1)
 
     def __call__(
         self, stages: Sequence[Callable[[Any], Any]], arguments: Iterable[Any], limit: float
@@ -58,7 +58,7 @@ class Cluster:
         self, ray: Any, stages: Sequence[Callable[[Any], Any]], arguments: Iterable[Any], limit: float
     ) -> Iterator[Outcome]:
         resources = {"num_cpus": self.cpus, "num_gpus": self.gpus, "max_retries": 0}
-        serve = ray.remote(**resources)(_served).options(
+        serve = ray.remote(**resources)(_serve).options(
             runtime_env={"env_vars": {"OMP_NUM_THREADS": f"{self.cpus:.0f}"}}
         )
         count = self.places
@@ -77,7 +77,7 @@ class Cluster:
             ready, _ = ray.wait(list(going), num_returns=1, timeout=min(PATIENCE, limit))
             for reference in ready:
                 argument, _ = going.pop(reference)
-                yield _outcome(argument, partial(ray.get, reference))
+                yield _make_outcome(argument, partial(ray.get, reference))
             for reference, (argument, since) in list(going.items()):
                 if monotonic() - since >= limit:
                     ray.cancel(reference, force=True)
@@ -85,18 +85,18 @@ class Cluster:
                     yield Outcome(argument, fault=f"it took more than {limit:g} seconds")
 
 
-def _served(stages: Sequence[Callable[[Any], Any]], argument: Any) -> tuple[Any, str]:
-    return attempt(partial(in_turn, stages, argument))
+def _serve(stages: Sequence[Callable[[Any], Any]], argument: Any) -> tuple[Any, str]:
+    return try_work(partial(run_stages, stages, argument))
 
 
-def _outcome(argument: Any, get: Callable[[], Any]) -> Outcome:
-    found, lost = attempt(get)
+def _make_outcome(argument: Any, get: Callable[[], Any]) -> Outcome:
+    found, lost = try_work(get)
     if lost:
         return Outcome(argument, fault=f"its worker died ({lost.partition(':')[0]})")
     return Outcome(argument, *found)
 
 
-def _room(ray: Any, cpus: float, gpus: float) -> int:
+def _count_places(ray: Any, cpus: float, gpus: float) -> int:
     there = ray.cluster_resources()
     room = [there.get(name, 0.0) / each for name, each in (("CPU", cpus), ("GPU", gpus)) if each]
     return max(int(min(room, default=1)), 1)

@@ -38,26 +38,26 @@ class Here:
         ahead: deque[tuple[Any, Future[Any]]] = deque()
         with ExitStack() as stack:
             for argument in arguments:
-                value, fault = attempt(partial(first, argument))
+                value, fault = try_work(partial(first, argument))
                 if pool is None and self.beside and others and monotonic() - began >= AFTER:
-                    pool = ProcessPoolExecutor(self.beside, get_context("spawn"), initializer=belong)
+                    pool = ProcessPoolExecutor(self.beside, get_context("spawn"), initializer=follow_parent)
                     stack.callback(pool.shutdown, cancel_futures=True)
                 if fault or pool is None:
-                    value, fault = (value, fault) if fault else attempt(partial(in_turn, others, value))
+                    value, fault = (value, fault) if fault else try_work(partial(run_stages, others, value))
                     yield Outcome(argument, value, fault)
                     continue
                 try:
-                    ahead.append((argument, pool.submit(in_turn, others, value)))
+                    ahead.append((argument, pool.submit(run_stages, others, value)))
                 except BrokenProcessPool:  # a later stage killed it; the next argument starts another
                     pool = None
                     yield Outcome(argument, fault="the process beside this one ended")
                 while len(ahead) > self.beside or (ahead and ahead[0][1].done()):
-                    yield _outcome(*ahead.popleft())
+                    yield _make_outcome(*ahead.popleft())
             while ahead:
-                yield _outcome(*ahead.popleft())
+                yield _make_outcome(*ahead.popleft())
 
 
-def belong() -> None:
+def follow_parent() -> None:
     """Leave signals to the parent process, and end with it: nobody else waits for the results."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -70,27 +70,27 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def in_turn(stages: Sequence[Callable[[Any], Any]], value: Any) -> Any:
+def run_stages(stages: Sequence[Callable[[Any], Any]], value: Any) -> Any:
     """Run the stages in turn, each on the result of the one before."""
     for stage in stages:
         value = stage(value)
     return value
 
 
-def attempt(work: Callable[[], Any]) -> tuple[Any, str]:
+def try_work(work: Callable[[], Any]) -> tuple[Any, str]:
     """Run work, and return its result and an empty text, or None and a description of the error."""
     try:
         return work(), ""
     except Exception as error:  # work may raise anything
-        return None, described(error)
+        return None, describe(error)
 
 
-def described(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
     """Describe an error in one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _outcome(argument: Any, future: Future[Any]) -> Outcome:
-    value, fault = attempt(future.result)
+def _make_outcome(argument: Any, future: Future[Any]) -> Outcome:
+    value, fault = try_work(future.result)
     return Outcome(argument, value, fault)

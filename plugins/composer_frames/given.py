@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from composer.arrays import like, namespace, numbers
+from composer.arrays import convert_like, get_namespace, make_range
 from composer.errors import CannotExpress
-from composer.music.score import Score, joined
+from composer.music.score import Score, concatenate_notes
 from composer.tokens.fixed_bars import check_track
 from composer.types import Array, Span
 from composer_frames.grammar import Field
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from composer_frames.grammar import FramesGrammar
 
 
-class Given:
+class FixedFrames:
     """A function from states to masks: a frame in a span has the pitches of the score, and no others.
 
     A pitch with an onset where a span begins is barred from the frame before: it would only be sustained.
@@ -28,7 +28,7 @@ class Given:
     def __init__(self, grammar: FramesGrammar, score: Score, spans: Sequence[Span]) -> None:
         for span in spans:
             check_track(span, 1)
-        notes = joined([track.notes for track in score.tracks if not track.is_drum])
+        notes = concatenate_notes([track.notes for track in score.tracks if not track.is_drum])
         if len(notes) and not (notes["pitch"] - grammar.lowest >= 0).all():
             raise CannotExpress(f"the fixed pitch {notes['pitch'].min()} is too low for this model.")
         if len(notes) and not (notes["pitch"] - grammar.lowest < grammar.pitches).all():
@@ -59,14 +59,16 @@ class Given:
 
     def __call__(self, state: Array) -> Array:
         """Return the mask (B, V)."""
-        xp, grammar = namespace(state), self.grammar
+        xp, grammar = get_namespace(state), self.grammar
         frame = state[:, Field.FRAME]
         row = xp.clip(frame, 0, len(self.fixed) - 1)
-        fixed = xp.take(like(self.fixed, state), row)[:, None]
-        tokens = numbers(grammar.pitches, state) + grammar.first_pitch
-        remains = xp.take(like(self.wanted, state), row, axis=0) & (tokens < grammar.ceiling(state)[:, None])
+        fixed = xp.take(convert_like(self.fixed, state), row)[:, None]
+        tokens = make_range(grammar.pitches, state) + grammar.first_pitch
+        remains = xp.take(convert_like(self.wanted, state), row, axis=0) & (
+            tokens < grammar.get_ceiling(state)[:, None]
+        )
         highest = xp.max(xp.where(remains, tokens, 0 * tokens), axis=1)[:, None]
-        barred = xp.take(like(self.barred, state), row, axis=0)
+        barred = xp.take(convert_like(self.barred, state), row, axis=0)
         pitches = xp.where(fixed, remains & (tokens == highest), ~barred)
         end = (frame >= self.least)[:, None]
         return xp.concat([xp.zeros_like(end), end, ~fixed | (highest == 0), pitches], axis=1)

@@ -9,17 +9,17 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import like, namespace, numbers
+from composer.arrays import convert_like, get_namespace, make_range
 from composer.errors import BadOption
 from composer.music.score import TICKS_PER_QUARTER, Score, parse_time_signature
 from composer.request import Request
 from composer.tokens.vocabulary import BOS, EOS
-from composer.types import Array, Column, Facts, Span, Tokens
+from composer.types import Array, Column, MusicalState, Span, Tokens
 
 FRAME = 2
 """The token Frame_None, the end of a frame."""
 
-OLDEST = 16
+OLDEST_AGE = 16
 """Longest age of a note in the model's input, in frames."""
 
 CYCLES = (16, 12)
@@ -28,7 +28,7 @@ CYCLES = (16, 12)
 NO_DEGREE = 12
 
 
-AGREED = 16
+LONGEST_AGREEMENT = 16
 """Longest agreement with a frame of the lookback in the model's input, in frames."""
 
 
@@ -91,12 +91,12 @@ class FramesGrammar:
             *(Column(f"degree of {name}", NO_DEGREE + 1) for name in now),
             *(Column(name, self.size, tokens=True) for name in before),
             *(Column(f"degree of {name}", NO_DEGREE + 1) for name in before),
-            *(Column(f"age of {name}", OLDEST + 1) for name in before),
+            *(Column(f"age of {name}", OLDEST_AGE + 1) for name in before),
             Column("held", self.size, tokens=True),
-            Column("age of held", OLDEST + 1),
+            Column("age of held", OLDEST_AGE + 1),
             Column("degree", NO_DEGREE + 1),
             *(Column(f"as {frames} ago", self.size, tokens=True) for frames in self.lookback),
-            *(Column(f"agreed with {frames} ago", AGREED + 1) for frames in self.lookback),
+            *(Column(f"agreed with {frames} ago", LONGEST_AGREEMENT + 1) for frames in self.lookback),
         )
 
     def start(self, request: Request, rows: int) -> NDArray[np.int64]:
@@ -114,15 +114,15 @@ class FramesGrammar:
         state[:, Field.MOST] = before + wanted * self.bar_frames
         return state
 
-    def now(self, state: Array) -> Array:
+    def get_current(self, state: Array) -> Array:
         """Return the tokens of this frame from the top, (B, most_notes); BOS for none."""
         return state[:, Field.OWN : Field.OWN + self.most_notes]
 
-    def before(self, state: Array) -> Array:
+    def get_previous(self, state: Array) -> Array:
         """Return the tokens of the frame before from the top, (B, most_notes); BOS for none."""
         return state[:, Field.OWN + self.most_notes : Field.OWN + 2 * self.most_notes]
 
-    def ages(self, state: Array) -> Array:
+    def get_ages(self, state: Array) -> Array:
         """Return the number of frames for which each of those has sounded, (B, most_notes); 0 for none."""
         return state[:, Field.OWN + 2 * self.most_notes : self.older_begin]
 
@@ -136,53 +136,58 @@ class FramesGrammar:
         """The first column of the agreements of the lookback."""
         return self.older_begin + (max(self.lookback, default=1) - 1) * self.most_notes
 
-    def _ago(self, state: Array) -> Array:
+    def _get_lookback(self, state: Array) -> Array:
         """Return the frames of the lookback, relative to the current one, (B, L, most_notes)."""
-        xp, most = namespace(state), self.most_notes
+        xp, most = get_namespace(state), self.most_notes
         begins = [
             self.older_begin + (frames - 2) * most if frames > 1 else Field.OWN + most for frames in self.lookback
         ]
         return xp.stack([state[:, begin : begin + most] for begin in begins], axis=1)
 
-    def _agreed(self, state: Array) -> Array:
+    def _has_agreed(self, state: Array) -> Array:
         """Tell whether this frame, as far as it is written, equals each frame of the lookback, (B, L)."""
-        xp = namespace(state)
-        unwritten = numbers(self.most_notes, state) >= state[:, Field.NOTES][:, None]
-        same = (self._ago(state) == self.now(state)[:, None, :]) | unwritten[:, None, :]
-        return self._exist(state) & xp.all(same, axis=2)
+        xp = get_namespace(state)
+        unwritten = make_range(self.most_notes, state) >= state[:, Field.NOTES][:, None]
+        same = (self._get_lookback(state) == self.get_current(state)[:, None, :]) | unwritten[:, None, :]
+        return self._has_begun(state) & xp.all(same, axis=2)
 
-    def _exist(self, state: Array) -> Array:
+    def _has_begun(self, state: Array) -> Array:
         """Tell whether the piece is long enough for each lookback, (B, L)."""
-        return state[:, Field.FRAME][:, None] >= like(np.array([self.lookback]), state)
+        return state[:, Field.FRAME][:, None] >= convert_like(np.array([self.lookback]), state)
 
-    def ceiling(self, state: Array) -> Array:
+    def get_ceiling(self, state: Array) -> Array:
         """Return the exclusive upper bound of the next pitch token, (B,): the last pitch of this frame."""
-        xp, token = namespace(state), state[:, Field.TOKEN]
+        xp, token = get_namespace(state), state[:, Field.TOKEN]
         return xp.where(state[:, Field.NOTES] > 0, token, xp.full_like(token, self.size))
 
-    def allowed(self, state: Array) -> Array:
+    def mask(self, state: Array) -> Array:
         """Return the mask of allowed tokens, (B, V)."""
-        xp = namespace(state)
+        xp = get_namespace(state)
         frame, notes, ended = state[:, Field.FRAME], state[:, Field.NOTES], state[:, Field.ENDED] != 0
         writing = ~ended & (frame < state[:, Field.MOST])
         end = ended | ((notes == 0) & (frame >= state[:, Field.LEAST])) | (frame >= state[:, Field.MOST])
-        tokens = numbers(self.pitches, state) + self.first_pitch
+        tokens = make_range(self.pitches, state) + self.first_pitch
         room = (writing & (notes < self.most_notes))[:, None]
-        pitches = room & (tokens < self.ceiling(state)[:, None])
+        pitches = room & (tokens < self.get_ceiling(state)[:, None])
         return xp.concat([xp.zeros_like(ended)[:, None], end[:, None], writing[:, None], pitches], axis=1)
 
     def advance(self, state: Array, tokens: Array) -> Array:
         """Return the states after `tokens`."""
-        xp = namespace(state)
+        xp = get_namespace(state)
         is_end = (tokens == FRAME)[:, None]
         is_pitch = tokens >= self.first_pitch
-        now, before, ages, notes = self.now(state), self.before(state), self.ages(state), state[:, Field.NOTES]
-        here = is_pitch[:, None] & (numbers(self.most_notes, state) == notes[:, None])
+        now, before, ages, notes = (
+            self.get_current(state),
+            self.get_previous(state),
+            self.get_ages(state),
+            state[:, Field.NOTES],
+        )
+        here = is_pitch[:, None] & (make_range(self.most_notes, state) == notes[:, None])
         written = xp.where(here, tokens[:, None], now)
         sounded = xp.sum(
             xp.where(now[:, :, None] == before[:, None, :], ages[:, None, :], 0 * ages[:, None, :]), axis=2
         )
-        older = xp.where(now == BOS, xp.zeros_like(now), xp.clip(sounded + 1, 0, OLDEST))
+        older = xp.where(now == BOS, xp.zeros_like(now), xp.clip(sounded + 1, 0, OLDEST_AGE))
         shared = xp.stack(
             [
                 tokens,
@@ -200,30 +205,32 @@ class FramesGrammar:
             xp.where(is_end, older, ages),
         ]
         if self.lookback:
-            own += [xp.where(is_end, then, known) for then, known in self._looked_back(state)]
+            own += [xp.where(is_end, then, known) for then, known in self._update_lookback(state)]
         return xp.where((state[:, Field.ENDED] != 0)[:, None], state, xp.concat([shared, *own], axis=1))
 
-    def _looked_back(self, state: Array) -> Iterator[tuple[Array, Array]]:
+    def _update_lookback(self, state: Array) -> Iterator[tuple[Array, Array]]:
         """Yield the columns of the lookback as pairs: after the end of this frame, and before it."""
-        xp = namespace(state)
+        xp = get_namespace(state)
         older, agreements = state[:, self.older_begin : self.agreements_begin], state[:, self.agreements_begin :]
-        yield xp.concat([self.before(state), older], axis=1)[:, : older.shape[1]], older
-        whole = self._exist(state) & xp.all(self._ago(state) == self.now(state)[:, None, :], axis=2)
-        yield xp.where(whole, xp.clip(agreements + 1, 0, AGREED), 0 * agreements), agreements
+        yield xp.concat([self.get_previous(state), older], axis=1)[:, : older.shape[1]], older
+        whole = self._has_begun(state) & xp.all(
+            self._get_lookback(state) == self.get_current(state)[:, None, :], axis=2
+        )
+        yield xp.where(whole, xp.clip(agreements + 1, 0, LONGEST_AGREEMENT), 0 * agreements), agreements
 
-    def states(self, tokens: Tokens) -> NDArray[np.int64]:
+    def compute_states(self, tokens: Tokens) -> NDArray[np.int64]:
         """Compute the states before each token of a whole piece, (T, S)."""
-        from composer_frames.replay import states
+        from composer_frames.replay import compute_states
 
-        return states(self, tokens)
+        return compute_states(self, tokens)
 
-    def inputs(self, state: Array) -> Array:
+    def make_inputs(self, state: Array) -> Array:
         """Compute the features of the model's input, (B, C)."""
-        xp, shown = namespace(state), self.shown
-        now, before, ages = self.now(state), self.before(state), self.ages(state)
+        xp, shown = get_namespace(state), self.shown
+        now, before, ages = self.get_current(state), self.get_previous(state), self.get_ages(state)
         last = state[:, Field.TOKEN]
         above = xp.sum(
-            xp.where(before >= self.ceiling(state)[:, None], 1, 0), axis=1
+            xp.where(before >= self.get_ceiling(state)[:, None], 1, 0), axis=1
         )  # pitches that can no longer follow
         place = xp.clip(above, 0, self.most_notes - 1)[:, None]
         remains = (above < self.most_notes)[:, None]
@@ -232,68 +239,68 @@ class FramesGrammar:
         columns = [
             xp.stack([last, state[:, Field.NOTES], *(state[:, Field.FRAME] % cycle for cycle in CYCLES)], axis=1),
             now[:, :shown],
-            self._degrees(now[:, :shown]),
+            self._compute_degrees(now[:, :shown]),
             before[:, :shown],
-            self._degrees(before[:, :shown]),
+            self._compute_degrees(before[:, :shown]),
             ages[:, :shown],
             held,
             age,
-            self._degrees(last[:, None]),
+            self._compute_degrees(last[:, None]),
         ]
         if self.lookback:
-            agreed, agreements = self._agreed(state), state[:, self.agreements_begin :]
-            columns += [self._as_ago(state), xp.where(agreed, agreements, 0 * agreements)]
+            agreed, agreements = self._has_agreed(state), state[:, self.agreements_begin :]
+            columns += [self._predict_repeats(state), xp.where(agreed, agreements, 0 * agreements)]
         return xp.concat(columns, axis=1)
 
-    def _as_ago(self, state: Array) -> Array:
+    def _predict_repeats(self, state: Array) -> Array:
         """Return the next token if this frame repeats each frame of the lookback, (B, L); BOS for none."""
-        xp, ago = namespace(state), self._ago(state)
-        lower = ago < self.ceiling(state)[:, None, None]
+        xp, ago = get_namespace(state), self._get_lookback(state)
+        lower = ago < self.get_ceiling(state)[:, None, None]
         following = xp.max(xp.where(lower, ago, 0 * ago), axis=2)
         following = xp.where(following == BOS, FRAME, following)
-        return xp.where(self._exist(state), following, BOS)
+        return xp.where(self._has_begun(state), following, BOS)
 
-    def _degrees(self, tokens: Array) -> Array:
+    def _compute_degrees(self, tokens: Array) -> Array:
         """Compute semitones above C, without octaves. They stay as they are when relative pitches are transposed."""
-        xp = namespace(tokens)
+        xp = get_namespace(tokens)
         pitched = tokens >= self.first_pitch
         return xp.where(pitched, (tokens - self.first_pitch + self.lowest) % 12, xp.full_like(tokens, NO_DEGREE))
 
-    def facts(self, state: Array) -> Facts:
+    def interpret(self, state: Array) -> MusicalState:
         """Interpret states in musical terms."""
-        xp = namespace(state)
+        xp = get_namespace(state)
         frame, bar, most = state[:, Field.FRAME], self.bar_frames, state[:, Field.MOST]
         # After the end, the position is that of the last frame.
         over = (state[:, Field.ENDED] != 0) | (frame == most)
         reached = xp.where(over, frame - 1, frame)
         left = most // bar - reached // bar
         announced = (state[:, Field.LEAST] == most) | (left == 1)
-        return Facts(
+        return MusicalState(
             tick=frame * self.frame_ticks,
             bar=reached // bar,
             beat=reached % bar // (bar // 4),
             voice=xp.full_like(frame, -1),
-            sounding=self._pitches(self.before(state)),
+            sounding=self._decode_pitches(self.get_previous(state)),
             shift=xp.zeros_like(frame),
-            place=reached % bar * self.frame_ticks,
+            position=reached % bar * self.frame_ticks,
             upbeat=xp.zeros_like(frame),
             bar_ticks=xp.full_like(frame, bar * self.frame_ticks),
             beat_ticks=xp.full_like(frame, bar // 4 * self.frame_ticks),
             bars_left=xp.where(announced, left, 0),
             key=xp.full_like(frame, -1),
-            written=self._pitches(self.now(state)),
+            written=self._decode_pitches(self.get_current(state)),
             others=state[:, Field.NOTES],
         )
 
-    def _pitches(self, tokens: Array) -> Array:
+    def _decode_pitches(self, tokens: Array) -> Array:
         """Convert tokens to MIDI pitches; -1 for BOS."""
-        return namespace(tokens).where(tokens == BOS, -1, tokens - self.first_pitch + self.lowest)
+        return get_namespace(tokens).where(tokens == BOS, -1, tokens - self.first_pitch + self.lowest)
 
-    def given(self, score: Score, spans: Sequence[Span]) -> Callable[[Array], Array]:
+    def fix_notes(self, score: Score, spans: Sequence[Span]) -> Callable[[Array], Array]:
         """Return a function from states to masks (B, V) that keep the notes of `score` in `spans`.
 
         The notes of all tracks are one.
         """
-        from composer_frames.given import Given
+        from composer_frames.given import FixedFrames
 
-        return Given(self, score, tuple(spans))
+        return FixedFrames(self, score, tuple(spans))

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import CannotExpress
-from composer.music.score import END, NOTE, TICKS_PER_QUARTER, Score, Text, Track, joined
-from composer.tokens.vocabulary import EOS, meaning
-from composer.types import Meaning, Tokens
+from composer.music.score import END, NOTE, TICKS_PER_QUARTER, Score, Text, Track, concatenate_notes
+from composer.tokens.vocabulary import EOS, describe_tokens
+from composer.types import TokenInfo, Tokens
 from composer_frames.grammar import FRAME, FramesGrammar
 
 VELOCITY = 80
@@ -70,9 +70,9 @@ class Frames:
         return ("BOS_None", "EOS_None", "Frame_None", *(f"{kind}_{p}" for p in range(self.lowest, self.highest + 1)))
 
     @cached_property
-    def meaning(self) -> Meaning:
+    def token_info(self) -> TokenInfo:
         """The description of each token."""
-        return meaning(self.vocabulary, self.frame_ticks, sustains=True)
+        return describe_tokens(self.vocabulary, self.frame_ticks, sustains=True)
 
     @cached_property
     def grammar(self) -> FramesGrammar:
@@ -82,7 +82,7 @@ class Frames:
 
     def encode(self, score: Score, *, ends: bool = True) -> Tokens:
         """Encode a score. Raises CannotExpress for one without notes, too long, or with pitches out of reach."""
-        frames = self.roll(score)
+        frames = self.make_roll(score)
         silent = (score.length + self.frame_ticks // 2) // self.frame_ticks - len(frames) if ends else 0
         if silent > 0:
             frames = np.pad(frames, ((0, min(silent, LONGEST)), (0, 0)))
@@ -97,9 +97,9 @@ class Frames:
             tokens[-1] = EOS
         return tokens
 
-    def roll(self, score: Score) -> NDArray[np.bool_]:
+    def make_roll(self, score: Score) -> NDArray[np.bool_]:
         """Compute the piano roll of a score, (frames, pitches). Raises CannotExpress."""
-        found = joined([track.notes for track in score.tracks if not track.is_drum])
+        found = concatenate_notes([track.notes for track in score.tracks if not track.is_drum])
         if not len(found):
             raise CannotExpress("contains no notes.")
         outside = found["pitch"][(found["pitch"] < self.lowest) | (found["pitch"] > self.highest)]
@@ -135,7 +135,7 @@ class Frames:
         markers = (Text(length, END),) if falls_silent else ()
         return Score(tracks=(Track(notes, program=self.program),), markers=markers)
 
-    def frames(self, tokens: Tokens) -> NDArray[np.int64]:
+    def assign_frames(self, tokens: Tokens) -> NDArray[np.int64]:
         """Assign each token to its frame, counted from 0, (T,); -1 for EOS."""
         ends = tokens == FRAME
         return np.where(tokens == EOS, -1, np.cumsum(ends) - ends)

@@ -10,12 +10,12 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import like, namespace
+from composer.arrays import convert_like, get_namespace
 from composer.errors import printable
 from composer.music.keys import ALL_KEYS
-from composer.music.notes import sounds_on
+from composer.music.notes import mask_sustained
 from composer.types import Array, Context
-from composer_harmony.classes import in_keys, of_classes, pitch_class
+from composer_harmony.classes import mask_classes, parse_pitch_class, restrict_keys
 from composer_harmony.scale import SCALES
 
 QUALITIES = {
@@ -61,8 +61,8 @@ def parse_chord(text: str) -> Classes:
     found = _NAME.match(text)
     if not found or found[3] not in QUALITIES:
         raise ValueError(f"'{printable(text)}' is not a chord such as C, Dm7, G7, Bdim or D/F#")
-    root = pitch_class(found[1], found[2])
-    bass = {pitch_class(found[4], found[5])} if found[4] else set()
+    root = parse_pitch_class(found[1], found[2])
+    bass = {parse_pitch_class(found[4], found[5])} if found[4] else set()
     return frozenset({(root + above) % 12 for above in QUALITIES[found[3]]} | bass)
 
 
@@ -108,16 +108,16 @@ class Chords:
             for key in ALL_KEYS
         ]
         held = [sum(len(chord & scale) for chord in chords) for scale in scales]
-        return frozenset(key.place for key, count in zip(ALL_KEYS, held, strict=True) if count == max(held))
+        return frozenset(key.index for key, count in zip(ALL_KEYS, held, strict=True) if count == max(held))
 
     def mask(self, context: Context) -> Array:
         """Mask notes outside the progression. Tokens without a pitch are free."""
-        xp, facts = namespace(context.allowed), context.facts
-        first, counts, tones = (like(table, facts.bar) for table in self._tables)
-        bar = (facts.bar - xp.where(facts.upbeat > 0, 1, 0)) % len(self.bars)
-        length = xp.where(facts.bar_ticks > 0, facts.bar_ticks, 1)
+        xp, music = get_namespace(context.allowed), context.music
+        first, counts, tones = (convert_like(table, music.bar) for table in self._tables)
+        bar = (music.bar - xp.where(music.upbeat > 0, 1, 0)) % len(self.bars)
+        length = xp.where(music.bar_ticks > 0, music.bar_ticks, 1)
         count = xp.take(counts, bar)
-        chord = xp.take(first, bar) + xp.clip(facts.place * count // length, 0, count - 1)
-        between = facts.place % xp.where(facts.beat_ticks > 0, facts.beat_ticks, 1) != 0
+        chord = xp.take(first, bar) + xp.clip(music.position * count // length, 0, count - 1)
+        between = music.position % xp.where(music.beat_ticks > 0, music.beat_ticks, 1) != 0
         admitted = xp.take(tones, xp.where(between, tones.shape[0] - 1, chord), axis=0)
-        return in_keys(context, of_classes(context, admitted) | sounds_on(context), self._keys)
+        return restrict_keys(context, mask_classes(context, admitted) | mask_sustained(context), self._keys)

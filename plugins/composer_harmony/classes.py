@@ -8,41 +8,41 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import like, namespace, numbers
+from composer.arrays import convert_like, get_namespace, make_range
 from composer.music.keys import SEMITONES
-from composer.types import Array, Context, Meaning
+from composer.types import Array, Context, TokenInfo
 
 TONIC = re.compile(r"([A-Ga-g])(#|b)?")
 
 
-def pitch_class(letter: str, accidental: str | None) -> int:
+def parse_pitch_class(letter: str, accidental: str | None) -> int:
     """Return the pitch class of a letter with a sharp, a flat or nothing."""
     return (SEMITONES[letter.upper()] + {"#": 1, "b": -1}.get(accidental or "", 0)) % 12
 
 
 @lru_cache(maxsize=32)
-def _written_classes(meaning: Meaning) -> NDArray[np.int64]:
+def _list_written_classes(token_info: TokenInfo) -> NDArray[np.int64]:
     """Return the written pitch class of each token, (V,); 12 for none."""
-    return np.where(meaning.pitch < 0, 12, meaning.pitch % 12)
+    return np.where(token_info.pitch < 0, 12, token_info.pitch % 12)
 
 
-def of_classes(context: Context, admitted: Array) -> Array:
+def mask_classes(context: Context, admitted: Array) -> Array:
     """Mask (B, V) to tokens without a pitch, or of the pitch classes in `admitted` (B, 12)."""
-    xp, shift = namespace(admitted), context.facts.shift
-    turned = xp.take_along_axis(admitted, (numbers(12, admitted) + shift[:, None]) % 12, axis=1)
+    xp, shift = get_namespace(admitted), context.music.shift
+    turned = xp.take_along_axis(admitted, (make_range(12, admitted) + shift[:, None]) % 12, axis=1)
     unpitched = xp.ones_like(turned[:, :1])
-    written = like(_written_classes(context.meaning), admitted)
+    written = convert_like(_list_written_classes(context.token_info), admitted)
     return xp.take(xp.concat([turned, unpitched], axis=1), written, axis=1)
 
 
-def in_keys(context: Context, mask: Array, keys: frozenset[int]) -> Array:
+def restrict_keys(context: Context, mask: Array, keys: frozenset[int]) -> Array:
     """Remove the tokens of other keys from a mask (B, V), unless none would be left."""
-    xp, meaning = namespace(mask), context.meaning
-    kept = mask & like(_of_keys(meaning, keys), mask)[None, :]
+    xp, token_info = get_namespace(mask), context.token_info
+    kept = mask & convert_like(_mask_keys(token_info, keys), mask)[None, :]
     left = xp.any(kept & context.allowed, axis=1)
     return xp.where(left[:, None], kept, mask)
 
 
 @lru_cache(maxsize=32)
-def _of_keys(meaning: Meaning, keys: frozenset[int]) -> NDArray[np.bool_]:
-    return (meaning.key < 0) | np.isin(meaning.key, sorted(keys))
+def _mask_keys(token_info: TokenInfo, keys: frozenset[int]) -> NDArray[np.bool_]:
+    return (token_info.key < 0) | np.isin(token_info.key, sorted(keys))

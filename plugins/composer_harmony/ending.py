@@ -8,13 +8,13 @@ from typing import Annotated
 
 import numpy as np
 
-from composer.arrays import like, namespace, numbers
+from composer.arrays import convert_like, get_namespace, make_range
 from composer.errors import BadOption
 from composer.music.keys import ALL_KEYS, parse_key
-from composer.music.notes import pitches, strikes
+from composer.music.notes import compute_pitches, mask_onsets
 from composer.tokens.vocabulary import EOS
-from composer.types import Array, Context, Facts
-from composer_harmony.classes import of_classes
+from composer.types import Array, Context, MusicalState
+from composer_harmony.classes import mask_classes
 
 MAJOR, MINOR = (0, 4, 7), (0, 3, 4, 7)
 """Degrees of the final chord, in semitones. In minor either third is right: a piece in minor may end in major."""
@@ -47,98 +47,98 @@ class Ending:
 
     @cached_property
     def _own_key(self) -> int:
-        return parse_key(self.key).place if self.key else -1
+        return parse_key(self.key).index if self.key else -1
 
     def mask(self, context: Context) -> Array:
         """Mask tokens that preclude such an ending. Raises BadOption if the model announces no key or no end."""
-        xp, facts = namespace(context.allowed), context.facts
+        xp, music = get_namespace(context.allowed), context.music
         if not self.ending:
             return xp.ones_like(context.allowed)
         self._check(context)
-        place = facts.place[:, None]
-        middle = _middle(facts)[:, None]
+        place = music.position[:, None]
+        middle = _find_last_strong_beat(music)[:, None]
         strong = (place == 0) | (place == middle)
-        last = (facts.bars_left == 1)[:, None]
+        last = (music.bars_left == 1)[:, None]
         at_end, after_end = last & (place == middle), last & (place > middle)
-        key = facts.key if self._own_key < 0 else xp.full_like(facts.key, self._own_key)
-        chord = xp.take(like(CHORDS, facts.key), xp.clip(key, 0, 23), axis=0) | (key < 0)[:, None]
-        tonic = xp.where(key < 0, -1, xp.take(like(TONICS, facts.key), xp.clip(key, 0, 23)))
-        may = ~(last & (like(context.meaning.place, place)[None, :] > middle))
-        may = may & (~at_end | self._at_end(context, chord, tonic))
-        may = may & (~after_end | ~strikes(context))
-        may = may & self._lengths(context, middle, last)
-        if not context.meaning.is_framed:  # a frame cannot announce that it passes the chord by
+        key = music.key if self._own_key < 0 else xp.full_like(music.key, self._own_key)
+        chord = xp.take(convert_like(CHORDS, music.key), xp.clip(key, 0, 23), axis=0) | (key < 0)[:, None]
+        tonic = xp.where(key < 0, -1, xp.take(convert_like(TONICS, music.key), xp.clip(key, 0, 23)))
+        may = ~(last & (convert_like(context.token_info.position, place)[None, :] > middle))
+        may = may & (~at_end | self._mask_final_chord(context, chord, tonic))
+        may = may & (~after_end | ~mask_onsets(context))
+        may = may & self._mask_durations(context, middle, last)
+        if not context.token_info.is_framed:  # a frame cannot announce that it passes the chord by
             may = may & (~after_end | _is_held(context, chord, tonic, middle))
-        return may & self._leaving(context, chord, tonic, last, strong, middle)
+        return may & self._mask_end(context, chord, tonic, last, strong, middle)
 
     def _check(self, context: Context) -> None:
-        meaning = context.meaning
-        if self._own_key < 0 and not np.any(meaning.key >= 0):
+        token_info = context.token_info
+        if self._own_key < 0 and not np.any(token_info.key >= 0):
             raise BadOption("this model writes no keys; state the key of the ending with --ending-key.")
-        if _any(context.allowed[:, EOS] & (context.facts.bars_left == 0)):
+        if _has_any(context.allowed[:, EOS] & (context.music.bars_left == 0)):
             raise BadOption("this model does not announce its end; --ending needs --bars.")
 
-    def _at_end(self, context: Context, chord: Array, tonic: Array) -> Array:
+    def _mask_final_chord(self, context: Context, chord: Array, tonic: Array) -> Array:
         """Mask tokens on the last strong beat, (B, V): tones of the chord, and no other sustained notes."""
-        xp, facts, meaning = namespace(chord), context.facts, context.meaning
-        pitch = pitches(meaning, facts)
+        xp, music, token_info = get_namespace(chord), context.music, context.token_info
+        pitch = compute_pitches(token_info, music)
         lowest = _is_tonic(pitch, tonic)
-        may = of_classes(context, chord & ~_other_third(facts.written, tonic))
-        if np.any(meaning.ticks >= 0):  # notes come in any order, so that each may be the last
-            below = xp.min(xp.where(facts.written < 0, 128, facts.written), axis=1)[:, None]
+        may = mask_classes(context, chord & ~_mark_other_third(music.written, tonic))
+        if np.any(token_info.ticks >= 0):  # notes come in any order, so that each may be the last
+            below = xp.min(xp.where(music.written < 0, 128, music.written), axis=1)[:, None]
             grounded = _is_tonic(below, tonic) & (below < 128)
             may = may & ((pitch < 0) | xp.where(pitch < below, lowest, grounded))
-        if not meaning.has_voices:
+        if not token_info.has_voices:
             return may
-        voice = xp.clip(facts.voice, 0, facts.sounding.shape[1] - 1)[:, None]
-        held = xp.take_along_axis(facts.sounding, voice, axis=1)
+        voice = xp.clip(music.voice, 0, music.sounding.shape[1] - 1)[:, None]
+        held = xp.take_along_axis(music.sounding, voice, axis=1)
         held_class = xp.where(held < 0, 0, held % 12)
-        fits = (held < 0) | xp.take_along_axis(chord & ~_other_third(facts.written, tonic), held_class, axis=1)
-        last_voice = (facts.voice == facts.sounding.shape[1] - 1)[:, None]
+        fits = (held < 0) | xp.take_along_axis(chord & ~_mark_other_third(music.written, tonic), held_class, axis=1)
+        last_voice = (music.voice == music.sounding.shape[1] - 1)[:, None]
         may = may & (~last_voice | (pitch < 0) | lowest)
         fits = fits & (~last_voice | (held < 0) | _is_tonic(held, tonic))
-        may = may & (fits | ~like(meaning.is_hold, chord)[None, :])
-        return may & ~like(meaning.is_rest, chord)[None, :]
+        may = may & (fits | ~convert_like(token_info.is_hold, chord)[None, :])
+        return may & ~convert_like(token_info.is_rest, chord)[None, :]
 
-    def _lengths(self, context: Context, middle: Array, last: Array) -> Array:
+    def _mask_durations(self, context: Context, middle: Array, last: Array) -> Array:
         """Mask durations, (B, V): they end before the final chord, or are its own, the longest."""
-        xp, facts = namespace(middle), context.facts
-        ticks = like(context.meaning.ticks, middle)[None, :]
-        if not np.any(context.meaning.ticks >= 0):
+        xp, music = get_namespace(middle), context.music
+        ticks = convert_like(context.token_info.ticks, middle)[None, :]
+        if not np.any(context.token_info.ticks >= 0):
             return ticks < 0
-        left = facts.bars_left[:, None]
-        place = facts.place[:, None]
+        left = music.bars_left[:, None]
+        place = music.position[:, None]
         # Later bars may have another time signature: a quarter at least.
-        until = xp.where(last, middle, facts.bar_ticks[:, None] + 480 * (left - 2)) - place
+        until = xp.where(last, middle, music.bar_ticks[:, None] + 480 * (left - 2)) - place
         before = (ticks <= until) | (left == 0)
         allowed = xp.where(context.allowed, ticks, -1)
         own = ticks == xp.max(allowed, axis=1)[:, None]
         return (ticks < 0) | xp.where(last & (place == middle), own, before)
 
-    def _leaving(
+    def _mask_end(
         self, context: Context, chord: Array, tonic: Array, last: Array, strong: Array, middle: Array
     ) -> Array:
         """Mask the end of the piece, and of frames in the last bar, (B, V), until the final chord is right."""
-        xp, facts, meaning = namespace(chord), context.facts, context.meaning
-        place = facts.place[:, None]
+        xp, music, token_info = get_namespace(chord), context.music, context.token_info
+        place = music.position[:, None]
         after = place > middle
-        begins_here = context.struck.tick[:, -1:] == facts.tick[:, None]
-        final = strong & begins_here & _final(facts.written, chord, tonic)
-        if np.any(context.meaning.ticks >= 0):
+        begins_here = context.recent_notes.tick[:, -1:] == music.tick[:, None]
+        final = strong & begins_here & _is_final_chord(music.written, chord, tonic)
+        if np.any(context.token_info.ticks >= 0):
             final = final & (place == middle)
-        end = like(meaning.kind == "EOS", chord)[None, :]
-        if not meaning.is_framed:
+        end = convert_like(token_info.kind == "EOS", chord)[None, :]
+        if not token_info.is_framed:
             return ~end | ~last | final | after  # once it is sustained; otherwise no token would be left
-        held = _count(facts.written) == _count(facts.sounding)
-        frame = like(meaning.is_frame, chord)[None, :]
+        held = _count(music.written) == _count(music.sounding)
+        frame = convert_like(token_info.is_frame, chord)[None, :]
         at_frame = xp.where(after, held, (place != middle) | final)
         return (~frame | ~last | at_frame) & (~end | ~last | after)
 
 
-def _middle(facts: Facts) -> Array:
+def _find_last_strong_beat(music: MusicalState) -> Array:
     """Return ticks from the beginning of a bar to its last strong beat, (B,)."""
-    beat = facts.beat_ticks + (facts.beat_ticks == 0)
-    beats = facts.bar_ticks // beat
+    beat = music.beat_ticks + (music.beat_ticks == 0)
+    beats = music.bar_ticks // beat
     halved = (beats >= 4) & (beats % 2 == 0)
     return halved * (beats // 2) * beat
 
@@ -148,41 +148,41 @@ def _is_tonic(pitch: Array, tonic: Array) -> Array:
     return (pitch % 12 == tonic[:, None]) | (tonic < 0)[:, None]
 
 
-def _other_third(written: Array, tonic: Array) -> Array:
+def _mark_other_third(written: Array, tonic: Array) -> Array:
     """Mark the third of the other mode, (B, 12), once one is written."""
-    xp, classes = namespace(written), numbers(12, written)
+    xp, classes = get_namespace(written), make_range(12, written)
     degree = xp.where((written < 0) | (tonic < 0)[:, None], -1, (written - tonic[:, None]) % 12)
     minor, major = (xp.any(degree == third, axis=1)[:, None] for third in (3, 4))
     above = (classes - tonic[:, None]) % 12
     return (minor & (above == 4)) | (major & (above == 3))
 
 
-def _final(sounds: Array, chord: Array, tonic: Array) -> Array:
+def _is_final_chord(sounds: Array, chord: Array, tonic: Array) -> Array:
     """Tell whether the sounds (B, n) are of the chord, with one third, and the tonic lowest, (B, 1)."""
-    xp = namespace(sounds)
+    xp = get_namespace(sounds)
     lowest = xp.min(xp.where(sounds < 0, 128, sounds), axis=1)[:, None]
     return _are_inside(sounds, chord, tonic) & (lowest < 128) & _is_tonic(lowest, tonic)
 
 
 def _are_inside(sounds: Array, chord: Array, tonic: Array) -> Array:
     """Tell whether all sounds (B, n) are of the chord, with one third, (B, 1)."""
-    xp, silent = namespace(sounds), sounds < 0
-    inside = xp.take_along_axis(chord & ~_other_third(sounds, tonic), xp.where(silent, 0, sounds % 12), axis=1)
+    xp, silent = get_namespace(sounds), sounds < 0
+    inside = xp.take_along_axis(chord & ~_mark_other_third(sounds, tonic), xp.where(silent, 0, sounds % 12), axis=1)
     return xp.all(silent | inside, axis=1)[:, None]
 
 
 def _is_held(context: Context, chord: Array, tonic: Array, middle: Array) -> Array:
     """Tell whether the last notes were a final chord on the last strong beat, and nothing else sounds, (B, 1)."""
-    xp, facts, past = namespace(chord), context.facts, context.struck
-    there = past.tick == facts.tick[:, None] - facts.place[:, None] + middle
-    final = _final(xp.where(there, past.pitch, -1), chord, tonic)
-    return there[:, -1:] & final & _are_inside(facts.sounding, chord, tonic)
+    xp, music, past = get_namespace(chord), context.music, context.recent_notes
+    there = past.tick == music.tick[:, None] - music.position[:, None] + middle
+    final = _is_final_chord(xp.where(there, past.pitch, -1), chord, tonic)
+    return there[:, -1:] & final & _are_inside(music.sounding, chord, tonic)
 
 
 def _count(sounds: Array) -> Array:
-    xp = namespace(sounds)
+    xp = get_namespace(sounds)
     return xp.sum(xp.where(sounds >= 0, 1, 0), axis=1)[:, None]
 
 
-def _any(mask: Array) -> bool:
-    return bool(namespace(mask).any(mask))
+def _has_any(mask: Array) -> bool:
+    return bool(get_namespace(mask).any(mask))

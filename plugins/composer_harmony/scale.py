@@ -8,12 +8,12 @@ from typing import Annotated
 
 import numpy as np
 
-from composer.arrays import like, namespace
-from composer.errors import BadOption, nearest, printable
+from composer.arrays import convert_like, get_namespace
+from composer.errors import BadOption, printable, suggest
 from composer.music.keys import MAJOR_SCALE, MINOR_SCALE, Key
-from composer.music.notes import sounds_on
+from composer.music.notes import mask_sustained
 from composer.types import Array, Context
-from composer_harmony.classes import TONIC, in_keys, of_classes, pitch_class
+from composer_harmony.classes import TONIC, mask_classes, parse_pitch_class, restrict_keys
 
 SCALES = {
     "major": MAJOR_SCALE,
@@ -66,8 +66,8 @@ class Scale:
         mode = text[found.end() :].strip()
         name = "minor" if not mode and text[0].islower() else SHORT.get(mode, mode.lower())
         if name not in SCALES:
-            raise BadOption(f"sampler 'scale': there is no scale '{printable(mode)}': {nearest(name, SCALES)}")
-        return pitch_class(*found.groups()), SCALES[name]
+            raise BadOption(f"sampler 'scale': there is no scale '{printable(mode)}': {suggest(name, SCALES)}")
+        return parse_pitch_class(*found.groups()), SCALES[name]
 
     @cached_property
     def classes(self) -> frozenset[int]:
@@ -80,7 +80,7 @@ class Scale:
         tonic, degrees = self.parsed
         if len(degrees) == 12:
             return frozenset(range(24))
-        return frozenset([Key(tonic, minor=4 not in degrees).place])
+        return frozenset([Key(tonic, minor=4 not in degrees).index])
 
     @cached_property
     def _admitted(self) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
@@ -89,5 +89,7 @@ class Scale:
     def mask(self, context: Context) -> Array:
         """Mask notes outside the scale. Tokens without a pitch are free."""
         rows = context.allowed.shape[0]
-        admitted = namespace(context.allowed).broadcast_to(like(self._admitted, context.allowed), (rows, 12))
-        return in_keys(context, of_classes(context, admitted) | sounds_on(context), self._keys)
+        admitted = get_namespace(context.allowed).broadcast_to(
+            convert_like(self._admitted, context.allowed), (rows, 12)
+        )
+        return restrict_keys(context, mask_classes(context, admitted) | mask_sustained(context), self._keys)

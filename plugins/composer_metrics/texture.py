@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.metrics.counting import Counts, number_of, pairs, share
-from composer.metrics.heard import Heard, ends
+from composer.metrics.counting import Counts, count_ticks, make_share, pair_counts
+from composer.metrics.heard import ScoreView, compute_ends
 from composer.types import Metric
 
 
 @dataclass(frozen=True, eq=False)
-class Sounding:
+class Segments:
     """The number of sounding pitches in each segment (M,) between onsets, ends and bar lines."""
 
     starts: NDArray[np.int64]
@@ -22,52 +22,54 @@ class Sounding:
     pitches: NDArray[np.int64]
 
 
-def sounding(view: Heard) -> Sounding:
+def divide_segments(view: ScoreView) -> Segments:
     """Divide a piece into such segments, from its beginning to its end; several notes of one pitch count once."""
-    begun, ended = _spans(view)
+    begun, ended = _merge_spans(view)
     bar_lines = np.minimum(view.starts, view.score.length)
     times = np.unique(np.concatenate([bar_lines, begun, ended]))
     counts = [np.searchsorted(np.sort(ticks), times[:-1], side="right") for ticks in (begun, ended)]
-    return Sounding(times[:-1], np.diff(times), counts[0] - counts[1])
+    return Segments(times[:-1], np.diff(times), counts[0] - counts[1])
 
 
-def _spans(view: Heard) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _merge_spans(view: ScoreView) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the begins and ends of sounding pitches; overlapping notes of one pitch are one."""
     notes = view.notes[np.lexsort((view.notes["start"], view.notes["pitch"]))]
     after = view.score.end + 1  # shift each pitch to its own range of numbers
-    starts, stops = (ticks + notes["pitch"].astype(np.int64) * after for ticks in (notes["start"], ends(notes)))
+    starts, stops = (ticks + notes["pitch"].astype(np.int64) * after for ticks in (notes["start"], compute_ends(notes)))
     reached = np.maximum.accumulate(stops)
     is_new = np.r_[True, starts[1:] > reached[:-1]][: len(notes)]
     is_last = np.r_[is_new[1:], True][: len(notes)]
     return starts[is_new] % after, reached[is_last] % after
 
 
-def polyphony() -> Metric:
+def measure_polyphony() -> Metric:
     """Count pitches that sound at once: the mean over the time with any (after Dong et al. 2020, MusPy).
 
     Time is exact, not sampled.
     """
 
-    def count(view: Heard) -> Counts:
-        found = sounding(view)
+    def count(view: ScoreView) -> Counts:
+        found = divide_segments(view)
         ticks = np.where(found.pitches > 0, found.ticks, 0)
-        return pairs(number_of(view, found.starts, ticks * found.pitches), number_of(view, found.starts, ticks))
+        return pair_counts(
+            count_ticks(view, found.starts, ticks * found.pitches), count_ticks(view, found.starts, ticks)
+        )
 
-    return Metric("pitches", count, share(1.0))
+    return Metric("pitches", count, make_share(1.0))
 
 
-def polyphony_rate() -> Metric:
+def measure_polyphony_rate() -> Metric:
     """Measure the time in which two pitches or more sound, of the whole piece (after Dong et al. 2018, MuseGAN).
 
     Time is exact, not sampled.
     """
 
-    def count(view: Heard) -> Counts:
-        found = sounding(view)
+    def count(view: ScoreView) -> Counts:
+        found = divide_segments(view)
         several = np.where(found.pitches > 1, found.ticks, 0)
-        return pairs(number_of(view, found.starts, several), number_of(view, found.starts, found.ticks))
+        return pair_counts(count_ticks(view, found.starts, several), count_ticks(view, found.starts, found.ticks))
 
-    return Metric("% of time", count, share())
+    return Metric("% of time", count, make_share())
 
 
-METRICS: dict[str, Callable[[], Metric]] = {"polyphony": polyphony, "polyphony-rate": polyphony_rate}
+METRICS: dict[str, Callable[[], Metric]] = {"polyphony": measure_polyphony, "polyphony-rate": measure_polyphony_rate}

@@ -14,17 +14,17 @@ import numpy as np
 
 from composer.metrics.counting import (
     Counts,
-    histogram_of,
-    mean,
-    number_of,
-    of_piece,
-    pairs,
-    quantile,
-    share,
-    steps,
+    compute_intervals,
+    compute_mean,
+    count_histogram,
+    count_in_last_bar,
+    count_ticks,
+    make_quantile,
+    make_share,
+    pair_counts,
 )
-from composer.metrics.heard import Heard
-from composer.metrics.textures import FIFTH, OCTAVE, UNISON, pairs_of, parallels
+from composer.metrics.heard import ScoreView
+from composer.metrics.textures import FIFTH, OCTAVE, UNISON, find_parallels, pair_voices
 from composer.types import Metric
 
 VOICES = ("soprano", "alto", "tenor", "bass")
@@ -32,111 +32,111 @@ PITCHES = 128
 _LOW, _HIGH = 5, 95
 
 
-def four_voices() -> Metric:
+def measure_four_voices() -> Metric:
     """Count pieces of exactly four tracks with notes (drums left out), in none of which two notes overlap.
 
     All metrics of voices apply to such pieces alone, with voices in the order of the tracks.
     """
-    return Metric("% of pieces", lambda view: of_piece(view, bool(view.lines), 1), share())
+    return Metric("% of pieces", lambda view: count_in_last_bar(view, bool(view.lines), 1), make_share())
 
 
-def voice_crossings() -> Metric:
+def measure_voice_crossings() -> Metric:
     """Measure the time with some voice below a lower one, of the time in which two voices or more sound."""
 
-    def count(view: Heard) -> Counts:
-        upper, lower = pairs_of(view.texture.pitches)
+    def count(view: ScoreView) -> Counts:
+        upper, lower = pair_voices(view.texture.pitches)
         both = (upper >= 0) & (lower >= 0)
-        return _time(view, (both & (upper < lower)).any(axis=0), both.any(axis=0))
+        return _sum_ticks(view, (both & (upper < lower)).any(axis=0), both.any(axis=0))
 
-    return Metric("% of time", count, share())
+    return Metric("% of time", count, make_share())
 
 
-def wide_spacing() -> Metric:
+def measure_wide_spacing() -> Metric:
     """Measure the time with more than an octave between soprano and alto or alto and tenor.
 
     The figure is a share of the time in which all three sound.
     """
 
-    def count(view: Heard) -> Counts:
+    def count(view: ScoreView) -> Counts:
         three = view.texture.pitches[:3]
         complete = (three >= 0).all(axis=0)
-        return _time(view, complete & (np.abs(np.diff(three, axis=0)) > OCTAVE).any(axis=0), complete)
+        return _sum_ticks(view, complete & (np.abs(np.diff(three, axis=0)) > OCTAVE).any(axis=0), complete)
 
-    return Metric("% of time", count, share())
+    return Metric("% of time", count, make_share())
 
 
-def _time(view: Heard, part: Any, whole: Any) -> Counts:
+def _sum_ticks(view: ScoreView, part: Any, whole: Any) -> Counts:
     """Sum the ticks of some segments of the texture, and of others, (rows, 2)."""
     starts, ticks = view.texture.starts, view.texture.ticks
-    return pairs(number_of(view, starts, ticks * part), number_of(view, starts, ticks * whole))
+    return pair_counts(count_ticks(view, starts, ticks * part), count_ticks(view, starts, ticks * whole))
 
 
-def parallel_fifths() -> Metric:
+def measure_parallel_fifths() -> Metric:
     """Count parallel perfect fifths of any two voices.
 
     Two voices are a perfect fifth apart (or with octaves) at two successive onsets of any voice, and both move in the
     same direction between them. Each pair of voices counts.
     """
-    return Metric("per 100 beats", partial(_parallels, interval=FIFTH), share())
+    return Metric("per 100 beats", partial(_count_parallels, interval=FIFTH), make_share())
 
 
-def parallel_octaves() -> Metric:
+def measure_parallel_octaves() -> Metric:
     """Count parallel unisons and octaves of any two voices.
 
     Two voices are a unison or octaves apart at two successive onsets of any voice, and both move in the same direction
     between them. Each pair of voices counts.
     """
-    return Metric("per 100 beats", partial(_parallels, interval=UNISON), share())
+    return Metric("per 100 beats", partial(_count_parallels, interval=UNISON), make_share())
 
 
-def _parallels(view: Heard, interval: int) -> Counts:
-    found = number_of(view, parallels(view.texture, interval))
-    return pairs(found, view.bar_beats * bool(view.lines))
+def _count_parallels(view: ScoreView, interval: int) -> Counts:
+    found = count_ticks(view, find_parallels(view.texture, interval))
+    return pair_counts(found, view.bar_beats * bool(view.lines))
 
 
-def leaps_beyond_an_octave() -> Metric:
+def measure_leaps() -> Metric:
     """Count steps from note to note of a voice that are wider than an octave, over the notes of all voices."""
 
-    def count(view: Heard) -> Counts:
+    def count(view: ScoreView) -> Counts:
         counts = np.zeros((view.rows, 2))
         for line in view.lines:
-            wide = np.abs(steps(line["pitch"])) > OCTAVE
-            counts += pairs(number_of(view, line["start"][1:][wide]), number_of(view, line["start"]))
+            wide = np.abs(compute_intervals(line["pitch"])) > OCTAVE
+            counts += pair_counts(count_ticks(view, line["start"][1:][wide]), count_ticks(view, line["start"]))
         return counts
 
-    return Metric("per 100 notes", count, share())
+    return Metric("per 100 notes", count, make_share())
 
 
-def _pitches(view: Heard, voice: int) -> Counts:
+def _count_pitches(view: ScoreView, voice: int) -> Counts:
     if not view.lines:
         return np.zeros((view.rows, PITCHES))
     line = view.lines[voice]
-    return histogram_of(view, line["start"], line["pitch"], PITCHES)
+    return count_histogram(view, line["start"], line["pitch"], PITCHES)
 
 
-def _of_voice(number: int, value: Callable[[Counts], Counts], text: str) -> Callable[[], Metric]:
-    def voice_pitch() -> Metric:
-        return Metric("pitch", partial(_pitches, voice=number), value, follows_pitch=True)
+def _make_voice_metric(number: int, value: Callable[[Counts], Counts], text: str) -> Callable[[], Metric]:
+    def measure_voice_pitch() -> Metric:
+        return Metric("pitch", partial(_count_pitches, voice=number), value, follows_pitch=True)
 
-    voice_pitch.__doc__ = text.format(VOICES[number])
-    return voice_pitch
+    measure_voice_pitch.__doc__ = text.format(VOICES[number])
+    return measure_voice_pitch
 
 
 _RANGES: dict[str, tuple[Callable[[Counts], Counts], str]] = {
-    "mean": (mean, "Measure the mean MIDI pitch of the notes of the {}."),
-    "low": (quantile(_LOW), f"Find the lowest pitch at or below which {_LOW} % of the notes of the {{}} lie."),
-    "high": (quantile(_HIGH), f"Find the lowest pitch at or below which {_HIGH} % of the notes of the {{}} lie."),
+    "mean": (compute_mean, "Measure the mean MIDI pitch of the notes of the {}."),
+    "low": (make_quantile(_LOW), f"Find the lowest pitch at or below which {_LOW} % of the notes of the {{}} lie."),
+    "high": (make_quantile(_HIGH), f"Find the lowest pitch at or below which {_HIGH} % of the notes of the {{}} lie."),
 }
 
 METRICS: dict[str, Callable[[], Metric]] = {
-    "four-voices": four_voices,
-    "voice-crossings": voice_crossings,
-    "parallel-fifths": parallel_fifths,
-    "parallel-octaves": parallel_octaves,
-    "wide-spacing": wide_spacing,
-    "leaps-beyond-an-octave": leaps_beyond_an_octave,
+    "four-voices": measure_four_voices,
+    "voice-crossings": measure_voice_crossings,
+    "parallel-fifths": measure_parallel_fifths,
+    "parallel-octaves": measure_parallel_octaves,
+    "wide-spacing": measure_wide_spacing,
+    "leaps-beyond-an-octave": measure_leaps,
     **{
-        f"{voice}-{name}": _of_voice(number, value, text)
+        f"{voice}-{name}": _make_voice_metric(number, value, text)
         for number, voice in enumerate(VOICES)
         for name, (value, text) in _RANGES.items()
     },

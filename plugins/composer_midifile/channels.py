@@ -22,20 +22,20 @@ PORTS = 128
 
 
 @dataclass(frozen=True)
-class Place:
+class PortChannel:
     """A channel, 0..15, of a port, 0..127."""
 
     port: int
     channel: int
 
 
-def places(tracks: Sequence[Track]) -> list[Place]:
+def assign_channels(tracks: Sequence[Track]) -> list[PortChannel]:
     """Assign a channel to each track: one for each melodic track, and channel 10 for all drums with the same kit."""
-    found: dict[int, Place] = {}
+    found: dict[int, PortChannel] = {}
     drums = [number for number, track in enumerate(tracks) if track.is_drum]
     kits = list(dict.fromkeys(int(tracks[number].program) for number in drums))
     for number in drums:
-        found[number] = Place(kits.index(int(tracks[number].program)) % PORTS, DRUMS)
+        found[number] = PortChannel(kits.index(int(tracks[number].program)) % PORTS, DRUMS)
     melodic = [number for number, track in enumerate(tracks) if not track.is_drum]
     programs: dict[int, int] = {}  # of the channels of the first port
     for begin in range(0, len(melodic), len(MELODIC)):
@@ -45,5 +45,5 @@ def places(tracks: Sequence[Track]) -> list[Place]:
             channel = next((channel for channel in free if programs.get(channel) == program), free[0])
             free.remove(channel)
             programs.setdefault(channel, program)
-            found[number] = Place(begin // len(MELODIC) % PORTS, channel)
+            found[number] = PortChannel(begin // len(MELODIC) % PORTS, channel)
     return [found[number] for number in range(len(tracks))]

@@ -15,7 +15,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.music.keys import key_of_signature
+from composer.music.keys import get_signature_key
 from composer.music.score import TICKS_PER_QUARTER, KeySignature, Tempo, Text, TimeSignature
 from composer_midifile import upbeats
 
@@ -24,7 +24,7 @@ SLOWEST, FASTEST = 5.0, 1000.0
 
 DENOMINATORS = (1, 2, 4, 8, 16, 32, 64)
 
-Placed: TypeAlias = tuple[int, bytes]
+TimedEvent: TypeAlias = tuple[int, bytes]
 """The tick of an event in the file, and its content."""
 
 
@@ -37,12 +37,12 @@ class Conversion:
     moved: int = 0  # notes that begin or end between the ticks of a Score
     left_out: Counter[str] = field(default_factory=Counter)  # contents without a counterpart in a Score, by kind
 
-    def remark(self, text: str, times: int = 1) -> None:
+    def add_remark(self, text: str, times: int = 1) -> None:
         """Count `times` occurrences of a remark."""
         if times > 0:
             self.remarks[text] += times
 
-    def scaled(self, ticks: NDArray[np.int64]) -> NDArray[np.int64]:
+    def scale_ticks(self, ticks: NDArray[np.int64]) -> NDArray[np.int64]:
         """Scale onsets and ends of notes (2, notes) to the nearest ticks of a Score."""
         if TICKS_PER_QUARTER % self.division == 0:
             return ticks * (TICKS_PER_QUARTER // self.division)
@@ -52,65 +52,65 @@ class Conversion:
         self.moved += int(np.count_nonzero(between[0] | between[1]))
         return found
 
-    def tempos(self, found: Iterable[Placed]) -> tuple[Tempo, ...]:
+    def convert_tempos(self, found: Iterable[TimedEvent]) -> tuple[Tempo, ...]:
         """Convert tempo changes, clamped to `SLOWEST` and `FASTEST`."""
         result, wild, none = {}, 0, 0
         for time, content in found:
-            tick, micros = self._tick(time), int.from_bytes(content, "big")
+            tick, micros = self._scale_tick(time), int.from_bytes(content, "big")
             if micros <= 0:
                 none += 1
                 continue
-            bpm = beats_per_minute(micros)
+            bpm = round_tempo(micros)
             wild += not SLOWEST <= bpm <= FASTEST
             result[tick] = Tempo(tick, min(max(bpm, SLOWEST), FASTEST))
-        self.remark("a tempo without a speed was skipped", none)
-        self.remark(f"a tempo outside {SLOWEST:g} to {FASTEST:g} beats a minute was set to the nearest", wild)
+        self.add_remark("a tempo without a speed was skipped", none)
+        self.add_remark(f"a tempo outside {SLOWEST:g} to {FASTEST:g} beats a minute was set to the nearest", wild)
         return tuple(sorted(result.values()))
 
-    def time_signatures(self, found: Iterable[Placed]) -> tuple[TimeSignature, ...]:
+    def convert_time_signatures(self, found: Iterable[TimedEvent]) -> tuple[TimeSignature, ...]:
         """Convert time signatures. If the first one comes later, 4/4 precedes it, the default of the format."""
         result, bad = {}, 0
         for time, content in found:
-            tick, (top, power) = self._tick(time), content[:2]
+            tick, (top, power) = self._scale_tick(time), content[:2]
             if 1 <= top <= 64 and power < len(DENOMINATORS):
                 result[tick] = TimeSignature(tick, top, DENOMINATORS[power])
             else:
                 bad += 1
-        self.remark("a time signature that no music has was skipped", bad)
+        self.add_remark("a time signature that no music has was skipped", bad)
         if result and 0 not in result:
             result[0] = TimeSignature(0, 4, 4)
         return tuple(sorted(result.values()))
 
-    def at_bar_lines(self, signatures: tuple[TimeSignature, ...]) -> tuple[TimeSignature, ...]:
+    def align_to_bar_lines(self, signatures: tuple[TimeSignature, ...]) -> tuple[TimeSignature, ...]:
         """Align signatures that stand a tick or two of the file beside a bar line."""
         reach = max(upbeats.BESIDE, upbeats.BESIDE * TICKS_PER_QUARTER // self.division)
-        found, moved = upbeats.aligned(signatures, reach)
-        self.remark("a time signature a tick or two beside a bar line was moved to it", moved)
+        found, moved = upbeats.align_signatures(signatures, reach)
+        self.add_remark("a time signature a tick or two beside a bar line was moved to it", moved)
         return found
 
-    def key_signatures(self, found: Iterable[Placed]) -> tuple[KeySignature, ...]:
+    def convert_key_signatures(self, found: Iterable[TimedEvent]) -> tuple[KeySignature, ...]:
         """Convert key signatures of up to seven sharps or flats."""
         result, bad = {}, 0
         for time, content in found:
-            tick, fifths, mode = self._tick(time), int.from_bytes(content[:1], "big", signed=True), content[1]
+            tick, fifths, mode = self._scale_tick(time), int.from_bytes(content[:1], "big", signed=True), content[1]
             if -7 <= fifths <= 7 and mode in (0, 1):
-                result[tick] = KeySignature(tick, key_of_signature(fifths, bool(mode)))
+                result[tick] = KeySignature(tick, get_signature_key(fifths, bool(mode)))
             else:
                 bad += 1
-        self.remark("a key signature that does not exist was skipped", bad)
+        self.add_remark("a key signature that does not exist was skipped", bad)
         return tuple(sorted(result.values()))
 
-    def markers(self, found: Iterable[Placed]) -> tuple[Text, ...]:
+    def convert_markers(self, found: Iterable[TimedEvent]) -> tuple[Text, ...]:
         """Convert markers, sorted by time."""
-        texts = [Text(self._tick(time), content.decode()) for time, content in found]
+        texts = [Text(self._scale_tick(time), content.decode()) for time, content in found]
         return tuple(sorted(texts, key=lambda text: text.tick))
 
-    def _tick(self, tick: int) -> int:
+    def _scale_tick(self, tick: int) -> int:
         return (tick * TICKS_PER_QUARTER + self.division // 2) // self.division
 
 
 @lru_cache(maxsize=4096)
-def beats_per_minute(micros: int) -> float:
+def round_tempo(micros: int) -> float:
     """Return the roundest tempo that is stored as `micros` microseconds to a quarter note."""
     exact = 60_000_000 / micros
     for places in range(6):

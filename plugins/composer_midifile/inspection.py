@@ -16,7 +16,7 @@ MOST_OTHER_EVENTS = 100_000
 
 
 @dataclass(frozen=True)
-class Inspected:
+class DecodedFile:
     """The events of a MIDI file, all valid."""
 
     division: int
@@ -29,15 +29,15 @@ class Inspected:
         return self.tracks[0].own_text if self.tracks else b""
 
 
-def inspect(data: bytes) -> Inspected:
+def decode_file(data: bytes) -> DecodedFile:
     """Read the events of a file. Raises Damaged if they cannot be decoded."""
     chunks = find_chunks(data)
-    tracks = _tracks(data, chunks)
+    tracks = _decode_tracks(data, chunks)
     remarks = Counter([*chunks.remarks, *(remark for track in tracks for remark in track.remarks)])
-    return Inspected(chunks.division, tracks, remarks)
+    return DecodedFile(chunks.division, tracks, remarks)
 
 
-def _tracks(data: bytes, chunks: Chunks) -> list[TrackEvents]:
+def _decode_tracks(data: bytes, chunks: Chunks) -> list[TrackEvents]:
     tracks: list[TrackEvents] = []
     left, last = MOST_OTHER_EVENTS, len(chunks.tracks) - 1
     for i, (start, end) in enumerate(chunks.tracks):

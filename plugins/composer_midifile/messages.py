@@ -38,11 +38,11 @@ class Messages:
     reached: list[int]  # ticks of these
     begins: list[int]  # stretches in the first 0, 1… tracks
 
-    def place(self, track: int, stretches: int) -> int:
+    def count_before(self, track: int, stretches: int) -> int:
         """Return the number of messages before an event that follows `stretches` stretches of its track."""
         return self.counts[self.begins[track] + stretches]
 
-    def time(self, track: int, stretches: int, others: int) -> int:
+    def compute_tick(self, track: int, stretches: int, others: int) -> int:
         """Return the tick of an event that follows `stretches` stretches, and other events of `others` ticks."""
         begin = self.begins[track]
         return self.reached[begin + stretches] - self.reached[begin] + others
@@ -57,7 +57,7 @@ def read_messages(tracks: Sequence[TrackData]) -> Messages:
     raw = np.frombuffer(b"".join(stretches), dtype=np.uint8)
     (low,) = (raw < 0x80).nonzero()  # three to a message: the end of its time, and its two data bytes
     columns, before = raw[low].reshape(-1, 3), raw[low - 1].reshape(-1, 3)
-    elapsed = _times(raw, low[::3], columns[:, 0], before[:, 0]).cumsum()
+    elapsed = _decode_times(raw, low[::3], columns[:, 0], before[:, 0]).cumsum()
     reached = [0, *elapsed[[count - 1 for count in counts[1:]]].tolist()]
     of_track = [number for number, track in enumerate(tracks) for _ in track.stretches]
     others = [ticks for track in tracks for ticks in track.before]
@@ -65,7 +65,7 @@ def read_messages(tracks: Sequence[TrackData]) -> Messages:
     return Messages(
         np.array(of_track, dtype=np.uint16 if len(tracks) <= FEW_TRACKS else np.int64).repeat(lengths),
         elapsed + np.array(offset, dtype=np.int64).repeat(lengths),
-        _statuses(before[:, 1]),
+        _fill_statuses(before[:, 1]),
         columns[:, 1],
         columns[:, 2],
         counts,
@@ -79,7 +79,7 @@ def count_messages(stretch: bytes) -> int:
     return len(stretch.translate(None, _HIGH)) // 3  # the last byte of a time, and two data bytes
 
 
-def _times(raw: _Bytes, ends: _Longs, last: _Bytes, before: _Bytes) -> _Longs:
+def _decode_times(raw: _Bytes, ends: _Longs, last: _Bytes, before: _Bytes) -> _Longs:
     """Decode the delta time of each message, given its end in `raw`, its last byte, and the byte before that.
 
     The byte before the first is the last of all, which is a data byte.
@@ -94,7 +94,7 @@ def _times(raw: _Bytes, ends: _Longs, last: _Bytes, before: _Bytes) -> _Longs:
     return times
 
 
-def _statuses(before: _Bytes) -> _Bytes:
+def _fill_statuses(before: _Bytes) -> _Bytes:
     """Return the status of each message with running status filled in, given the byte before its data bytes."""
     (stated,) = (before >= 0x80).nonzero()
     if len(stated) == len(before):

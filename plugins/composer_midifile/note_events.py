@@ -7,23 +7,23 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.music.score import Notes, joined
+from composer.music.score import Notes, concatenate_notes
 from composer_midifile.codes import NOTE_ON
 
 _VELOCITY_OF_END = 0
 
 
-def note_events(notes: Notes, channel: int) -> bytes:
+def encode_notes(notes: Notes, channel: int) -> bytes:
     """Encode note-ons and note-offs from tick 0, sorted by time. At one tick, note-offs and lower pitches come first.
 
     An end is a beginning of velocity 0. Ticks are below 2^28.
     """
-    return events_of_parts([notes], [channel])[0]
+    return encode_parts([notes], [channel])[0]
 
 
-def events_of_parts(parts: Sequence[Notes], channels: Sequence[int]) -> list[bytes]:
+def encode_parts(parts: Sequence[Notes], channels: Sequence[int]) -> list[bytes]:
     """Encode the notes of several parts, each from tick 0 and on its own channel."""
-    notes = joined(parts)
+    notes = concatenate_notes(parts)
     part = np.tile(np.repeat(np.arange(len(parts)), [len(its) for its in parts]), 2)
     tick = np.concatenate((notes["start"], notes["start"] + notes["duration"]))
     pitch = np.tile(notes["pitch"], 2)
@@ -34,10 +34,10 @@ def events_of_parts(parts: Sequence[Notes], channels: Sequence[int]) -> list[byt
     time[1:] -= np.where(part[1:] == part[:-1], tick[:-1], 0)
     status = np.asarray([NOTE_ON | channel for channel in channels], dtype=np.uint8)[part]
     velocity = np.concatenate((notes["velocity"], np.full(len(notes), _VELOCITY_OF_END)))
-    return _split(_written(time, status, pitch[order], velocity[order]), part, len(parts))
+    return _split(_lay_out(time, status, pitch[order], velocity[order]), part, len(parts))
 
 
-def _written(
+def _lay_out(
     time: NDArray[np.int64], status: NDArray[np.uint8], pitch: NDArray[np.int16], velocity: NDArray[np.int16]
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Lay out seven bytes for each event (events, 7), and a mask of the bytes in use: short times need fewer."""

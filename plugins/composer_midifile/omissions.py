@@ -45,7 +45,7 @@ _NOTHING[BEND : BEND + 16] = -1
 _NOTHING[BEND : BEND + 16, 0] = 64
 
 
-def left_out(messages: Messages, tracks: Sequence[TrackEvents]) -> Counter[str]:
+def count_omissions(messages: Messages, tracks: Sequence[TrackEvents]) -> Counter[str]:
     """Count what a Score leaves out, by kind."""
     found: Counter[str] = Counter()
     (its,) = (messages.status >= AFTERTOUCH).nonzero()

@@ -43,23 +43,23 @@ def pair_notes(messages: Messages) -> Pairs:
     if len(begin) > MOST_NOTES:
         raise Damaged(f"holds {len(begin):,} notes; at most {MOST_NOTES:,} are read. Split it.")
     line = (messages.track << 4 | status & 0xF) << 7 | messages.first
-    of_begin, begin = _sorted(line, begin)
-    of_end, end = _sorted(line, (is_note ^ is_begin).nonzero()[0])
+    of_begin, begin = _sort_by_line(line, begin)
+    of_end, end = _sort_by_line(line, (is_note ^ is_begin).nonzero()[0])
     if len(begin) == len(end) and ((of_begin == of_end) & (begin < end)).all():
         return Pairs(of_begin.astype(np.int64), begin, end)
-    return _paired(line.astype(np.int64), begin, end)
+    return _pair_unmatched(line.astype(np.int64), begin, end)
 
 
-def _sorted(line: Column, places: _Longs) -> tuple[Column, _Longs]:
+def _sort_by_line(line: Column, places: _Longs) -> tuple[Column, _Longs]:
     """Sort messages by line, then index. Returns their lines and indices."""
     its = line[places]
     order = its.argsort(kind="stable")
     return its[order], places[order]
 
 
-def _paired(line: _Longs, begin: _Longs, end: _Longs) -> Pairs:
+def _pair_unmatched(line: _Longs, begin: _Longs, end: _Longs) -> Pairs:
     """Pair notes where some messages have no counterpart."""
-    end = end[~_is_end_of_none(line, begin, end)]
+    end = end[~_mark_orphan_ends(line, begin, end)]
     of_begin, of_end = line[begin], line[end]
     number = np.arange(len(begin)) - np.searchsorted(of_begin, of_begin)  # in its line
     its_end = np.searchsorted(of_end, of_begin) + number
@@ -68,7 +68,7 @@ def _paired(line: _Longs, begin: _Longs, end: _Longs) -> Pairs:
     return Pairs(of_begin[has_end], begin[has_end], end[its_end[has_end]], len(begin) - finished)
 
 
-def _is_end_of_none(line: _Longs, begin: _Longs, end: _Longs) -> NDArray[np.bool_]:
+def _mark_orphan_ends(line: _Longs, begin: _Longs, end: _Longs) -> NDArray[np.bool_]:
     """Mark note-offs without a sounding note: ends exceed onsets in their line by more than ever before."""
     places = np.concatenate((begin, end))
     order = np.lexsort((places, line[places]))

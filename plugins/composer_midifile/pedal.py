@@ -18,7 +18,7 @@ from composer_midifile.channels import DRUMS
 from composer_midifile.codes import CONTROLLER
 from composer_midifile.events import TrackEvents
 from composer_midifile.messages import Messages
-from composer_midifile.programs import channel_of
+from composer_midifile.programs import combine_channel
 
 SUSTAIN, RESET = 64, 121
 DOWN = 64
@@ -29,35 +29,35 @@ _Longs: TypeAlias = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Held:
+class SustainedEnds:
     """The tick at which each note ends, (notes,), and the number of channels whose pedal is never released."""
 
     end: _Longs
     never_released: int
 
 
-def hold(messages: Messages, tracks: Sequence[TrackEvents], begin: _Longs, end: _Longs) -> Held:
+def extend_notes(messages: Messages, tracks: Sequence[TrackEvents], begin: _Longs, end: _Longs) -> SustainedEnds:
     """Extend notes to the release of the pedal, given the indices of their messages, (notes,)."""
     released = messages.tick[end]
     moves = np.flatnonzero((messages.status & 0xF0 == CONTROLLER) & np.isin(messages.first, (SUSTAIN, RESET)))
-    if not _goes_down(messages, moves).any():
-        return Held(released, 0)
-    ports = np.array([channel_of(track, 0) for track in tracks])
+    if not _is_pressed(messages, moves).any():
+        return SustainedEnds(released, 0)
+    ports = np.array([combine_channel(track, 0) for track in tracks])
     channel = ports[messages.track] | messages.status & 0xF
-    rises, is_last = _rises(messages, channel, moves, end)
+    rises, is_last = _find_releases(messages, channel, moves, end)
     held = np.flatnonzero((rises > released) & (messages.status[end] & 0xF != DRUMS))
-    again = _struck_again(channel[begin] << 7 | messages.first[begin], messages.tick[begin], released)
+    again = _find_next_onsets(channel[begin] << 7 | messages.first[begin], messages.tick[begin], released)
     sounds = released.copy()
     sounds[held] = np.minimum(rises, again)[held]
-    return Held(sounds, len(np.unique(channel[end[held[is_last[held]]]])))
+    return SustainedEnds(sounds, len(np.unique(channel[end[held[is_last[held]]]])))
 
 
-def _goes_down(messages: Messages, moves: _Longs) -> NDArray[np.bool_]:
+def _is_pressed(messages: Messages, moves: _Longs) -> NDArray[np.bool_]:
     down: NDArray[np.bool_] = (messages.first[moves] == SUSTAIN) & (messages.second[moves] >= DOWN)
     return down
 
 
-def _rises(messages: Messages, channel: _Longs, moves: _Longs, end: _Longs) -> tuple[_Longs, NDArray[np.bool_]]:
+def _find_releases(messages: Messages, channel: _Longs, moves: _Longs, end: _Longs) -> tuple[_Longs, NDArray[np.bool_]]:
     """Find the tick at which the pedal, if down at a note-off, is released next, (notes,): -1 if it is up.
 
     Also marks notes whose pedal is never released: they last until the last note-off.
@@ -67,7 +67,7 @@ def _rises(messages: Messages, channel: _Longs, moves: _Longs, end: _Longs) -> t
     places = places[order]
     is_move = order < len(moves)
     is_up = is_move.copy()
-    is_up[is_move] = ~_goes_down(messages, places[is_move])
+    is_up[is_move] = ~_is_pressed(messages, places[is_move])
     count = np.arange(len(order))
     before = np.maximum.accumulate(np.where(is_move, count, -1))
     after = np.minimum.accumulate(np.where(is_up, count, len(order))[::-1])[::-1]
@@ -83,7 +83,7 @@ def _rises(messages: Messages, channel: _Longs, moves: _Longs, end: _Longs) -> t
     return found
 
 
-def _struck_again(line: _Longs, onset: _Longs, released: _Longs) -> _Longs:
+def _find_next_onsets(line: _Longs, onset: _Longs, released: _Longs) -> _Longs:
     """Find the next onset of the pitch of each note, not before its key is released; `_NEVER` for none."""
     begins = np.sort(line << 32 | onset)
     found = np.searchsorted(begins, line << 32 | np.maximum(released, onset + 1))

@@ -40,18 +40,18 @@ class _Change(NamedTuple):
     program: int
 
 
-def parts_of(pairs: Pairs, messages: Messages, tracks: Sequence[TrackEvents]) -> tuple[Pairs, list[Part]]:
+def divide_parts(pairs: Pairs, messages: Messages, tracks: Sequence[TrackEvents]) -> tuple[Pairs, list[Part]]:
     """Divide the notes of `pairs` where a channel changes its program. Returns the notes and their parts."""
-    given = _Given(messages, tracks)
+    given = _ProgramChanges(messages, tracks)
     numbers = np.bincount(pairs.line >> 7).nonzero()[0].tolist()
-    programs = [given.constant(part) for part in numbers]
+    programs = [given.get_constant(part) for part in numbers]
     if None not in programs:
         return pairs, [Part(n >> 4, n & 0xF, program or 0) for n, program in zip(numbers, programs, strict=True)]
     bounds = np.searchsorted(pairs.line, np.array([*numbers, numbers[-1] + 1]) << 7)
     program = np.empty(len(pairs.line), dtype=np.int64)
     for number, constant, begin, end in zip(numbers, programs, bounds, bounds[1:], strict=False):
         its = slice(begin, end)
-        program[its] = given.of_notes(number, pairs.begin[its]) if constant is None else constant
+        program[its] = given.find_programs(number, pairs.begin[its]) if constant is None else constant
     keys, part = np.unique(pairs.line >> 7 << 7 | program, return_inverse=True)
     line = part << 7 | pairs.line & 0x7F
     order = line.argsort(kind="stable")
@@ -59,48 +59,50 @@ def parts_of(pairs: Pairs, messages: Messages, tracks: Sequence[TrackEvents]) ->
     return divided, [Part(key >> 11, key >> 7 & 0xF, key & 0x7F) for key in keys.tolist()]
 
 
-class _Given:
+class _ProgramChanges:
     """The program changes of a file, by track and channel, and by channel alone."""
 
     def __init__(self, messages: Messages, tracks: Sequence[TrackEvents]) -> None:
         self.messages, self.tracks = messages, tracks
         self.by_part: dict[int, list[_Change]] = defaultdict(list)
         self.by_channel: dict[int, list[_Change]] = defaultdict(list)
-        self.lines: dict[int, _Line] = {}  # by channel, filled on demand
+        self.lines: dict[int, _ChannelChanges] = {}  # by channel, filled on demand
         for number, track in enumerate(tracks):
             for stretches, others, kind, content in track.events:
                 if kind & 0xF0 == PROGRAM:
-                    at = messages.time(number, stretches, others), messages.place(number, stretches)
+                    at = messages.compute_tick(number, stretches, others), messages.count_before(number, stretches)
                     change = _Change(*at, number << 4 | kind & 0xF, content[0])
                     self.by_part[change.part].append(change)
-                    self.by_channel[channel_of(track, kind)].append(change)
+                    self.by_channel[combine_channel(track, kind)].append(change)
 
-    def constant(self, part: int) -> int | None:
+    def get_constant(self, part: int) -> int | None:
         """Return the one program of a track and channel; None if it may change."""
         own = self.by_part.get(part)
         if own:
-            return own[0].program if len(own) == 1 and own[0].place == self.messages.place(part >> 4, 0) else None
-        return None if channel_of(self.tracks[part >> 4], part) in self.by_channel else 0
+            return (
+                own[0].program if len(own) == 1 and own[0].place == self.messages.count_before(part >> 4, 0) else None
+            )
+        return None if combine_channel(self.tracks[part >> 4], part) in self.by_channel else 0
 
-    def of_notes(self, part: int, begin: _Longs) -> _Longs:
+    def find_programs(self, part: int, begin: _Longs) -> _Longs:
         """Return the program of each of these notes of a track and channel, (notes,)."""
-        others = self._of_channel(channel_of(self.tracks[part >> 4], part))
-        from_others = others.before(self.messages.tick[begin], part)
+        others = self._get_channel(combine_channel(self.tracks[part >> 4], part))
+        from_others = others.find_last(self.messages.tick[begin], part)
         own = self.by_part.get(part, [])
         programs = np.array([-1, *(change.program for change in own)])
         from_own = programs[np.searchsorted([change.place for change in own], begin, side="right")]
         return np.where(from_own >= 0, from_own, from_others)
 
-    def _of_channel(self, channel: int) -> _Line:
+    def _get_channel(self, channel: int) -> _ChannelChanges:
         if channel not in self.lines:
             changes = sorted(self.by_channel[channel], key=lambda change: change.tick)
             tick, _, part, program = np.array(changes, dtype=np.int64).reshape(-1, 4).T
             begins = np.where(np.append(True, part[1:] != part[:-1])[: len(part)], np.arange(len(part)), 0)
-            self.lines[channel] = _Line(tick, part, program, np.maximum.accumulate(begins))
+            self.lines[channel] = _ChannelChanges(tick, part, program, np.maximum.accumulate(begins))
         return self.lines[channel]
 
 
-class _Line(NamedTuple):
+class _ChannelChanges(NamedTuple):
     """The program changes of a channel by any part, sorted by time. Each column is (changes,)."""
 
     tick: _Longs
@@ -108,13 +110,13 @@ class _Line(NamedTuple):
     program: _Longs
     begins: _Longs  # where the run of changes by the same part begins
 
-    def before(self, ticks: _Longs, part: int) -> _Longs:
+    def find_last(self, ticks: _Longs, part: int) -> _Longs:
         """Return the last program at each of these ticks from any other part; 0 for none."""
         last = np.searchsorted(self.tick, ticks, side="right") - 1
         last = np.where((last >= 0) & (self.part[last] == part), self.begins[last] - 1, last)
         return np.where(last >= 0, self.program[last], 0)
 
 
-def channel_of(track: TrackEvents, channel: int) -> int:
+def combine_channel(track: TrackEvents, channel: int) -> int:
     """Combine a port and a channel into one number; only the last four bits of `channel` count."""
     return track.port << 4 | channel & 0xF

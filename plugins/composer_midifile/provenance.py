@@ -11,26 +11,26 @@ from composer.errors import UnreadableFile, printable
 from composer.storage.opening import read_bytes
 from composer_midifile.chunks import Damaged
 from composer_midifile.events import OWN_TEXT
-from composer_midifile.inspection import MOST_BYTES, inspect
+from composer_midifile.inspection import MOST_BYTES, decode_file
 
-UPBEAT = "upbeat"
+PICKUP = "upbeat"
 """The key of the pickup in the text event, in ticks of a Score."""
 
 
-def provenance(path: Path) -> dict[str, Any]:
+def read_provenance(path: Path) -> dict[str, Any]:
     """Read the provenance of the piece in a MIDI file; `{}` if the file states none.
 
     Raises UnreadableFile for anything but a readable MIDI file. The values are untrusted: check them.
     """
     shown = printable(str(path))
     try:
-        found = unpack(inspect(bytes_of(path)).own_text)
+        found = unpack(decode_file(read_file(path)).own_text)
     except Damaged as error:
         raise UnreadableFile(f"{shown}: {error}") from None
-    return {key: value for key, value in found.items() if key != UPBEAT}
+    return {key: value for key, value in found.items() if key != PICKUP}
 
 
-def bytes_of(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
     """Read a file. Raises UnreadableFile for more than `MOST_BYTES`, and for a file that cannot be opened."""
     return read_bytes(path, MOST_BYTES)
 

@@ -16,7 +16,7 @@ MOST_TRACKS = 32_766
 """Tracks beside the first one; some programs read their number as a signed one."""
 
 
-def check(score: Score) -> None:
+def check_limits(score: Score) -> None:
     """Raise ValueError, with the reason, for a score that a file cannot hold."""
     _demand(len(score.tracks) <= MOST_TRACKS, f"it has {len(score.tracks):,} tracks, and {MOST_TRACKS:,} are possible")
     for number, track in enumerate(score.tracks, 1):
@@ -24,7 +24,7 @@ def check(score: Score) -> None:
         _demand(0 <= track.program <= 127, f"track {number} has the program {track.program}, not one of 0..127")
     _demand(score.length <= MOST_TICKS, f"it is longer than {MOST_TICKS:,} ticks")
     _demand(
-        all(0 <= tick <= MOST_TICKS for tick in event_ticks(score)), "a tempo, signature or marker has an invalid tick"
+        all(0 <= tick <= MOST_TICKS for tick in list_ticks(score)), "a tempo, signature or marker has an invalid tick"
     )
     for tempo in score.tempos:
         _demand(SLOWEST <= tempo.bpm <= FASTEST, f"a tempo of {tempo.bpm} is not in {SLOWEST:g}..{FASTEST:g}")
@@ -40,7 +40,7 @@ def _check_notes(notes: Notes, title: str) -> None:
     _demand(bool(np.all((notes["start"] >= 0) & (notes["duration"] >= 1))), f"{title} has a note outside time")
 
 
-def event_ticks(score: Score) -> Iterator[int]:
+def list_ticks(score: Score) -> Iterator[int]:
     """Yield the ticks of all events except notes."""
     for events in (score.tempos, score.time_signatures, score.key_signatures, score.markers):
         yield from (event.tick for event in events)

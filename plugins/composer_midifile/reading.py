@@ -19,15 +19,15 @@ from composer_midifile import upbeats
 from composer_midifile.channels import DRUMS
 from composer_midifile.chunks import Damaged
 from composer_midifile.codes import KEY_SIGNATURE, MARKER, NOTE_ON, TEMPO, TEXT, TIME_SIGNATURE
-from composer_midifile.conversion import Conversion, Placed
-from composer_midifile.inspection import Inspected, inspect
+from composer_midifile.conversion import Conversion, TimedEvent
+from composer_midifile.inspection import DecodedFile, decode_file
 from composer_midifile.messages import Messages, read_messages
-from composer_midifile.notes import notes_of_lines
-from composer_midifile.omissions import PEDAL, left_out
+from composer_midifile.notes import build_notes
+from composer_midifile.omissions import PEDAL, count_omissions
 from composer_midifile.pairing import Pairs, pair_notes
-from composer_midifile.pedal import hold
-from composer_midifile.programs import Part, parts_of
-from composer_midifile.provenance import UPBEAT, bytes_of, provenance, unpack
+from composer_midifile.pedal import extend_notes
+from composer_midifile.programs import Part, divide_parts
+from composer_midifile.provenance import PICKUP, read_file, read_provenance, unpack
 
 MOST_TICKS = 2**31 - 1
 """Longest track, both in ticks of the file and in those of a Score."""
@@ -61,7 +61,7 @@ class MidiReader:
         Contents without a counterpart in a Score raise a LeftOutWarning, notes between its ticks a RoundingWarning.
         """
         try:
-            score, to = self._read(bytes_of(path), path.stem)
+            score, to = self._read(read_file(path), path.stem)
         except Damaged as error:
             raise UnreadableFile(f"{printable(str(path))}: {error}") from None
         shown = printable(str(path))
@@ -76,102 +76,108 @@ class MidiReader:
             warnings.warn(text, RoundingWarning, stacklevel=2)
         return score
 
-    def provenance(self, path: Path) -> dict[str, Any]:
+    def read_provenance(self, path: Path) -> dict[str, Any]:
         """Read the provenance of the piece; `{}` if the file states none. Raises UnreadableFile."""
-        return provenance(path)
+        return read_provenance(path)
 
-    def inspect(self, path: Path) -> Sequence[Finding]:
+    def lint(self, path: Path) -> Sequence[Finding]:
         """Lint a file from the view of a sequencer's user. Raises UnreadableFile if it cannot be opened."""
         from composer_midifile.linting import lint
 
         try:
-            return lint(bytes_of(path))
+            return lint(read_file(path))
         except Damaged as error:
             return [Finding("error", "too-large", f"The file {error}")]
 
     def _read(self, data: bytes, stem: str) -> tuple[Score, Conversion]:
-        found = inspect(data)
+        found = decode_file(data)
         messages = read_messages(found.tracks)
         _check_length(found, messages)
         to = Conversion(found.division, found.remarks)
         pairs = pair_notes(messages)
-        to.remark("a note that never ends was left out", pairs.unfinished)
+        to.add_remark("a note that never ends was left out", pairs.unfinished)
         if not len(pairs.line):
-            to.remark("contains no notes")
-        events = _events(found, messages)
-        to.left_out = left_out(messages, found.tracks)
+            to.add_remark("contains no notes")
+        events = _group_events(found, messages)
+        to.left_out = count_omissions(messages, found.tracks)
         if texts := sum(tick > 0 for tick, _ in events[TEXT]):  # texts at tick 0 are remarks on the file
             to.left_out["texts"] = texts
-        signatures, upbeat = _metre(events[TIME_SIGNATURE], unpack(found.own_text) if found.own_text else {}, to)
+        signatures, upbeat = _find_time_signatures(
+            events[TIME_SIGNATURE], unpack(found.own_text) if found.own_text else {}, to
+        )
         score = Score(
-            self._tracks(found, messages, pairs, to),
-            tempos=to.tempos(events[TEMPO]),
+            self._build_tracks(found, messages, pairs, to),
+            tempos=to.convert_tempos(events[TEMPO]),
             time_signatures=signatures,
-            key_signatures=to.key_signatures(events[KEY_SIGNATURE]),
+            key_signatures=to.convert_key_signatures(events[KEY_SIGNATURE]),
             upbeat=upbeat,
-            markers=to.markers(events[MARKER]),
-            title=_title(found, messages) or stem,
+            markers=to.convert_markers(events[MARKER]),
+            title=_find_title(found, messages) or stem,
         )
         return score, to
 
-    def _tracks(self, found: Inspected, messages: Messages, pairs: Pairs, to: Conversion) -> tuple[Track, ...]:
+    def _build_tracks(self, found: DecodedFile, messages: Messages, pairs: Pairs, to: Conversion) -> tuple[Track, ...]:
         """Build the tracks that have notes, each sorted and without overlaps of one pitch."""
         if not len(pairs.line):
             return ()
-        pairs, parts = parts_of(pairs, messages, found.tracks)
+        pairs, parts = divide_parts(pairs, messages, found.tracks)
         begin, end = messages.tick[pairs.begin], messages.tick[pairs.end]
-        to.remark("a note of no length was given the shortest one", int(np.count_nonzero(end <= begin)))
+        to.add_remark("a note of no length was given the shortest one", int(np.count_nonzero(end <= begin)))
         if self.pedal == "extend" and to.left_out.pop(PEDAL, 0):
-            held = hold(messages, found.tracks, pairs.begin, pairs.end)
-            to.remark("a sustain pedal that stays down was taken to come up after the last note", held.never_released)
+            held = extend_notes(messages, found.tracks, pairs.begin, pairs.end)
+            to.add_remark(
+                "a sustain pedal that stays down was taken to come up after the last note", held.never_released
+            )
             end = held.end
-        begin, end = to.scaled(np.array((begin, end)))
-        notes = notes_of_lines(pairs.line, begin, end, messages.second[pairs.begin], to.remarks)
+        begin, end = to.scale_ticks(np.array((begin, end)))
+        notes = build_notes(pairs.line, begin, end, messages.second[pairs.begin], to.remarks)
         return tuple(
-            self._track(its, found.tracks[part.track].name, part) for its, part in zip(notes, parts, strict=True)
+            self._build_track(its, found.tracks[part.track].name, part) for its, part in zip(notes, parts, strict=True)
         )
 
-    def _track(self, notes: Notes, name: str, part: Part) -> Track:
+    def _build_track(self, notes: Notes, name: str, part: Part) -> Track:
         is_drum = part.channel == DRUMS or (self.drums_by_name and _DRUM_NAME.search(name) is not None)
         return Track(notes, name, part.program, is_drum)
 
 
-def _check_length(found: Inspected, messages: Messages) -> None:
+def _check_length(found: DecodedFile, messages: Messages) -> None:
     """Raise Damaged for a track that is too long."""
-    ends = (messages.time(i, len(track.stretches), track.ticks) for i, track in enumerate(found.tracks))
+    ends = (messages.compute_tick(i, len(track.stretches), track.ticks) for i, track in enumerate(found.tracks))
     longest = max(ends, default=0)
     if longest > min(MOST_TICKS, MOST_TICKS * found.division // TICKS_PER_QUARTER):
         quarters = longest // found.division
         raise Damaged(f"lasts {quarters:,} quarter notes, which is too long; split it, or cut its rests.")
 
 
-def _events(found: Inspected, messages: Messages) -> Mapping[int, list[Placed]]:
+def _group_events(found: DecodedFile, messages: Messages) -> Mapping[int, list[TimedEvent]]:
     """Group events by kind, with their ticks, in the order of the file."""
-    events: dict[int, list[Placed]] = defaultdict(list)
+    events: dict[int, list[TimedEvent]] = defaultdict(list)
     for number, track in enumerate(found.tracks):
         for stretches, others, kind, content in track.events:
-            events[kind].append((messages.time(number, stretches, others), content))
+            events[kind].append((messages.compute_tick(number, stretches, others), content))
     return events
 
 
-def _title(found: Inspected, messages: Messages) -> str:
+def _find_title(found: DecodedFile, messages: Messages) -> str:
     """Return the name of the first track if it has no notes, or else an empty string."""
     if not found.tracks or not (title := found.tracks[0].name):
         return ""
-    its = slice(0, messages.place(1, 0))
+    its = slice(0, messages.count_before(1, 0))
     begins = (messages.status[its] & 0xF0 == NOTE_ON) & (messages.second[its] > 0)
     return "" if begins.any() else title
 
 
-def _metre(found: Iterable[Placed], own: dict[str, Any], to: Conversion) -> tuple[tuple[TimeSignature, ...], int]:
+def _find_time_signatures(
+    found: Iterable[TimedEvent], own: dict[str, Any], to: Conversion
+) -> tuple[tuple[TimeSignature, ...], int]:
     """Determine the time signatures and the pickup: stated by a file of ours, guessed for any other."""
-    signatures = to.time_signatures(found)
+    signatures = to.convert_time_signatures(found)
     if not own:
-        return upbeats.guessed(to.at_bar_lines(signatures))
-    upbeat = own.get(UPBEAT, 0)
-    folded = upbeats.folded(signatures, upbeat) if type(upbeat) is int else signatures
+        return upbeats.guess_pickup(to.align_to_bar_lines(signatures))
+    upbeat = own.get(PICKUP, 0)
+    folded = upbeats.fold_pickup(signatures, upbeat) if type(upbeat) is int else signatures
     first = folded[0] if folded else TimeSignature(0, 4, 4)
     if type(upbeat) is int and 0 <= upbeat < first.bar_ticks:
         return folded, upbeat
-    to.remark("the upbeat that it states does not fit its first bar, and was left out")
+    to.add_remark("the upbeat that it states does not fit its first bar, and was left out")
     return signatures, 0

@@ -18,9 +18,9 @@ MOST_REACH = TICKS_PER_QUARTER // 32
 _Signatures = tuple[TimeSignature, ...]
 
 
-def shown(signatures: _Signatures, upbeat: int) -> _Signatures:
+def show_pickup(signatures: _Signatures, upbeat: int) -> _Signatures:
     """Insert a short first bar for the pickup, if a time signature of that length exists."""
-    short = _short_bar(upbeat)
+    short = _make_short_bar(upbeat)
     if not signatures or short is None or upbeat >= signatures[0].bar_ticks:
         return signatures
     if len(signatures) > 1 and signatures[1].tick <= upbeat:
@@ -28,14 +28,14 @@ def shown(signatures: _Signatures, upbeat: int) -> _Signatures:
     return (short, replace(signatures[0], tick=upbeat), *signatures[1:])
 
 
-def folded(signatures: _Signatures, upbeat: int) -> _Signatures:
+def fold_pickup(signatures: _Signatures, upbeat: int) -> _Signatures:
     """Remove the short first bar of `shown` for this pickup; other signatures stay as they are."""
-    if upbeat and len(signatures) > 1 and signatures[0] == _short_bar(upbeat) and signatures[1].tick == upbeat:
+    if upbeat and len(signatures) > 1 and signatures[0] == _make_short_bar(upbeat) and signatures[1].tick == upbeat:
         return (replace(signatures[1], tick=0), *signatures[2:])
     return signatures
 
 
-def guessed(signatures: _Signatures) -> tuple[_Signatures, int]:
+def guess_pickup(signatures: _Signatures) -> tuple[_Signatures, int]:
     """Guess the pickup from a second signature before the first bar is full. Returns the signatures and the pickup.
 
     A first bar shorter than those after it also counts as a pickup.
@@ -48,7 +48,7 @@ def guessed(signatures: _Signatures) -> tuple[_Signatures, int]:
     return signatures, 0
 
 
-def aligned(signatures: _Signatures, reach: int) -> tuple[_Signatures, int]:
+def align_signatures(signatures: _Signatures, reach: int) -> tuple[_Signatures, int]:
     """Move signatures beside a bar line to it. Returns the signatures and the number of moves.
 
     Beside means at most `reach` ticks, and a small part of a bar. Of signatures at one tick the last one counts.
@@ -68,10 +68,10 @@ def aligned(signatures: _Signatures, reach: int) -> tuple[_Signatures, int]:
 
 def is_plain(signatures: _Signatures) -> bool:
     """Tell whether a reader takes signatures as they are, without a pickup, in a file with the ticks of a Score."""
-    return guessed(aligned(signatures, BESIDE)[0]) == (signatures, 0)
+    return guess_pickup(align_signatures(signatures, BESIDE)[0]) == (signatures, 0)
 
 
-def _short_bar(ticks: int) -> TimeSignature | None:
+def _make_short_bar(ticks: int) -> TimeSignature | None:
     for denominator in (4, 8, 16, 32, 64):
         numerator, rest = divmod(ticks * denominator, TICKS_PER_QUARTER * 4)
         if not rest and 1 <= numerator <= 64:

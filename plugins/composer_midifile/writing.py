@@ -9,17 +9,17 @@ from typing import Any
 
 from composer.errors import CannotWrite, printable
 from composer.music.score import TICKS_PER_QUARTER, Score, TimeSignature
-from composer.storage.atomic import whole_file
+from composer.storage.atomic import write_whole_file
 from composer.types import Piece
 from composer_midifile import upbeats
-from composer_midifile.channels import places
+from composer_midifile.channels import assign_channels
 from composer_midifile.codes import META, PORT, PROGRAM
-from composer_midifile.conductor import conductor, end_of_track, name_event
+from composer_midifile.conductor import encode_conductor, encode_end, encode_name
 from composer_midifile.events import MOST_CHARACTERS
-from composer_midifile.note_events import events_of_parts
-from composer_midifile.notes import apart
-from composer_midifile.provenance import UPBEAT, pack
-from composer_midifile.ranges import check, event_ticks
+from composer_midifile.note_events import encode_parts
+from composer_midifile.notes import separate_notes
+from composer_midifile.provenance import PICKUP, pack
+from composer_midifile.ranges import check_limits, list_ticks
 
 _TYPE = 1  # parallel tracks
 
@@ -43,46 +43,46 @@ class MidiExporter:
         if len(pieces) != 1:
             raise CannotWrite(f"{shown}: a MIDI file holds one piece, and here are {len(pieces)}; give each its own.")
         try:
-            data = _bytes(pieces[0])
+            data = _encode(pieces[0])
         except (TypeError, ValueError, RecursionError) as error:
             raise CannotWrite(f"{shown}: cannot be written as MIDI: {printable(str(error), 200)}.") from None
-        with whole_file(path) as scratch:
+        with write_whole_file(path) as scratch:
             scratch.write_bytes(data)
 
 
-def _bytes(piece: Piece) -> bytes:
+def _encode(piece: Piece) -> bytes:
     score = piece.score
-    check(score)
+    check_limits(score)
     counted = tuple(replace(s, tick=0 if i == 0 else s.tick) for i, s in enumerate(score.time_signatures))
-    signatures = upbeats.shown(counted, score.upbeat)
-    own_text = _own_text(piece.provenance, score.upbeat, signatures)
-    end = max(score.length, *event_ticks(score), 0)
+    signatures = upbeats.show_pickup(counted, score.upbeat)
+    own_text = _encode_own_text(piece.provenance, score.upbeat, signatures)
+    end = max(score.length, *list_ticks(score), 0)
     title = piece.title[:MOST_CHARACTERS]
-    tracks = [conductor(score, title, signatures, own_text, end), *_sounding(score, end)]
+    tracks = [encode_conductor(score, title, signatures, own_text, end), *_encode_tracks(score, end)]
     header = b"".join(number.to_bytes(2, "big") for number in (_TYPE, len(tracks), TICKS_PER_QUARTER))
-    return b"".join([_chunk(b"MThd", header), *(_chunk(b"MTrk", track) for track in tracks)])
+    return b"".join([_encode_chunk(b"MThd", header), *(_encode_chunk(b"MTrk", track) for track in tracks)])
 
 
-def _chunk(kind: bytes, content: bytes) -> bytes:
+def _encode_chunk(kind: bytes, content: bytes) -> bytes:
     return kind + len(content).to_bytes(4, "big") + content
 
 
-def _sounding(score: Score, end: int) -> Iterator[bytes]:
+def _encode_tracks(score: Score, end: int) -> Iterator[bytes]:
     """Encode the tracks of the score: name, port if there are several, program, notes, and the end of the piece."""
-    found = places(score.tracks)
-    notes = apart([track.notes for track in score.tracks])
+    found = assign_channels(score.tracks)
+    notes = separate_notes([track.notes for track in score.tracks])
     has_ports = any(place.port for place in found)
-    events_of = events_of_parts(notes, [place.channel for place in found])
+    events_of = encode_parts(notes, [place.channel for place in found])
     for track, place, its, events in zip(score.tracks, found, notes, events_of, strict=True):
         port = bytes([0, META, PORT, 1, place.port]) if has_ports else b""
         program = bytes([0, PROGRAM | place.channel, int(track.program)])
         last = int((its["start"] + its["duration"]).max()) if len(its) else 0
-        yield name_event(track.name) + port + program + events + end_of_track(end - last)
+        yield encode_name(track.name) + port + program + events + encode_end(end - last)
 
 
-def _own_text(provenance: Mapping[str, Any], upbeat: int, signatures: tuple[TimeSignature, ...]) -> str:
+def _encode_own_text(provenance: Mapping[str, Any], upbeat: int, signatures: tuple[TimeSignature, ...]) -> str:
     """Encode the provenance, and the pickup if a reader would guess another, or move a bar line."""
-    values = {key: value for key, value in provenance.items() if key != UPBEAT}
+    values = {key: value for key, value in provenance.items() if key != PICKUP}
     if upbeat or (not values and not upbeats.is_plain(signatures)):
-        values[UPBEAT] = int(upbeat)
+        values[PICKUP] = int(upbeat)
     return pack(values) if values else ""

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-from composer.arrays import namespace, numbers, side_by_side
+from composer.arrays import get_namespace, make_range, stack_columns
 from composer.tokens.vocabulary import EOS
 from composer.types import Array
 from composer_miditok import state as states
 from composer_miditok.sounds import SOUNDS
-from composer_miditok.state import NAMES, OPEN, Field, code, of
+from composer_miditok.state import NAMES, OPEN, Field, encode_note, take_rows
 from composer_miditok.tables import NO_PROGRAM, Tables
 
 
 def advance(tables: Tables, state: Array, tokens: Array) -> Array:
     """Return the states after `tokens`; after EOS they do not change."""
-    xp = namespace(state)
+    xp = get_namespace(state)
     after = {name: state[:, index] for index, name in enumerate(NAMES)}
-    after["TOKEN"], after["TYPE"] = tokens, of(tables.last_type, tokens)
-    _take_time(tables, after, tokens)
-    program, onset = of(tables.program, tokens), of(tables.struck, tokens)
+    after["TOKEN"], after["TYPE"] = tokens, take_rows(tables.last_type, tokens)
+    _update_time(tables, after, tokens)
+    program, onset = take_rows(tables.program, tokens), take_rows(tables.onset, tokens)
     after["PROGRAM"] = xp.where(program > NO_PROGRAM, program, after["PROGRAM"])
-    after["SOUND"] = xp.where(onset >= 0, of(tables.sound_token, tokens), after["SOUND"])
-    after["PENDING"] = xp.where(onset >= 0, code(after["PROGRAM"], onset), after["PENDING"])
-    notes = _notes(tables, state, after, tokens)
-    row = xp.concat([side_by_side([after[name] for name in NAMES]), *notes], axis=1)
+    after["SOUND"] = xp.where(onset >= 0, take_rows(tables.sound_token, tokens), after["SOUND"])
+    after["PENDING"] = xp.where(onset >= 0, encode_note(after["PROGRAM"], onset), after["PENDING"])
+    notes = _update_notes(tables, state, after, tokens)
+    row = xp.concat([stack_columns([after[name] for name in NAMES]), *notes], axis=1)
     return xp.where((state[:, Field.TOKEN] == EOS)[:, None], state, row)
 
 
-def _take_time(tables: Tables, after: dict[str, Array], tokens: Array) -> None:
+def _update_time(tables: Tables, after: dict[str, Array], tokens: Array) -> None:
     """Update bars, time signatures, positions and moves."""
-    xp = namespace(tokens)
-    bar, metre = of(tables.bar, tokens), of(tables.metre, tokens)
+    xp = get_namespace(tokens)
+    bar, metre = take_rows(tables.bar, tokens), take_rows(tables.metre, tokens)
     onward = bar & (after["BAR"] >= 0)
     after["ORIGIN"] = xp.where(onward, after["ORIGIN"] + after["LENGTH"], after["ORIGIN"])
     after["BAR"] = xp.where(bar | ((metre >= 0) & (after["BAR"] < 0)), after["BAR"] + 1, after["BAR"])
@@ -38,45 +38,45 @@ def _take_time(tables: Tables, after: dict[str, Array], tokens: Array) -> None:
     after["TICK"] = xp.where(bar, after["ORIGIN"], after["TICK"])
     after["POSITION"] = xp.where(bar, -1, after["POSITION"])
     after["METRE"] = xp.where(metre >= 0, metre, after["METRE"])
-    after["LENGTH"] = xp.where(metre >= 0, of(tables.bars, xp.clip(metre, 0, None)), after["LENGTH"])
-    index = _place(tables, after, tokens)
-    position, shift = of(tables.position.reshape(-1), index), of(tables.shift.reshape(-1), index)
+    after["LENGTH"] = xp.where(metre >= 0, take_rows(tables.bars, xp.clip(metre, 0, None)), after["LENGTH"])
+    index = _index_table(tables, after, tokens)
+    position, shift = take_rows(tables.position.reshape(-1), index), take_rows(tables.shift.reshape(-1), index)
     after["TICK"] = xp.where(position >= 0, after["ORIGIN"] + position, after["TICK"])
     after["POSITION"] = xp.where(position >= 0, position, after["POSITION"])
     after["TICK"] = after["TICK"] + xp.clip(shift, 0, None)
     if not tables.by_position:
-        _take_bars(after, shift)
-    if tables.scheme.held:  # if the last note ends on a bar line, the next bar does not count
+        _update_bars(after, shift)
+    if tables.scheme.has_note_offs:  # if the last note ends on a bar line, the next bar does not count
         unbegun = (tokens == EOS) & (after["TICK"] == after["ORIGIN"])
         after["BAR"] = xp.where(unbegun, after["BAR"] - 1, after["BAR"])
 
 
-def _take_bars(after: dict[str, Array], shift: Array) -> None:
+def _update_bars(after: dict[str, Array], shift: Array) -> None:
     """Update the bars that a move passes."""
-    xp = namespace(shift)
+    xp = get_namespace(shift)
     gone = (after["TICK"] - after["ORIGIN"]) // xp.clip(after["LENGTH"], 1, None)
     gone = xp.where(shift >= 0, xp.minimum(gone, xp.clip(after["LAST"] - after["BAR"], 0, None)), 0)
     after["ORIGIN"] = after["ORIGIN"] + gone * after["LENGTH"]
     after["BAR"] = after["BAR"] + gone
 
 
-def _place(tables: Tables, after: dict[str, Array], tokens: Array) -> Array:
+def _index_table(tables: Tables, after: dict[str, Array], tokens: Array) -> Array:
     """Compute (B,) the index of each token in a flattened (M, V) table of times."""
-    return namespace(tokens).clip(after["METRE"], 0, None) * len(tables.tokens) + tokens
+    return get_namespace(tokens).clip(after["METRE"], 0, None) * len(tables.tokens) + tokens
 
 
-def _notes(tables: Tables, state: Array, after: dict[str, Array], tokens: Array) -> list[Array]:
+def _update_notes(tables: Tables, state: Array, after: dict[str, Array], tokens: Array) -> list[Array]:
     """Update NOTES, STARTS and ENDS; a new note replaces the one that ended first."""
-    xp, tick, slots = namespace(state), after["TICK"][:, None], numbers(SOUNDS, state)
-    notes, starts, ends = states.notes(state)
-    if tables.scheme.held:
-        gone = of(tables.let_go, tokens)
-        match = states.held(state) & (notes == code(after["PROGRAM"], gone)[:, None]) & (gone >= 0)[:, None]
+    xp, tick, slots = get_namespace(state), after["TICK"][:, None], make_range(SOUNDS, state)
+    notes, starts, ends = states.get_notes(state)
+    if tables.scheme.has_note_offs:
+        gone = take_rows(tables.release, tokens)
+        match = states.find_held(state) & (notes == encode_note(after["PROGRAM"], gone)[:, None]) & (gone >= 0)[:, None]
         oldest = xp.argmin(xp.where(match, starts, OPEN), axis=1)[:, None]
         ends = xp.where(match & (slots == oldest), tick, ends)
-        new, until = of(tables.struck, tokens) >= 0, xp.full_like(tick, OPEN)
+        new, until = take_rows(tables.onset, tokens) >= 0, xp.full_like(tick, OPEN)
     else:
-        length = of(tables.length.reshape(-1), _place(tables, after, tokens))
+        length = take_rows(tables.length.reshape(-1), _index_table(tables, after, tokens))
         new, until = length >= 0, tick + length[:, None]
     slot = new[:, None] & (slots == xp.argmin(ends, axis=1)[:, None])
     return [

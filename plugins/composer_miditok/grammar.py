@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from composer.music.score import Score
 from composer.request import Request
-from composer.types import Array, Column, Facts, Span
+from composer.types import Array, Column, MusicalState, Span
 from composer_miditok import telling
 from composer_miditok.advance import advance
-from composer_miditok.given import Given
-from composer_miditok.mask import allowed
-from composer_miditok.state import Field, fresh
+from composer_miditok.given import FixedNotes
+from composer_miditok.mask import mask_tokens
+from composer_miditok.state import Field, make_start
 from composer_miditok.tables import Tables
 
 
@@ -29,17 +29,17 @@ class MidiTokGrammar:
     @cached_property
     def columns(self) -> tuple[Column, ...]:
         """Columns of a model's input."""
-        return telling.columns(self.tables)
+        return telling.make_columns(self.tables)
 
     def start(self, request: Request, rows: int) -> NDArray[np.int64]:
         """Return the states before the first token."""
-        row = fresh(self.tables, request)
+        row = make_start(self.tables, request)
         after = row
         for token in request.primer:
             after = self.advance(after, np.array([token]))
         begun, wanted = after[0], request.most_bars if request.bars is None else request.bars
         floor = -(-request.primer_ticks // self.tables.scheme.tick) if request.primer else -1
-        if self.tables.lands:
+        if self.tables.must_land:
             floor = min(floor, int(begun[Field.TICK] + self.tables.shift.max()))
         over = -((begun[Field.ORIGIN] - floor) // max(begun[Field.LENGTH], 1))
         whole = int(begun[Field.BAR] + over) if floor >= 0 and begun[Field.LENGTH] else 0
@@ -47,22 +47,22 @@ class MidiTokGrammar:
         row[0, Field.FLOOR] = floor
         return np.repeat(row, rows, axis=0)
 
-    def allowed(self, state: Array) -> Array:
+    def mask(self, state: Array) -> Array:
         """Mask (B, V) the tokens that may come next."""
-        return allowed(self.tables, state)
+        return mask_tokens(self.tables, state)
 
     def advance(self, state: Array, tokens: Array) -> Array:
         """Return the states after `tokens`."""
         return advance(self.tables, state, tokens)
 
-    def inputs(self, state: Array) -> Array:
+    def make_inputs(self, state: Array) -> Array:
         """Return (B, 8) the inputs of the model."""
-        return telling.inputs(self.tables, state)
+        return telling.make_inputs(self.tables, state)
 
-    def facts(self, state: Array) -> Facts:
+    def interpret(self, state: Array) -> MusicalState:
         """Interpret states as music; the voice is the index of the program."""
-        return telling.facts(self.tables, state)
+        return telling.interpret(self.tables, state)
 
-    def given(self, score: Score, spans: Sequence[Span]) -> Callable[[Array], Array]:
+    def fix_notes(self, score: Score, spans: Sequence[Span]) -> Callable[[Array], Array]:
         """Return a function from states to masks (B, V) that keep the notes of `score` in `spans`."""
-        return Given(self.tables, score, spans)
+        return FixedNotes(self.tables, score, spans)

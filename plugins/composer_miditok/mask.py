@@ -8,117 +8,127 @@ from __future__ import annotations
 
 import numpy as np
 
-from composer.arrays import like, namespace, numbers
+from composer.arrays import convert_like, get_namespace, make_range
 from composer.tokens.vocabulary import EOS
 from composer.types import Array
 from composer_miditok.sounds import DRUMS
-from composer_miditok.state import CODES, OPEN, Field, among, code, held, is_open, metre, of
+from composer_miditok.state import (
+    CODES,
+    OPEN,
+    Field,
+    encode_note,
+    find_held,
+    find_matches,
+    get_signature,
+    has_held,
+    take_rows,
+)
 from composer_miditok.tables import DRUM, NO_PROGRAM, Tables
 
 
-def allowed(tables: Tables, state: Array) -> Array:
+def mask_tokens(tables: Tables, state: Array) -> Array:
     """Mask (B, V) the tokens that may come next."""
-    xp = namespace(state)
-    may = xp.take(of(tables.follows, state[:, Field.TYPE]), like(tables.first_type, state), axis=1)
-    may = may & _sounds(tables, state) & _moves(tables, state) & _metres(tables, state)
-    begun = state[:, Field.TICK] > state[:, Field.ORIGIN] if tables.scheme.held else state[:, Field.BAR] >= 0
+    xp = get_namespace(state)
+    may = xp.take(take_rows(tables.follows, state[:, Field.TYPE]), convert_like(tables.first_type, state), axis=1)
+    may = may & _mask_notes(tables, state) & _mask_moves(tables, state) & _mask_signatures(tables, state)
+    begun = state[:, Field.TICK] > state[:, Field.ORIGIN] if tables.scheme.has_note_offs else state[:, Field.BAR] >= 0
     ends = (state[:, Field.EXACT] == 0) | ((state[:, Field.BAR] == state[:, Field.LAST]) & begun)
     ended = state[:, Field.TOKEN] == EOS
-    is_end = numbers(len(tables.tokens), state) == EOS
-    return may & (~is_end | ((ends & ~is_open(state)) | ended)[:, None])
+    is_end = make_range(len(tables.tokens), state) == EOS
+    return may & (~is_end | ((ends & ~has_held(state)) | ended)[:, None])
 
 
-def programs(tables: Tables, state: Array) -> Array:
+def find_programs(tables: Tables, state: Array) -> Array:
     """Return (B, V) the program of each token: its own, or the current one."""
-    named = like(tables.program, state)[None, :]
-    return namespace(state).where(named > NO_PROGRAM, named, state[:, Field.PROGRAM][:, None])
+    named = convert_like(tables.program, state)[None, :]
+    return get_namespace(state).where(named > NO_PROGRAM, named, state[:, Field.PROGRAM][:, None])
 
 
-def targets(tables: Tables, state: Array) -> tuple[Array, Array]:
+def find_targets(tables: Tables, state: Array) -> tuple[Array, Array]:
     """Return (B, V) whether a token moves in time, and (B or 1, V) the tick it moves to."""
-    xp, bar = namespace(state), like(tables.bar, state)[None, :]
+    xp, bar = get_namespace(state), convert_like(tables.bar, state)[None, :]
     if tables.by_position:
-        position, origin = of(tables.position, metre(state)), state[:, Field.ORIGIN][:, None]
+        position, origin = take_rows(tables.position, get_signature(state)), state[:, Field.ORIGIN][:, None]
         following = origin + state[:, Field.LENGTH][:, None]
         return bar | (position >= 0), xp.where(bar, following, origin + position)
-    shift = of(tables.shift, metre(state))
+    shift = take_rows(tables.shift, get_signature(state))
     return shift >= 0, state[:, Field.TICK][:, None] + shift
 
 
-def last_end(state: Array) -> Array:
+def find_last_end(state: Array) -> Array:
     """Return (B,) the end of the last bar, if the time signature does not change."""
     return state[:, Field.ORIGIN] + (state[:, Field.LAST] - state[:, Field.BAR] + 1) * state[:, Field.LENGTH]
 
 
-def _begins(tables: Tables, state: Array) -> Array:
+def _can_begin(tables: Tables, state: Array) -> Array:
     """Tell (B,) whether a note may begin here."""
-    tick, xp = state[:, Field.TICK], namespace(state)
-    may = (tick >= state[:, Field.FLOOR]) & (tick < last_end(state)) & (state[:, Field.BAR] >= 0)
+    tick, xp = state[:, Field.TICK], get_namespace(state)
+    may = (tick >= state[:, Field.FLOOR]) & (tick < find_last_end(state)) & (state[:, Field.BAR] >= 0)
     if tables.by_position:
         may = may & (state[:, Field.POSITION] >= 0)
     full = xp.all(state[:, Field.STARTS : Field.ENDS] == tick[:, None], axis=1)  # else notes could come without end
     return may & ~full & (xp.min(state[:, Field.ENDS :], axis=1) < OPEN)
 
 
-def _sounds(tables: Tables, state: Array) -> Array:
+def _mask_notes(tables: Tables, state: Array) -> Array:
     """Mask (B, V) the programs and notes that may come; other tokens stay allowed."""
-    begins = _begins(tables, state)
-    named = like(tables.program, state)[None, :] > NO_PROGRAM
-    onset = like(tables.struck, state)[None, :]
-    of_drums = (programs(tables, state) == DRUMS) == (onset >= DRUM)
+    begins = _can_begin(tables, state)
+    named = convert_like(tables.program, state)[None, :] > NO_PROGRAM
+    onset = convert_like(tables.onset, state)[None, :]
+    of_drums = (find_programs(tables, state) == DRUMS) == (onset >= DRUM)
     may = (onset < 0) | (begins[:, None] & of_drums)
-    return may & (_let_go(tables, state, begins) if tables.scheme.held else ~named | begins[:, None])
+    return may & (_mask_releases(tables, state, begins) if tables.scheme.has_note_offs else ~named | begins[:, None])
 
 
-def _let_go(tables: Tables, state: Array, begins: Array) -> Array:
+def _mask_releases(tables: Tables, state: Array, begins: Array) -> Array:
     """Mask (B, V) the releases of sustained notes, and programs of sustained or new notes."""
-    xp = namespace(state)
-    found = xp.where(held(state), state[:, Field.NOTES : Field.STARTS], -1)
-    offs, bare = tables.of_ends, tables.of_programs
-    program = like(tables.program[offs], state)[None, :]
+    xp = get_namespace(state)
+    found = xp.where(find_held(state), state[:, Field.NOTES : Field.STARTS], -1)
+    offs, bare = tables.release_tokens, tables.program_tokens
+    program = convert_like(tables.program[offs], state)[None, :]
     in_force = xp.where(program > NO_PROGRAM, program, state[:, Field.PROGRAM][:, None])
-    ends = among(code(in_force, like(tables.let_go[offs], state)[None, :]), found)
+    ends = find_matches(encode_note(in_force, convert_like(tables.release[offs], state)[None, :]), found)
     of_held = xp.where(found >= 0, found // CODES - 1, NO_PROGRAM - 1)
-    named = begins[:, None] | among(like(tables.program[bare], state)[None, :], of_held)
+    named = begins[:, None] | find_matches(convert_like(tables.program[bare], state)[None, :], of_held)
     rest = xp.ones_like(begins)[:, None]
     order = np.full(len(tables.tokens), len(offs) + len(bare))
     order[offs], order[bare] = np.arange(len(offs)), len(offs) + np.arange(len(bare))
-    return xp.take(xp.concat([ends, named, rest], axis=1), like(order, state), axis=1)
+    return xp.take(xp.concat([ends, named, rest], axis=1), convert_like(order, state), axis=1)
 
 
-def _moves(tables: Tables, state: Array) -> Array:
+def _mask_moves(tables: Tables, state: Array) -> Array:
     """Mask (B, V) the moves and durations that stay within the piece; other tokens stay allowed."""
-    xp = namespace(state)
-    tick, end = state[:, Field.TICK][:, None], last_end(state)[:, None]
+    xp = get_namespace(state)
+    tick, end = state[:, Field.TICK][:, None], find_last_end(state)[:, None]
     if tables.by_position:
-        may = _positions(tables, state)
+        may = _mask_positions(tables, state)
     else:
-        moves, until = targets(tables, state)
-        within = (until < end) | ((until == end) & is_open(state)[:, None])
-        if tables.lands:
+        moves, until = find_targets(tables, state)
+        within = (until < end) | ((until == end) & has_held(state)[:, None])
+        if tables.must_land:
             within = within & (until >= state[:, Field.FLOOR][:, None])
         may = ~moves | within
-    if tables.scheme.held:
+    if tables.scheme.has_note_offs:
         return may
-    length = of(tables.length, metre(state))
-    least = length == xp.take(like(tables.scheme.step, state), metre(state))[:, None]
+    length = take_rows(tables.length, get_signature(state))
+    least = length == xp.take(convert_like(tables.scheme.step, state), get_signature(state))[:, None]
     free = (state[:, Field.EXACT] == 0)[:, None]
     return may & ((length < 0) | free | least | (tick + length <= end))
 
 
-def _positions(tables: Tables, state: Array) -> Array:
+def _mask_positions(tables: Tables, state: Array) -> Array:
     """Mask (B, V) the bars and positions that may come; other tokens stay allowed."""
-    position = of(tables.position, metre(state))
+    position = take_rows(tables.position, get_signature(state))
     onward = (position > state[:, Field.POSITION][:, None]) & (position < state[:, Field.LENGTH][:, None])
     late = position >= (state[:, Field.FLOOR] - state[:, Field.ORIGIN])[:, None]
-    bar = like(tables.bar, state)[None, :]
+    bar = convert_like(tables.bar, state)[None, :]
     return ((position < 0) | (onward & late)) & (~bar | (state[:, Field.BAR] < state[:, Field.LAST])[:, None])
 
 
-def _metres(tables: Tables, state: Array) -> Array:
+def _mask_signatures(tables: Tables, state: Array) -> Array:
     """Mask (B, V) the time signatures that may come; other tokens stay allowed."""
-    stated, now = like(tables.metre, state)[None, :], state[:, Field.METRE][:, None]
-    requested, origin = state[:, Field.ASKED][:, None], state[:, Field.ORIGIN][:, None]
+    stated, now = convert_like(tables.metre, state)[None, :], state[:, Field.METRE][:, None]
+    requested, origin = state[:, Field.REQUESTED][:, None], state[:, Field.ORIGIN][:, None]
     matches = (requested < 0) | (stated == requested)
     before = (origin < state[:, Field.FLOOR][:, None]) & (now >= 0)
     if tables.by_position:

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from composer.errors import BadOption
 from composer.music.score import Score
-from composer.tokens.fixed_bars import NEVER, check_track, covered
+from composer.tokens.fixed_bars import NEVER, check_track, mark_fixed
 from composer.types import Span
-from composer_miditok.preparing import Prepared
+from composer_miditok.preparing import PreparedScore
 from composer_miditok.sounds import DRUMS
-from composer_miditok.state import code
+from composer_miditok.state import encode_note
 from composer_miditok.tables import DRUM, Tables
 
 Ints = NDArray[np.int64]
@@ -29,16 +29,16 @@ class Plan:
     """Tables over MidiTok's ticks, up to the end of the last bar; the last entry stands for all later ticks."""
 
     tables: Tables
-    music: Prepared
+    music: PreparedScore
     cover: NDArray[np.bool_]  # (ticks, parts) whether each part is fixed
 
     @staticmethod
-    def of(tables: Tables, score: Score, spans: Sequence[Span]) -> Plan:
+    def build(tables: Tables, score: Score, spans: Sequence[Span]) -> Plan:
         """Build the plan. Raises BadOption for an unknown track, or an end that the tokens cannot express."""
-        music, scheme = tables.prepared(score), tables.scheme
+        music, scheme = tables.prepare(score), tables.scheme
         parts = PARTS if scheme.programs else 1
-        of_spans = [(span, _parts(score, span, parts)) for span in spans]
-        plan = Plan(tables, music, np.ascontiguousarray(covered(scheme.grid, of_spans, parts, music.end).T))
+        of_spans = [(span, _find_parts(score, span, parts)) for span in spans]
+        plan = Plan(tables, music, np.ascontiguousarray(mark_fixed(scheme.grid, of_spans, parts, music.end).T))
         plan._check_end()
         return plan
 
@@ -48,7 +48,7 @@ class Plan:
         return self.music.sounds.programs % PARTS
 
     @cached_property
-    def given(self) -> Ints:
+    def fixed(self) -> Ints:
         """(G,) indices of the fixed notes, in the order of their tokens."""
         sounds = self.music.sounds
         order = np.lexsort((sounds.pitches, self.parts, sounds.starts))
@@ -58,24 +58,24 @@ class Plan:
     def codes(self) -> Ints:
         """(N,) the code of each note of the score."""
         sounds = self.music.sounds
-        return code(sounds.programs, sounds.pitches + np.where(sounds.programs == DRUMS, DRUM, 0))
+        return encode_note(sounds.programs, sounds.pitches + np.where(sounds.programs == DRUMS, DRUM, 0))
 
     @cached_property
     def lengths(self) -> Ints:
         """(N,) the duration of each note of the score, rounded to one with a token, if durations have tokens."""
         sounds, lengths = self.music.sounds, self.tables.length
-        metres = self.music.metres[self.music.lines.bar(sounds.starts)]
+        metres = self.music.metres[self.music.lines.find_bar(sounds.starts)]
         found = sounds.ends - sounds.starts
-        for metre in np.unique(metres) if not self.tables.scheme.held else ():
+        for metre in np.unique(metres) if not self.tables.scheme.has_note_offs else ():
             known, here = np.unique(lengths[metre][lengths[metre] >= 0]), metres == metre
             found[here] = known[np.abs(found[here, None] - known[None, :]).argmin(axis=1)]
         return found
 
     @cached_property
-    def crowded(self) -> NDArray[np.bool_]:
+    def has_onset(self) -> NDArray[np.bool_]:
         """(ticks,) whether a fixed note begins."""
         found = np.zeros(len(self.cover), dtype=bool)
-        found[self.music.sounds.starts[self.given]] = True
+        found[self.music.sounds.starts[self.fixed]] = True
         return found
 
     @cached_property
@@ -88,7 +88,7 @@ class Plan:
         return found
 
     @cached_property
-    def top(self) -> Ints:
+    def last_free_part(self) -> Ints:
         """(ticks,) the last free part, -1 for none."""
         last = self.cover.shape[1] - 1 - np.argmin(self.cover[:, ::-1], axis=1)
         return np.where(self.cover.all(axis=1) | ~self.grid, -1, last)
@@ -96,7 +96,7 @@ class Plan:
     @cached_property
     def last_free(self) -> int:
         """The last tick in the bars of the score with a free part, -1 for none."""
-        return int(np.flatnonzero(self.top[:-1] >= 0).max(initial=-1))
+        return int(np.flatnonzero(self.last_free_part[:-1] >= 0).max(initial=-1))
 
     # --- bars ---------------------------------------------------------------------------------------------------------
 
@@ -104,7 +104,7 @@ class Plan:
     def metres(self) -> Ints:
         """(bars + 1,) time signatures up to the last fixed bar; the last entry, -1, allows any."""
         covered_ticks = np.flatnonzero(self.cover[:-1].any(axis=1))
-        bars = int(self.music.lines.bar(covered_ticks[-1:])[0]) + 1 if len(covered_ticks) else 0
+        bars = int(self.music.lines.find_bar(covered_ticks[-1:])[0]) + 1 if len(covered_ticks) else 0
         return np.append(self.music.metres[:bars], -1)
 
     @cached_property
@@ -116,8 +116,8 @@ class Plan:
     def _check_end(self) -> None:
         """Raise BadOption if no piece can end so: its last bar needs an onset (or a sustained note)."""
         sounds, begin = self.music.sounds, int(self.music.lines.starts[-1])
-        last = (sounds.ends if self.tables.scheme.held else sounds.starts + 1)[self.given].max(initial=0)
-        reached = not self.tables.lands or self.reach[: self._longest + 1].any()
+        last = (sounds.ends if self.tables.scheme.has_note_offs else sounds.starts + 1)[self.fixed].max(initial=0)
+        reached = not self.tables.must_land or self.can_begin[: self._longest + 1].any()
         if max(last, self.last_free + 1) <= begin or not reached:
             raise BadOption(
                 "no new note may begin in the last bar, and no fixed note does: MidiTok's tokens cannot end a piece "
@@ -131,12 +131,12 @@ class Plan:
         return self.tables.scheme.longest * self.tables.scheme.division
 
     @cached_property
-    def reach(self) -> NDArray[np.bool_]:
+    def can_begin(self) -> NDArray[np.bool_]:
         """(ticks,) where a note may begin, with others to the end, each within the longest move."""
-        may = self.crowded | (self.top >= 0)
-        if not self.tables.lands:
+        may = self.has_onset | (self.last_free_part >= 0)
+        if not self.tables.must_land:
             return may
-        begin, last = int(self.music.lines.starts[-1]), int(np.flatnonzero(self.crowded).max(initial=-1))
+        begin, last = int(self.music.lines.starts[-1]), int(np.flatnonzero(self.has_onset).max(initial=-1))
         good, following = np.zeros(len(may), dtype=bool), NEVER
         good[-1] = may[-1]
         for tick in np.flatnonzero(may[:-1])[::-1].tolist():
@@ -145,12 +145,12 @@ class Plan:
             good[tick] = ends or following - tick <= self._longest
             if good[tick]:
                 following = tick
-            elif self.crowded[tick]:
+            elif self.has_onset[tick]:
                 following = NEVER
         return good
 
 
-def _parts(score: Score, span: Span, parts: int) -> Sequence[int]:
+def _find_parts(score: Score, span: Span, parts: int) -> Sequence[int]:
     """Return the parts that a span covers."""
     check_track(span, len(score.tracks))
     if span.track is None or parts == 1:

@@ -9,23 +9,23 @@ from numpy.typing import NDArray
 
 from composer.errors import CannotExpress
 from composer.music.score import Score, TimeSignature
-from composer.tokens.bar_encoding import MOST_EMPTY_BARS, measures
+from composer.tokens.bar_encoding import MOST_EMPTY_BARS, find_bars
 from composer_miditok.scheme import Scheme
-from composer_miditok.sounds import DRUMS, SOUNDS, Lines, Sounds, check_held, check_struck, gathered, on_grid
+from composer_miditok.sounds import DRUMS, SOUNDS, BarLines, Sounds, check_held, check_onsets, gather_notes, quantise
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class PreparedScore:
     """The notes and bars of a score. All times are in MidiTok's ticks, and the first bar is whole."""
 
     sounds: Sounds
-    lines: Lines
+    lines: BarLines
     metres: NDArray[np.int64]  # (bars,) index of each bar's time signature
     end: int  # of the last bar
 
-    def changes(self, scheme: Scheme) -> dict[int, TimeSignature]:
+    def find_changes(self, scheme: Scheme) -> dict[int, TimeSignature]:
         """Return the time signatures by tick, up to the last note."""
-        until = int(self.sounds.ends.max()) if scheme.held else 0
+        until = int(self.sounds.ends.max()) if scheme.has_note_offs else 0
         until = max(int(self.sounds.starts[-1]) + 1, until)
         return {
             int(start): scheme.metres[metre]
@@ -34,24 +34,24 @@ class Prepared:
         }
 
 
-def prepared(scheme: Scheme, score: Score, *, lands: bool) -> Prepared:
+def prepare(scheme: Scheme, score: Score, *, lands: bool) -> PreparedScore:
     """Prepare a score for a scheme; with `lands`, moves cannot be added up.
 
     Raises CannotExpress for music that MidiTok has no tokens for, and would drop or change.
     """
-    sounds = gathered(score, programs=scheme.programs, tick=scheme.tick)
+    sounds = gather_notes(score, programs=scheme.programs, tick=scheme.tick)
     _check_range(scheme, sounds)
-    found = measures(scheme.grid, score, score.end)
+    found = find_bars(scheme.grid, score, score.end)
     first = scheme.grid.first["TimeSignature"]
-    lines, moved = Lines.of(found, scheme.step, first), -int(found.origins[0])
+    lines, moved = BarLines.build(found, scheme.step, first), -int(found.origins[0])
     sounds = replace(sounds, starts=sounds.starts + moved, ends=sounds.ends + moved)
-    sounds = on_grid(sounds, lines, None if scheme.held else scheme.longest * scheme.steps_per_beat)
-    sounds = replace(sounds, velocities=scheme.velocity(sounds.velocities))
+    sounds = quantise(sounds, lines, None if scheme.has_note_offs else scheme.longest * scheme.steps_per_beat)
+    sounds = replace(sounds, velocities=scheme.round_velocities(sounds.velocities))
     _check_silences(sounds, lines)
-    (check_held if scheme.held else check_struck)(sounds, SOUNDS)
+    (check_held if scheme.has_note_offs else check_onsets)(sounds, SOUNDS)
     if lands and np.diff(np.append(0, sounds.starts)).max() > scheme.longest * scheme.division:
         raise CannotExpress(f"nothing begins for more than {scheme.longest} beats, the longest move.")
-    return Prepared(sounds, lines, found.metres - first, int(found.starts[-1]) + moved)
+    return PreparedScore(sounds, lines, found.metres - first, int(found.starts[-1]) + moved)
 
 
 def _check_range(scheme: Scheme, sounds: Sounds) -> None:
@@ -63,9 +63,9 @@ def _check_range(scheme: Scheme, sounds: Sounds) -> None:
         raise CannotExpress(f"it has the pitch {outside[0]}; there are tokens for {reach}.")
 
 
-def _check_silences(sounds: Sounds, lines: Lines) -> None:
+def _check_silences(sounds: Sounds, lines: BarLines) -> None:
     """Raise CannotExpress if no note begins for too many bars."""
-    bars = np.append(lines.bar(np.append(0, sounds.starts)), lines.bar(sounds.ends.max() - 1))
+    bars = np.append(lines.find_bar(np.append(0, sounds.starts)), lines.find_bar(sounds.ends.max() - 1))
     longest = int(np.diff(bars).max())
     if longest > MOST_EMPTY_BARS:
         raise CannotExpress(f"nothing begins for {longest} bars; at most {MOST_EMPTY_BARS} such can be written.")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from composer.music.score import TICKS_PER_QUARTER, Score, TimeSignature, Track, parse_time_signature
 from composer.tokens.bar_grammar import Grid
-from composer_miditok.sounds import DRUMS, Sounds, notes_of
+from composer_miditok.sounds import DRUMS, Sounds, make_notes
 
 VELOCITY = 80
 """Velocity of all notes where the tokens have none."""
@@ -30,10 +30,10 @@ class Scheme:
     programs: bool
     longest: int  # in beats
     time_signatures: tuple[str, ...]
-    says_metre: bool  # whether time signatures are written
+    has_time_signatures: bool  # whether time signatures are written
 
     @property
-    def held(self) -> bool:
+    def has_note_offs(self) -> bool:
         """Whether notes end with a note-off token, and durations are not written."""
         return self.name == "MIDILike"
 
@@ -65,7 +65,7 @@ class Scheme:
     @property
     def library(self) -> Any:
         """MidiTok's tokenizer."""
-        return _library(self)
+        return _build_library(self)
 
     def write(self, sounds: Sounds, metres: Mapping[int, TimeSignature]) -> list[str]:
         """Write notes on the grid as MidiTok's tokens; `metres` has time signatures by tick."""
@@ -89,13 +89,13 @@ class Scheme:
         parts = sorted((track.is_drum, track.program, track) for track in found.tracks if len(track.notes))
         return Score(
             tracks=tuple(
-                Track(notes_of(track.notes.numpy(), self.tick), program=program, is_drum=drum)
+                Track(make_notes(track.notes.numpy(), self.tick), program=program, is_drum=drum)
                 for drum, program, track in parts
             ),
             time_signatures=tuple(TimeSignature(*signature) for signature in signatures),
         )
 
-    def velocity(self, wanted: NDArray[np.int64]) -> NDArray[np.int64]:
+    def round_velocities(self, wanted: NDArray[np.int64]) -> NDArray[np.int64]:
         """Round velocities to the nearest ones that have tokens."""
         if not self.velocities:
             return np.full_like(wanted, VELOCITY)
@@ -115,7 +115,7 @@ def _track(symusic: Any, program: int, sounds: Sounds) -> Any:
 
 
 @lru_cache(maxsize=16)
-def _library(scheme: Scheme) -> Any:
+def _build_library(scheme: Scheme) -> Any:
     import miditok
 
     numerators: dict[int, list[int]] = {}
@@ -129,7 +129,7 @@ def _library(scheme: Scheme) -> Any:
         use_velocities=scheme.velocities > 0,
         use_programs=scheme.programs,
         use_pitchdrum_tokens=scheme.programs,
-        use_time_signatures=scheme.says_metre,
+        use_time_signatures=scheme.has_time_signatures,
         time_signature_range=numerators,
         special_tokens=["PAD"],
         encode_ids_split="no",

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import CannotExpress
-from composer.music.score import NOTE, Notes, Score, joined
+from composer.music.score import NOTE, Notes, Score, concatenate_notes
 from composer.tokens.bar_encoding import Measures
 
 DRUMS = -1
@@ -36,13 +36,13 @@ class Sounds:
         return Sounds(*(getattr(self, name)[which] for name in self.__dataclass_fields__))
 
 
-def gathered(score: Score, *, programs: bool, tick: int) -> Sounds:
+def gather_notes(score: Score, *, programs: bool, tick: int) -> Sounds:
     """Gather all notes, in ticks of `tick`. Without `programs` all are of one program, and drums are left out.
 
     Raises CannotExpress if there are none.
     """
     tracks = [track for track in score.tracks if programs or not track.is_drum]
-    notes = joined([track.notes for track in tracks])
+    notes = concatenate_notes([track.notes for track in tracks])
     if not len(notes):
         raise CannotExpress("contains no notes.")
     of = [(DRUMS if track.is_drum else track.program) if programs else 0 for track in tracks]
@@ -57,53 +57,53 @@ def gathered(score: Score, *, programs: bool, tick: int) -> Sounds:
 
 
 @dataclass(frozen=True)
-class Lines:
+class BarLines:
     """Bar lines and the step of each bar's grid; the last bar has no end."""
 
     starts: Ints
     steps: Ints
 
     @staticmethod
-    def of(found: Measures, step: Ints, first: int) -> Lines:
+    def build(found: Measures, step: Ints, first: int) -> BarLines:
         """Build the bar lines of a score, with a whole first bar; `first` is the token of the first time signature."""
         starts = found.starts[:-1] - found.origins[0]
         starts[0] = 0
-        return Lines(starts, step[found.metres - first])
+        return BarLines(starts, step[found.metres - first])
 
-    def bar(self, times: NDArray[Any]) -> Ints:
+    def find_bar(self, times: NDArray[Any]) -> Ints:
         """Return the index of the bar at each time."""
         return np.searchsorted(self.starts, times, side="right") - 1
 
-    def rounded(self, times: NDArray[Any]) -> Ints:
+    def round_times(self, times: NDArray[Any]) -> Ints:
         """Round each time to the grid of its bar."""
-        bar = self.bar(times)
+        bar = self.find_bar(times)
         begin, step = self.starts[bar], self.steps[bar]
-        return begin + _nearest((times - begin) / step) * step
+        return begin + _round_half_up((times - begin) / step) * step
 
-    def step(self, times: Ints) -> Ints:
+    def get_step(self, times: Ints) -> Ints:
         """Return the step of the grid at each time."""
-        return self.steps[self.bar(times)]
+        return self.steps[self.find_bar(times)]
 
 
-def _nearest(values: NDArray[Any]) -> Ints:
+def _round_half_up(values: NDArray[Any]) -> Ints:
     return np.floor(values + 0.5).astype(np.int64)
 
 
-def on_grid(sounds: Sounds, lines: Lines, longest: int | None) -> Sounds:
+def quantise(sounds: Sounds, lines: BarLines, longest: int | None) -> Sounds:
     """Quantise notes. Durations are at most `longest` steps; if that is None, notes end on the grid.
 
     Of notes with one onset and pitch the longest remains. A re-articulated note ends there.
     """
-    starts = lines.rounded(sounds.starts)
-    step = lines.step(starts)
+    starts = lines.round_times(sounds.starts)
+    step = lines.get_step(starts)
     if longest is None:
-        ends = np.maximum(lines.rounded(sounds.ends), starts + step)
+        ends = np.maximum(lines.round_times(sounds.ends), starts + step)
     else:
-        ends = starts + np.clip(_nearest((sounds.ends - starts) / step), 1, longest) * step
-    return tidy(Sounds(starts, ends, sounds.programs, sounds.pitches, sounds.velocities))
+        ends = starts + np.clip(_round_half_up((sounds.ends - starts) / step), 1, longest) * step
+    return remove_overlaps(Sounds(starts, ends, sounds.programs, sounds.pitches, sounds.velocities))
 
 
-def tidy(sounds: Sounds) -> Sounds:
+def remove_overlaps(sounds: Sounds) -> Sounds:
     """Sort notes, and cut those that overlap another of the same pitch."""
     order = np.lexsort((-sounds.ends, sounds.starts, sounds.pitches, sounds.programs))
     sounds = sounds[order]
@@ -120,11 +120,11 @@ def _rest(sounds: Sounds) -> tuple[Ints, Ints, Ints]:
     return sounds.programs, sounds.pitches, sounds.velocities
 
 
-def notes_of(columns: Mapping[str, NDArray[Any]], tick: int) -> Notes:
+def make_notes(columns: Mapping[str, NDArray[Any]], tick: int) -> Notes:
     """Return the notes of one symusic track without overlaps, in the ticks of a Score."""
     starts = columns["time"].astype(np.int64)
     pitches, velocities = columns["pitch"].astype(np.int64), columns["velocity"].astype(np.int64)
-    found = tidy(Sounds(starts, starts + columns["duration"], np.zeros_like(starts), pitches, velocities))
+    found = remove_overlaps(Sounds(starts, starts + columns["duration"], np.zeros_like(starts), pitches, velocities))
     notes = np.empty(len(found.starts), dtype=NOTE)
     notes["start"], notes["duration"] = found.starts * tick, (found.ends - found.starts) * tick
     notes["pitch"], notes["velocity"] = found.pitches, found.velocities
@@ -139,7 +139,7 @@ def check_held(sounds: Sounds, most: int) -> None:
         raise CannotExpress(f"{found} notes sound at once; at most {most} can be sustained.")
 
 
-def check_struck(sounds: Sounds, most: int) -> None:
+def check_onsets(sounds: Sounds, most: int) -> None:
     """Raise CannotExpress if more than `most` notes begin at once."""
     if (found := int(np.unique(sounds.starts, return_counts=True)[1].max(initial=0))) > most:
         raise CannotExpress(f"{found} notes begin at once; at most {most} can.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import like, namespace
+from composer.arrays import convert_like, get_namespace
 from composer.errors import BadOption
 from composer.music.score import parse_time_signature
 from composer.request import Request
@@ -38,7 +38,7 @@ class Field:
     LAST = 11  # bar
     EXACT = 12  # whether LAST is requested, and not only a limit
     FLOOR = 13  # no note may begin before this
-    ASKED = 14  # index of the requested time signature, -1 for none
+    REQUESTED = 14  # index of the requested time signature, -1 for none
     NOTES = 15  # codes of the last notes
     STARTS = NOTES + SOUNDS
     ENDS = STARTS + SOUNDS
@@ -52,22 +52,22 @@ NAMES = sorted(
 """The columns of a state before the notes, in order."""
 
 
-def fresh(tables: Tables, request: Request) -> NDArray[np.int64]:
+def make_start(tables: Tables, request: Request) -> NDArray[np.int64]:
     """Return (1, S) the state before the first token. Raises BadOption for a condition that has no tokens."""
     scheme = tables.scheme
     row = np.zeros((1, Field.COUNT), dtype=np.int64)
     row[0, Field.TOKEN], row[0, Field.TYPE] = BOS, tables.types.index("BOS")
-    row[0, [Field.BAR, Field.POSITION, Field.METRE, Field.PENDING, Field.FLOOR, Field.ASKED]] = -1
+    row[0, [Field.BAR, Field.POSITION, Field.METRE, Field.PENDING, Field.FLOOR, Field.REQUESTED]] = -1
     row[0, Field.PROGRAM] = NO_PROGRAM if scheme.programs else 0
     row[0, Field.LAST], row[0, Field.EXACT] = OPEN, request.bars is not None
     row[0, Field.NOTES :] = -1
-    if not scheme.says_metre:
+    if not scheme.has_time_signatures:
         row[0, [Field.BAR, Field.METRE, Field.LENGTH]] = 0, 0, tables.bars[0]
     if request.time_signature is not None:
         text = str(parse_time_signature(request.time_signature))
         if text not in scheme.time_signatures:
             raise BadOption(f"this model has no bars of {text}; it has {', '.join(scheme.time_signatures)}.")
-        row[0, Field.ASKED] = scheme.time_signatures.index(text)
+        row[0, Field.REQUESTED] = scheme.time_signatures.index(text)
     if request.key is not None:
         raise BadOption("this model has no keys: MidiTok's tokens do not state them.")
     return row
@@ -76,42 +76,42 @@ def fresh(tables: Tables, request: Request) -> NDArray[np.int64]:
 # --- reading a state --------------------------------------------------------------------------------------------------
 
 
-def notes(state: Array) -> tuple[Array, Array, Array]:
+def get_notes(state: Array) -> tuple[Array, Array, Array]:
     """Return the codes, onsets and ends of the last notes, (B, SOUNDS) each."""
     return state[:, Field.NOTES : Field.STARTS], state[:, Field.STARTS : Field.ENDS], state[:, Field.ENDS :]
 
 
-def held(state: Array) -> Array:
+def find_held(state: Array) -> Array:
     """Mark (B, SOUNDS) the sustained notes that can be released here."""
-    _, starts, ends = notes(state)
+    _, starts, ends = get_notes(state)
     return (ends == OPEN) & (starts < state[:, Field.TICK][:, None])
 
 
-def is_open(state: Array) -> Array:
+def has_held(state: Array) -> Array:
     """Tell (B,) whether a note is sustained."""
-    return namespace(state).any(state[:, Field.ENDS :] == OPEN, axis=1)
+    return get_namespace(state).any(state[:, Field.ENDS :] == OPEN, axis=1)
 
 
-def sounding(state: Array) -> Array:
+def find_sounding(state: Array) -> Array:
     """Mark (B, SOUNDS) the notes that sound."""
     return state[:, Field.ENDS :] > state[:, Field.TICK][:, None]
 
 
-def metre(state: Array) -> Array:
+def get_signature(state: Array) -> Array:
     """Return (B,) the index of the current time signature, 0 before the first."""
-    return namespace(state).clip(state[:, Field.METRE], 0, None)
+    return get_namespace(state).clip(state[:, Field.METRE], 0, None)
 
 
-def code(program: Array, sound: Array) -> Array:
+def encode_note(program: Array, sound: Array) -> Array:
     """Encode program and sound as one integer."""
     return (program + 1) * CODES + sound
 
 
-def of(table: NDArray[np.generic], indices: Array) -> Array:
+def take_rows(table: NDArray[np.generic], indices: Array) -> Array:
     """Take the rows of a table at these indices."""
-    return namespace(indices).take(like(table, indices), indices, axis=0)
+    return get_namespace(indices).take(convert_like(table, indices), indices, axis=0)
 
 
-def among(wanted: Array, found: Array) -> Array:
+def find_matches(wanted: Array, found: Array) -> Array:
     """Mark (B, V) which of `wanted` (B or 1, V) are in `found` (B, n)."""
-    return namespace(wanted).any(wanted[:, :, None] == found[:, None, :], axis=2)
+    return get_namespace(wanted).any(wanted[:, :, None] == found[:, None, :], axis=2)

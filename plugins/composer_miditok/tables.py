@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.music.score import Score
-from composer_miditok.preparing import Prepared, prepared
+from composer_miditok.preparing import PreparedScore, prepare
 from composer_miditok.scheme import Scheme
 from composer_miditok.sounds import DRUMS
 
@@ -19,8 +19,8 @@ Ints = NDArray[np.int64]
 METRE = "TimeSignature"
 """composer's name of MidiTok's `TimeSig`."""
 
-STRUCK = ("Pitch", "PitchDrum", "NoteOn", "DrumOn")
-LET_GO = ("NoteOff", "DrumOff")
+ONSETS = ("Pitch", "PitchDrum", "NoteOn", "DrumOn")
+RELEASES = ("NoteOff", "DrumOff")
 OF_DRUMS = ("PitchDrum", "DrumOn", "DrumOff")
 DRUM = 128
 """Added to drum sounds, which so differ from pitches."""
@@ -28,29 +28,29 @@ DRUM = 128
 NO_PROGRAM = -2
 
 
-def parts(token: str) -> Iterator[tuple[str, str]]:
+def split_token(token: str) -> Iterator[tuple[str, str]]:
     """Split a token into (Type, Value) pairs: `Pitch+Duration_60+1.0.8` has two."""
     kinds, _, values = token.partition("_")
     return zip(kinds.split("+"), values.split("+"), strict=True)
 
 
-def joined(tokens: Sequence[str]) -> str:
+def join_tokens(tokens: Sequence[str]) -> str:
     """Join tokens to one merged token."""
-    pairs = [pair for token in tokens for pair in parts(token)]
+    pairs = [pair for token in tokens for pair in split_token(token)]
     return f"{'+'.join(kind for kind, _ in pairs)}_{'+'.join(value for _, value in pairs)}"
 
 
-def vocabulary(scheme: Scheme) -> tuple[str, ...]:
+def build_vocabulary(scheme: Scheme) -> tuple[str, ...]:
     """Return BOS, EOS and MidiTok's tokens without its special ones."""
-    found = [_ours(token) for token in scheme.library.vocab if not token.startswith("PAD_")]
+    found = [_translate_from_miditok(token) for token in scheme.library.vocab if not token.startswith("PAD_")]
     return ("BOS_None", "EOS_None", *found)
 
 
-def _ours(name: str) -> str:
+def _translate_from_miditok(name: str) -> str:
     return name.replace("TimeSig", METRE, 1)
 
 
-def theirs(token: str) -> str:
+def translate_to_miditok(token: str) -> str:
     """Return a token as MidiTok writes it."""
     return token.replace(METRE, "TimeSig", 1)
 
@@ -65,75 +65,78 @@ class Tables:
     @cached_property
     def types(self) -> tuple[str, ...]:
         """The types of all tokens and parts of tokens, BOS and EOS included."""
-        return tuple(dict.fromkeys(kind for token in self.tokens for kind, _ in parts(token)))
+        return tuple(dict.fromkeys(kind for token in self.tokens for kind, _ in split_token(token)))
 
     @cached_property
     def follows(self) -> NDArray[np.bool_]:
         """(types, types) whether a type may follow another, by MidiTok's graph of types."""
         edges = self.scheme.library.tokens_types_graph
-        graph = {_ours(kind): {_ours(after) for after in found} for kind, found in edges.items()}
+        graph = {
+            _translate_from_miditok(kind): {_translate_from_miditok(after) for after in found}
+            for kind, found in edges.items()
+        }
         first = "Bar" if "Bar" in graph else METRE if METRE in graph else "TimeShift"
         graph |= {"BOS": {first}, "EOS": {"EOS"}}
-        for last in ("Duration",) if not self.scheme.held else LET_GO:
+        for last in ("Duration",) if not self.scheme.has_note_offs else RELEASES:
             graph[last] = {*graph.get(last, ()), "EOS"}
         return np.array([[after in graph.get(kind, ()) for after in self.types] for kind in self.types])
 
-    def _number(self, say: Callable[[str, str], int | None], none: int = -1) -> Ints:
+    def _collect(self, say: Callable[[str, str], int | None], none: int = -1) -> Ints:
         """Return (V,) the first answer of `say` to a part of each token, or `none`."""
-        found = ([say(*pair) for pair in parts(token)] for token in self.tokens)
+        found = ([say(*pair) for pair in split_token(token)] for token in self.tokens)
         return np.array([next((n for n in answers if n is not None), none) for answers in found], dtype=np.int64)
 
     @cached_property
     def first_type(self) -> Ints:
         """The type of the first part."""
-        return np.array([self.types.index(next(parts(token))[0]) for token in self.tokens])
+        return np.array([self.types.index(next(split_token(token))[0]) for token in self.tokens])
 
     @cached_property
     def last_type(self) -> Ints:
         """The type of the last part."""
-        return np.array([self.types.index(list(parts(token))[-1][0]) for token in self.tokens])
+        return np.array([self.types.index(list(split_token(token))[-1][0]) for token in self.tokens])
 
     @cached_property
     def program(self) -> Ints:
         """The program stated, NO_PROGRAM for none."""
-        return self._number(lambda kind, value: int(value) if kind == "Program" else None, NO_PROGRAM)
+        return self._collect(lambda kind, value: int(value) if kind == "Program" else None, NO_PROGRAM)
 
     @cached_property
-    def struck(self) -> Ints:
+    def onset(self) -> Ints:
         """The sound that begins, -1 for none."""
-        return self._number(lambda kind, value: _sound(kind, value) if kind in STRUCK else None)
+        return self._collect(lambda kind, value: _parse_sound(kind, value) if kind in ONSETS else None)
 
     @cached_property
-    def let_go(self) -> Ints:
+    def release(self) -> Ints:
         """The sound that is released, -1 for none."""
-        return self._number(lambda kind, value: _sound(kind, value) if kind in LET_GO else None)
+        return self._collect(lambda kind, value: _parse_sound(kind, value) if kind in RELEASES else None)
 
     @cached_property
-    def of_ends(self) -> Ints:
+    def release_tokens(self) -> Ints:
         """(n,) the tokens that release a sound."""
-        return np.flatnonzero(self.let_go >= 0)
+        return np.flatnonzero(self.release >= 0)
 
     @cached_property
-    def of_programs(self) -> Ints:
+    def program_tokens(self) -> Ints:
         """(n,) the tokens that state only a program."""
-        return np.flatnonzero((self.program > NO_PROGRAM) & (self.let_go < 0) & (self.struck < 0))
+        return np.flatnonzero((self.program > NO_PROGRAM) & (self.release < 0) & (self.onset < 0))
 
     @cached_property
     def sound_token(self) -> Ints:
         """The unmerged token of the same onset; 0 for none."""
-        index = {int(sound): i for i, sound in reversed(list(enumerate(self.struck))) if "+" not in self.tokens[i]}
-        return np.array([index.get(int(sound), 0) if sound >= 0 else 0 for sound in self.struck])
+        index = {int(sound): i for i, sound in reversed(list(enumerate(self.onset))) if "+" not in self.tokens[i]}
+        return np.array([index.get(int(sound), 0) if sound >= 0 else 0 for sound in self.onset])
 
     @cached_property
     def velocity(self) -> Ints:
         """The velocity stated, -1 for none."""
-        return self._number(lambda kind, value: int(value) if kind == "Velocity" else None)
+        return self._collect(lambda kind, value: int(value) if kind == "Velocity" else None)
 
     @cached_property
     def metre(self) -> Ints:
         """The index of the time signature stated, -1 for none."""
         index = {text: i for i, text in enumerate(self.scheme.time_signatures)}
-        return self._number(lambda kind, value: index[value] if kind == METRE else None)
+        return self._collect(lambda kind, value: index[value] if kind == METRE else None)
 
     @cached_property
     def bar(self) -> NDArray[np.bool_]:
@@ -143,25 +146,25 @@ class Tables:
     @cached_property
     def position(self) -> Ints:
         """(M, V) the position in the bar to which a token moves, -1 for none."""
-        steps = self._number(lambda kind, value: int(value) if kind == "Position" else None)
+        steps = self._collect(lambda kind, value: int(value) if kind == "Position" else None)
         return np.where(steps >= 0, steps * self.scheme.step[:, None], -1)
 
     @cached_property
     def shift(self) -> Ints:
         """(M, V) the ticks by which a token moves, -1 for none."""
-        return self._times("TimeShift")
+        return self._collect_times("TimeShift")
 
     @cached_property
     def length(self) -> Ints:
         """(M, V) the duration stated, -1 for none."""
-        return self._times("Duration")
+        return self._collect_times("Duration")
 
-    def _times(self, wanted: str) -> Ints:
-        steps = self._number(lambda kind, value: _steps(value) if kind == wanted else None)
+    def _collect_times(self, wanted: str) -> Ints:
+        steps = self._collect(lambda kind, value: _parse_steps(value) if kind == wanted else None)
         return np.where(steps >= 0, steps * self.scheme.step[:, None], -1)
 
     @cached_property
-    def lands(self) -> bool:
+    def must_land(self) -> bool:
         """Whether a note must follow each move, so that moves cannot be added up."""
         index = self.types.index("TimeShift") if "TimeShift" in self.types else -1
         return index >= 0 and not self.follows[index, index]
@@ -171,9 +174,9 @@ class Tables:
         """Whether time is stated by bars and positions, and not by moves."""
         return "Position" in self.types
 
-    def prepared(self, score: Score) -> Prepared:
+    def prepare(self, score: Score) -> PreparedScore:
         """Prepare a score. Raises CannotExpress."""
-        return prepared(self.scheme, score, lands=self.lands)
+        return prepare(self.scheme, score, lands=self.must_land)
 
     @cached_property
     def bars(self) -> Ints:
@@ -187,21 +190,21 @@ class Tables:
 
 
 @lru_cache(maxsize=16)
-def tables(scheme: Scheme, tokens: tuple[str, ...]) -> Tables:
+def make_tables(scheme: Scheme, tokens: tuple[str, ...]) -> Tables:
     """Return the tables of a vocabulary, made once."""
     return Tables(scheme, tokens)
 
 
-def _sound(kind: str, value: str) -> int:
+def _parse_sound(kind: str, value: str) -> int:
     return int(value) + (DRUM if kind in OF_DRUMS else 0)
 
 
-def _steps(value: str) -> int:
+def _parse_steps(value: str) -> int:
     """Return the steps of a value `beats.steps.steps per beat`; MidiTok writes no step as 0.0.1."""
     beats, steps, per_beat = map(int, value.split("."))
     return beats * per_beat + steps
 
 
-def voice_of(program: int) -> str:
+def name_voice(program: int) -> str:
     """Return the name of the voice of a program."""
     return "drums" if program == DRUMS else str(program)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from composer.arrays import namespace, side_by_side
-from composer.types import Array, Column, Facts
+from composer.arrays import get_namespace, stack_columns
+from composer.types import Array, Column, MusicalState
 from composer_miditok.sounds import DRUMS, SOUNDS
-from composer_miditok.state import CODES, Field, metre, of, sounding
+from composer_miditok.state import CODES, Field, find_sounding, get_signature, take_rows
 from composer_miditok.tables import DRUM, Tables
 
 BAR_CYCLE = 16
 """Bars are counted modulo this in a model's input."""
 
 
-def columns(tables: Tables) -> tuple[Column, ...]:
+def make_columns(tables: Tables) -> tuple[Column, ...]:
     """Return columns for token, type, position, bar, time signature, program, last onset, and number of notes."""
     size = len(tables.tokens)
     return (
@@ -27,11 +27,11 @@ def columns(tables: Tables) -> tuple[Column, ...]:
     )
 
 
-def inputs(tables: Tables, state: Array) -> Array:
+def make_inputs(tables: Tables, state: Array) -> Array:
     """Return (B, 8) the inputs of the model."""
-    xp = namespace(state)
+    xp = get_namespace(state)
     bar = state[:, Field.BAR]
-    return side_by_side(
+    return stack_columns(
         [
             state[:, Field.TOKEN],
             state[:, Field.TYPE],
@@ -40,29 +40,29 @@ def inputs(tables: Tables, state: Array) -> Array:
             state[:, Field.METRE] + 1,
             state[:, Field.PROGRAM] + 2,
             state[:, Field.SOUND],
-            xp.sum(xp.astype(sounding(state), xp.int64), axis=1),
+            xp.sum(xp.astype(find_sounding(state), xp.int64), axis=1),
         ]
     )
 
 
-def facts(tables: Tables, state: Array) -> Facts:
+def interpret(tables: Tables, state: Array) -> MusicalState:
     """Interpret states as music; the voice is the index of the program."""
-    xp, tick = namespace(state), tables.scheme.tick
+    xp, tick = get_namespace(state), tables.scheme.tick
     sound = state[:, Field.NOTES : Field.STARTS] % CODES
-    pitches = xp.where(sounding(state) & (sound < DRUM), sound, -1)
+    pitches = xp.where(find_sounding(state) & (sound < DRUM), sound, -1)
     none = xp.zeros_like(state[:, Field.TICK])
-    beat = of(tables.beats, metre(state))
+    beat = take_rows(tables.beats, get_signature(state))
     position = state[:, Field.TICK] - state[:, Field.ORIGIN]
     program = state[:, Field.PROGRAM] if tables.scheme.programs else none - 1
     left = state[:, Field.LAST] - state[:, Field.BAR] + 1
-    return Facts(
+    return MusicalState(
         tick=state[:, Field.TICK] * tick,
         bar=state[:, Field.BAR],
         beat=position // beat,
         voice=xp.where(program == DRUMS, 128, program) if tables.scheme.programs else program,
         sounding=pitches,
         shift=none,
-        place=position * tick,
+        position=position * tick,
         upbeat=none,
         bar_ticks=state[:, Field.LENGTH] * tick,
         beat_ticks=xp.where(state[:, Field.METRE] >= 0, beat * tick, 0),

@@ -15,13 +15,13 @@ from typing import Annotated, ClassVar, Self
 import numpy as np
 
 from composer.music.score import TICKS_PER_QUARTER, Score
-from composer.tokens.vocabulary import EOS, transposition
-from composer.types import Meaning, Tokens
+from composer.tokens.vocabulary import EOS, transpose_tokens
+from composer.types import TokenInfo, Tokens
 from composer_miditok import merges
 from composer_miditok.grammar import MidiTokGrammar
 from composer_miditok.scheme import Scheme
 from composer_miditok.sounds import DRUMS
-from composer_miditok.tables import DRUM, METRE, Tables, tables, theirs, vocabulary, voice_of
+from composer_miditok.tables import DRUM, METRE, Tables, build_vocabulary, make_tables, name_voice, translate_to_miditok
 
 TIME_SIGNATURES = ("4/4", "1/4", "2/4", "3/4", "5/4", "6/4", "3/8", "6/8", "12/8")
 """The default time signatures of MidiTok."""
@@ -70,33 +70,33 @@ class Structured:
     @cached_property
     def vocabulary(self) -> tuple[str, ...]:
         """MidiTok's tokens, then the merged ones."""
-        return (*self._plain, *merges.learnt(self.merges))
+        return (*self._plain, *merges.list_merged(self.merges))
 
     @cached_property
     def _plain(self) -> tuple[str, ...]:
-        return vocabulary(self.scheme)
+        return build_vocabulary(self.scheme)
 
     @property
     def _tables(self) -> Tables:
-        return tables(self.scheme, self.vocabulary)
+        return make_tables(self.scheme, self.vocabulary)
 
     @cached_property
-    def meaning(self) -> Meaning:
+    def token_info(self) -> TokenInfo:
         """Description of each token. Durations and positions are known only if all beats are equally long."""
         known, scheme = self._tables, self.scheme
         fixed = len({metre.denominator for metre in scheme.metres}) == 1
         length, position = (
             np.where(times[0] >= 0, times[0] * scheme.tick, -1) for times in (known.length, known.position)
         )
-        unknown = np.full_like(known.struck, -1)
+        unknown = np.full_like(known.onset, -1)
         pairs = [token.partition("_") for token in self.vocabulary]
-        return Meaning(
+        return TokenInfo(
             kind=np.array([kind for kind, _, _ in pairs]),
-            pitch=np.where(known.struck < DRUM, known.struck, -1),
+            pitch=np.where(known.onset < DRUM, known.onset, -1),
             ticks=length if fixed else unknown,
-            place=position if fixed else unknown,
+            position=position if fixed else unknown,
             key=unknown,
-            voices=tuple(voice_of(program) for program in (*range(128), DRUMS)) if self.programs else (),
+            voices=tuple(name_voice(program) for program in (*range(128), DRUMS)) if self.programs else (),
             time_signatures=tuple(value for kind, _, value in pairs if kind == METRE),
         )
 
@@ -109,9 +109,9 @@ class Structured:
 
     def encode(self, score: Score, *, ends: bool = True) -> Tokens:
         """Encode a score. Raises CannotExpress for music that MidiTok has no tokens for, and would drop or change."""
-        music = self._tables.prepared(score)
-        written = self.scheme.write(music.sounds, music.changes(self.scheme))
-        ids = {theirs(token): i for i, token in enumerate(self._plain)}
+        music = self._tables.prepare(score)
+        written = self.scheme.write(music.sounds, music.find_changes(self.scheme))
+        ids = {translate_to_miditok(token): i for i, token in enumerate(self._plain)}
         tokens = np.array([ids[token] for token in written], dtype=np.int64)
         tokens = merges.apply(self.vocabulary, self.merges, len(self._plain), tokens)
         return np.append(tokens, EOS) if ends else tokens
@@ -119,12 +119,12 @@ class Structured:
     def decode(self, tokens: Tokens) -> Score:
         """Decode to a score with one track a program; an incomplete note is left out."""
         plain = [name for token in tokens if token > EOS for name in merges.split_name(self.vocabulary[token])]
-        return self.scheme.read([theirs(name) for name in plain])
+        return self.scheme.read([translate_to_miditok(name) for name in plain])
 
-    def moved(self, tokens: Tokens, semitones: int) -> Tokens:
+    def transpose(self, tokens: Tokens, semitones: int) -> Tokens:
         """Transpose a piece, and merge its tokens again; return it unchanged if a pitch has no token."""
         plain = np.concatenate([self._spelled[token] for token in tokens])
-        moved = transposition(self._plain, semitones)[plain]
+        moved = transpose_tokens(self._plain, semitones)[plain]
         return tokens if (moved < 0).any() else merges.apply(self.vocabulary, self.merges, len(self._plain), moved)
 
     @cached_property
@@ -136,11 +136,11 @@ class Structured:
     # --- learning -----------------------------------------------------------------------------------------------------
 
     @property
-    def learnt(self) -> bool:
+    def is_trained(self) -> bool:
         """Whether no merges are left to learn."""
         return not self.bpe or bool(self.merges)
 
-    def fitted(self, pieces: Iterable[Tokens]) -> Self:
+    def fit(self, pieces: Iterable[Tokens]) -> Self:
         """Learn merges from pieces in this vocabulary."""
         found = merges.learn(self._plain, self.bpe, pieces)
         return replace(self, bpe=len(found), merges=found)
@@ -172,9 +172,9 @@ class MidiLike(Tsd):
 def _check_joins(tokenizer: Structured) -> None:
     """Raise ValueError unless merges are of known tokens, each made before it is used."""
     if tokenizer.merges:
-        known = set(vocabulary(tokenizer.scheme))
+        known = set(build_vocabulary(tokenizer.scheme))
         for merge in tokenizer.merges:
-            (made,) = merges.learnt([merge])
+            (made,) = merges.list_merged([merge])
             if not known.issuperset(merge.split(" ")):
                 raise ValueError("merges are of tokens in the vocabulary, or of earlier merges")
             known.add(made)

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import numpy as np
 
-from composer.arrays import namespace
+from composer.arrays import get_namespace
 from composer.types import Array, Layer, State
 from composer_recurrent.cells import Weights, sigmoid
 
 
-def mingru(from_input: Array, _: Array, state: State) -> State:
+def update_mingru(from_input: Array, _: Array, state: State) -> State:
     """Update a minimal GRU: update gate and candidate."""
-    xp = namespace(from_input)
+    xp = get_namespace(from_input)
     width = from_input.shape[1] // 2
     update = sigmoid(xp, from_input[:, :width])
-    return (state[0] + update * (_g(xp, from_input[:, width:]) - state[0]),)
+    return (state[0] + update * (_apply_g(xp, from_input[:, width:]) - state[0]),)
 
 
-def minlstm(from_input: Array, _: Array, state: State) -> State:
+def update_minlstm(from_input: Array, _: Array, state: State) -> State:
     """Update a minimal LSTM: forget gate, input gate and candidate."""
-    xp = namespace(from_input)
+    xp = get_namespace(from_input)
     width = from_input.shape[1] // 3
     log_forget, log_input = (_log_sigmoid(xp, from_input[:, gate * width : (gate + 1) * width]) for gate in (0, 1))
     forget = sigmoid(xp, log_forget - log_input)  # f / (f + i)
-    candidate = _g(xp, from_input[:, 2 * width :])
+    candidate = _apply_g(xp, from_input[:, 2 * width :])
     return (candidate + forget * (state[0] - candidate),)
 
 
-def _g(xp: Array, x: Array) -> Array:
+def _apply_g(xp: Array, x: Array) -> Array:
     return xp.where(x >= 0, x + 0.5, sigmoid(xp, x))
 
 
@@ -36,11 +36,11 @@ def _log_sigmoid(xp: Array, x: Array) -> Array:
     return 0.5 * (x - size) - xp.log1p(xp.exp(-size))
 
 
-UPDATES = {"minGRU": (mingru, 2), "minLSTM": (minlstm, 3)}
+UPDATES = {"minGRU": (update_mingru, 2), "minLSTM": (update_minlstm, 3)}
 """The update of each kind of cell, and the sums of a unit."""
 
 
-def layers_of(kind: str, layers: int, weights: Weights) -> tuple[Layer, ...]:
+def make_layers(kind: str, layers: int, weights: Weights) -> tuple[Layer, ...]:
     """Make the layers of a network with `MinimalLayers` and these weights."""
     update, sums = UPDATES[kind]
     found = []

@@ -10,29 +10,29 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from composer_minimal.scan import recurrence
+from composer_minimal.scan import run_recurrence
 from composer_recurrent.dropout import Dropout
 
 
-def mingru(sums: Tensor) -> tuple[Tensor, Tensor]:
+def split_mingru(sums: Tensor) -> tuple[Tensor, Tensor]:
     """Map (B, T, 2H) update gate z and candidate c to (B, T, H) 1 - z and z * g(c)."""
     update, candidate = sums.chunk(2, dim=-1)
-    return torch.sigmoid(-update), torch.sigmoid(update) * _g(candidate)
+    return torch.sigmoid(-update), torch.sigmoid(update) * _apply_g(candidate)
 
 
-def minlstm(sums: Tensor) -> tuple[Tensor, Tensor]:
+def split_minlstm(sums: Tensor) -> tuple[Tensor, Tensor]:
     """Map (B, T, 3H) forget gate f, input gate i and candidate c to (B, T, H) f / (f + i) and i / (f + i) * g(c)."""
     forget, input_gate, candidate = sums.chunk(3, dim=-1)
     # In logarithms, since two gates near 0 would give 0 / 0.
     odds = functional.logsigmoid(forget) - functional.logsigmoid(input_gate)
-    return torch.sigmoid(odds), torch.sigmoid(-odds) * _g(candidate)
+    return torch.sigmoid(odds), torch.sigmoid(-odds) * _apply_g(candidate)
 
 
-def _g(x: Tensor) -> Tensor:
+def _apply_g(x: Tensor) -> Tensor:
     return torch.where(x >= 0, x + 0.5, torch.sigmoid(x))
 
 
-CELLS = {"minGRU": (mingru, 2), "minLSTM": (minlstm, 3)}
+CELLS = {"minGRU": (split_mingru, 2), "minLSTM": (split_minlstm, 3)}
 """The function of each kind of cell, and the sums of a unit."""
 
 
@@ -56,7 +56,7 @@ class MinimalLayers(nn.Module):
             # Gates and states are in fp32: with 8 bits (bf16) and a decay of 0.999, additions would be rounded away.
             decay, added = self.cell(gates(self.dropout(read) if number else read).float())
             before = torch.zeros_like(added[:, 0]) if state is None else state[number].float()
-            hidden = recurrence(decay, added, before)
+            hidden = run_recurrence(decay, added, before)
             after.append(hidden[:, -1])
             total = hidden if total is None else total + hidden
             read = functional.layer_norm(total, total.shape[-1:])

@@ -34,13 +34,13 @@ class _Minimal(Recurrent):
         if self.hidden_size < 2:
             raise ValueError("hidden_size must be at least 2, since one number alone is 0 when normalised")
 
-    def recurrence(self) -> nn.Module:
+    def build_recurrence(self) -> nn.Module:
         """Build the layers, freshly initialised."""
         from composer_minimal.layers import MinimalLayers
 
         return MinimalLayers(self.layer, self.embedding_size, self.hidden_size, self.layers, self.dropout)
 
-    def recurrent_shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+    def list_recurrent_shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Yield the arrays of the layers, with the names in `MinimalLayers`."""
         from composer_minimal.cells import UPDATES
 
@@ -49,12 +49,12 @@ class _Minimal(Recurrent):
             yield f"gates.{layer}.weight", (sums, self.hidden_size if layer else self.embedding_size)
             yield f"gates.{layer}.bias", (sums,)
 
-    def cell(self, column_sizes: Sequence[int], weights: Mapping[str, NDArray[np.float32]]) -> Cell:
+    def build_cell(self, column_sizes: Sequence[int], weights: Mapping[str, NDArray[np.float32]]) -> Cell:
         """Build the network with these weights as arrays."""
-        from composer_minimal.cells import layers_of
-        from composer_recurrent.cells import described
+        from composer_minimal.cells import make_layers
+        from composer_recurrent.cells import make_cell
 
-        return described(layers_of(self.layer, self.layers, weights), column_sizes, weights, residual=True)
+        return make_cell(make_layers(self.layer, self.layers, weights), column_sizes, weights, residual=True)
 
 
 @dataclass(frozen=True)

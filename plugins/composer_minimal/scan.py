@@ -14,12 +14,14 @@ import torch
 from torch import Tensor
 
 
-def recurrence(decay: Tensor, fresh: Tensor, before: Tensor) -> Tensor:
+def run_recurrence(decay: Tensor, fresh: Tensor, before: Tensor) -> Tensor:
     """Compute the hidden states: by a loop on a CPU, else by a parallel scan."""
-    return sequential(decay, fresh, before) if fresh.device.type == "cpu" else parallel(decay, fresh, before)
+    return (
+        run_sequentially(decay, fresh, before) if fresh.device.type == "cpu" else run_in_parallel(decay, fresh, before)
+    )
 
 
-def sequential(decay: Tensor, fresh: Tensor, before: Tensor) -> Tensor:
+def run_sequentially(decay: Tensor, fresh: Tensor, before: Tensor) -> Tensor:
     """Compute one time step after another: least work, in T small operations."""
     hidden = []
     for factor, added in zip(decay.unbind(1), fresh.unbind(1), strict=True):
@@ -28,7 +30,7 @@ def sequential(decay: Tensor, fresh: Tensor, before: Tensor) -> Tensor:
     return torch.stack(hidden, dim=1)
 
 
-def parallel(decay: Tensor, fresh: Tensor, before: Tensor) -> Tensor:
+def run_in_parallel(decay: Tensor, fresh: Tensor, before: Tensor) -> Tensor:
     """Compute all time steps at once, in log2(T) rounds of doubling reach (Hillis and Steele 1986)."""
     first = torch.addcmul(fresh[:, :1], decay[:, :1], before[:, None])
     hidden = torch.cat([first, fresh[:, 1:]], dim=1)

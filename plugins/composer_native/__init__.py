@@ -8,14 +8,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from composer import hookimpl
-from composer.types import Described, Stepper
+from composer.types import HasCell, Step
 
 if TYPE_CHECKING:
     from composer.model import Model
 
 
 @dataclass(frozen=True)
-class NativeSteps:
+class NativeBackend:
     """C on the CPU, compiled on first use: the fastest, where there is a C compiler.
 
     In int8 a step is 1.3 to 2 times as fast, and a trained model loses less than 0.5 % of its likelihood.
@@ -31,18 +31,18 @@ class NativeSteps:
         if not 0 <= self.threads <= MOST_THREADS:
             raise ValueError(f"threads must be from 0 to {MOST_THREADS}")
 
-    def suits(self, model: Model, device: str) -> bool:
+    def supports(self, model: Model, device: str) -> bool:
         """Tell whether the model has a cell, the device is a CPU, and the kernel can be compiled."""
-        from composer_native.compiling import library
+        from composer_native.compiling import load_kernel
 
-        return device == "cpu" and isinstance(model.make_architecture(), Described) and library() is not None
+        return device == "cpu" and isinstance(model.make_architecture(), HasCell) and load_kernel() is not None
 
-    def make(self, model: Model, device: str, precision: str = "float32") -> Stepper:
+    def make(self, model: Model, device: str, precision: str = "float32") -> Step:
         """Make the step of the model's cell."""
-        from composer_native.steps import native_stepper
-        from composer_native.threads import available
+        from composer_native.steps import make_native_step
+        from composer_native.threads import count_threads
 
-        return native_stepper(model.make_cell(), precision, self.threads or min(available(), MOST_THREADS))
+        return make_native_step(model.make_cell(), precision, self.threads or min(count_threads(), MOST_THREADS))
 
 
 MOST_THREADS = 64
@@ -52,4 +52,4 @@ MOST_THREADS = 64
 @hookimpl
 def register_steppers() -> dict[str, Callable[..., Any]]:
     """Register `native`."""
-    return {"native": NativeSteps}
+    return {"native": NativeBackend}

@@ -13,6 +13,6 @@ FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shar
 """Without `-ffast-math`: sums keep their order, so a row is the same in any batch."""
 
 
-def library() -> ctypes.CDLL | None:
+def load_kernel() -> ctypes.CDLL | None:
     """Return the kernel, or None if no compiler can build it."""
-    return c_compiler.library(SOURCE.read_text(encoding="utf-8"), FLAGS)
+    return c_compiler.load_library(SOURCE.read_text(encoding="utf-8"), FLAGS)

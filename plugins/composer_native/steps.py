@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.fitting import Unfit, check_cell, check_columns
-from composer.types import Cell, Layer, State, Stepper
-from composer_native.compiling import library
-from composer_native.threads import Pace
+from composer.fitting import UnfitWeights, check_cell, check_columns
+from composer.types import Cell, Layer, State, Step
+from composer_native.compiling import load_kernel
+from composer_native.threads import ThreadTuner
 
 Floats = NDArray[np.float32]
 
@@ -89,13 +89,13 @@ class _Model(Structure):
     )
 
 
-def native_stepper(cell: Cell, precision: str = "float32", threads: int = 1) -> Stepper:
+def make_native_step(cell: Cell, precision: str = "float32", threads: int = 1) -> Step:
     """Return `step(inputs (B, C), state) -> (logits (B, V), state)`. RuntimeError if there is no kernel.
 
     `precision` is float32 or int8. The number of `threads` changes no bit of the result. Raises Unfit for a cell whose
     arrays do not fit one another. A step raises BadModelFile for columns beyond its tables.
     """
-    kernel = library()
+    kernel = load_kernel()
     if kernel is None:
         raise RuntimeError("there is no compiled kernel")
     kernel.scratch_size.argtypes = [c_void_p, c_long, c_long]
@@ -103,9 +103,9 @@ def native_stepper(cell: Cell, precision: str = "float32", threads: int = 1) -> 
     sizes = [len(table) for table in cell.columns]
     check_cell(cell, sizes, len(cell.bias))
     failed: list[Exception] = []
-    model = _described(cell, precision == "int8", failed)
+    model = _build_model(cell, precision == "int8", failed)
     parts, count, hidden, outputs, width = model.parts, model.count, model.hidden, model.outputs, model.columns
-    run, here = _paced(kernel, model, threads), ctypes.addressof(model)
+    run, here = _make_runner(kernel, model, threads), ctypes.addressof(model)
     scratch, room = np.empty(0, dtype=np.float32), 0
     last: tuple[State, Floats] = (), scratch  # the last state returned, which is mostly the next one passed in
 
@@ -113,17 +113,17 @@ def native_stepper(cell: Cell, precision: str = "float32", threads: int = 1) -> 
         nonlocal scratch, room, last
         rows = len(columns)
         if rows > room:
-            scratch, room = _scratch(kernel.scratch_size(here, rows, threads)), rows
+            scratch, room = _make_scratch(kernel.scratch_size(here, rows, threads)), rows
             model.scratch, model.room = scratch.ctypes.data, len(scratch)
         columns = np.ascontiguousarray(columns, dtype=np.int64)
         shape = (parts, rows, count, hidden)
-        before = last[1] if state is last[0] else _side_by_side(state, shape)
+        before = last[1] if state is last[0] else _join_state(state, shape)
         if columns.shape != (rows, width) or before.shape != shape:
             raise ValueError("columns or state have another shape than the model's")
         after, logits = np.empty(shape, dtype=np.float32), np.empty((rows, outputs), dtype=np.float32)
         if run(rows, columns, before, after, logits):
             check_columns(columns, np.array(sizes))
-            raise Unfit(UNFIT)
+            raise UnfitWeights(UNFIT)
         if failed:
             raise failed.pop()
         last = tuple(after), after
@@ -132,71 +132,71 @@ def native_stepper(cell: Cell, precision: str = "float32", threads: int = 1) -> 
     return step
 
 
-def _scratch(size: int) -> Floats:
+def _make_scratch(size: int) -> Floats:
     """Allocate `size` floats. Raises Unfit for a negative size."""
     if size < 0:
-        raise Unfit(UNFIT)
+        raise UnfitWeights(UNFIT)
     return np.empty(size, dtype=np.float32)
 
 
-def _paced(kernel: ctypes.CDLL, model: _Model, threads: int) -> Callable[..., int]:
+def _make_runner(kernel: ctypes.CDLL, model: _Model, threads: int) -> Callable[..., int]:
     """Return `run(rows, columns, before, after, logits)`, which uses the fastest number of threads, at most `threads`.
 
     It returns the kernel's result: 0, or an error code.
     """
     kernel.step.argtypes = [c_void_p, c_long, c_void_p, c_void_p, c_void_p, c_void_p, c_long]
     kernel.step.restype = c_int
-    here, products = ctypes.addressof(model), _products(model)
+    here, products = ctypes.addressof(model), _count_products(model)
     step: Callable[..., int] = kernel.step
-    tuners: dict[int, Pace] = {}
+    tuners: dict[int, ThreadTuner] = {}
 
     def run(rows: int, *arrays: NDArray[Any]) -> int:
         addresses = [array.ctypes.data for array in arrays]
         if threads == 1 or rows * products < ENOUGH:
             return step(here, rows, *addresses, 1)
-        tuner = tuners.setdefault(rows.bit_length(), Pace(threads))
-        chosen, began = tuner.threads(), perf_counter()
+        tuner = tuners.setdefault(rows.bit_length(), ThreadTuner(threads))
+        chosen, began = tuner.choose_threads(), perf_counter()
         result = step(here, rows, *addresses, chosen)
-        tuner.took(chosen, perf_counter() - began)
+        tuner.record(chosen, perf_counter() - began)
         return result
 
     return run
 
 
-def _side_by_side(state: State | None, shape: tuple[int, ...]) -> Floats:
+def _join_state(state: State | None, shape: tuple[int, ...]) -> Floats:
     """Join the parts of a state in one array (parts, B, layers, H)."""
     if state is None:
         return np.zeros(shape, dtype=np.float32)
     return np.stack([np.asarray(part, dtype=np.float32) for part in state])
 
 
-def _products(model: _Model) -> int:
+def _count_products(model: _Model) -> int:
     """Count the multiplications of one row."""
     layers = (model.layers[number] for number in range(model.count))
     matrices = [m for layer in layers for m in (layer.from_input, layer.from_state)] + [model.head, model.head_embedded]
     return sum(m.width * m.depth for m in matrices)
 
 
-def _described(cell: Cell, whole: bool, failed: list[Exception]) -> _Model:
+def _build_model(cell: Cell, whole: bool, failed: list[Exception]) -> _Model:
     """Build the kernel's model of a cell, with weights in int8 if `whole`, else in floats."""
     alive: list[Any] = []
 
-    def pointer(array: NDArray[Any]) -> int:
+    def get_pointer(array: NDArray[Any]) -> int:
         array = np.ascontiguousarray(array)
         alive.append(array)
         return int(array.ctypes.data)
 
-    def matrix(weights: Floats, bias: Floats | None = None) -> _Matrix:
+    def make_matrix(weights: Floats, bias: Floats | None = None) -> _Matrix:
         width, depth = weights.shape
         if not width or not depth:
             return _Matrix()
         padded = np.zeros((-(-width // PANEL) * PANEL, depth), dtype=np.float32)
         padded[:width] = weights
-        made = _bytes(padded, pointer) if whole else _floats(padded, pointer)
+        made = _pack_int8(padded, get_pointer) if whole else _pack_floats(padded, get_pointer)
         if bias is not None:
             padded_bias = np.zeros(len(padded), dtype=np.float32)
             padded_bias[:width] = bias  # ValueError for another length, which the kernel could not see
-            made.bias = pointer(padded_bias)
+            made.bias = get_pointer(padded_bias)
         return made
 
     first = cell.layers[0]
@@ -204,21 +204,21 @@ def _described(cell: Cell, whole: bool, failed: list[Exception]) -> _Model:
     layers = (_Layer * len(cell.layers))(
         *(
             _Layer(
-                matrix(layer.inputs, layer.input_bias),
-                matrix(layer.recurrent, layer.recurrent_bias),
+                make_matrix(layer.inputs, layer.input_bias),
+                make_matrix(layer.recurrent, layer.recurrent_bias),
                 GATES.get(layer.gates, 0),
             )
             for layer in cell.layers
         )
     )
-    head, bias = _output(cell)
+    head, bias = _join_head(cell)
     sizes = [len(table) for table in cell.columns]
-    update = _Update(_update(cell.layers, hidden, layers, failed))
+    update = _Update(_make_update(cell.layers, hidden, layers, failed))
     alive += [layers, update]
     model = _Model(
-        embedding=pointer(np.concatenate(cell.columns, dtype=np.float32)),
-        offsets=pointer(np.cumsum([0, *sizes[:-1]], dtype=np.int64)),
-        sizes=pointer(np.array(sizes, dtype=np.int64)),
+        embedding=get_pointer(np.concatenate(cell.columns, dtype=np.float32)),
+        offsets=get_pointer(np.cumsum([0, *sizes[:-1]], dtype=np.int64)),
+        sizes=get_pointer(np.array(sizes, dtype=np.int64)),
         embeddings=sum(sizes),
         columns=len(sizes),
         embedding_size=cell.columns[0].shape[1],
@@ -226,12 +226,12 @@ def _described(cell: Cell, whole: bool, failed: list[Exception]) -> _Model:
         count=len(cell.layers),
         hidden=hidden,
         parts=first.parts,
-        head=matrix(head[:, :hidden], bias),
-        head_embedded=matrix(head[:, hidden:]),
+        head=make_matrix(head[:, :hidden], bias),
+        head_embedded=make_matrix(head[:, hidden:]),
         outputs=len(cell.bias),
         residual=cell.residual,
         bytes=whole,
-        pointed=pointer(np.array(cell.pointed, dtype=np.int64)),
+        pointed=get_pointer(np.array(cell.pointed, dtype=np.int64)),
         pointers=len(cell.pointed),
         update=update,
     )
@@ -239,14 +239,14 @@ def _described(cell: Cell, whole: bool, failed: list[Exception]) -> _Model:
     return model
 
 
-def _output(cell: Cell) -> tuple[Floats, Floats]:
+def _join_head(cell: Cell) -> tuple[Floats, Floats]:
     """Return the matrix and the bias of the output, with the pointer's rows below."""
     if cell.pointer is None or cell.pointer_bias is None:
         return cell.head, cell.bias
     return np.concatenate([cell.head, cell.pointer]), np.concatenate([cell.bias, cell.pointer_bias])
 
 
-def _floats(weights: Floats, pointer: Callable[[NDArray[Any]], int]) -> _Matrix:
+def _pack_floats(weights: Floats, pointer: Callable[[NDArray[Any]], int]) -> _Matrix:
     """Pack a matrix (width, depth) in panels of (depth, PANEL), with 16 bits where they are exact."""
     with np.errstate(over="ignore"):
         half = weights.astype(np.float16)
@@ -255,7 +255,7 @@ def _floats(weights: Floats, pointer: Callable[[NDArray[Any]], int]) -> _Matrix:
     return _Matrix(pointer(panels), width=len(weights), depth=weights.shape[1], kind=HALF if exact else FLOAT)
 
 
-def _bytes(weights: Floats, pointer: Callable[[NDArray[Any]], int]) -> _Matrix:
+def _pack_int8(weights: Floats, pointer: Callable[[NDArray[Any]], int]) -> _Matrix:
     """Quantise a matrix (width, depth) to int8, in panels of (depth / 4, PANEL, 4)."""
     greatest = np.abs(weights).max(axis=1, keepdims=True)
     greatest = np.where(greatest > LEAST, greatest, 0)
@@ -273,7 +273,7 @@ def _bytes(weights: Floats, pointer: Callable[[NDArray[Any]], int]) -> _Matrix:
     )
 
 
-def _update(layers: tuple[Layer, ...], hidden: int, described: Any, failed: list[Exception]) -> Any:
+def _make_update(layers: tuple[Layer, ...], hidden: int, described: Any, failed: list[Exception]) -> Any:
     """Make the callback for gates unknown to the kernel. Exceptions cannot pass through C; they go to `failed`."""
 
     def update(number: int, rows: int, from_input: Any, from_state: Any, before: Any, after: Any) -> None:
@@ -283,8 +283,8 @@ def _update(layers: tuple[Layer, ...], hidden: int, described: Any, failed: list
         try:
             with np.errstate(over="ignore", invalid="ignore"):  # drawing detects NaN
                 made = layer.update(
-                    _sums(from_input, rows, matrices.from_input, len(layer.inputs)),
-                    _sums(from_state, rows, matrices.from_state, len(layer.recurrent)),
+                    _read_sums(from_input, rows, matrices.from_input, len(layer.inputs)),
+                    _read_sums(from_state, rows, matrices.from_state, len(layer.recurrent)),
                     own,
                 )
             for part, values in zip(np.ctypeslib.as_array(after, shape), made, strict=True):
@@ -295,7 +295,7 @@ def _update(layers: tuple[Layer, ...], hidden: int, described: Any, failed: list
     return update
 
 
-def _sums(values: Any, rows: int, matrix: _Matrix, width: int) -> Floats:
+def _read_sums(values: Any, rows: int, matrix: _Matrix, width: int) -> Floats:
     """Return (rows, width) the product with a matrix, without its padding."""
     if not width:
         return np.zeros((rows, 0), dtype=np.float32)

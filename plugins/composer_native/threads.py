@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from math import inf
 
-from composer.devices import processors
+from composer.devices import count_processors
 
 PATIENCE = 64, 4096
 """Steps before the slower number is tried again: at first, and at most. Each failure doubles the interval."""
@@ -14,22 +14,22 @@ WEIGHT = 0.25
 """Weight of the latest step in the moving average."""
 
 
-def available() -> int:
+def count_threads() -> int:
     """Return the number of threads: OMP_NUM_THREADS, or the processors that this process may use."""
     value = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if value.isdecimal() and int(value) > 0:
         return int(value)
-    return processors()
+    return count_processors()
 
 
-class Pace:
+class ThreadTuner:
     """One thread or several, whichever was faster lately: on a busy machine, threads wait for one another."""
 
     def __init__(self, threads: int) -> None:
         self.seconds = {1: inf, threads: inf}
         self._patience = self._left = PATIENCE[0]
 
-    def threads(self) -> int:
+    def choose_threads(self) -> int:
         """Choose the number of threads of the next step."""
         if untried := [threads for threads, seconds in self.seconds.items() if seconds == inf]:
             return untried[0]
@@ -37,7 +37,7 @@ class Pace:
         best = min(self.seconds, key=self.seconds.__getitem__)
         return best if self._left > 0 else next((other for other in self.seconds if other != best), best)
 
-    def took(self, threads: int, seconds: float) -> None:
+    def record(self, threads: int, seconds: float) -> None:
         """Record the time of a step with this number of threads."""
         best = min(self.seconds, key=self.seconds.__getitem__)
         before = self.seconds[threads]

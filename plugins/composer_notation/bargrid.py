@@ -15,7 +15,7 @@ from fractions import Fraction
 
 from composer.music.score import TICKS_PER_QUARTER, TimeSignature
 
-LONGEST = 100_000 * 4 * TICKS_PER_QUARTER
+MOST_TICKS = 100_000 * 4 * TICKS_PER_QUARTER
 """Most ticks of a piece; a longer one has a wrong number in it."""
 
 
@@ -46,7 +46,7 @@ def lay_measures(
         signature = new or signature
         full = Measure(Fraction(0), Fraction(0), *signature)
         found = [part[index] for part in lengths if index < len(part) and part[index]]
-        written.append(replace(full, length=_agree(found, full.bar)))
+        written.append(replace(full, length=_choose_length(found, full.bar)))
     start, played = Fraction(0), []
     for index in order:
         played.append(replace(written[index], start=start))
@@ -54,41 +54,41 @@ def lay_measures(
     return played
 
 
-def _agree(lengths: Sequence[Fraction], bar: Fraction) -> Fraction:
+def _choose_length(lengths: Sequence[Fraction], bar: Fraction) -> Fraction:
     """Return the length that most parts have; of several, a full bar, or else the longest."""
     counts = Counter(lengths)
     return max(counts, key=lambda length: (counts[length], length == bar, length), default=bar)
 
 
-def ticks(quarters: Fraction) -> int:
+def round_to_ticks(quarters: Fraction) -> int:
     """Round quarter notes to whole ticks, halves to the even one."""
     whole, rest = divmod(quarters.numerator * TICKS_PER_QUARTER, quarters.denominator)
     return whole + (2 * rest > quarters.denominator - (whole & 1))
 
 
-def upbeat_of(measures: Sequence[Measure]) -> int:
+def find_pickup(measures: Sequence[Measure]) -> int:
     """Return the length in ticks of the pickup, a first measure that is shorter than its bar; else 0."""
     if len(measures) < 2 or not 0 < measures[0].length < measures[0].bar:
         return 0
-    return ticks(measures[0].length)
+    return round_to_ticks(measures[0].length)
 
 
-def time_signatures(measures: Sequence[Measure]) -> tuple[TimeSignature, ...]:
+def find_time_signatures(measures: Sequence[Measure]) -> tuple[TimeSignature, ...]:
     """Find time signatures whose bars begin where these measures do, each where it changes."""
     found: list[TimeSignature] = []
     starts = [*(measure.start for measure in measures), *(m.start + m.length for m in measures[-1:])]
-    same = _ends_of_metres(measures)
+    same = _find_metre_ends(measures)
     index = 0
     while index < len(measures):
-        count = 1 if index == 0 and upbeat_of(measures) else _joined(measures, starts, index, same[index])
-        signature = _signature(measures, index, count)
+        count = 1 if index == 0 and find_pickup(measures) else _count_joined(measures, starts, index, same[index])
+        signature = _choose_signature(measures, index, count)
         if not found or (found[-1].numerator, found[-1].denominator) != (signature.numerator, signature.denominator):
             found.append(signature)
         index += count
     return tuple(found)
 
 
-def _joined(measures: Sequence[Measure], starts: Sequence[Fraction], index: int, same: int) -> int:
+def _count_joined(measures: Sequence[Measure], starts: Sequence[Fraction], index: int, same: int) -> int:
     """Count the measures from `index` on that make one bar: several if short ones add up to it exactly.
 
     `starts` has the start of each measure and the end of the last. Measures before `same` have the same metre.
@@ -98,7 +98,7 @@ def _joined(measures: Sequence[Measure], starts: Sequence[Fraction], index: int,
     return end - index if end <= same and starts[end] == bar_end else 1
 
 
-def _ends_of_metres(measures: Sequence[Measure]) -> list[int]:
+def _find_metre_ends(measures: Sequence[Measure]) -> list[int]:
     """Find, for each measure, the first later one with bars of another length."""
     ends = [len(measures)] * len(measures)
     for index in range(len(measures) - 2, -1, -1):
@@ -107,17 +107,17 @@ def _ends_of_metres(measures: Sequence[Measure]) -> list[int]:
     return ends
 
 
-def _signature(measures: Sequence[Measure], index: int, count: int) -> TimeSignature:
+def _choose_signature(measures: Sequence[Measure], index: int, count: int) -> TimeSignature:
     """Return the written time signature if bars of it fit, as they always do at the ends, else one that fits."""
     first = measures[index]
-    written = TimeSignature(ticks(first.start), first.numerator, first.denominator)
+    written = TimeSignature(round_to_ticks(first.start), first.numerator, first.denominator)
     is_end = index + count == len(measures) and first.length <= first.bar
-    if count > 1 or is_end or first.length % first.bar == 0 or (index == 0 and upbeat_of(measures)):
+    if count > 1 or is_end or first.length % first.bar == 0 or (index == 0 and find_pickup(measures)):
         return written
-    return _of_length(first.length, written) or written
+    return _find_signature(first.length, written) or written
 
 
-def _of_length(quarters: Fraction, near: TimeSignature) -> TimeSignature | None:
+def _find_signature(quarters: Fraction, near: TimeSignature) -> TimeSignature | None:
     """Find a time signature of that bar length, in the note value of `near` or a smaller one; None for none."""
     denominator = near.denominator
     while denominator <= 64:

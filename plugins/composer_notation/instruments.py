@@ -39,7 +39,7 @@ _SINGERS = {
 }  # fmt: skip
 
 
-def program_of(name: str) -> int | None:
+def find_program(name: str) -> int | None:
     """Find the General MIDI program of a part by its name, such as `Violino I` or `Fagotti`; None if it names none."""
     words = re.findall(r"[^\W\d_]+", name.lower())
     for first, second in pairwise(words):

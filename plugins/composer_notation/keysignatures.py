@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from composer.music.keys import Key, estimate_key, key_of_signature
-from composer.music.score import KeySignature, Notes, Track, joined
+from composer.music.keys import Key, estimate_key, get_signature_key
+from composer.music.score import KeySignature, Notes, Track, concatenate_notes
 
 MODES = {
     "lydian": 1, "major": 0, "ionian": 0, "mixolydian": -1, "dorian": -2, "minor": -3, "aeolian": -3, "phrygian": -4,
@@ -36,7 +36,7 @@ def find_alteration(letter: str, fifths: int) -> int:
 
 def transpose_fifths(fifths: int, semitones: int) -> int:
     """Transpose a signature to the usual one of its new key, of six sharps or five flats at most."""
-    return key_of_signature(fifths, minor=False).transposed(semitones).fifths if semitones else fifths
+    return get_signature_key(fifths, minor=False).transpose(semitones).fifths if semitones else fifths
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Signature:
     mode: str = ""
 
 
-def key_signatures(signatures: Sequence[Signature], tracks: Sequence[Track]) -> tuple[KeySignature, ...]:
+def find_keys(signatures: Sequence[Signature], tracks: Sequence[Track]) -> tuple[KeySignature, ...]:
     """Find the key of each signature, and list the keys where they change.
 
     A church mode becomes the major or minor key with its tonic and third. Without a mode, the notes under the signature
@@ -57,26 +57,26 @@ def key_signatures(signatures: Sequence[Signature], tracks: Sequence[Track]) -> 
     found: list[KeySignature] = []
     latest = {signature.tick: signature for signature in signatures}
     begins = sorted(latest)
-    notes = joined([track.notes for track in tracks if not track.is_drum])
+    notes = concatenate_notes([track.notes for track in tracks if not track.is_drum])
     notes = notes[np.argsort(notes["start"], kind="stable")]
     indices = np.searchsorted(notes["start"], begins).tolist()
     for tick, first, last in zip(begins, indices, [*indices[1:], None], strict=False):
         its = latest[tick]
-        key = _key_of_mode(its) or _key_of_notes(its, notes[first:last])
+        key = _find_key_by_mode(its) or _find_key_by_notes(its, notes[first:last])
         if not found or found[-1].key != key:
             found.append(KeySignature(tick, key))
     return tuple(found)
 
 
-def _key_of_mode(signature: Signature) -> Key | None:
+def _find_key_by_mode(signature: Signature) -> Key | None:
     if signature.mode not in MODES:
         return None
-    major = key_of_signature(signature.fifths - MODES[signature.mode], minor=False)
+    major = get_signature_key(signature.fifths - MODES[signature.mode], minor=False)
     return Key(major.tonic, has_minor_third(signature.mode))
 
 
-def _key_of_notes(signature: Signature, its: Notes) -> Key:
-    pair = [key_of_signature(signature.fifths, minor) for minor in (False, True)]
+def _find_key_by_notes(signature: Signature, its: Notes) -> Key:
+    pair = [get_signature_key(signature.fifths, minor) for minor in (False, True)]
     if not len(its):
         return pair[0]
     ends = its["start"] + its["duration"]

@@ -31,17 +31,17 @@ class OwnTrack:
     staves: tuple[tuple[int, int], ...]
 
 
-def own_tracks(text: str, staves: int) -> tuple[OwnTrack, ...]:
+def parse_tracks(text: str, staves: int) -> tuple[OwnTrack, ...]:
     """Parse the field; () if it is invalid or refers to another number of staves."""
     try:
-        tracks = tuple(_own_track(values) for values in json.loads(text))
+        tracks = tuple(_parse_track(values) for values in json.loads(text))
     except (KeyError, TypeError, ValueError, RecursionError):
         return ()
     numbers = [staff for track in tracks for staff, _ in track.staves]
     return tracks if len(tracks) <= _MOST and set(numbers) == set(range(staves)) else ()
 
 
-def provenance(document: bytes) -> dict[str, Any]:
+def parse_provenance(document: bytes) -> dict[str, Any]:
     """Parse the provenance in a MusicXML document, which must have been checked; `{}` if there is none."""
     for _, element in iterparse(io.BytesIO(document)):  # noqa: S314  (entities are refused before)
         if element.tag == "part-list":
@@ -55,7 +55,7 @@ def provenance(document: bytes) -> dict[str, Any]:
     return {}
 
 
-def _own_track(values: Any) -> OwnTrack:
+def _parse_track(values: Any) -> OwnTrack:
     program = values["program"]
     staves = tuple((int(staff), int(voice)) for staff, voice in values["staves"])
     if not (isinstance(program, int) and 0 <= program <= 127):

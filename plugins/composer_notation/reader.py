@@ -12,14 +12,14 @@ from typing import Any, ClassVar
 from composer.errors import LeftOutWarning, ReadingWarning, UnreadableFile, printable
 from composer.music.score import Score
 from composer_notation.abc import reading as abc
-from composer_notation.abc.tunebook import text_of
-from composer_notation.bargrid import LONGEST
+from composer_notation.abc.tunebook import read_text
+from composer_notation.bargrid import MOST_TICKS
 from composer_notation.kern.score import read_score as read_kern
 from composer_notation.kern.spines import Malformed
-from composer_notation.musicxml.document import bytes_of, open_document
+from composer_notation.musicxml.document import open_document, read_bytes
 from composer_notation.musicxml.score import read_score
 from composer_notation.musicxml.values import TooLarge
-from composer_notation.owntracks import provenance
+from composer_notation.owntracks import parse_provenance
 from composer_notation.unfolding import Unplayable
 
 MOST_BYTES = 20 * 1024 * 1024
@@ -32,18 +32,18 @@ class NotationReader:
 
     is_bounded: ClassVar[bool] = True
 
-    def provenance(self, path: Path) -> Mapping[str, Any]:
+    def read_provenance(self, path: Path) -> Mapping[str, Any]:
         """Read the provenance of a MusicXML file of ours; `{}` for other files. Raises UnreadableFile."""
         if path.suffix.lower() in _WITHOUT_PROVENANCE:
             return {}
         open_document(path)
-        return provenance(bytes_of(path))
+        return parse_provenance(read_bytes(path))
 
-    def pieces(self, path: Path) -> Iterator[tuple[str, Score | Exception]]:
+    def read_pieces(self, path: Path) -> Iterator[tuple[str, Score | Exception]]:
         """Read each tune of an ABC book, or the one piece of another file. Raises and warns as `__call__`."""
         if path.suffix.lower() == ".abc":
             _check_size(path)
-            yield from abc.pieces(path)
+            yield from abc.read_pieces(path)
         else:
             yield "", self(path)
 
@@ -52,17 +52,17 @@ class NotationReader:
         shown = printable(str(path))
         _check_size(path)
         if path.suffix.lower() == ".abc":
-            return abc.read(path)
+            return abc.read_tune(path)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ReadingWarning)
-            score = _read(path, shown)
+            score = _read_file(path, shown)
         for text in sorted({str(w.message) for w in caught if w.category is ReadingWarning}):
             warnings.warn(f"{shown}: {text}.", ReadingWarning, stacklevel=2)
         for left_out in (w.message for w in caught if isinstance(w.message, LeftOutWarning)):
             warnings.warn(left_out, stacklevel=2)
         if not score.note_count:
             raise UnreadableFile(f"{shown}: contains no notes.")
-        if score.end > LONGEST:
+        if score.end > MOST_TICKS:
             raise UnreadableFile(f"{shown}: lasts for more than 100,000 bars; a note in it must be far too long.")
         return score if score.title else replace(score, title=path.stem)
 
@@ -74,11 +74,11 @@ def _check_size(path: Path) -> None:
         )
 
 
-def _read(path: Path, shown: str) -> Score:
-    return _kern(path, shown) if path.suffix.lower() == ".krn" else _musicxml(path, shown)
+def _read_file(path: Path, shown: str) -> Score:
+    return _read_kern_file(path, shown) if path.suffix.lower() == ".krn" else _read_musicxml(path, shown)
 
 
-def _musicxml(path: Path, shown: str) -> Score:
+def _read_musicxml(path: Path, shown: str) -> Score:
     left_out: Counter[str] = Counter()
     try:
         score = read_score(open_document(path), left_out)
@@ -89,10 +89,10 @@ def _musicxml(path: Path, shown: str) -> Score:
     return score
 
 
-def _kern(path: Path, shown: str) -> Score:
+def _read_kern_file(path: Path, shown: str) -> Score:
     left_out: Counter[str] = Counter()
     try:
-        score = read_kern(text_of(path), left_out)
+        score = read_kern(read_text(path), left_out)
     except (Malformed, Unplayable) as error:
         raise UnreadableFile(f"{shown}: {error}.") from None
     if +left_out:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from itertools import groupby
 from typing import Any, Protocol, TypeVar
 
-from composer_notation.bargrid import ticks
+from composer_notation.bargrid import round_to_ticks
 
 Note = TypeVar("Note", bound="HasVoice")
 
@@ -31,15 +31,20 @@ class Sounding:
     voice: str = ""
 
 
-def rows(notes: Iterable[Sounding]) -> list[tuple[int, int, int, int]]:
+def make_rows(notes: Iterable[Sounding]) -> list[tuple[int, int, int, int]]:
     """Convert notes to (start, duration, pitch, velocity) in ticks, tied ones joined."""
     return [
-        (ticks(note.start), max(1, ticks(note.start + note.length) - ticks(note.start)), note.pitch, note.velocity)
-        for note in joined(notes)
+        (
+            round_to_ticks(note.start),
+            max(1, round_to_ticks(note.start + note.length) - round_to_ticks(note.start)),
+            note.pitch,
+            note.velocity,
+        )
+        for note in join_tied_notes(notes)
     ]
 
 
-def joined(notes: Iterable[Sounding]) -> list[Sounding]:
+def join_tied_notes(notes: Iterable[Sounding]) -> list[Sounding]:
     """Join tied notes, and sort by start; a tie to nothing or to another pitch is ignored.
 
     A tie goes on in its own voice if that has the pitch, else in another one.
@@ -77,9 +82,9 @@ class HasVoice(Protocol):
         """The label of its voice."""
 
 
-def voices(notes: Sequence[Note]) -> list[list[Note]]:
+def split_voices(notes: Sequence[Note]) -> list[list[Note]]:
     """Split notes by voice if voices sound together; notes of no voice go with the first."""
-    if not _overlap(notes):
+    if not _has_overlap(notes):
         return [list(notes)]
     found: dict[Any, list[Note]] = {name: [] for name in sorted({note.voice for note in notes if note.voice})}
     first = next(iter(found))
@@ -88,7 +93,7 @@ def voices(notes: Sequence[Note]) -> list[list[Note]]:
     return list(found.values())
 
 
-def _overlap(notes: Iterable[HasVoice]) -> bool:
+def _has_overlap(notes: Iterable[HasVoice]) -> bool:
     """Tell whether notes of different voices ever sound together."""
     last = others = 0  # the end of the voice that reaches furthest, and of all others
     furthest = None

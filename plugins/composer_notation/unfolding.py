@@ -47,14 +47,14 @@ class SignMissing(Unplayable):
     """A jump to a segno or a coda that is missing."""
 
 
-def play_order(signs: Sequence[Signs], most: int = MOST_MEASURES) -> list[int]:
+def find_order(signs: Sequence[Signs], most: int = MOST_MEASURES) -> list[int]:
     """List the indices of measures as they are played. Raises Unplayable beyond `most`, and SignMissing.
 
     Takes time linear in the measures given and played. Each measure is played at most `MOST_TIMES` times before the
     first jump, and each jump is made once.
     """
     order: list[int] = []
-    for index in _Player(signs):
+    for index in _Playback(signs):
         order.append(index)
         if len(order) > most:
             raise Unplayable(f"has repeats that make it longer than {most:,} measures")
@@ -62,7 +62,7 @@ def play_order(signs: Sequence[Signs], most: int = MOST_MEASURES) -> list[int]:
 
 
 @dataclass
-class _Player:
+class _Playback:
     """A position in the piece, and the state of the repeat around it."""
 
     signs: Sequence[Signs]
@@ -105,39 +105,39 @@ class _Player:
             if sign.opens and self.index != self.start:
                 self.start, self.round = self.index, 1
             if sign.endings and not self._is_played(sign):
-                self._pass_by()
+                self._skip_ending()
                 continue
             yield self.index
             if self.has_jumped and sign.fine:
                 return
-            self.index = self._following(sign)
+            self.index = self._find_next(sign)
 
     def _is_played(self, sign: Signs) -> bool:
         """Tell whether this ending is for the current round; after a jump, whether it is the last one."""
         return (self.last_time[self.ending_of[self.index]] if self.has_jumped else self.round) in sign.endings
 
-    def _pass_by(self) -> None:
+    def _skip_ending(self) -> None:
         """Skip a measure of another ending; after the last of the endings, begin the next round."""
         is_last = self.index + 1 == self.group_end[self.ending_of[self.index]]
-        self.index = self.start if is_last and self._goes_back() else self.index + 1
+        self.index = self.start if is_last and self._begin_round() else self.index + 1
 
-    def _following(self, sign: Signs) -> int:
+    def _find_next(self, sign: Signs) -> int:
         """Return the index of the next measure."""
         here = self.index
-        if self._ends_repeat(sign) and self._goes_back():
+        if self._is_repeat_end(sign) and self._begin_round():
             return self.start
         if sign.jump and here not in self.jumps_made:
-            return self._jump(sign.jump)
+            return self._make_jump(sign.jump)
         if self.has_jumped and sign.to_coda and here not in self.jumps_made:
             self.jumps_made.add(here)
-            return self._target(self.codas, sign.to_coda, "coda")
+            return self._find_sign(self.codas, sign.to_coda, "coda")
         group = self.ending_of[here]
-        return here + 1 if group < 0 or not self._leaves_ending() else self.group_end[group]
+        return here + 1 if group < 0 or not self._is_ending_end() else self.group_end[group]
 
-    def _ends_repeat(self, sign: Signs) -> bool:
-        return bool(sign.times) if self.ending_of[self.index] < 0 else self._leaves_ending()
+    def _is_repeat_end(self, sign: Signs) -> bool:
+        return bool(sign.times) if self.ending_of[self.index] < 0 else self._is_ending_end()
 
-    def _goes_back(self) -> bool:
+    def _begin_round(self) -> bool:
         """Begin the next round of the repeat that ends here, or leave it; tell whether there is a next round."""
         group = self.ending_of[self.index]
         times = min(self.signs[self.index].times, MOST_TIMES) if group < 0 else self.last_time[group]
@@ -147,7 +147,7 @@ class _Player:
         self.start, self.round = self.index + 1 if group < 0 else self.group_end[group], 1
         return False
 
-    def _leaves_ending(self) -> bool:
+    def _is_ending_end(self) -> bool:
         """Tell whether the bracket over this measure ends with it."""
         following = self.index + 1
         if self.signs[self.index].times or following == len(self.signs):
@@ -155,14 +155,14 @@ class _Player:
         its = self.signs[following]
         return its.begins_ending or its.endings != self.signs[self.index].endings
 
-    def _jump(self, target: str) -> int:
+    def _make_jump(self, target: str) -> int:
         self.jumps_made.add(self.index)
         self.has_jumped = True
         self.round = 1
-        self.start = 0 if target == BEGINNING else self._target(self.segnos, target, "segno")
+        self.start = 0 if target == BEGINNING else self._find_sign(self.segnos, target, "segno")
         return self.start
 
-    def _target(self, signs: dict[str, int], label: str, name: str) -> int:
+    def _find_sign(self, signs: dict[str, int], label: str, name: str) -> int:
         """Find the sign of that label, or else the only one there is: programs label them carelessly."""
         if label in signs:
             return signs[label]

@@ -19,24 +19,24 @@ _SCRIPTS = ("music", "sound", "player", "roll", "marks", "steering", "shown", "f
 """Parts of one script, in one scope; the last one starts the page."""
 
 
-def page(pieces: Sequence[dict[str, Any]]) -> str:
+def build_page(pieces: Sequence[dict[str, Any]]) -> str:
     """Build the page of these pieces, as `content.values` and `PageExporter` make them."""
     data = json.dumps({"pieces": pieces}, separators=(",", ":"))
     data = data.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
     title = pieces[0]["title"] if len(pieces) == 1 else f"{len(pieces)} pieces"
-    style, script = _text("page.css"), "\n".join(_text(f"{name}.js") for name in _SCRIPTS)
-    parts = {"POLICY": _policy(style, script), "TITLE": escape(title), "STYLE": f"<style>{style}</style>"}
+    style, script = _read_text("page.css"), "\n".join(_read_text(f"{name}.js") for name in _SCRIPTS)
+    parts = {"POLICY": _build_policy(style, script), "TITLE": escape(title), "STYLE": f"<style>{style}</style>"}
     parts |= {
         "DATA": f'<script type="application/json" id="data">{data}</script>',
         "SCRIPT": f'<script type="module">{script}</script>',
     }
-    text = _text("page.html")
+    text = _read_text("page.html")
     for name, part in parts.items():  # no part contains such a comment: values contain no `<`
         text = text.replace(f"<!--{name}-->", part)
     return text
 
 
-def _policy(style: str, script: str) -> str:
+def _build_policy(style: str, script: str) -> str:
     rules = (
         "default-src 'none'",
         f"script-src '{_hash(script)}'",
@@ -53,5 +53,5 @@ def _hash(text: str) -> str:
 
 
 @lru_cache
-def _text(name: str) -> str:
+def _read_text(name: str) -> str:
     return Path(__file__).with_name(name).read_text(encoding="utf-8")

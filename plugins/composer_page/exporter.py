@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from composer.errors import CannotWrite, printable
-from composer.storage.atomic import whole_file
+from composer.storage.atomic import write_whole_file
 from composer.types import Piece
 from composer_page import content, document, forms, places
 
@@ -36,29 +36,31 @@ class PageExporter:
         """Write the file, whole or not at all. Raises CannotWrite."""
         shown = printable(str(path))
         _check(pieces, shown)
-        wanted = _wanted(pieces) if self.score else [form for form in _wanted(pieces) if form != forms.ENGRAVED]
+        wanted = (
+            _choose_forms(pieces) if self.score else [form for form in _choose_forms(pieces) if form != forms.ENGRAVED]
+        )
         try:
-            values = [_values(piece, number, wanted) for number, piece in enumerate(pieces)]
+            values = [_make_values(piece, number, wanted) for number, piece in enumerate(pieces)]
         except ValueError as error:
             raise CannotWrite(f"{shown}: cannot be shown: {printable(str(error), 200)}.") from None
-        with whole_file(path) as scratch:
-            scratch.write_text(document.page(values), encoding="utf-8")
+        with write_whole_file(path) as scratch:
+            scratch.write_text(document.build_page(values), encoding="utf-8")
 
 
-def _wanted(pieces: Sequence[Piece]) -> Sequence[str]:
+def _choose_forms(pieces: Sequence[Piece]) -> Sequence[str]:
     """Choose the forms that do not take too long to write."""
     if sum(piece.score.note_count for piece in pieces) > NOTATED_NOTES:
         return forms.SOUNDING
     return forms.ALL if len(pieces) <= ENGRAVED_PIECES else forms.PLAIN
 
 
-def _values(piece: Piece, number: int, wanted: Sequence[str]) -> dict[str, Any]:
-    values = content.values(piece, number)
-    found = forms.of(piece, wanted)
-    values["forms"] = {suffix: content.packed(data) for suffix, data in found.data.items()}
+def _make_values(piece: Piece, number: int, wanted: Sequence[str]) -> dict[str, Any]:
+    values = content.describe_piece(piece, number)
+    found = forms.write_forms(piece, wanted)
+    values["forms"] = {suffix: content.pack(data) for suffix, data in found.data.items()}
     values["missing"] = found.missing
     if engraving := found.data.get(forms.ENGRAVED):
-        values["places"] = places.bars(engraving, len(values["bars"]) - 1)
+        values["places"] = places.find_bars(engraving, len(values["bars"]) - 1)
     return values
 
 

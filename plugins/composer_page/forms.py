@@ -26,7 +26,7 @@ class Forms:
     missing: Mapping[str, str]
 
 
-def of(piece: Piece, suffixes: Sequence[str]) -> Forms:
+def write_forms(piece: Piece, suffixes: Sequence[str]) -> Forms:
     """Write the piece in each of these forms that has an exporter."""
     data, missing = {}, {}
     with tempfile.TemporaryDirectory(prefix="composer-page-") as folder:
@@ -34,7 +34,7 @@ def of(piece: Piece, suffixes: Sequence[str]) -> Forms:
             if suffix not in registry().offers["exporters"]:
                 continue
             try:
-                data[suffix] = _written(piece, suffix, Path(folder) / f"piece{suffix}")
+                data[suffix] = _write_form(piece, suffix, Path(folder) / f"piece{suffix}")
             except ComposerError as error:
                 missing[suffix] = printable(str(error).removeprefix(str(Path(folder) / f"piece{suffix}: ")), 200)
             except Exception as error:  # a fault of another plugin costs one form, and not the page
@@ -42,7 +42,7 @@ def of(piece: Piece, suffixes: Sequence[str]) -> Forms:
     return Forms(data, missing)
 
 
-def _written(piece: Piece, suffix: str, path: Path) -> bytes:
+def _write_form(piece: Piece, suffix: str, path: Path) -> bytes:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # exporting the form by itself shows them
         registry().make("exporters", suffix)([piece], path)

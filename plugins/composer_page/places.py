@@ -15,7 +15,7 @@ _LINE = re.compile(r"M\s*(-?[\d.]+)[ ,](-?[\d.]+)\s*L\s*(-?[\d.]+)[ ,](-?[\d.]+)
 _MOVE = re.compile(r"translate\(\s*(-?[\d.]+)[ ,]+(-?[\d.]+)\s*\)")
 _AIR = 0.004  # margin above and below the staves, relative to the page's width
 
-Place = tuple[float, float, float, float]
+Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -30,16 +30,16 @@ class _Frame:
     x: float = 0.0
     y: float = 0.0
 
-    def inside(self, scale: float, x: float, y: float) -> _Frame:
+    def transform(self, scale: float, x: float, y: float) -> _Frame:
         return replace(self, scale=self.scale * scale, x=self.x + self.scale * x, y=self.y + self.scale * y)
 
 
-def bars(svg: bytes, count: int) -> list[list[float]]:
+def find_bars(svg: bytes, count: int) -> list[list[float]]:
     """Find left, top, width and height of `count` bars, as fractions of the page. Return none if the count differs."""
     try:
         root = fromstring(svg)  # noqa: S314  (an installed plugin wrote it, a moment ago)
-        wide, high = _box(root)[2:]
-        found = [box for box in _measures(root, _Frame(wide)) if box]
+        wide, high = _read_box(root)[2:]
+        found = [box for box in _find_measures(root, _Frame(wide)) if box]
     except (ParseError, ValueError, ZeroDivisionError, RecursionError):
         return []
     if len(found) != count or not (wide > 0 and high > 0):
@@ -51,46 +51,46 @@ def bars(svg: bytes, count: int) -> list[list[float]]:
     ]
 
 
-def _measures(element: Element, frame: _Frame) -> Iterator[Place | None]:
+def _find_measures(element: Element, frame: _Frame) -> Iterator[Box | None]:
     for child in element:
         if "measure" in child.get("class", "").split():
-            yield _measure(child, frame)
-        elif _name(child) in ("svg", "g"):
-            yield from _measures(child, _moved(child, frame))
+            yield _locate_measure(child, frame)
+        elif _read_tag(child) in ("svg", "g"):
+            yield from _find_measures(child, _enter_element(child, frame))
 
 
-def _measure(measure: Element, frame: _Frame) -> Place | None:
+def _locate_measure(measure: Element, frame: _Frame) -> Box | None:
     """Locate a bar by the lines of its staves."""
     lines = [
         tuple(float(number) for number in line.groups())
         for staff in measure.iter()
         if "staff" in staff.get("class", "").split()
         for path in staff
-        if _name(path) == "path" and (line := _LINE.match(path.get("d", "")))
+        if _read_tag(path) == "path" and (line := _LINE.match(path.get("d", "")))
     ]
     if not lines:
         return None
     x, y = min(line[0] for line in lines), min(line[1] for line in lines)
     right, low = max(line[2] for line in lines), max(line[3] for line in lines)
-    corners = frame.inside(1, x, y), frame.inside(1, right, low)
+    corners = frame.transform(1, x, y), frame.transform(1, right, low)
     return corners[0].x, corners[0].y, corners[1].x, corners[1].y
 
 
-def _moved(element: Element, frame: _Frame) -> _Frame:
-    if _name(element) == "g":
+def _enter_element(element: Element, frame: _Frame) -> _Frame:
+    if _read_tag(element) == "g":
         move = _MOVE.match(element.get("transform", ""))
-        return frame.inside(1, float(move[1]), float(move[2])) if move else frame
+        return frame.transform(1, float(move[1]), float(move[2])) if move else frame
     x, y = float(element.get("x", 0)), float(element.get("y", 0))
-    left, top, wide, _ = _box(element)
+    left, top, wide, _ = _read_box(element)
     scale = float(element.get("width", frame.wide)) / wide
-    return replace(frame.inside(1, x, y).inside(scale, -left, -top), wide=wide)
+    return replace(frame.transform(1, x, y).transform(scale, -left, -top), wide=wide)
 
 
-def _box(element: Element) -> tuple[float, float, float, float]:
+def _read_box(element: Element) -> tuple[float, float, float, float]:
     numbers = [float(number) for number in element.get("viewBox", "0 0 0 0").replace(",", " ").split()]
     left, top, wide, high = numbers
     return left, top, wide, high
 
 
-def _name(element: Element) -> str:
+def _read_tag(element: Element) -> str:
     return element.tag.rpartition("}")[2]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from composer.errors import CannotWrite, nearest, printable
-from composer.storage.atomic import whole_file
+from composer.errors import CannotWrite, printable, suggest
+from composer.storage.atomic import write_whole_file
 from composer.types import Piece
 from composer_picture import grid, overview, png, roll, svg
 from composer_picture.shapes import Drawing
@@ -38,8 +38,8 @@ class PngExporter:
 
     def __call__(self, pieces: Sequence[Piece], path: Path) -> None:
         """Write the file, whole or not at all. Raises CannotWrite."""
-        picture = _drawing(pieces, path, self.theme, self.width, self.bars)
-        with whole_file(path) as scratch:
+        picture = _draw(pieces, path, self.theme, self.width, self.bars)
+        with write_whole_file(path) as scratch:
             png.write(picture, scratch, self.scale)
 
 
@@ -57,21 +57,21 @@ class SvgExporter:
 
     def __call__(self, pieces: Sequence[Piece], path: Path) -> None:
         """Write the file, whole or not at all. Raises CannotWrite."""
-        picture = _drawing(pieces, path, self.theme, self.width, self.bars)
-        with whole_file(path) as scratch:
+        picture = _draw(pieces, path, self.theme, self.width, self.bars)
+        with write_whole_file(path) as scratch:
             svg.write(picture, scratch)
 
 
 def _check(theme: str, width: int, bars: int) -> None:
     if theme not in THEMES:
-        raise ValueError(f"unknown theme '{printable(theme)}': {nearest(theme, THEMES)}")
+        raise ValueError(f"unknown theme '{printable(theme)}': {suggest(theme, THEMES)}")
     if not _NARROWEST <= width <= _WIDEST:
         raise ValueError(f"width is {width}, and must be from {_NARROWEST} to {_WIDEST}")
     if bars < 0:
         raise ValueError(f"bars is {bars}, and must be 0 or more")
 
 
-def _drawing(pieces: Sequence[Piece], path: Path, theme: str, width: int, bars: int) -> Drawing:
+def _draw(pieces: Sequence[Piece], path: Path, theme: str, width: int, bars: int) -> Drawing:
     shown = printable(str(path))
     if not pieces:
         raise CannotWrite(f"{shown}: no piece to draw.")
@@ -79,9 +79,9 @@ def _drawing(pieces: Sequence[Piece], path: Path, theme: str, width: int, bars: 
         raise CannotWrite(f"{shown}: a picture shows at most {MOST_PIECES} pieces, and there are {len(pieces):,}.")
     for piece in pieces:
         try:
-            grid.bars_of(piece.score)
+            grid.find_bars(piece.score)
         except ValueError as error:
             raise CannotWrite(f"{shown}: cannot be drawn: the piece has {error}.") from None
     if len(pieces) == 1:
-        return roll.drawing(pieces[0], THEMES[theme], width=width, in_row=bars)
-    return overview.drawing(pieces, THEMES[theme], width=width)
+        return roll.draw_piece(pieces[0], THEMES[theme], width=width, in_row=bars)
+    return overview.draw_pieces(pieces, THEMES[theme], width=width)

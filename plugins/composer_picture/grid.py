@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from composer.music.score import TICKS_PER_QUARTER, Bars, Score, bars
+from composer.music.score import TICKS_PER_QUARTER, Bars, Score, compute_bars
 
 _QUARTER = 17.0  # preferred units, unless there would be too many rows
 _STEPS = (1, 2, 4, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
@@ -33,7 +33,7 @@ class Grid:
     scale: float
     upbeat: bool
 
-    def numbers(self, row: Row, space: float) -> Iterator[tuple[int, int]]:
+    def number_bars(self, row: Row, space: float) -> Iterator[tuple[int, int]]:
         """Yield (number, tick) of bars at least `space` units apart; the first whole bar is 1, a pickup 0."""
         shift = 0 if self.upbeat else 1
         step = self._step(row, space)
@@ -42,7 +42,7 @@ class Grid:
             if bar == row.first or (number - 1) % step == 0:
                 yield number, int(self.bars.starts[bar])
 
-    def lines(self, row: Row, space: float) -> np.ndarray:
+    def find_bar_lines(self, row: Row, space: float) -> np.ndarray:
         """Return the ticks of a row's bar lines, thinned where they are closer than `space` units."""
         starts = self.bars.starts[row.first : row.last + 1]
         return starts[:: self._step(row, space)]
@@ -51,38 +51,38 @@ class Grid:
         bar = (row.end - row.start) / max(row.last - row.first, 1) * self.scale
         return next((step for step in _STEPS if step * bar >= space), _STEPS[-1])
 
-    def beats(self, row: Row, space: float) -> np.ndarray:
+    def find_beats(self, row: Row, space: float) -> np.ndarray:
         """Return the ticks of beats inside the bars of a row, except where they are closer than `space` units."""
         found = []
         for bar in range(row.first, row.last):
-            beat = self.bars.metres[self.bars.which[bar]].beat_ticks
+            beat = self.bars.time_signatures[self.bars.signature_index[bar]].beat_ticks
             if beat * self.scale >= space:
                 ticks = np.arange(self.bars.nominal[bar], self.bars.starts[bar + 1], beat)
                 found.append(ticks[ticks > self.bars.starts[bar]])
         return np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
 
 
-def bars_of(score: Score) -> Bars:
+def find_bars(score: Score) -> Bars:
     """Return the bars of a piece, at least one. Raises ValueError for too many bars."""
-    return bars(score, max(score.length, 1))
+    return compute_bars(score, max(score.length, 1))
 
 
-def grid(score: Score, width: float, *, in_row: int = 0, most_rows: int = 1) -> Grid:
+def lay_out(score: Score, width: float, *, in_row: int = 0, most_rows: int = 1) -> Grid:
     """Lay out a piece on at most `most_rows` rows of this width, with `in_row` bars each (0: a readable number).
 
     A piece without notes has one bar. Raises ValueError for too many bars.
     """
-    its = bars_of(score)
-    count = len(its.which)
-    upbeat = 0 < score.upbeat < its.metres[0].bar_ticks
-    each = in_row or _easily(its, count - upbeat, width)
+    its = find_bars(score)
+    count = len(its.signature_index)
+    upbeat = 0 < score.upbeat < its.time_signatures[0].bar_ticks
+    each = in_row or _fit_bars(its, count - upbeat, width)
     each = max(each, -(-count // most_rows))
     edges = [0, *range(each + upbeat, count, each), count]
     rows = tuple(Row(first, last, int(its.starts[first]), int(its.starts[last])) for first, last in pairwise(edges))
     return Grid(its, rows, width / max(row.end - row.start for row in rows), upbeat)
 
 
-def _easily(its: Bars, count: int, width: float) -> int:
+def _fit_bars(its: Bars, count: int, width: float) -> int:
     """Choose the bars of a row: all if they fit, else a multiple of four that fills rows evenly."""
     bar = float(its.starts[-1]) / TICKS_PER_QUARTER / max(count, 1)
     fit = max(int(width / _QUARTER / bar), 1)

@@ -31,19 +31,19 @@ class Lanes:
         """Number of lanes."""
         return self.pitches + len(self.drums)
 
-    def of(self, track: Track, notes: Notes) -> np.ndarray:
+    def assign(self, track: Track, notes: Notes) -> np.ndarray:
         """Return the lane of each note, 0 at the top."""
         if not track.is_drum:
             return self.highest - notes["pitch"].astype(np.int64)
         indices = np.searchsorted(np.array(self.drums), notes["pitch"])
         return self.pitches + len(self.drums) - 1 - indices  # low sounds lie low
 
-    def sounds(self) -> list[tuple[int, int]]:
+    def list_drums(self) -> list[tuple[int, int]]:
         """Return (lane, drum sound) of the drum lanes."""
         return [(self.pitches + len(self.drums) - 1 - index, sound) for index, sound in enumerate(self.drums)]
 
 
-def lanes(tracks: Sequence[Track]) -> Lanes:
+def make_lanes(tracks: Sequence[Track]) -> Lanes:
     """Make lanes for all notes of these tracks; without notes, an octave from middle C."""
     used = {kind: np.zeros(128, dtype=bool) for kind in (False, True)}
     for track in tracks:

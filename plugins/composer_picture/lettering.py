@@ -9,35 +9,35 @@ from typing import Any
 
 
 @lru_cache(maxsize=64)
-def font(size: float, *, is_bold: bool = False) -> Any:
+def load_font(size: float, *, is_bold: bool = False) -> Any:
     """Load a Pillow font of this size in pixels."""
     from PIL import ImageFont
 
-    found = _folder() / ("DejaVuSans-Bold.ttf" if is_bold else "DejaVuSans.ttf")
+    found = _find_folder() / ("DejaVuSans-Bold.ttf" if is_bold else "DejaVuSans.ttf")
     # Basic layout: pictures do not depend on the shaping library of the machine.
     if found.is_file():
         return ImageFont.truetype(str(found), size, layout_engine=ImageFont.Layout.BASIC)
     return ImageFont.load_default(size)
 
 
-def width(text: str, size: float, *, is_bold: bool = False) -> float:
+def measure_text(text: str, size: float, *, is_bold: bool = False) -> float:
     """Measure the width of a line of text, in the unit of `size`."""
-    return float(font(32, is_bold=is_bold).getlength(text)) * size / 32
+    return float(load_font(32, is_bold=is_bold).getlength(text)) * size / 32
 
 
-def cut(text: str, size: float, room: float, *, is_bold: bool = False) -> str:
+def cut_text(text: str, size: float, room: float, *, is_bold: bool = False) -> str:
     """Return `text`, or as much of it as fits into `room`, with an ellipsis."""
-    if width(text, size, is_bold=is_bold) <= room:
+    if measure_text(text, size, is_bold=is_bold) <= room:
         return text
     for end in range(len(text) - 1, 0, -1):
         shortened = text[:end].rstrip() + "…"
-        if width(shortened, size, is_bold=is_bold) <= room:
+        if measure_text(shortened, size, is_bold=is_bold) <= room:
             return shortened
     return ""
 
 
 @lru_cache(maxsize=1)
-def _folder() -> Path:
+def _find_folder() -> Path:
     """Find matplotlib's fonts without importing it, which would take longer than drawing."""
     spec = find_spec("matplotlib")
     folders = spec.submodule_search_locations if spec else None

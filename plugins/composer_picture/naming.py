@@ -23,15 +23,17 @@ _DRUMS = (
 _FIRST_DRUM = 35
 
 
-def title(piece: Piece) -> str:
+def make_title(piece: Piece) -> str:
     """Return the piece's own title, or its model and seed; empty if it has neither."""
-    return printable(piece.title, 120) or ", ".join(_maker(piece.provenance))
+    return printable(piece.title, 120) or ", ".join(_describe_origin(piece.provenance))
 
 
-def subtitle(piece: Piece, whole_bars: int, metre: TimeSignature) -> str:
+def make_subtitle(piece: Piece, whole_bars: int, metre: TimeSignature) -> str:
     """Return the model and seed, if they are not the title, and length, time signature, key and tempo."""
     score = piece.score
-    parts = _maker(piece.provenance) if title(piece) != ", ".join(_maker(piece.provenance)) else []
+    parts = (
+        _describe_origin(piece.provenance) if make_title(piece) != ", ".join(_describe_origin(piece.provenance)) else []
+    )
     parts += [f"{whole_bars:,} bar{'s' * (whole_bars != 1)}", str(metre)]
     if score.key_signatures:
         key = score.key_signatures[0].key
@@ -41,7 +43,7 @@ def subtitle(piece: Piece, whole_bars: int, metre: TimeSignature) -> str:
     return "  ·  ".join(parts)
 
 
-def _maker(made_by: Mapping[str, Any]) -> list[str]:
+def _describe_origin(made_by: Mapping[str, Any]) -> list[str]:
     request = made_by.get("request")
     seed, index = (request.get("seed", 0), request.get("index", 0)) if isinstance(request, Mapping) else (None, 0)
     parts = [printable(str(made_by["model"]), 60)] if made_by.get("model") else []
@@ -49,17 +51,17 @@ def _maker(made_by: Mapping[str, Any]) -> list[str]:
     return [*parts, f"index {printable(str(index), 24)}"] if index else parts
 
 
-def pitch(number: int) -> str:
+def name_pitch(number: int) -> str:
     """Name a pitch: `C4` for 60."""
     return f"{_LETTERS[number % 12]}{number // 12 - 1}"
 
 
-def drum(number: int) -> str:
+def name_drum(number: int) -> str:
     """Name a General MIDI drum sound; unknown ones by number."""
     index = number - _FIRST_DRUM
     return _DRUMS[index] if 0 <= index < len(_DRUMS) else f"Sound {number}"
 
 
-def track(name: str, number: int, *, is_drum: bool) -> str:
+def name_track(name: str, number: int, *, is_drum: bool) -> str:
     """Name a track: its own name, or its number."""
     return printable(name.strip(), 40) if name.strip() else "Drums" if is_drum else f"Track {number + 1}"

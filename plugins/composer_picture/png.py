@@ -29,16 +29,16 @@ def write(drawing: Drawing, path: Path, scale: float) -> None:
     pen = ImageDraw.Draw(image)
     for shape in drawing.shapes:
         if isinstance(shape, Boxes):
-            _boxes(image, pen, shape, scale)
+            _draw_boxes(image, pen, shape, scale)
         else:
-            _words(pen, shape, scale)
+            _draw_words(pen, shape, scale)
     about = PngInfo()
     about.add_itxt("Title", drawing.title)
     image.save(path, "PNG", compress_level=4, pnginfo=about, dpi=(96 * scale, 96 * scale))
 
 
-def _boxes(image: Image.Image, pen: ImageDraw.ImageDraw, boxes: Boxes, scale: float) -> None:
-    pixels = np.round(boxes.places * scale).astype(np.int64)
+def _draw_boxes(image: Image.Image, pen: ImageDraw.ImageDraw, boxes: Boxes, scale: float) -> None:
+    pixels = np.round(boxes.rectangles * scale).astype(np.int64)
     pixels[:, 2:] = np.maximum(pixels[:, 2:], pixels[:, :2] + 1)
     radius = boxes.radius * scale
     if radius < 1 or len(pixels) > _FEW:
@@ -47,11 +47,11 @@ def _boxes(image: Image.Image, pen: ImageDraw.ImageDraw, boxes: Boxes, scale: fl
         return
     for left, top, right, bottom in pixels.tolist():
         wide, high = right - left, bottom - top
-        image.paste(boxes.colour, (left, top, right, bottom), _rounded(wide, high, min(radius, wide / 2, high / 2)))
+        image.paste(boxes.colour, (left, top, right, bottom), _make_mask(wide, high, min(radius, wide / 2, high / 2)))
 
 
 @lru_cache(maxsize=1024)
-def _rounded(wide: int, high: int, radius: float) -> Image.Image:
+def _make_mask(wide: int, high: int, radius: float) -> Image.Image:
     """Make the mask of a box with smooth corners."""
     from PIL import Image, ImageDraw
 
@@ -61,7 +61,7 @@ def _rounded(wide: int, high: int, radius: float) -> Image.Image:
     return mask.reduce(_FINE)
 
 
-def _words(pen: ImageDraw.ImageDraw, words: Words, scale: float) -> None:
-    letters = lettering.font(words.size * scale, is_bold=words.is_bold)
+def _draw_words(pen: ImageDraw.ImageDraw, words: Words, scale: float) -> None:
+    letters = lettering.load_font(words.size * scale, is_bold=words.is_bold)
     position = (round(words.x * scale), round(words.y * scale))
     pen.text(position, words.text, fill=words.colour, font=letters, anchor=_ANCHORS[words.anchor])

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
 
-Places = NDArray[Any]
+Rectangles = NDArray[Any]
 """(n, 4) boxes: left, top, right, bottom, in units from the upper left corner."""
 
 
@@ -15,7 +15,7 @@ Places = NDArray[Any]
 class Boxes:
     """Boxes of one colour (`#rrggbb`), with square or rounded corners."""
 
-    places: Places
+    rectangles: Rectangles
     colour: str
     radius: float = 0.0
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from composer.errors import ComposerError, printable
 from composer.io import formats
 from composer.music.score import Score
-from composer.music.tempo_map import timing
+from composer.music.tempo_map import make_tempo_map
 from composer.types import Piece
 
 PLAYERS: Mapping[str, Sequence[str]] = {
@@ -133,7 +133,7 @@ def cut(path: Path, second: float) -> Path:
     return rest
 
 
-def player() -> Callable[[Path], Sound]:
+def find_player() -> Callable[[Path], Sound]:
     """Find what plays a file on this machine. Raises NoSound if nothing does."""
     if find_spec("sounddevice"):
         try:
@@ -165,23 +165,23 @@ class Attempt:
 
 
 @contextmanager
-def attempt(score: Score) -> Iterator[Attempt]:
+def try_sound(score: Score) -> Iterator[Attempt]:
     """Make the sound of a score, or state why there is none. It is stopped at the end."""
     with ExitStack() as stack:
         try:
-            made = Attempt(stack.enter_context(sound_of(score)))
+            made = Attempt(stack.enter_context(make_sound(score)))
         except NoSound as error:
             made = Attempt(None, str(error))
         yield made
 
 
 @contextmanager
-def sound_of(score: Score) -> Iterator[Sound]:
+def make_sound(score: Score) -> Iterator[Sound]:
     """Make the sound of a score, which is stopped at the end. Raises NoSound."""
-    lasts = timing(score).second(score.length)
+    lasts = make_tempo_map(score).find_second(score.length)
     if lasts > LONGEST:
         raise NoSound(f"it lasts {lasts / 60:,.0f} minutes, and sound is made of at most {LONGEST / 60:.0f}")
-    make = player()
+    make = find_player()
     with TemporaryDirectory(prefix="composer-") as folder:
         path = Path(folder, "piece.wav")
         try:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from composer.cli.options import WithReaders, reader_options
+from composer.cli.options import WithReaders, get_reader_options
 from composer.cli.progress import format_clock
 from composer.errors import UnreadableFile, printable
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from composer.music.score import Score
-    from composer.music.tempo_map import Timing
+    from composer.music.tempo_map import TempoMap
     from composer_play.audio import Attempt
     from composer_play.keyboard import Keys
     from composer_play.roll import Roll
@@ -54,31 +54,31 @@ def play(ctx: click.Context, /, piece: Path, no_sound: bool, still: bool) -> Non
     Space pauses, the arrows move by a bar, and q ends. Where the output is no terminal, the whole roll is printed.
     """
     from composer.io.formats import read_with_warnings
-    from composer_play.roll import roll_of
+    from composer_play.roll import make_roll
 
-    (score, remarks), shown = read_with_warnings(piece, **reader_options(ctx, piece)), printable(str(piece))
+    (score, remarks), shown = read_with_warnings(piece, **get_reader_options(ctx, piece)), printable(str(piece))
     if not score.note_count:
         raise UnreadableFile(f"{shown}: contains no notes.")
     for remark in remarks:
         click.echo(f"composer: {remark}", err=True)
     try:
-        roll = roll_of(score)
+        roll = make_roll(score)
     except ValueError as error:
         raise UnreadableFile(f"{shown}: is too long to be shown ({error}).") from None
-    console = _console()
+    console = _make_console()
     if still or not console.is_terminal or console.is_dumb_terminal:
         _print_whole(console, roll)
     else:
         _play(console, score, roll, sounding=not no_sound)
 
 
-def _console() -> Console:
+def _make_console() -> Console:
     from rich.console import Console
 
     return Console(highlight=False, soft_wrap=True)
 
 
-def _symbols(console: Console) -> str:
+def _choose_symbols(console: Console) -> str:
     from composer_play.roll import ASCII, BLOCKS
 
     return BLOCKS if console.encoding.lower().startswith("utf") else ASCII
@@ -89,7 +89,7 @@ def _symbols(console: Console) -> str:
 
 def _print_whole(console: Console, roll: Roll) -> None:
     """Print the whole roll, in lines as wide as the terminal."""
-    from composer_play.roll import MARGIN, View, legend, picture
+    from composer_play.roll import MARGIN, View, draw_legend, draw_roll
 
     columns = max(console.width - MARGIN, 16)
     step = STEP
@@ -97,10 +97,12 @@ def _print_whole(console: Console, roll: Roll) -> None:
         step *= 2
     for begin in range(0, max(roll.length, 1), columns * step):
         left = min(columns, -(-(roll.length - begin) // step))
-        view = View(begin, step, left, STILL_ROWS, None, _symbols(console), in_colour=console.color_system is not None)
-        for line in picture(roll, view):
+        view = View(
+            begin, step, left, STILL_ROWS, None, _choose_symbols(console), in_colour=console.color_system is not None
+        )
+        for line in draw_roll(roll, view):
             console.print(line)
-    console.print(legend(roll))
+    console.print(draw_legend(roll))
 
 
 # --- while it plays ---------------------------------------------------------------------------------------------------
@@ -111,31 +113,31 @@ class Stage:
     """A roll, the seconds of its ticks, and the console that shows it."""
 
     roll: Roll
-    timing: Timing
+    timing: TempoMap
     console: Console
 
     @property
     def lasts(self) -> float:
         """The length of the piece in seconds."""
-        return self.timing.second(self.roll.length)
+        return self.timing.find_second(self.roll.length)
 
-    def at(self, second: float, *, pauses: bool) -> RenderableType:
+    def draw_moment(self, second: float, *, pauses: bool) -> RenderableType:
         """Draw the picture at a second of the piece."""
         from rich.console import Group
 
-        from composer_play.roll import MARGIN, View, legend, picture
+        from composer_play.roll import MARGIN, View, draw_legend, draw_roll
 
         columns = max(self.console.width - MARGIN - 1, 8)
         rows = max(self.console.height - 4, 2)
         head = columns // 4
-        column = int(self.timing.tick(second) // STEP)
-        view = View((column - head) * STEP, STEP, columns, rows, head, _symbols(self.console))
-        return Group(*picture(self.roll, view), legend(self.roll), self._status(second, pauses=pauses))
+        column = int(self.timing.find_tick(second) // STEP)
+        view = View((column - head) * STEP, STEP, columns, rows, head, _choose_symbols(self.console))
+        return Group(*draw_roll(self.roll, view), draw_legend(self.roll), self._format_status(second, pauses=pauses))
 
-    def _status(self, second: float, *, pauses: bool) -> Text:
+    def _format_status(self, second: float, *, pauses: bool) -> Text:
         from rich.text import Text
 
-        bar = self.roll.bar(self.timing.tick(second)) + self.roll.first_bar
+        bar = self.roll.find_bar(self.timing.find_tick(second)) + self.roll.first_bar
         last = len(self.roll.bars.starts) - 2 + self.roll.first_bar
         state = "paused" if pauses else "plays "
         status = f"{state} {format_clock(int(second))} of {format_clock(int(self.lasts))}, bar {bar} of {last}"
@@ -145,20 +147,20 @@ class Stage:
 def _play(console: Console, score: Score, roll: Roll, *, sounding: bool) -> None:
     from rich.live import Live
 
-    from composer.music.tempo_map import timing
-    from composer_play.audio import Attempt, attempt
-    from composer_play.keyboard import keys_of
+    from composer.music.tempo_map import make_tempo_map
+    from composer_play.audio import Attempt, try_sound
+    from composer_play.keyboard import read_keys
 
     with ExitStack() as stack:
-        stack.enter_context(_ended_by_signals())
-        keys = stack.enter_context(keys_of(sys.stdin.fileno() if sys.stdin.isatty() else None))
+        stack.enter_context(_catch_signals())
+        keys = stack.enter_context(read_keys(sys.stdin.fileno() if sys.stdin.isatty() else None))
         live = stack.enter_context(Live(console=console, screen=True, auto_refresh=False, vertical_overflow="crop"))
-        stage, sound = Stage(roll, timing(score), console), Attempt(None)
+        stage, sound = Stage(roll, make_tempo_map(score), console), Attempt(None)
         try:
             if sounding:
                 live.update("Its sound is being made …", refresh=True)
-                sound = stack.enter_context(attempt(score))
-            for picture in moments(stage, keys, sound, time.monotonic):
+                sound = stack.enter_context(try_sound(score))
+            for picture in draw_moments(stage, keys, sound, time.monotonic):
                 live.update(picture, refresh=True)
         except KeyboardInterrupt:
             pass  # like `q`
@@ -167,7 +169,7 @@ def _play(console: Console, score: Score, roll: Roll, *, sounding: bool) -> None
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator[None]:
+def _catch_signals() -> Iterator[None]:
     """Handle a closed terminal, or a request to end, like Ctrl-C, so that no player keeps running."""
     names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
     before = {
@@ -180,32 +182,32 @@ def _ended_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def moments(stage: Stage, keys: Keys, sound: Attempt, clock: Callable[[], float]) -> Iterator[RenderableType]:
+def draw_moments(stage: Stage, keys: Keys, sound: Attempt, clock: Callable[[], float]) -> Iterator[RenderableType]:
     """Yield the pictures from the beginning to the end, or until `q`. Read the keys and the clock between them."""
     from composer_play.transport import Transport
 
     transport = Transport(since=clock())
     until = stage.lasts + (TAIL if sound.sound else 0.0)
     sound.do(lambda its: its.start(0.0))
-    while (second := transport.now(clock())) < until:
-        yield stage.at(min(second, stage.lasts), pauses=transport.pauses)
+    while (second := transport.find_second(clock())) < until:
+        yield stage.draw_moment(min(second, stage.lasts), pauses=transport.is_paused)
         sound.do(lambda its: its.check())
         key = keys(1 / FRAMES)
         if key == "q":
             return
-        moved = _moved(stage, transport, key, clock())
+        moved = _apply_key(stage, transport, key, clock())
         if moved is not transport:
             transport = moved
-            sound.do(lambda its: its.stop() if moved.pauses else its.start(moved.second))  # noqa: B023  (called at once)
+            sound.do(lambda its: its.stop() if moved.is_paused else its.start(moved.second))  # noqa: B023  (called at once)
 
 
-def _moved(stage: Stage, transport: Transport, key: str, time: float) -> Transport:
+def _apply_key(stage: Stage, transport: Transport, key: str, time: float) -> Transport:
     """Apply a key. Return the same transport for any other key."""
-    from composer_play.transport import bar_after, bar_before
+    from composer_play.transport import find_next_bar, find_previous_bar
 
     if key == " ":
-        return transport.toggled(time)
+        return transport.pause_or_resume(time)
     if key in ("left", "right"):
-        to = bar_before if key == "left" else bar_after
-        return transport.at(to(stage.roll, stage.timing, transport.now(time)), time)
+        to = find_previous_bar if key == "left" else find_next_bar
+        return transport.move_to(to(stage.roll, stage.timing, transport.find_second(time)), time)
     return transport

@@ -16,7 +16,7 @@ _ARROWS = {b"\x1b[D": "left", b"\x1bOD": "left", b"\x1b[C": "right", b"\x1bOC": 
 
 
 @contextmanager
-def keys_of(terminal: int | None) -> Iterator[Keys]:
+def read_keys(terminal: int | None) -> Iterator[Keys]:
     """Read the keys of a terminal, by its file descriptor. Without one, no key is ever pressed."""
     try:
         import termios
@@ -24,7 +24,7 @@ def keys_of(terminal: int | None) -> Iterator[Keys]:
     except ImportError:  # Windows
         terminal = None
     if terminal is None:
-        yield _none
+        yield _wait_without_keys
         return
     before = termios.tcgetattr(terminal)
     tty.setcbreak(terminal, termios.TCSANOW)  # keeps keys typed before
@@ -41,7 +41,7 @@ def _read(terminal: int) -> bytes:
         return b""
 
 
-def _none(seconds: float) -> str:
+def _wait_without_keys(seconds: float) -> str:
     """Wait, and report no key."""
     sleep(seconds)
     return ""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from rich.text import Text
 
 from composer.errors import printable
-from composer.music.score import Bars, Score, bars
+from composer.music.score import Bars, Score, compute_bars
 
 COLOURS = ("cyan", "yellow", "magenta", "green", "blue", "red", "white")
 """Colours of tracks, in turn; a note begins in the bright one."""
@@ -37,7 +37,7 @@ class Roll:
     first_bar: int  # number of the first bar: 0 for a pickup
     length: int
 
-    def bar(self, tick: float) -> int:
+    def find_bar(self, tick: float) -> int:
         """Find the bar of a tick, counted from 0."""
         index = int(np.searchsorted(self.bars.starts, tick, side="right")) - 1
         return min(max(index, 0), max(len(self.bars.starts) - 2, 0))
@@ -56,7 +56,7 @@ class View:
     in_colour: bool = True
 
 
-def roll_of(score: Score) -> Roll:
+def make_roll(score: Score) -> Roll:
     """Make the roll of a score that has notes. Raises ValueError for too many bars."""
     notes = np.concatenate([track.notes for track in score.tracks])
     track = np.repeat(np.arange(len(score.tracks)), [len(track.notes) for track in score.tracks])
@@ -64,26 +64,26 @@ def roll_of(score: Score) -> Roll:
     start = notes["start"].astype(np.int64)
     pitch = notes["pitch"].astype(np.int64)
     first_bar = 0 if score.upbeat else 1
-    return Roll(start, start + notes["duration"], pitch, track, names, bars(score), first_bar, score.length)
+    return Roll(start, start + notes["duration"], pitch, track, names, compute_bars(score), first_bar, score.length)
 
 
-def picture(roll: Roll, view: View) -> list[Text]:
+def draw_roll(roll: Roll, view: View) -> list[Text]:
     """Draw a line of bar numbers, and the rows from the highest pitch down."""
     lowest, highest = int(roll.pitch.min()), int(roll.pitch.max())
     each = max(1, -(-(highest - lowest + 1) // (2 * view.rows)))  # pitches to half a row
     halves = (highest - lowest) // each + 1
     halves += halves % 2
-    grid = _grid(roll, view, lowest, each, halves)
-    lines = _bar_columns(roll, view)
-    rows = [_bar_numbers(roll, view, lines)]
+    grid = _fill_grid(roll, view, lowest, each, halves)
+    lines = _find_bar_columns(roll, view)
+    rows = [_draw_bar_numbers(roll, view, lines)]
     for level in range(halves // 2 - 1, -1, -1):
-        row = Text(_pitch_names(lowest + 2 * level * each, 2 * each).rjust(MARGIN - 1) + " ", style="dim")
+        row = Text(_name_pitches(lowest + 2 * level * each, 2 * each).rjust(MARGIN - 1) + " ", style="dim")
         _draw(row, grid[2 * level + 1], grid[2 * level], lines, view)
         rows.append(row)
     return rows
 
 
-def legend(roll: Roll) -> Text:
+def draw_legend(roll: Roll) -> Text:
     """Draw the names of the tracks in their colours."""
     shown = Text(" " * MARGIN)
     for index, name in enumerate(roll.names[:LEGEND]):
@@ -93,7 +93,7 @@ def legend(roll: Roll) -> Text:
     return shown
 
 
-def _grid(roll: Roll, view: View, lowest: int, each: int, halves: int) -> NDArray[np.int64]:
+def _fill_grid(roll: Roll, view: View, lowest: int, each: int, halves: int) -> NDArray[np.int64]:
     """Fill a (halves, columns) grid: 0 for nothing, else 2 * colour + 2, and one more at an onset."""
     grid = np.zeros((halves, view.columns), dtype=np.int64)
     until = view.begin + view.columns * view.step
@@ -111,7 +111,7 @@ def _grid(roll: Roll, view: View, lowest: int, each: int, halves: int) -> NDArra
     return grid
 
 
-def _bar_columns(roll: Roll, view: View) -> dict[int, int]:
+def _find_bar_columns(roll: Roll, view: View) -> dict[int, int]:
     """Map each column in which a bar begins to that bar."""
     starts = roll.bars.starts[:-1]
     a, b = np.searchsorted(starts, [view.begin, view.begin + view.columns * view.step])
@@ -119,7 +119,7 @@ def _bar_columns(roll: Roll, view: View) -> dict[int, int]:
     return dict(zip(((starts[a:b] - view.begin) // view.step).tolist(), places.tolist(), strict=True))
 
 
-def _bar_numbers(roll: Roll, view: View, lines: dict[int, int]) -> Text:
+def _draw_bar_numbers(roll: Roll, view: View, lines: dict[int, int]) -> Text:
     shown = " " * MARGIN
     for column, bar in lines.items():
         number = str(bar + roll.first_bar)
@@ -129,7 +129,7 @@ def _bar_numbers(roll: Roll, view: View, lines: dict[int, int]) -> Text:
     return Text(shown.rstrip(), style="dim")
 
 
-def _pitch_names(lowest: int, count: int) -> str:
+def _name_pitches(lowest: int, count: int) -> str:
     """Name the C among these pitches, if there is one."""
     c = -(-lowest // 12) * 12
     return f"C{c // 12 - 1}" if c < lowest + count else ""
@@ -138,7 +138,7 @@ def _pitch_names(lowest: int, count: int) -> str:
 def _draw(row: Text, upper: NDArray[np.int64], lower: NDArray[np.int64], lines: dict[int, int], view: View) -> None:
     for column, (high, low) in enumerate(zip(upper.tolist(), lower.tolist(), strict=True)):
         if high or low:
-            row.append(*_cell(high, low, view))
+            row.append(*_choose_cell(high, low, view))
         elif column == view.head:
             row.append(view.symbols[3], style="bold")
         else:
@@ -146,15 +146,15 @@ def _draw(row: Text, upper: NDArray[np.int64], lower: NDArray[np.int64], lines: 
     row.rstrip()
 
 
-def _cell(high: int, low: int, view: View) -> tuple[str, str]:
+def _choose_cell(high: int, low: int, view: View) -> tuple[str, str]:
     """Choose a character and its style."""
     up, down, both = view.symbols[0], view.symbols[1], view.symbols[2]
     if high == low or (high and low and not view.in_colour):
-        return both, _style(high)
+        return both, _choose_style(high)
     if high and low:
-        return up, f"{_style(high)} on {_style(low)}"
-    return (up, _style(high)) if high else (down, _style(low))
+        return up, f"{_choose_style(high)} on {_choose_style(low)}"
+    return (up, _choose_style(high)) if high else (down, _choose_style(low))
 
 
-def _style(value: int) -> str:
+def _choose_style(value: int) -> str:
     return f"{'bright_' if value % 2 else ''}{COLOURS[value // 2 - 1]}"

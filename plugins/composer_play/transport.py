@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from composer.music.tempo_map import Timing
+from composer.music.tempo_map import TempoMap
 from composer_play.roll import Roll
 
 AGAIN = 0.5
@@ -17,29 +17,29 @@ class Transport:
 
     second: float = 0.0
     since: float = 0.0
-    pauses: bool = False
+    is_paused: bool = False
 
-    def now(self, time: float) -> float:
+    def find_second(self, time: float) -> float:
         """Compute the second of the piece at this time."""
-        return self.second if self.pauses else self.second + time - self.since
+        return self.second if self.is_paused else self.second + time - self.since
 
-    def toggled(self, time: float) -> Transport:
+    def pause_or_resume(self, time: float) -> Transport:
         """Pause, or play on."""
-        return Transport(self.now(time), time, not self.pauses)
+        return Transport(self.find_second(time), time, not self.is_paused)
 
-    def at(self, second: float, time: float) -> Transport:
+    def move_to(self, second: float, time: float) -> Transport:
         """Move to another second, and play on or wait there."""
         return replace(self, second=max(second, 0.0), since=time)
 
 
-def bar_after(roll: Roll, timing: Timing, second: float) -> float:
+def find_next_bar(roll: Roll, timing: TempoMap, second: float) -> float:
     """Find the second at which the next bar begins, or the piece ends."""
-    bar = roll.bar(timing.tick(second)) + 1
-    return timing.second(min(int(roll.bars.starts[min(bar, len(roll.bars.starts) - 1)]), roll.length))
+    bar = roll.find_bar(timing.find_tick(second)) + 1
+    return timing.find_second(min(int(roll.bars.starts[min(bar, len(roll.bars.starts) - 1)]), roll.length))
 
 
-def bar_before(roll: Roll, timing: Timing, second: float) -> float:
+def find_previous_bar(roll: Roll, timing: TempoMap, second: float) -> float:
     """Find the second at which this bar began; shortly after that, the beginning of the bar before."""
-    bar = roll.bar(timing.tick(second))
-    began = timing.second(int(roll.bars.starts[bar]))
-    return began if second - began > AGAIN or bar == 0 else timing.second(int(roll.bars.starts[bar - 1]))
+    bar = roll.find_bar(timing.find_tick(second))
+    began = timing.find_second(int(roll.bars.starts[bar]))
+    return began if second - began > AGAIN or bar == 0 else timing.find_second(int(roll.bars.starts[bar - 1]))

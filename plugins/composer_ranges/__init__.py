@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer import hookimpl
-from composer.arrays import like, namespace
-from composer.errors import BadOption, nearest, printable
-from composer.music.keys import parse_pitch, pitch_name
-from composer.music.notes import pitches, sounds_on
-from composer.types import Array, Context, Meaning
+from composer.arrays import convert_like, get_namespace
+from composer.errors import BadOption, printable, suggest
+from composer.music.keys import name_pitch, parse_pitch
+from composer.music.notes import compute_pitches, mask_sustained
+from composer.types import Array, Context, TokenInfo
 
 ALL = "all"
 
@@ -53,26 +53,26 @@ class Range:
 
     def mask(self, context: Context) -> Array:
         """Mask pitches out of range. Raises BadOption for an unknown voice."""
-        xp, facts = namespace(context.allowed), context.facts
-        limits = xp.take(like(_limits(self, context.meaning), facts.voice), facts.voice + 1, axis=0)
-        pitch = pitches(context.meaning, facts)
+        xp, music = get_namespace(context.allowed), context.music
+        limits = xp.take(convert_like(_compute_limits(self, context.token_info), music.voice), music.voice + 1, axis=0)
+        pitch = compute_pitches(context.token_info, music)
         inside = (pitch >= limits[:, :1]) & (pitch <= limits[:, 1:])
-        return (pitch < 0) | inside | sounds_on(context)
+        return (pitch < 0) | inside | mask_sustained(context)
 
 
 @lru_cache(maxsize=64)
-def _limits(wanted: Range, meaning: Meaning) -> NDArray[np.int64]:
+def _compute_limits(wanted: Range, token_info: TokenInfo) -> NDArray[np.int64]:
     """Return the bounds (voices + 1, 2): of no voice, and of each."""
-    names = [voice.lower() for voice in meaning.voices]
+    names = [voice.lower() for voice in token_info.voices]
     for name in wanted.bounds:
         if name != ALL and name not in names:
-            raise BadOption(f"this model has no voice '{printable(name)}' for a range: {nearest(name, [*names, ALL])}")
-    moves = 6 if meaning.is_relative else 0  # semitones between a key and C
-    written = meaning.pitch[meaning.pitch >= 0]
+            raise BadOption(f"this model has no voice '{printable(name)}' for a range: {suggest(name, [*names, ALL])}")
+    moves = 6 if token_info.is_relative else 0  # semitones between a key and C
+    written = token_info.pitch[token_info.pitch >= 0]
     reach = max(int(written.min()) - moves, 0), min(int(written.max()) + moves, 127)
     for name, (low, high) in wanted.bounds.items():
         if high < reach[0] or low > reach[1]:
-            asked, there = (":".join(map(pitch_name, bounds)) for bounds in ((low, high), reach))
+            asked, there = (":".join(map(name_pitch, bounds)) for bounds in ((low, high), reach))
             raise BadOption(f"the range {asked} of {name} is outside {there}, the range of this model.")
     everywhere = wanted.bounds.get(ALL, (0, 127))
     own = [wanted.bounds.get(name, (0, 127)) for name in names]

@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import namespace
+from composer.arrays import get_namespace
 from composer.types import Array, Cell, Layer, State
 
 Weights = Mapping[str, NDArray[np.float32]]
 
 
-def lstm(from_input: Array, from_state: Array, state: State) -> State:
+def update_lstm(from_input: Array, from_state: Array, state: State) -> State:
     """Update an LSTM: input, forget, cell and output gates; the state is (hidden, cell)."""
-    xp = namespace(from_input)
+    xp = get_namespace(from_input)
     sums = from_input + from_state
     width = sums.shape[1] // 4
     in_gate, forget, out_gate = (sigmoid(xp, sums[:, gate * width : (gate + 1) * width]) for gate in (0, 1, 3))
@@ -23,9 +23,9 @@ def lstm(from_input: Array, from_state: Array, state: State) -> State:
     return out_gate * xp.tanh(cell), cell
 
 
-def gru(from_input: Array, from_state: Array, state: State) -> State:
+def update_gru(from_input: Array, from_state: Array, state: State) -> State:
     """Update a GRU: reset and update gates and the candidate, reset after the product as in torch and cuDNN."""
-    xp = namespace(from_input)
+    xp = get_namespace(from_input)
     width = from_input.shape[1] // 3
     gates = sigmoid(xp, from_input[:, : 2 * width] + from_state[:, : 2 * width])
     reset, update = gates[:, :width], gates[:, width:]
@@ -33,9 +33,9 @@ def gru(from_input: Array, from_state: Array, state: State) -> State:
     return (candidate + update * (state[0] - candidate),)
 
 
-def rnn(from_input: Array, from_state: Array, _: State) -> State:
+def update_rnn(from_input: Array, from_state: Array, _: State) -> State:
     """Update Elman's cell."""
-    return (namespace(from_input).tanh(from_input + from_state),)
+    return (get_namespace(from_input).tanh(from_input + from_state),)
 
 
 def sigmoid(xp: Array, x: Array) -> Array:
@@ -43,11 +43,11 @@ def sigmoid(xp: Array, x: Array) -> Array:
     return 0.5 + 0.5 * xp.tanh(0.5 * x)
 
 
-UPDATES = {"LSTM": (lstm, 4, 2), "GRU": (gru, 3, 1), "RNN": (rnn, 1, 1)}
+UPDATES = {"LSTM": (update_lstm, 4, 2), "GRU": (update_gru, 3, 1), "RNN": (update_rnn, 1, 1)}
 """The update of each of torch's layers, the sums of a unit, and the arrays of its state."""
 
 
-def layers_of(kind: str, layers: int, weights: Weights) -> tuple[Layer, ...]:
+def make_layers(kind: str, layers: int, weights: Weights) -> tuple[Layer, ...]:
     """Make the layers of a network with torch's recurrent layers and these weights."""
     update, _, parts = UPDATES[kind]
     return tuple(
@@ -64,7 +64,7 @@ def layers_of(kind: str, layers: int, weights: Weights) -> tuple[Layer, ...]:
     )
 
 
-def described(
+def make_cell(
     layers: tuple[Layer, ...], column_sizes: Sequence[int], weights: Weights, *, residual: bool = False
 ) -> Cell:
     """Make the cell of a `RecurrentNetwork` with these layers and weights."""

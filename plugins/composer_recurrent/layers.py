@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 
-def torch_layers(kind: str, input_size: int, hidden_size: int, layers: int, dropout: float) -> nn.RNNBase:
+def make_torch_layers(kind: str, input_size: int, hidden_size: int, layers: int, dropout: float) -> nn.RNNBase:
     """Make `LSTM`, `GRU` or `RNN` layers, batch first, with dropout between layers."""
     between = dropout if layers > 1 else 0.0
     made: nn.RNNBase = getattr(nn, kind)(input_size, hidden_size, layers, batch_first=True, dropout=between)

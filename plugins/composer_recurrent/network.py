@@ -61,10 +61,10 @@ class RecurrentNetwork(nn.Module):
         rows, steps, _ = inputs.shape
         embedded = self.embedding((inputs + self.offsets).flatten(0, 1)).view(rows, steps, -1)
         embedded = self.dropout(embedded)
-        hidden, after = self.recurrence(embedded, None if state is None else self._layer_first(state))
+        hidden, after = self.recurrence(embedded, None if state is None else self._move_layers_first(state))
         hidden = self.dropout(hidden)
         seen = torch.cat([hidden, embedded], dim=2) if self.skip else hidden
-        logits = self._output(seen)
+        logits = self._compute_logits(seen)
         if self.pointer is not None:
             tokens = inputs[..., self.pointed]
             raised = self.pointer(seen).masked_fill(tokens == 0, 0.0)  # 0 stands for no token
@@ -72,11 +72,11 @@ class RecurrentNetwork(nn.Module):
         after = after if isinstance(after, tuple) else (after,)
         return logits, tuple(tensor.transpose(0, 1) for tensor in after)
 
-    def _layer_first(self, state: tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
+    def _move_layers_first(self, state: tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
         turned = tuple(tensor.transpose(0, 1).contiguous() for tensor in state)
         return turned if len(turned) > 1 else turned[0]
 
-    def _output(self, seen: Tensor) -> Tensor:
+    def _compute_logits(self, seen: Tensor) -> Tensor:
         if not self.tied:
             return self.head(seen)
         return functional.linear(self.head(seen), self.embedding.weight[: len(self.bias)], self.bias)

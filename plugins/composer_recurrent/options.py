@@ -35,12 +35,12 @@ class Recurrent(ABC):
         if not 0 <= self.dropout < 1:
             raise ValueError("dropout must be at least 0 and less than 1")
 
-    def module(self, column_sizes: Sequence[int], vocabulary_size: int) -> nn.Module:
+    def build_module(self, column_sizes: Sequence[int], vocabulary_size: int) -> nn.Module:
         """Build the network, freshly initialised."""
         from composer_recurrent.network import RecurrentNetwork
 
         return RecurrentNetwork(
-            self.recurrence(),
+            self.build_recurrence(),
             column_sizes,
             vocabulary_size,
             hidden_size=self.hidden_size,
@@ -51,13 +51,13 @@ class Recurrent(ABC):
             tie_weights=self.tie_weights,
         )
 
-    def shapes(self, column_sizes: Sequence[int], vocabulary_size: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+    def list_shapes(self, column_sizes: Sequence[int], vocabulary_size: int) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Yield the arrays of the network, from the input up."""
         seen = self.hidden_size + self.embedding_size if self.skip else self.hidden_size
         outputs = self.embedding_size if self.tie_weights else vocabulary_size
         pointed = sum(size == vocabulary_size for size in column_sizes) if self.pointer else 0
         yield "embedding.weight", (sum(column_sizes), self.embedding_size)
-        yield from ((f"recurrence.{name}", shape) for name, shape in self.recurrent_shapes())
+        yield from ((f"recurrence.{name}", shape) for name, shape in self.list_recurrent_shapes())
         yield from (("head.weight", (outputs, seen)), ("head.bias", (outputs,)))
         if self.tie_weights:
             yield "bias", (vocabulary_size,)
@@ -65,15 +65,15 @@ class Recurrent(ABC):
             yield from (("pointer.weight", (pointed, seen)), ("pointer.bias", (pointed,)))
 
     @abstractmethod
-    def recurrent_shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+    def list_recurrent_shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Yield the arrays of the layers, with names as in the module of `build_recurrence`."""
 
     @abstractmethod
-    def recurrence(self) -> nn.Module:
+    def build_recurrence(self) -> nn.Module:
         """Build the layers, freshly initialised, with the interface that `RecurrentNetwork` documents."""
 
     @abstractmethod
-    def cell(self, column_sizes: Sequence[int], weights: Mapping[str, NDArray[np.float32]]) -> Cell:
+    def build_cell(self, column_sizes: Sequence[int], weights: Mapping[str, NDArray[np.float32]]) -> Cell:
         """Build the network with these weights as arrays."""
 
 
@@ -81,13 +81,13 @@ class Recurrent(ABC):
 class _TorchLayers(Recurrent):
     layer: ClassVar[str]
 
-    def recurrence(self) -> nn.Module:
+    def build_recurrence(self) -> nn.Module:
         """Build the layers, freshly initialised."""
-        from composer_recurrent.layers import torch_layers
+        from composer_recurrent.layers import make_torch_layers
 
-        return torch_layers(self.layer, self.embedding_size, self.hidden_size, self.layers, self.dropout)
+        return make_torch_layers(self.layer, self.embedding_size, self.hidden_size, self.layers, self.dropout)
 
-    def recurrent_shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+    def list_recurrent_shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Yield the arrays of the layers, with torch's names."""
         from composer_recurrent.cells import UPDATES
 
@@ -98,11 +98,11 @@ class _TorchLayers(Recurrent):
             yield f"bias_ih_l{layer}", (sums,)
             yield f"bias_hh_l{layer}", (sums,)
 
-    def cell(self, column_sizes: Sequence[int], weights: Mapping[str, NDArray[np.float32]]) -> Cell:
+    def build_cell(self, column_sizes: Sequence[int], weights: Mapping[str, NDArray[np.float32]]) -> Cell:
         """Build the network with these weights as arrays."""
-        from composer_recurrent.cells import described, layers_of
+        from composer_recurrent.cells import make_cell, make_layers
 
-        return described(layers_of(self.layer, self.layers, weights), column_sizes, weights)
+        return make_cell(make_layers(self.layer, self.layers, weights), column_sizes, weights)
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ class Events:
         return np.sqrt(tempos[:-1] * tempos[1:])
 
 
-def durations(steps_per_quarter: int, longest: int) -> tuple[int, ...]:
+def list_durations(steps_per_quarter: int, longest: int) -> tuple[int, ...]:
     """List durations in steps: every step up to 4 quarters, by half quarters up to 8, by quarters up to 16, and so on.
 
     `longest` is in quarters.
@@ -109,11 +109,11 @@ def durations(steps_per_quarter: int, longest: int) -> tuple[int, ...]:
     return tuple(found[1:])
 
 
-def tempos(count: int) -> tuple[int, ...]:
+def list_tempos(count: int) -> tuple[int, ...]:
     """List `count` tempos in quarters per minute, in equal ratios from `SLOWEST` to `FASTEST`."""
     return tuple(int(tempo) for tempo in np.rint(np.geomspace(SLOWEST, FASTEST, count)))
 
 
-def velocities(count: int) -> tuple[int, ...]:
+def list_velocities(count: int) -> tuple[int, ...]:
     """List the middles of `count` equal parts of 0..127."""
     return tuple((2 * part + 1) * 64 // count for part in range(count))

@@ -9,14 +9,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import latest, like, namespace, numbers, with_column
+from composer.arrays import carry_forward, convert_like, get_namespace, make_range, replace_column
 from composer.music.score import Score
 from composer.request import Request
 from composer.tokens import bar_grammar
 from composer.tokens.bar_grammar import Field, Grid, Slot
-from composer.types import Array, Column, Facts, Span, Tokens
+from composer.types import Array, Column, MusicalState, Span, Tokens
 from composer_remi.events import Events
-from composer_remi.writing import tempo_token
+from composer_remi.writing import encode_tempo
 
 RECENT = 32
 """The number of latest notes that a state remembers, with their ends."""
@@ -34,13 +34,13 @@ class Turn:
     COUNT = Slot.OWN + 6
 
 
-class Own:
+class OwnField:
     """Columns of the state beyond the shared ones."""
 
     PROGRAM = Field.OWN  # current token, 0 for none yet at this position
     ABOVE = Field.OWN + 1  # token of the last note of this program at this position, 0 for none
     TEMPO = Field.OWN + 2  # current token, 0 for none
-    ASKED_TEMPO = Field.OWN + 3  # token, 0 for none
+    REQUESTED_TEMPO = Field.OWN + 3  # token, 0 for none
     SOUND = Field.OWN + 4  # token of the last pitch or drum anywhere, 0 for none
     END = Field.OWN + 5  # step at which the last note ends
     OLDER = Field.OWN + 6  # step at which the last of the older notes ends
@@ -65,87 +65,89 @@ class RemiGrammar:
         """The shared columns, the current program, the last sound, and how far notes reach into the bar."""
         size = len(self.events.tokens)
         return (
-            *self.grid.columns(size, Turn.COUNT),
+            *self.grid.make_columns(size, Turn.COUNT),
             Column("program", size, tokens=True),
             Column("sound", size, tokens=True),
-            Column("end", self.grid.longest + 2),
+            Column("end", self.grid.longest_bar + 2),
         )
 
     def start(self, request: Request, rows: int) -> NDArray[np.int64]:
         """Return states before the first token: silence."""
-        own = np.zeros((rows, Own.COUNT - Field.OWN), dtype=np.int64)
-        own[:, Own.PITCHES - Field.OWN : Own.ENDS - Field.OWN] = -1
+        own = np.zeros((rows, OwnField.COUNT - Field.OWN), dtype=np.int64)
+        own[:, OwnField.PITCHES - Field.OWN : OwnField.ENDS - Field.OWN] = -1
         if request.tempo is not None and self.events.tempos:
-            own[:, Own.ASKED_TEMPO - Field.OWN] = tempo_token(self.events, request.tempo)
+            own[:, OwnField.REQUESTED_TEMPO - Field.OWN] = encode_tempo(self.events, request.tempo)
         return np.concatenate([bar_grammar.start(self.grid, request, rows), own], axis=1)
 
     # --- allowed tokens -----------------------------------------------------------------------------------------------
 
-    def allowed(self, state: Array) -> Array:
+    def mask(self, state: Array) -> Array:
         """Return the mask of allowed tokens, (B, V)."""
-        xp, slot = namespace(state), state[:, Field.SLOT]
+        xp, slot = get_namespace(state), state[:, Field.SLOT]
         more = slot == Turn.MORE
-        shared = bar_grammar.allowed(self.grid, state, more | (slot == Slot.MOVE))
-        more = more & (bar_grammar.reached(state) >= state[:, Field.FLOOR])
-        begin = (slot == Turn.BEGIN) | ((slot == Turn.OPEN) & self._tempo_known(state)) | more
+        shared = bar_grammar.mask_tokens(self.grid, state, more | (slot == Slot.MOVE))
+        more = more & (bar_grammar.find_last_step(state) >= state[:, Field.FLOOR])
+        begin = (slot == Turn.BEGIN) | ((slot == Turn.OPEN) & self._has_tempo(state)) | more
         sound = (slot == Turn.SOUND) | more if self.events.named else begin
-        drums = state[:, Own.PROGRAM] == self.events.drum_program
+        drums = state[:, OwnField.PROGRAM] == self.events.drum_program
         blocks = [
             shared,
-            self._tempos(state),
-            begin[:, None] & self._higher(state, "Program", Own.PROGRAM),
-            (sound & ~drums)[:, None] & self._higher(state, "Pitch", Own.ABOVE),
-            (sound & drums)[:, None] & self._higher(state, "Drum", Own.ABOVE),
+            self._mask_tempos(state),
+            begin[:, None] & self._mask_higher(state, "Program", OwnField.PROGRAM),
+            (sound & ~drums)[:, None] & self._mask_higher(state, "Pitch", OwnField.ABOVE),
+            (sound & drums)[:, None] & self._mask_higher(state, "Drum", OwnField.ABOVE),
             xp.broadcast_to((slot == Turn.VELOCITY)[:, None], (state.shape[0], len(self.events.velocities))),
-            self.durations(state),
+            self.mask_durations(state),
         ]
         return xp.concat(blocks, axis=1)
 
-    def _tempo_known(self, state: Array) -> Array:
+    def _has_tempo(self, state: Array) -> Array:
         """Tell whether the opening tempo is written, or not needed, (B,)."""
-        return (state[:, Own.TEMPO] != 0) | (not self.events.tempos)
+        return (state[:, OwnField.TEMPO] != 0) | (not self.events.tempos)
 
-    def _tokens(self, kind: str, state: Array) -> Array:
+    def _list_tokens(self, kind: str, state: Array) -> Array:
         """Return the tokens of a type, (1, count)."""
-        return numbers(self.events.count[kind], state) + self.events.first[kind]
+        return make_range(self.events.count[kind], state) + self.events.first[kind]
 
-    def _higher(self, state: Array, kind: str, column: int) -> Array:
-        return self._tokens(kind, state) > state[:, column][:, None]
+    def _mask_higher(self, state: Array, kind: str, column: int) -> Array:
+        return self._list_tokens(kind, state) > state[:, column][:, None]
 
-    def _tempos(self, state: Array) -> Array:
-        tokens, asked = self._tokens("Tempo", state), state[:, Own.ASKED_TEMPO][:, None]
-        new = (tokens != state[:, Own.TEMPO][:, None]) & ((asked == 0) | (tokens == asked))
+    def _mask_tempos(self, state: Array) -> Array:
+        tokens, asked = self._list_tokens("Tempo", state), state[:, OwnField.REQUESTED_TEMPO][:, None]
+        new = (tokens != state[:, OwnField.TEMPO][:, None]) & ((asked == 0) | (tokens == asked))
         return new & (state[:, Field.SLOT] == Turn.OPEN)[:, None]
 
-    def durations(self, state: Array) -> Array:
+    def mask_durations(self, state: Array) -> Array:
         """Mask durations (B, durations) to those within the piece, if its end is announced."""
-        xp, left = namespace(state), state[:, Field.COUNTDOWN]
+        xp, left = get_namespace(state), state[:, Field.COUNTDOWN]
         # Later bars may be longer than this one, unless a time signature was requested.
-        longest = xp.where(state[:, Field.ASKED_METRE] == 0, self.grid.longest, state[:, Field.LENGTH])
+        longest = xp.where(state[:, Field.REQUESTED_SIGNATURE] == 0, self.grid.longest_bar, state[:, Field.LENGTH])
         last = (state[:, Field.NEXT] + (left - 1) * longest)[:, None]
-        ends = bar_grammar.reached(state)[:, None] + like(self.events.steps, state)[None, :]
+        ends = bar_grammar.find_last_step(state)[:, None] + convert_like(self.events.steps, state)[None, :]
         return ((ends <= last) | (left == 0)[:, None]) & (state[:, Field.SLOT] == Turn.DURATION)[:, None]
 
     # --- transitions --------------------------------------------------------------------------------------------------
 
     def advance(self, state: Array, tokens: Array) -> Array:
         """Return the states after `tokens`."""
-        xp = namespace(state)
-        of_kind = {kind: self._is(kind, tokens) for kind in self.events.count}
+        xp = get_namespace(state)
+        of_kind = {kind: self._is_kind(kind, tokens) for kind in self.events.count}
         shared = bar_grammar.advance(self.grid, state, tokens)
-        shared = with_column(shared, Field.SLOT, self._slot(of_kind, state[:, Own.PROGRAM], shared[:, Field.SLOT]))
+        shared = replace_column(
+            shared, Field.SLOT, self._choose_slot(of_kind, state[:, OwnField.PROGRAM], shared[:, Field.SLOT])
+        )
         after = xp.concat(
-            [shared, self._in_force(of_kind, state, tokens), self._lasting(of_kind, state, tokens)], axis=1
+            [shared, self._update_current(of_kind, state, tokens), self._update_lasting(of_kind, state, tokens)], axis=1
         )
         return xp.where((state[:, Field.SLOT] == Slot.END)[:, None], state, after)
 
-    def _is(self, kind: str, tokens: Array) -> Array:
+    def _is_kind(self, kind: str, tokens: Array) -> Array:
         first = self.events.first[kind]
         return (tokens >= first) & (tokens < first + self.events.count[kind])
 
-    def _slot(self, of_kind: dict[str, Array], program: Array, slot: Array) -> Array:
+    def _choose_slot(self, of_kind: dict[str, Array], program: Array, slot: Array) -> Array:
         """Choose the next slot (B,), given the current program; `slot` is that of the shared part."""
-        xp = namespace(slot)
+        xp = get_namespace(slot)
         loud = bool(self.events.velocities)
         drums = program == self.events.drum_program
         slot = xp.where(of_kind["Tempo"], Turn.BEGIN, slot)
@@ -155,55 +157,62 @@ class RemiGrammar:
         slot = xp.where(of_kind["Velocity"], xp.where(drums, Turn.MORE, Turn.DURATION), slot)
         return xp.where(of_kind["Duration"], Turn.MORE, slot)
 
-    def _in_force(self, of_kind: dict[str, Array], state: Array, tokens: Array) -> Array:
+    def _update_current(self, of_kind: dict[str, Array], state: Array, tokens: Array) -> Array:
         """Compute the columns from `PROGRAM` to `SOUND`, (B, 5)."""
-        xp = namespace(state)
+        xp = get_namespace(state)
         first, last = self.grid.first["Position"], self.grid.last["Position"]
         position, sound = (tokens >= first) & (tokens < last), of_kind["Pitch"] | of_kind["Drum"]
-        program = xp.where(of_kind["Program"], tokens, state[:, Own.PROGRAM])
-        above = xp.where(sound, tokens, state[:, Own.ABOVE])
+        program = xp.where(of_kind["Program"], tokens, state[:, OwnField.PROGRAM])
+        above = xp.where(sound, tokens, state[:, OwnField.ABOVE])
         columns = [
             xp.where(position, 0, program),
             xp.where(position | of_kind["Program"], 0, above),
-            xp.where(of_kind["Tempo"], tokens, state[:, Own.TEMPO]),
-            state[:, Own.ASKED_TEMPO],
-            xp.where(sound, tokens, state[:, Own.SOUND]),
+            xp.where(of_kind["Tempo"], tokens, state[:, OwnField.TEMPO]),
+            state[:, OwnField.REQUESTED_TEMPO],
+            xp.where(sound, tokens, state[:, OwnField.SOUND]),
         ]
         return xp.stack(columns, axis=1)
 
-    def _lasting(self, of_kind: dict[str, Array], state: Array, tokens: Array) -> Array:
+    def _update_lasting(self, of_kind: dict[str, Array], state: Array, tokens: Array) -> Array:
         """Compute the columns from `END` on, (B, 2 + 2 RECENT). A note is complete with its duration."""
-        xp, complete = namespace(state), of_kind["Duration"]
+        xp, complete = get_namespace(state), of_kind["Duration"]
         place = xp.where(complete, tokens - self.events.first["Duration"], 0)
-        end = bar_grammar.reached(state) + xp.take(like(self.events.steps, state), place)
-        furthest = xp.maximum(state[:, Own.END], xp.where(complete, end, 0))
-        pitch = state[:, Own.SOUND] - self.events.first["Pitch"] + self.events.lowest
-        older = xp.maximum(state[:, Own.OLDER], xp.where(complete, state[:, Own.ENDS], 0))
-        pushed = [state[:, Own.PITCHES + 1 : Own.ENDS], pitch[:, None], state[:, Own.ENDS + 1 :], end[:, None]]
-        recent = xp.where(complete[:, None], xp.concat(pushed, axis=1), state[:, Own.PITCHES :])
+        end = bar_grammar.find_last_step(state) + xp.take(convert_like(self.events.steps, state), place)
+        furthest = xp.maximum(state[:, OwnField.END], xp.where(complete, end, 0))
+        pitch = state[:, OwnField.SOUND] - self.events.first["Pitch"] + self.events.lowest
+        older = xp.maximum(state[:, OwnField.OLDER], xp.where(complete, state[:, OwnField.ENDS], 0))
+        pushed = [
+            state[:, OwnField.PITCHES + 1 : OwnField.ENDS],
+            pitch[:, None],
+            state[:, OwnField.ENDS + 1 :],
+            end[:, None],
+        ]
+        recent = xp.where(complete[:, None], xp.concat(pushed, axis=1), state[:, OwnField.PITCHES :])
         return xp.concat([furthest[:, None], older[:, None], recent], axis=1)
 
     # --- transitions of a whole piece ---------------------------------------------------------------------------------
 
-    def states(self, tokens: Tokens) -> NDArray[np.int64]:
+    def compute_states(self, tokens: Tokens) -> NDArray[np.int64]:
         """Compute the states before each token of a piece, (T, S), equal to those of `advance`."""
-        shared, before = bar_grammar.states(self.grid, tokens), bar_grammar.before(tokens)
-        of_kind = {kind: self._is(kind, before) for kind in self.events.count}
+        shared, before = bar_grammar.compute_states(self.grid, tokens), bar_grammar.shift_tokens(tokens)
+        of_kind = {kind: self._is_kind(kind, before) for kind in self.events.count}
         first, last = self.grid.first["Position"], self.grid.last["Position"]
         position, sound = (before >= first) & (before < last), of_kind["Pitch"] | of_kind["Drum"]
-        program = latest(np.where(position, 0, before), position | of_kind["Program"], 0)
-        shared[:, Field.SLOT] = self._slot(of_kind, program, shared[:, Field.SLOT])
+        program = carry_forward(np.where(position, 0, before), position | of_kind["Program"], 0)
+        shared[:, Field.SLOT] = self._choose_slot(of_kind, program, shared[:, Field.SLOT])
         in_force = [
             program,
-            latest(np.where(sound, before, 0), position | of_kind["Program"] | sound, 0),
-            latest(before, of_kind["Tempo"], 0),
+            carry_forward(np.where(sound, before, 0), position | of_kind["Program"] | sound, 0),
+            carry_forward(before, of_kind["Tempo"], 0),
             np.zeros_like(before),
-            latest(before, sound, 0),
+            carry_forward(before, sound, 0),
         ]
-        lasting = self._lasted(of_kind["Duration"], before, in_force[-1], bar_grammar.reached(shared))
+        lasting = self._compute_lasting(of_kind["Duration"], before, in_force[-1], bar_grammar.find_last_step(shared))
         return np.concatenate([shared.T, in_force, lasting]).T
 
-    def _lasted(self, complete: NDArray[np.bool_], tokens: Tokens, sound: Tokens, here: Tokens) -> NDArray[np.int64]:
+    def _compute_lasting(
+        self, complete: NDArray[np.bool_], tokens: Tokens, sound: Tokens, here: Tokens
+    ) -> NDArray[np.int64]:
         """Compute the columns from `END` on, (2 + 2 RECENT, T), after RECENT notes of silence."""
         ends = here[complete] + self.events.steps[tokens[complete] - self.events.first["Duration"]]
         pitches = sound[complete] - self.events.first["Pitch"] + self.events.lowest
@@ -215,38 +224,38 @@ class RemiGrammar:
 
     # --- views of a state ---------------------------------------------------------------------------------------------
 
-    def inputs(self, state: Array) -> Array:
+    def make_inputs(self, state: Array) -> Array:
         """Compute the features of the model's input, (B, 10)."""
-        xp = namespace(state)
-        end = xp.clip(state[:, Own.END] - state[:, Field.ORIGIN], 0, self.grid.longest + 1)
-        own = xp.stack([state[:, Own.PROGRAM], state[:, Own.SOUND], end], axis=1)
-        return xp.concat([bar_grammar.inputs(state), own], axis=1)
+        xp = get_namespace(state)
+        end = xp.clip(state[:, OwnField.END] - state[:, Field.ORIGIN], 0, self.grid.longest_bar + 1)
+        own = xp.stack([state[:, OwnField.PROGRAM], state[:, OwnField.SOUND], end], axis=1)
+        return xp.concat([bar_grammar.make_inputs(state), own], axis=1)
 
-    def facts(self, state: Array) -> Facts:
+    def interpret(self, state: Array) -> MusicalState:
         """Interpret states in musical terms: the voice is the index of the program.
 
         `sounding` has the recent notes that still sound. If an older one does as well, `others` counts RECENT more.
         """
-        xp = namespace(state)
-        program = state[:, Own.PROGRAM]
-        here = bar_grammar.here(state)
-        sounds = state[:, Own.ENDS :] > here[:, None]
-        sounding = xp.where(sounds, state[:, Own.PITCHES : Own.ENDS], -1)
-        return bar_grammar.facts(
+        xp = get_namespace(state)
+        program = state[:, OwnField.PROGRAM]
+        here = bar_grammar.find_onset_step(state)
+        sounds = state[:, OwnField.ENDS :] > here[:, None]
+        sounding = xp.where(sounds, state[:, OwnField.PITCHES : OwnField.ENDS], -1)
+        return bar_grammar.interpret(
             self.grid,
             state,
             voice=xp.where(program > 0, program - self.events.first["Program"], -1),
             sounding=sounding,
             shift=xp.zeros_like(program),
             written=sounding,
-            others=xp.sum(xp.where(sounds, 1, 0), axis=1) + xp.where(state[:, Own.OLDER] > here, RECENT, 0),
+            others=xp.sum(xp.where(sounds, 1, 0), axis=1) + xp.where(state[:, OwnField.OLDER] > here, RECENT, 0),
         )
 
-    def given(self, score: Score, spans: Sequence[Span]) -> Callable[[Array], Array]:
+    def fix_notes(self, score: Score, spans: Sequence[Span]) -> Callable[[Array], Array]:
         """Return a function from states to masks (B, V) that keep the notes of `score` in `spans`.
 
         A span's track stands for all tracks of its program.
         """
-        from composer_remi.given import Given
+        from composer_remi.given import FixedNotes
 
-        return Given(self, score, tuple(spans))
+        return FixedNotes(self, score, tuple(spans))

@@ -7,15 +7,15 @@ import numpy as np
 from composer.music.score import NOTE, Tempo, Track
 from composer.types import Tokens
 from composer_remi.events import DRUMS, Events
-from composer_remi.sounds import Ints, Sounds, cut, ordered
+from composer_remi.sounds import Ints, Sounds, cut_overlaps, sort_sounds
 
 VELOCITY = 80
 """Of all notes if velocities are not kept."""
 
 
-def tracks_of(events: Events, steps: Ints, tokens: Tokens, end: int | None) -> tuple[Track, ...]:
+def decode_tracks(events: Events, steps: Ints, tokens: Tokens, end: int | None) -> tuple[Track, ...]:
     """Decode a track for each program from tokens at these steps; notes are cut at the step `end`, if any."""
-    sounds = cut(ordered(_sounds(events, steps, tokens)))
+    sounds = cut_overlaps(sort_sounds(_decode_sounds(events, steps, tokens)))
     lengths = sounds.lengths if end is None else np.minimum(sounds.lengths, end - sounds.steps)
     tracks = []
     for part in np.unique(sounds.parts):
@@ -28,9 +28,9 @@ def tracks_of(events: Events, steps: Ints, tokens: Tokens, end: int | None) -> t
     return tuple(tracks)
 
 
-def _sounds(events: Events, steps: Ints, tokens: Tokens) -> Sounds:
+def _decode_sounds(events: Events, steps: Ints, tokens: Tokens) -> Sounds:
     """Decode the complete notes; an incomplete note at the end is dropped."""
-    index = {kind: _of(events, kind, tokens) for kind in events.count}
+    index = {kind: _index_tokens(events, kind, tokens) for kind in events.count}
     loud = 1 if events.velocities else 0  # tokens between a sound and what follows its velocity
     drums = np.flatnonzero(index["Drum"] >= 0)
     drums = drums[drums + loud < len(tokens)]
@@ -50,15 +50,15 @@ def _sounds(events: Events, steps: Ints, tokens: Tokens) -> Sounds:
     )
 
 
-def _of(events: Events, kind: str, tokens: Tokens) -> Ints:
+def _index_tokens(events: Events, kind: str, tokens: Tokens) -> Ints:
     """Return the index of each token within its type, (tokens,); -1 for other types."""
     place = tokens - events.first[kind]
     return np.where((place >= 0) & (place < events.count[kind]), place, -1)
 
 
-def tempos_of(events: Events, steps: Ints, tokens: Tokens) -> tuple[Tempo, ...]:
+def decode_tempos(events: Events, steps: Ints, tokens: Tokens) -> tuple[Tempo, ...]:
     """Decode the tempos. The first one applies from the beginning."""
-    places = _of(events, "Tempo", tokens)
+    places = _index_tokens(events, "Tempo", tokens)
     found = np.flatnonzero(places >= 0)
     ticks = steps[found] * events.grid.step_ticks
     return tuple(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.music.score import Notes
-from composer.tokens.bar_encoding import changes
+from composer.tokens.bar_encoding import mark_changes
 
 Ints = NDArray[np.int64]
 
@@ -30,25 +30,25 @@ class Sounds:
         )
 
 
-def on_grid(notes: Notes, parts: Ints, step_ticks: int) -> Sounds:
+def quantise(notes: Notes, parts: Ints, step_ticks: int) -> Sounds:
     """Quantise notes to steps, each at least one step long. `parts` (notes,) gives the part of each.
 
     Of two notes at one step and pitch the longer one stays. A re-articulated note ends at the next onset.
     """
-    steps = _steps(notes["start"], step_ticks)
-    lengths = np.maximum(_steps(notes["start"] + notes["duration"], step_ticks) - steps, 1)
-    return cut(ordered(Sounds(steps, parts, notes["pitch"].astype(np.int64), lengths, notes["velocity"])))
+    steps = _round_to_steps(notes["start"], step_ticks)
+    lengths = np.maximum(_round_to_steps(notes["start"] + notes["duration"], step_ticks) - steps, 1)
+    return cut_overlaps(sort_sounds(Sounds(steps, parts, notes["pitch"].astype(np.int64), lengths, notes["velocity"])))
 
 
-def _steps(ticks: Ints, step_ticks: int) -> Ints:
+def _round_to_steps(ticks: Ints, step_ticks: int) -> Ints:
     return (ticks + step_ticks // 2) // step_ticks
 
 
-def ordered(sounds: Sounds) -> Sounds:
+def sort_sounds(sounds: Sounds) -> Sounds:
     """Sort notes, and keep the longest of duplicates."""
     key = (sounds.steps << 8 | sounds.parts) << 7 | sounds.pitches
     order = np.argsort(key << 22 | _LONGEST - np.minimum(sounds.lengths, _LONGEST))
-    fresh = changes(key[order])
+    fresh = mark_changes(key[order])
     return sounds[order if fresh.all() else order[fresh]]
 
 
@@ -56,7 +56,7 @@ _LONGEST = 2**22 - 1
 """Steps; longer notes are equal in length when the longest is chosen."""
 
 
-def cut(sounds: Sounds) -> Sounds:
+def cut_overlaps(sounds: Sounds) -> Sounds:
     """Cut notes at the next onset of the same pitch in the same part."""
     line = (sounds.parts * 128 + sounds.pitches).astype(np.int16)
     order = np.argsort(line, kind="stable")

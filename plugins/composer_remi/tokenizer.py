@@ -19,14 +19,14 @@ from typing import Annotated
 import numpy as np
 
 from composer.music.score import Score
-from composer.tokens.bar_encoding import Reading, heading, measures, walk, written
+from composer.tokens.bar_encoding import Reading, assemble_tokens, find_bars, make_heading, walk
 from composer.tokens.bar_grammar import TIME_SIGNATURES, Grid
-from composer.tokens.vocabulary import meaning
-from composer.types import Meaning, Tokens
-from composer_remi.events import DRUMS, Events, durations, tempos, velocities
+from composer.tokens.vocabulary import describe_tokens
+from composer.types import TokenInfo, Tokens
+from composer_remi.events import DRUMS, Events, list_durations, list_tempos, list_velocities
 from composer_remi.grammar import RemiGrammar
-from composer_remi.reading import tempos_of, tracks_of
-from composer_remi.writing import sounds_of, tokens_of
+from composer_remi.reading import decode_tempos, decode_tracks
+from composer_remi.writing import encode_sounds, extract_sounds
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,13 @@ class Remi:
         """The tokens, type by type."""
         return Events(
             grid=Grid(self.steps_per_quarter, self.time_signatures),
-            tempos=tempos(self.tempos),
+            tempos=list_tempos(self.tempos),
             parts=(*(range(128) if self.programs else (self.program,)), *((DRUMS,) if self.drums else ())),
             named=self.programs or self.drums,
             lowest=self.lowest,
             highest=self.highest,
-            velocities=velocities(self.velocities),
-            durations=durations(self.steps_per_quarter, self.longest_duration),
+            velocities=list_velocities(self.velocities),
+            durations=list_durations(self.steps_per_quarter, self.longest_duration),
         )
 
     @cached_property
@@ -78,10 +78,10 @@ class Remi:
         return self.events.tokens
 
     @cached_property
-    def meaning(self) -> Meaning:
+    def token_info(self) -> TokenInfo:
         """The description of each token."""
         voices = ["drums" if program == DRUMS else str(program) for program in self.events.parts]
-        return meaning(self.vocabulary, self.events.grid.step_ticks, voices if self.events.named else ())
+        return describe_tokens(self.vocabulary, self.events.grid.step_ticks, voices if self.events.named else ())
 
     @cached_property
     def grammar(self) -> RemiGrammar:
@@ -91,10 +91,10 @@ class Remi:
     def encode(self, score: Score, *, ends: bool = True) -> Tokens:
         """Encode a score. Raises CannotExpress for one without notes, and for pitches and bars out of reach."""
         events = self.events
-        sounds = sounds_of(events, score)
+        sounds = extract_sounds(events, score)
         last = int((sounds.steps + sounds.lengths).max())
-        found = measures(events.grid, score, last * events.grid.step_ticks)
-        return written(events.grid, found, sounds.steps, tokens_of(events, score, sounds), ends=ends)
+        found = find_bars(events.grid, score, last * events.grid.step_ticks)
+        return assemble_tokens(events.grid, found, sounds.steps, encode_sounds(events, score, sounds), ends=ends)
 
     def decode(self, tokens: Tokens) -> Score:
         """Decode a score with one track a program; an incomplete last note is dropped."""
@@ -102,7 +102,7 @@ class Remi:
         pairs = np.array(list(walk(events.grid, tokens, reading)), dtype=np.int64).reshape(-1, 2)
         steps, own = pairs[:, 0], pairs[:, 1]
         return Score(
-            tracks=tracks_of(events, steps, own, reading.end if reading.ended else None),
-            tempos=tempos_of(events, steps, own),
-            **heading(events.grid, reading),
+            tracks=decode_tracks(events, steps, own, reading.end if reading.ended else None),
+            tempos=decode_tempos(events, steps, own),
+            **make_heading(events.grid, reading),
         )

@@ -13,7 +13,7 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import like, namespace, nowhere, numbers
+from composer.arrays import convert_like, get_namespace, is_all_false, make_range
 from composer.types import Array, Context
 
 OUT = -inf
@@ -52,11 +52,11 @@ class TopK:
 
     def __call__(self, logits: Array, context: Context) -> Array:
         """Return the logits with all but k tokens out of play."""
-        rising = _negated(logits)
+        rising = _sort_negated(logits)
         if self.k >= rising.shape[1]:
             return logits
         least, next_ = rising[:, self.k - 1 : self.k], rising[:, self.k : self.k + 1]
-        return _first(logits, -least, self.k, (next_ == least) & (least < inf))
+        return _keep_first(logits, -least, self.k, (next_ == least) & (least < inf))
 
 
 @dataclass(frozen=True)
@@ -73,26 +73,26 @@ class TopP:
     def __call__(self, logits: Array, context: Context) -> Array:
         """Return the logits with the tail out of play; the likeliest token always stays."""
         if type(logits) is np.ndarray and len(logits) == 1:
-            return self._alone(logits)
-        xp = namespace(logits)
-        rising = _negated(logits)
+            return self._process_row(logits)
+        xp = get_namespace(logits)
+        rising = _sort_negated(logits)
         rows, width = rising.shape
         mass = xp.cumulative_sum(xp.exp(rising[:, :1] - rising), axis=1)
         last = xp.sum(mass[:, :-1] < self.p * mass[:, -1:], axis=1)  # index of the token that brings the share to p
-        row = numbers(rows, logits)[0]
+        row = make_range(rows, logits)[0]
         least, next_ = (
             rising[row, last],
             rising[row, last + 1 - width],
         )  # after the last column comes the first, which is less
-        return _first(logits, -least[:, None], last[:, None] + 1, next_ == least)
+        return _keep_first(logits, -least[:, None], last[:, None] + 1, next_ == least)
 
-    def _alone(self, logits: NDArray[np.floating]) -> Array:
+    def _process_row(self, logits: NDArray[np.floating]) -> Array:
         """Process a single row, with fewer calls: they would take most of the time."""
         rising = np.sort(-logits[0])
         mass = np.exp(rising[0] - rising).cumsum()
         last = min(int(mass.searchsorted(self.p * mass[-1])), len(rising) - 1)
         least = rising[last]
-        return _first(logits, -least, last + 1, rising[last + 1 : last + 2] == least)
+        return _keep_first(logits, -least, last + 1, rising[last + 1 : last + 2] == least)
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class MinP:
 
     def __call__(self, logits: Array, context: Context) -> Array:
         """Return the logits with unlikely tokens out of play."""
-        xp = namespace(logits)
+        xp = get_namespace(logits)
         least = log(self.p) if self.p else OUT
         return _keep(logits, logits >= xp.max(logits, axis=1, keepdims=True) + least)
 
@@ -129,33 +129,33 @@ class RepetitionPenalty:
 
     def __call__(self, logits: Array, context: Context) -> Array:
         """Return the logits with recent pitches lowered; other tokens, such as bars and holds, stay."""
-        xp = namespace(logits)
+        xp = get_namespace(logits)
         recent = context.history[:, -self.window :]
-        seen = xp.any(recent[:, :, None] == numbers(logits.shape[1], logits)[None], axis=1)
-        pitched = like(context.meaning.pitch >= 0, logits)[None, :]
+        seen = xp.any(recent[:, :, None] == make_range(logits.shape[1], logits)[None], axis=1)
+        pitched = convert_like(context.token_info.pitch >= 0, logits)[None, :]
         lowered = logits - log(self.penalty)
         return xp.where(seen & pitched, lowered, logits)
 
 
-def _negated(logits: Array) -> Array:
+def _sort_negated(logits: Array) -> Array:
     """Sort each row, negated, the likeliest first: (B, V), or fewer columns if the rest is out of play."""
-    rising = namespace(logits).sort(-logits, axis=1)
+    rising = get_namespace(logits).sort(-logits, axis=1)
     rows, width = logits.shape
-    while rows * width > FEW and nowhere(rising[:, width // 2] < inf):
+    while rows * width > FEW and is_all_false(rising[:, width // 2] < inf):
         width //= 2
     return rising[:, :width]
 
 
-def _first(logits: Array, least: Array, count: Array | int, more: Array) -> Array:
+def _keep_first(logits: Array, least: Array, count: Array | int, more: Array) -> Array:
     """Keep `count` tokens of each row, none below `least`. `more` marks rows with further tokens equal to `least`."""
-    if nowhere(more):
+    if is_all_false(more):
         return _keep(logits, logits >= least)
-    xp = namespace(logits)
+    xp = get_namespace(logits)
     above, equal = logits > least, logits == least
     left = count - xp.sum(above, axis=1, keepdims=True)
     return _keep(logits, above | (equal & (xp.cumulative_sum(equal, axis=1) <= left)))
 
 
 def _keep(logits: Array, kept: Array) -> Array:
-    xp = namespace(logits)
+    xp = get_namespace(logits)
     return xp.where(kept, logits, OUT)

@@ -41,4 +41,4 @@ def encode(parts: Iterable[object], path: Path, form: Format, *, title: str = ""
     except soundfile.LibsndfileError as error:
         raise OSError(error.error_string) from None
     if form.container == "OGG":
-        oggpages.renumber(path)
+        oggpages.set_serial_numbers(path)

@@ -10,8 +10,8 @@ from typing import IO, Annotated
 
 import numpy as np
 
-from composer.errors import CannotWrite, nearest, printable
-from composer.storage.atomic import whole_file
+from composer.errors import CannotWrite, printable, suggest
+from composer.storage.atomic import write_whole_file
 from composer.types import Piece
 from composer_midifile import ranges
 from composer_sound import loudness, soundfonts, synthesis, takes
@@ -44,23 +44,23 @@ class SoundExporter:
         if len(pieces) != 1:
             raise CannotWrite(f"{shown}: a sound file holds one piece, and here are {len(pieces)}; give each its own.")
         if path.suffix.lower() not in FORMATS:
-            raise CannotWrite(f"{shown}: is not a sound format; {nearest(path.suffix.lower(), FORMATS)}")
+            raise CannotWrite(f"{shown}: is not a sound format; {suggest(path.suffix.lower(), FORMATS)}")
         try:
-            with whole_file(path) as scratch:
+            with write_whole_file(path) as scratch:
                 self._write(pieces[0], scratch, FORMATS[path.suffix.lower()])
         except (ValueError, soundfonts.Unusable) as error:
             raise CannotWrite(f"{shown}: cannot be written as sound: {printable(str(error), 200)}.") from None
 
     def _write(self, piece: Piece, path: Path, form: Format) -> None:
-        ranges.check(piece.score)
-        played = takes.by_window(piece.score)
-        soundfont = soundfonts.find(self.soundfont)
+        ranges.check_limits(piece.score)
+        played = takes.divide_into_windows(piece.score)
+        soundfont = soundfonts.find_soundfont(self.soundfont)
         with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as raw:
-            levels = _lay_down(synthesis.sound(played, soundfont), raw)
+            levels = _store_and_measure(synthesis.render_windows(played, soundfont), raw)
             if not levels.peak:
                 raise soundfonts.Unusable(f"nothing sounds with the soundfont {printable(str(soundfont))}")
-            factor = levels.factor(self.loudness, form.ceiling)
-            encode(_faded(raw, levels.frames, factor), path, form, title=printable(piece.title, 200))
+            factor = levels.compute_gain(self.loudness, form.ceiling)
+            encode(_trim_and_fade(raw, levels.frames, factor), path, form, title=printable(piece.title, 200))
 
 
 FRAME = takes.RATE // 100
@@ -87,24 +87,24 @@ class Levels:
         """The number of samples until the sound has died away."""
         return int(np.flatnonzero(self.peaks > self.peak * QUIET)[-1] + 1) * FRAME + FADE
 
-    def factor(self, target: float, ceiling: float) -> float:
+    def compute_gain(self, target: float, ceiling: float) -> float:
         """Compute the gain that brings sound to `target` LUFS, with no peak above `ceiling` dB."""
-        wanted = target - loudness.integrated(self.powers)
+        wanted = target - loudness.measure_loudness(self.powers)
         return float(min(10 ** (wanted / 20), 10 ** (ceiling / 20) / self.peak))
 
 
-def _lay_down(parts: Iterable[Sound], raw: IO[bytes]) -> Levels:
+def _store_and_measure(parts: Iterable[Sound], raw: IO[bytes]) -> Levels:
     """Store sound as it is played, and measure it. All parts but the last are whole frames and steps."""
     peaks, powers = [np.zeros(0, np.float32)], [np.zeros(0, np.float32)]
     for part in parts:
         raw.write(part.tobytes())
         whole = np.abs(np.pad(part, ((0, -len(part) % FRAME), (0, 0))))
         peaks.append(whole.reshape(-1, FRAME * 2).max(1, initial=0.0))
-        powers.append(loudness.powers(part))
+        powers.append(loudness.compute_powers(part))
     return Levels(np.concatenate(peaks), np.concatenate(powers))
 
 
-def _faded(raw: IO[bytes], samples: int, factor: float) -> Iterable[Sound]:
+def _trim_and_fade(raw: IO[bytes], samples: int, factor: float) -> Iterable[Sound]:
     """Yield the first `samples` of the stored sound, times `factor`, second by second, with a short fade at the end."""
     raw.seek(0)
     for begin in range(0, samples, takes.RATE):

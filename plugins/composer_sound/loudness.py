@@ -23,7 +23,7 @@ _RELATIVE_GATE = -10.0
 _AT_ONCE = 8  # spectra; few enough for a processor's cache
 
 
-def powers(sound: NDArray[np.float32]) -> NDArray[np.float32]:
+def compute_powers(sound: NDArray[np.float32]) -> NDArray[np.float32]:
     """Compute (steps,) weighted powers of both channels, one for each 100 ms of sound (samples, 2), the last padded.
 
     The window of a step is twice as long; the squares of neighbouring windows add up to 1.
@@ -34,33 +34,33 @@ def powers(sound: NDArray[np.float32]) -> NDArray[np.float32]:
     windows = np.lib.stride_tricks.sliding_window_view(both, 2 * STEP)[::STEP]
     found = np.zeros(steps, np.float32)
     for begin in range(0, steps, _AT_ONCE):
-        spectra = np.fft.fft(windows[begin : begin + _AT_ONCE] * _window())
-        found[begin : begin + _AT_ONCE] = (spectra.real**2 + spectra.imag**2) @ _weights()
+        spectra = np.fft.fft(windows[begin : begin + _AT_ONCE] * _make_window())
+        found[begin : begin + _AT_ONCE] = (spectra.real**2 + spectra.imag**2) @ _compute_weights()
     return found
 
 
-def integrated(powers: NDArray[np.float32]) -> float:
+def measure_loudness(powers: NDArray[np.float32]) -> float:
     """Compute the loudness of all steps in LUFS, by blocks of 400 ms and both gates; -70 if all blocks are silent."""
     steps = np.concatenate((powers, np.zeros(max(4 - len(powers), 0))))
     blocks = np.convolve(steps, np.full(4, 0.25), "valid")
-    for gate in (lambda _: _ABSOLUTE_GATE, lambda kept: _lufs(kept.mean()) + _RELATIVE_GATE):
+    for gate in (lambda _: _ABSOLUTE_GATE, lambda kept: _convert_to_lufs(kept.mean()) + _RELATIVE_GATE):
         if not len(blocks):
             break
-        blocks = blocks[_lufs(blocks) > gate(blocks)]
-    return float(_lufs(blocks.mean())) if len(blocks) else _ABSOLUTE_GATE
+        blocks = blocks[_convert_to_lufs(blocks) > gate(blocks)]
+    return float(_convert_to_lufs(blocks.mean())) if len(blocks) else _ABSOLUTE_GATE
 
 
-def _lufs(power: NDArray[np.float64]) -> NDArray[np.float64]:
+def _convert_to_lufs(power: NDArray[np.float64]) -> NDArray[np.float64]:
     return _OFFSET + 10 * np.log10(np.maximum(power, 1e-12))
 
 
 @cache
-def _window() -> NDArray[np.float32]:
+def _make_window() -> NDArray[np.float32]:
     return np.sin(np.pi * (np.arange(2 * STEP) + 0.5) / (2 * STEP)).astype(np.float32)
 
 
 @cache
-def _weights() -> NDArray[np.float32]:
+def _compute_weights() -> NDArray[np.float32]:
     """Compute the weight of each line of a spectrum in the power of a step, after both filters (Parseval's theorem)."""
     back = np.exp(-1j * np.pi * np.arange(2 * STEP) / STEP)
     response = np.ones(len(back), np.complex128)

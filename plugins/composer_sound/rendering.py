@@ -14,9 +14,9 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeAlias
 
-from composer.devices import processors
+from composer.devices import count_processors
 from composer_sound import renderer
-from composer_sound.soundfonts import Unusable, instruments
+from composer_sound.soundfonts import Unusable, read_soundfont
 
 MOST = 4
 """Processes, at most; each holds the soundfont in memory."""
@@ -29,30 +29,30 @@ Map: TypeAlias = Callable[[Callable[[Render, Any], Any], Iterable[Any]], Iterato
 
 
 @contextmanager
-def shared(soundfont: Path, calls: int) -> Iterator[Map]:
+def share_rendering(soundfont: Path, calls: int) -> Iterator[Map]:
     """Yield a `map` for this many calls. Results come in order, and few of them wait. Raises Unusable."""
-    data = instruments(soundfont)
-    many = min(calls, MOST, _processors())
+    data = read_soundfont(soundfont)
+    many = min(calls, MOST, _count_processors())
     if many < 2:
-        yield lambda function, arguments: map(partial(function, partial(_here, data)), arguments)
+        yield lambda function, arguments: map(partial(function, partial(_render_here, data)), arguments)
         return
     with ExitStack() as stack:
         pool = ThreadPoolExecutor(many)
         stack.callback(pool.shutdown, cancel_futures=True)
         idle: SimpleQueue[Render] = SimpleQueue()
         for _ in range(many):
-            idle.put(partial(_asked, stack.enter_context(_process(soundfont))))
-        yield partial(_each, pool, idle, many)
+            idle.put(partial(_ask_process, stack.enter_context(_start_process(soundfont))))
+        yield partial(_map_in_order, pool, idle, many)
 
 
-def _processors() -> int:
+def _count_processors() -> int:
     """Count the processors this process may use; 1 in a process that is one of many."""
     if parent_process() is not None:
         return 1
-    return processors()
+    return count_processors()
 
 
-def _each(
+def _map_in_order(
     pool: ThreadPoolExecutor,
     idle: SimpleQueue[Render],
     many: int,
@@ -75,7 +75,7 @@ def _each(
         yield ahead.popleft().result()
 
 
-def _here(soundfont: bytes, midi: bytes) -> bytes:
+def _render_here(soundfont: bytes, midi: bytes) -> bytes:
     try:
         return renderer.render(soundfont, midi)
     except ValueError as error:
@@ -83,7 +83,7 @@ def _here(soundfont: bytes, midi: bytes) -> bytes:
 
 
 @contextmanager
-def _process(soundfont: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _start_process(soundfont: Path) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-P", renderer.__file__, str(soundfont.absolute())]
     pipe, none = subprocess.PIPE, subprocess.DEVNULL
     process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=none)  # noqa: S603  (our own program)
@@ -95,13 +95,13 @@ def _process(soundfont: Path) -> Iterator[subprocess.Popen[bytes]]:
             pass
 
 
-def _asked(process: subprocess.Popen[bytes], midi: bytes) -> bytes:
+def _ask_process(process: subprocess.Popen[bytes], midi: bytes) -> bytes:
     assert process.stdin is not None  # noqa: S101  (for the type checker)
     assert process.stdout is not None  # noqa: S101
     try:
         process.stdin.write(len(midi).to_bytes(renderer.LENGTH) + midi)
         process.stdin.flush()
-        wav, wrong = (_part(process.stdout) for _ in range(2))
+        wav, wrong = (_read_part(process.stdout) for _ in range(2))
     except OSError:
         raise Unusable("the synthesiser has broken down: the soundfont may be damaged") from None
     if wrong:
@@ -109,7 +109,7 @@ def _asked(process: subprocess.Popen[bytes], midi: bytes) -> bytes:
     return wav
 
 
-def _part(answers: Any) -> bytes:
+def _read_part(answers: Any) -> bytes:
     """Read a length, and as many bytes. Raises OSError if the process ended."""
     length = answers.read(renderer.LENGTH)
     part: bytes = answers.read(int.from_bytes(length))

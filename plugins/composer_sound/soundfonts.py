@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from composer.errors import UnreadableFile, printable
 from composer.storage.opening import read_bytes
-from composer.storage.paths import from_home
+from composer.storage.paths import expand_home
 
 SHIPPED = "TimGM6mb.sf2"
 """General MIDI in 6 MB, by Tim Brechbill; it comes with pretty_midi."""
@@ -41,10 +41,10 @@ class Unusable(Exception):
     """A soundfont that is missing or cannot be played. The text is a sentence without its full stop."""
 
 
-def find(named: str) -> Path:
+def find_soundfont(named: str) -> Path:
     """Find the soundfont that the user named, or the shipped one. Raises Unusable if there is none."""
     if named:
-        path = from_home(named)
+        path = expand_home(named)
         if not path.exists():
             raise Unusable(f"there is no soundfont {printable(named)}")
         return path
@@ -55,7 +55,7 @@ def find(named: str) -> Path:
     return path
 
 
-def instruments(path: Path) -> bytes:
+def read_soundfont(path: Path) -> bytes:
     """Read and check a soundfont. Raises Unusable."""
     try:
         data = read_bytes(path, LARGEST)
@@ -73,12 +73,12 @@ def check(data: bytes) -> None:
         raise ValueError("is empty")
     if data[:4] != b"RIFF" or data[8:12] != b"sfbk":
         raise ValueError("is not a soundfont (.sf2)")
-    found = _chunks(data)
+    found = _read_chunks(data)
     version = found.get("ifil", b"\0\0")
     if int.from_bytes(version[:2], "little") > 2:
         raise ValueError("is compressed (SoundFont 3); convert it to SoundFont 2")
     _demand("smpl" in found, "has no samples")
-    lists = _lists(found)
+    lists = _read_lists(found)
     _check_bags(lists["phdr"], lists["pbag"], lists["pgen"])
     _check_bags(lists["inst"], lists["ibag"], lists["igen"])
     _check_numbers(lists["pgen"], _INSTRUMENT, lists["inst"])
@@ -86,7 +86,7 @@ def check(data: bytes) -> None:
     _demand(bool(np.all(lists["shdr"]["places"][:-1] <= len(found["smpl"]) // 2)), "is cut off within its samples")
 
 
-def _chunks(data: bytes) -> dict[str, memoryview]:
+def _read_chunks(data: bytes) -> dict[str, memoryview]:
     """Read the chunks of all lists, by name."""
     found: dict[str, memoryview] = {}
     whole, at = memoryview(data), 12
@@ -101,7 +101,7 @@ def _chunks(data: bytes) -> dict[str, memoryview]:
     return found
 
 
-def _lists(found: Mapping[str, bytes | memoryview]) -> dict[str, NDArray[np.void]]:
+def _read_lists(found: Mapping[str, bytes | memoryview]) -> dict[str, NDArray[np.void]]:
     lists = {}
     for name, record in _RECORDS.items():
         chunk = found.get(name, b"")

@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from composer_midifile.note_events import note_events
+from composer_midifile.note_events import encode_notes
 from composer_sound import rendering
 from composer_sound.rendering import Render
 from composer_sound.takes import BLOCK, RATE, WINDOW, Part, Window
@@ -35,62 +35,62 @@ _SILENT = 4  # of 32,768
 _WAV_HEADER = 44
 
 
-def sound(windows: Iterable[Window], soundfont: Path) -> Iterator[Sound]:
+def render_windows(windows: Iterable[Window], soundfont: Path) -> Iterator[Sound]:
     """Render windows one after the other, and the tails after them. Raises Unusable."""
     played = tuple(windows)
     mixed = np.zeros((0, 2), np.float32)
-    with rendering.shared(soundfont, sum(len(window.takes) for window in played)) as each:
-        parts = each(_played, (take for window in played for take in window.takes))
+    with rendering.share_rendering(soundfont, sum(len(window.takes) for window in played)) as each:
+        parts = each(_render_take, (take for window in played for take in window.takes))
         for number, window in enumerate(played):
             if number:
-                mixed = _lengthened(mixed, WINDOW)
+                mixed = _pad(mixed, WINDOW)
                 yield mixed[:WINDOW]
                 mixed = mixed[WINDOW:]
             for part in islice(parts, len(window.takes)):
-                mixed = _lengthened(mixed, len(part))
+                mixed = _pad(mixed, len(part))
                 mixed[: len(part)] += part
     yield mixed
 
 
-def _lengthened(sound: Sound, least: int) -> Sound:
+def _pad(sound: Sound, least: int) -> Sound:
     return sound if len(sound) >= least else np.pad(sound, ((0, least - len(sound)), (0, 0)))
 
 
-def _played(render: Render, take: tuple[Part, ...]) -> Sound:
+def _render_take(render: Render, take: tuple[Part, ...]) -> Sound:
     """Render a take until it has died away."""
     end = max(int((part.notes["start"] + part.notes["duration"]).max()) for part in take)
     for tail in _TAILS:
-        samples, gain = _unclipped(render, take, end + tail)
+        samples, gain = _render_unclipped(render, take, end + tail)
         if np.abs(samples[-RATE // 20 :]).max() <= _SILENT:
             break
     return samples * np.float32(gain / 32768)
 
 
-def _unclipped(render: Render, take: tuple[Part, ...], length: int) -> tuple[NDArray[np.int16], float]:
+def _render_unclipped(render: Render, take: tuple[Part, ...], length: int) -> tuple[NDArray[np.int16], float]:
     """Render samples without clipping, and return them with their gain."""
     for volume in _VOLUMES:
-        samples = np.frombuffer(render(_midi(take, length, volume)), np.int16, offset=_WAV_HEADER).reshape(-1, 2)
+        samples = np.frombuffer(render(_build_midi(take, length, volume)), np.int16, offset=_WAV_HEADER).reshape(-1, 2)
         if samples.max(initial=0) < 32767 and samples.min(initial=0) > -32768:
             break
     return samples, (_VOLUMES[0] / volume) ** 2
 
 
-def _midi(take: tuple[Part, ...], length: int, volume: int) -> bytes:
+def _build_midi(take: tuple[Part, ...], length: int, volume: int) -> bytes:
     """Build a MIDI file of type 1: an empty track of this length, and a track for each part."""
-    tracks = [_quantity(length), *(_events(part, volume) for part in take)]
+    tracks = [_encode_quantity(length), *(_build_events(part, volume) for part in take)]
     chunks = [b"MThd" + struct.pack(">IHHH", 6, 1, len(tracks), _TICKS)]
     chunks += [b"MTrk" + struct.pack(">I", len(track) + 3) + track + b"\xff\x2f\x00" for track in tracks]
     return b"".join(chunks)
 
 
-def _events(part: Part, volume: int) -> bytes:
+def _build_events(part: Part, volume: int) -> bytes:
     notes = part.notes.copy()
     early = np.minimum(notes["start"], _EARLY)
     notes["start"] -= early
     heading = bytes([0, 0xC0 | part.channel, part.program, 0, 0xB0 | part.channel, 7, volume])
-    return heading + note_events(notes, part.channel) + b"\x00"
+    return heading + encode_notes(notes, part.channel) + b"\x00"
 
 
-def _quantity(ticks: int) -> bytes:
+def _encode_quantity(ticks: int) -> bytes:
     """Encode a variable-length quantity of four bytes."""
     return bytes(ticks >> shift & 0x7F | (0x80 if shift else 0) for shift in (21, 14, 7, 0))

@@ -28,7 +28,7 @@ LONGEST_PIECE = 2 * 3600
 LONGEST_NOTE = 5 * 60
 MOST_TRACKS = 1_000
 
-_TOGETHER = 24  # notes at once in a take of several tracks: each is up to two of the 64 voices, and some die away
+_MOST_AT_ONCE = 24  # notes at once in a take of several tracks: each is up to two of the 64 voices, and some die away
 _MELODIC = [channel for channel in range(16) if channel != 9]
 _DRUMS = 9
 
@@ -49,20 +49,20 @@ class Window:
     takes: tuple[tuple[Part, ...], ...]
 
 
-def by_window(score: Score) -> Iterator[Window]:
+def divide_into_windows(score: Score) -> Iterator[Window]:
     """Divide a score into windows. Raises ValueError for a piece that is empty, too long or has too many tracks."""
     tracks = [track for track in score.tracks if len(track.notes)]
     if not tracks:
         raise ValueError("it contains no notes")
     if len(tracks) > MOST_TRACKS:
         raise ValueError(f"it has {len(tracks):,} tracks, and at most {MOST_TRACKS:,} are played")
-    played = [replace(track, notes=in_samples(track.notes, score.tempos)) for track in tracks]
+    played = [replace(track, notes=convert_to_samples(track.notes, score.tempos)) for track in tracks]
     _check_lengths(played)
     last = max(int(track.notes["start"].max()) for track in played)
-    return (Window(_takes(played, begin)) for begin in range(0, last + 1, WINDOW))
+    return (Window(_make_takes(played, begin)) for begin in range(0, last + 1, WINDOW))
 
 
-def seconds(ticks: NDArray[np.int64], tempos: tuple[Tempo, ...]) -> NDArray[np.float64]:
+def convert_to_seconds(ticks: NDArray[np.int64], tempos: tuple[Tempo, ...]) -> NDArray[np.float64]:
     """Convert ticks to seconds by the tempo map; 120 quarter notes a minute before the first tempo."""
     begins = np.array([0, *(tempo.tick for tempo in tempos)])
     lengths = 60 / TICKS_PER_QUARTER / np.array([120.0, *(tempo.bpm for tempo in tempos)])
@@ -71,16 +71,16 @@ def seconds(ticks: NDArray[np.int64], tempos: tuple[Tempo, ...]) -> NDArray[np.f
     return when[index] + (ticks - begins[index]) * lengths[index]
 
 
-def in_samples(notes: Notes, tempos: tuple[Tempo, ...]) -> Notes:
+def convert_to_samples(notes: Notes, tempos: tuple[Tempo, ...]) -> Notes:
     """Convert notes to samples, rounded to the synthesiser's blocks. Each lasts at least one block."""
-    start = _on_blocks(seconds(notes["start"], tempos))
-    end = _on_blocks(seconds(notes["start"] + notes["duration"], tempos))
+    start = _round_to_blocks(convert_to_seconds(notes["start"], tempos))
+    end = _round_to_blocks(convert_to_seconds(notes["start"] + notes["duration"], tempos))
     played = notes.copy()
     played["start"], played["duration"] = start, np.maximum(end - start, BLOCK)
     return played
 
 
-def _on_blocks(when: NDArray[np.float64]) -> NDArray[np.int64]:
+def _round_to_blocks(when: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.rint(np.minimum(when, 1e9) * (RATE / BLOCK)).astype(np.int64) * BLOCK
 
 
@@ -93,16 +93,16 @@ def _check_lengths(played: list[Track]) -> None:
         raise ValueError(f"a note of it lasts {note / 60:.1f} minutes, and one can sound for {LONGEST_NOTE // 60}")
 
 
-def _takes(tracks: list[Track], begin: int) -> tuple[tuple[Part, ...], ...]:
+def _make_takes(tracks: list[Track], begin: int) -> tuple[tuple[Part, ...], ...]:
     """Divide the notes that begin in the window at `begin` into as few takes as channels and voices allow."""
     takes: list[list[Part]] = []
     voices = 0
     for track in tracks:
-        notes = _beginning(track.notes, begin)
+        notes = _select_notes(track.notes, begin)
         if not len(notes):
             continue
-        voices += (more := _most_at_once(notes))
-        channel = _free(takes[-1], track.is_drum) if takes and voices <= _TOGETHER else None
+        voices += (more := _count_simultaneous(notes))
+        channel = _find_channel(takes[-1], track.is_drum) if takes and voices <= _MOST_AT_ONCE else None
         if channel is None:
             takes.append([])
             voices, channel = more, _DRUMS if track.is_drum else _MELODIC[0]
@@ -110,18 +110,18 @@ def _takes(tracks: list[Track], begin: int) -> tuple[tuple[Part, ...], ...]:
     return tuple(map(tuple, takes))
 
 
-def _beginning(notes: Notes, begin: int) -> Notes:
+def _select_notes(notes: Notes, begin: int) -> Notes:
     first, last = np.searchsorted(notes["start"], (begin, begin + WINDOW))
     found = notes[first:last].copy()
     found["start"] -= begin
     return found
 
 
-def _free(take: list[Part], drums: bool) -> int | None:
+def _find_channel(take: list[Part], drums: bool) -> int | None:
     taken = {part.channel for part in take}
     return next((channel for channel in ([_DRUMS] if drums else _MELODIC) if channel not in taken), None)
 
 
-def _most_at_once(notes: Notes) -> int:
+def _count_simultaneous(notes: Notes) -> int:
     ends = np.sort(notes["start"] + notes["duration"])
     return int((np.arange(1, len(notes) + 1) - np.searchsorted(ends, notes["start"], "right")).max())

@@ -9,6 +9,6 @@ from composer import hookimpl
 @hookimpl
 def register_steppers() -> dict[str, Callable[..., Any]]:
     """Register `torch` and `numpy`."""
-    from composer_steppers.options import NumpySteps, TorchSteps
+    from composer_steppers.options import NumpyBackend, TorchBackend
 
-    return {"torch": TorchSteps, "numpy": NumpySteps}
+    return {"torch": TorchBackend, "numpy": NumpyBackend}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from composer.fitting import check_columns
-from composer.types import Cell, Layer, State, Stepper
+from composer.types import Cell, Layer, State, Step
 
 Floats = NDArray[np.float32]
 
@@ -19,22 +19,22 @@ EPSILON = np.float32(1e-5)
 """Added to the variance, as in `Cell`."""
 
 
-def array_stepper(cell: Cell) -> Stepper:
+def make_numpy_step(cell: Cell) -> Step:
     """Make `step(inputs (B, C), state) -> (logits (B, V), state)` with NumPy."""
     threads = ThreadpoolController()
     width, size = cell.layers[-1].recurrent.shape[1], len(cell.bias)
-    head, bias = _with_pointer(cell)
+    head, bias = _append_pointer(cell)
     with threads.limit(limits=1):
-        to_first = _looked_up(cell, cell.layers[0].inputs)
-        to_output = _looked_up(cell, head[:, width:]) if head.shape[1] > width else None
-    head = _turned(head[:, :width])
-    recurrent = [_turned(layer.recurrent) for layer in cell.layers]
-    inputs = [_turned(layer.inputs) for layer in cell.layers]
+        to_first = _make_tables(cell, cell.layers[0].inputs)
+        to_output = _make_tables(cell, head[:, width:]) if head.shape[1] > width else None
+    head = _transpose(head[:, :width])
+    recurrent = [_transpose(layer.recurrent) for layer in cell.layers]
+    inputs = [_transpose(layer.inputs) for layer in cell.layers]
     sizes = np.array([len(table) for table in cell.columns])
 
     def step(columns: NDArray[np.int64], state: State | None) -> tuple[Floats, State]:
         check_columns(columns, sizes)
-        before = _silence(cell.layers, len(columns)) if state is None else state
+        before = _make_zero_state(cell.layers, len(columns)) if state is None else state
         after: list[State] = []
         with (
             threads.limit(limits=1),
@@ -42,12 +42,16 @@ def array_stepper(cell: Cell) -> Stepper:
         ):
             for number, layer in enumerate(cell.layers):
                 own = tuple(part[:, number] for part in before)
-                from_input = _summed(to_first, columns) if number == 0 else _product(_read(cell, after), inputs[number])
-                from_state = _product(own[0], recurrent[number])
+                from_input = (
+                    _sum_tables(to_first, columns)
+                    if number == 0
+                    else _multiply(_read_layers(cell, after), inputs[number])
+                )
+                from_state = _multiply(own[0], recurrent[number])
                 after.append(layer.update(from_input + layer.input_bias, from_state + layer.recurrent_bias, own))
-            out = _product(_read(cell, after), head) + bias
+            out = _multiply(_read_layers(cell, after), head) + bias
             if to_output is not None:
-                out += _summed(to_output, columns)
+                out += _sum_tables(to_output, columns)
         logits, rows = out[:, :size], np.arange(len(columns))
         for index, column in enumerate(cell.pointed):  # one by one, since two may point at the same token
             tokens = columns[:, column]
@@ -57,24 +61,24 @@ def array_stepper(cell: Cell) -> Stepper:
     return step
 
 
-def _with_pointer(cell: Cell) -> tuple[Floats, Floats]:
+def _append_pointer(cell: Cell) -> tuple[Floats, Floats]:
     """Return the matrix and the bias of the output, with the pointer's rows below; both have the same inputs."""
     if cell.pointer is None or cell.pointer_bias is None:
         return cell.head, cell.bias
     return np.concatenate([cell.head, cell.pointer]), np.concatenate([cell.bias, cell.pointer_bias])
 
 
-def _turned(matrix: Floats) -> Floats:
+def _transpose(matrix: Floats) -> Floats:
     return np.ascontiguousarray(matrix.T)
 
 
-def _looked_up(cell: Cell, matrix: Floats) -> list[Floats]:
+def _make_tables(cell: Cell, matrix: Floats) -> list[Floats]:
     """Make a (size, G) table for each column: its embeddings times the matrix."""
-    turned = _turned(matrix)
+    turned = _transpose(matrix)
     return [table @ turned for table in cell.columns]
 
 
-def _summed(tables: list[Floats], columns: NDArray[np.int64]) -> Floats:
+def _sum_tables(tables: list[Floats], columns: NDArray[np.int64]) -> Floats:
     """Sum the table rows of all columns, (B, G), in the order of columns."""
     total = tables[0][columns[:, 0]]
     for number, table in enumerate(tables[1:], start=1):
@@ -82,13 +86,13 @@ def _summed(tables: list[Floats], columns: NDArray[np.int64]) -> Floats:
     return total
 
 
-def _product(rows: Floats, matrix: Floats) -> Floats:
+def _multiply(rows: Floats, matrix: Floats) -> Floats:
     """Multiply each row by the matrix on its own, (B, G)."""
     product: Floats = np.matmul(np.ascontiguousarray(rows)[:, None, :], matrix)[:, 0]
     return product
 
 
-def _read(cell: Cell, after: list[State]) -> Floats:
+def _read_layers(cell: Cell, after: list[State]) -> Floats:
     """Return (B, H) the input of the next layer: the last output, or the normalised sum of all."""
     if not cell.residual:
         return after[-1][0]
@@ -99,6 +103,6 @@ def _read(cell: Cell, after: list[State]) -> Floats:
     return normalised
 
 
-def _silence(layers: tuple[Layer, ...], rows: int) -> State:
+def _make_zero_state(layers: tuple[Layer, ...], rows: int) -> State:
     shape = (rows, len(layers), layers[0].recurrent.shape[1])
     return tuple(np.zeros(shape, dtype=np.float32) for _ in range(layers[0].parts))

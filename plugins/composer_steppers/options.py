@@ -7,46 +7,46 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
-from composer.types import Described, Stepper
+from composer.types import HasCell, Step
 
 if TYPE_CHECKING:
     from composer.model import Model
 
 
 @dataclass(frozen=True)
-class TorchSteps:
+class TorchBackend:
     """Plain torch, on any device: the reference for all other backends."""
 
     speed: ClassVar[int] = 0
     tolerances: ClassVar[Mapping[str, float]] = MappingProxyType({"float32": 0.0})
 
-    def suits(self, model: Model, device: str) -> bool:
+    def supports(self, model: Model, device: str) -> bool:
         """Return True: torch runs every model on every device."""
         return True
 
-    def make(self, model: Model, device: str, precision: str = "float32") -> Stepper:
+    def make(self, model: Model, device: str, precision: str = "float32") -> Step:
         """Make the step of the model's module."""
         from composer.devices import choose_device
-        from composer.sampling.torch_stepper import torch_stepper
+        from composer.sampling.torch_stepper import make_torch_step
 
         chosen = choose_device(device)  # first, since it fails faster than torch is imported
         sizes = [column.size for column in model.make_tokenizer().grammar.columns]
-        return torch_stepper(model.make_module().to(chosen), sizes)
+        return make_torch_step(model.make_module().to(chosen), sizes)
 
 
 @dataclass(frozen=True)
-class NumpySteps:
+class NumpyBackend:
     """NumPy on the CPU: starts at once, since torch is not imported."""
 
     speed: ClassVar[int] = 10
     tolerances: ClassVar[Mapping[str, float]] = MappingProxyType({"float32": 1e-4})
 
-    def suits(self, model: Model, device: str) -> bool:
+    def supports(self, model: Model, device: str) -> bool:
         """Tell whether the device is a CPU and the architecture has a cell."""
-        return device == "cpu" and isinstance(model.make_architecture(), Described)
+        return device == "cpu" and isinstance(model.make_architecture(), HasCell)
 
-    def make(self, model: Model, device: str, precision: str = "float32") -> Stepper:
+    def make(self, model: Model, device: str, precision: str = "float32") -> Step:
         """Make the step of the model's cell."""
-        from composer_steppers.arrays import array_stepper
+        from composer_steppers.arrays import make_numpy_step
 
-        return array_stepper(model.make_cell())
+        return make_numpy_step(model.make_cell())

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated
 
-from composer.arrays import like, namespace
+from composer.arrays import convert_like, get_namespace
 from composer.errors import RequestWarning
-from composer.music.notes import strikes
-from composer.types import Array, Context, Meaning
+from composer.music.notes import mask_onsets
+from composer.types import Array, Context, TokenInfo
 
 MOST_POLYPHONY = 32
 MOST_DENSITY = 256
@@ -32,16 +32,16 @@ class Polyphony:
 
     def mask(self, context: Context) -> Array:
         """Mask pitches while as many notes sound as may."""
-        _warn_of_voices(f"polyphony '{self.polyphony}'", self.polyphony, "at once", context.meaning)
-        room = context.facts.others < self.polyphony
-        return like(context.meaning.pitch < 0, room)[None, :] | room[:, None]
+        _warn_of_voices(f"polyphony '{self.polyphony}'", self.polyphony, "at once", context.token_info)
+        room = context.music.others < self.polyphony
+        return convert_like(context.token_info.pitch < 0, room)[None, :] | room[:, None]
 
 
 @lru_cache(maxsize=64)
-def _warn_of_voices(name: str, notes: int, when: str, meaning: Meaning) -> None:
+def _warn_of_voices(name: str, notes: int, when: str, token_info: TokenInfo) -> None:
     """Warn, once, if the model has more sustaining voices than notes are allowed."""
-    if meaning.has_voices and notes < len(meaning.voices):
-        text = f"{name} is less than the {len(meaning.voices)} voices of this model: not all have a note {when}."
+    if token_info.has_voices and notes < len(token_info.voices):
+        text = f"{name} is less than the {len(token_info.voices)} voices of this model: not all have a note {when}."
         warnings.warn(text, RequestWarning, stacklevel=2)
 
 
@@ -70,14 +70,14 @@ class Density:
 
     def mask(self, context: Context) -> Array:
         """Mask onsets, and positions, in a full bar or beat."""
-        xp, facts = namespace(context.allowed), context.facts
-        _warn_of_voices(f"density '{self.density}'", self.density, f"in a {self.per}", context.meaning)
-        length = facts.bar_ticks if self.per == "bar" else facts.beat_ticks
+        xp, music = get_namespace(context.allowed), context.music
+        _warn_of_voices(f"density '{self.density}'", self.density, f"in a {self.per}", context.token_info)
+        length = music.bar_ticks if self.per == "bar" else music.beat_ticks
         length = xp.where(length > 0, length, 1)
-        begin = facts.place - facts.place % length  # of the bar or beat, in ticks of the bar
-        since = facts.tick - facts.place + begin
-        onsets = context.struck.tick
+        begin = music.position - music.position % length  # of the bar or beat, in ticks of the bar
+        since = music.tick - music.position + begin
+        onsets = context.recent_notes.tick
         full = xp.sum(xp.where((onsets >= since[:, None]) & (onsets >= 0), 1, 0), axis=1) >= self.density
-        place = like(context.meaning.place, since)[None, :]
+        place = convert_like(context.token_info.position, since)[None, :]
         stays = (place >= 0) & (place < (begin + length)[:, None])
-        return ~full[:, None] | ~(strikes(context) | stays)
+        return ~full[:, None] | ~(mask_onsets(context) | stays)

@@ -10,11 +10,11 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import like, namespace
+from composer.arrays import convert_like, get_namespace
 from composer.errors import BadOption, printable
-from composer.music.notes import pitches, sounds_on, strikes
+from composer.music.notes import compute_pitches, mask_onsets, mask_sustained
 from composer.music.score import TICKS_PER_QUARTER
-from composer.types import Array, Context, Meaning
+from composer.types import Array, Context, TokenInfo
 
 WHOLE = 4 * TICKS_PER_QUARTER
 MOST_WINDOW = 1024
@@ -53,13 +53,13 @@ class Rhythm:
             )
         return np.array([sign == "x" for sign in self.rhythm])
 
-    def _begins(self, place: Array, length: Array) -> Array:
+    def _may_begin(self, place: Array, length: Array) -> Array:
         """Tell whether notes may begin at positions of bars of these lengths, all in ticks."""
         if self._value:
             return place % self._value == 0
-        xp, signs = namespace(place), len(self._pattern)
+        xp, signs = get_namespace(place), len(self._pattern)
         sign = xp.clip(place * signs // length, 0, signs - 1)
-        chosen = xp.reshape(xp.take(like(self._pattern, place), xp.reshape(sign, (-1,))), sign.shape)
+        chosen = xp.reshape(xp.take(convert_like(self._pattern, place), xp.reshape(sign, (-1,))), sign.shape)
         return (place * signs % length == 0) & chosen
 
     def mask(self, context: Context) -> Array:
@@ -67,21 +67,21 @@ class Rhythm:
 
         Raises BadOption for a note value that is neither a multiple nor a part of the model's grid step.
         """
-        xp, facts = namespace(context.allowed), context.facts
-        _check_grid(self, context.meaning)
-        length = xp.where(facts.bar_ticks > 0, facts.bar_ticks, 1)
-        here = self._begins(facts.place, length)
-        notes = strikes(context) | like(context.meaning.is_drum, here)[None, :]
-        places = like(context.meaning.place, here)[None, :]
-        off = (places >= 0) & ~self._begins(xp.where(places < 0, 0, places), length[:, None])
+        xp, music = get_namespace(context.allowed), context.music
+        _check_grid(self, context.token_info)
+        length = xp.where(music.bar_ticks > 0, music.bar_ticks, 1)
+        here = self._may_begin(music.position, length)
+        notes = mask_onsets(context) | convert_like(context.token_info.is_drum, here)[None, :]
+        places = convert_like(context.token_info.position, here)[None, :]
+        off = (places >= 0) & ~self._may_begin(xp.where(places < 0, 0, places), length[:, None])
         allowed = here[:, None] | ~notes
         left = xp.any(context.allowed & allowed & ~off, axis=1)  # a primer may end off the grid
         return allowed & (~off | ~left[:, None])
 
 
 @lru_cache(maxsize=64)
-def _check_grid(wanted: Rhythm, meaning: Meaning) -> None:
-    places = np.unique(meaning.place[meaning.place >= 0])
+def _check_grid(wanted: Rhythm, token_info: TokenInfo) -> None:
+    places = np.unique(token_info.position[token_info.position >= 0])
     step = int(places[1] - places[0]) if len(places) > 1 else wanted._value
     if wanted._value and wanted._value % step and step % wanted._value:
         raise BadOption(
@@ -119,10 +119,10 @@ class NoRepeat:
 
         Raises BadOption for single notes and a window that may exhaust the pitches of a voice.
         """
-        _check_window(self, context.meaning)
-        xp, past, n = namespace(context.allowed), context.struck, self.n
+        _check_window(self, context.token_info)
+        xp, past, n = get_namespace(context.allowed), context.recent_notes, self.n
         recent = slice(-self.window, None)
-        own = (past.voice[:, recent] == context.facts.voice[:, None]) & (past.tick[:, recent] >= 0)
+        own = (past.voice[:, recent] == context.music.voice[:, None]) & (past.tick[:, recent] >= 0)
         order = xp.argsort(xp.where(own, 1, 0), axis=1, stable=True)  # notes of the voice last, oldest first
         line = xp.take_along_axis(xp.where(own, past.pitch[:, recent], -1), order, axis=1)
         ends = line[:, n - 1 :]  # where a figure of n may end
@@ -132,15 +132,15 @@ class NoRepeat:
             same = same & (line[:, n - 1 - back : size - back] == line[:, size - back][:, None])
             same = same & (line[:, n - 1 - back : size - back] >= 0)
         banned = xp.where(same, ends, -2)
-        pitch = pitches(context.meaning, context.facts)
+        pitch = compute_pitches(context.token_info, context.music)
         again = xp.any(pitch[:, :, None] == banned[:, None, :], axis=2)
-        return ~again | sounds_on(context)
+        return ~again | mask_sustained(context)
 
 
 @lru_cache(maxsize=64)
-def _check_window(wanted: NoRepeat, meaning: Meaning) -> None:
-    pitches_there = len(np.unique(meaning.pitch[meaning.pitch >= 0]))
-    if wanted.n == 1 and wanted.window >= pitches_there * max(len(meaning.voices), 1):
+def _check_window(wanted: NoRepeat, token_info: TokenInfo) -> None:
+    pitches_there = len(np.unique(token_info.pitch[token_info.pitch >= 0]))
+    if wanted.n == 1 and wanted.window >= pitches_there * max(len(token_info.voices), 1):
         raise BadOption(
             f"no-repeat '1' bars a pitch for {wanted.window} notes, and this model has {pitches_there} pitches; "
             "choose a smaller --no-repeat-window, or longer figures."

@@ -9,16 +9,16 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import latest, like, namespace, numbers, with_column
+from composer.arrays import carry_forward, convert_like, get_namespace, make_range, replace_column
 from composer.music.keys import ALL_KEYS, Key
 from composer.music.score import Score
 from composer.request import Request
 from composer.tokens import bar_grammar
 from composer.tokens.bar_grammar import KEY_COLUMN, Field, Grid, Slot
 from composer.tokens.vocabulary import BOS
-from composer.types import Array, Column, Facts, Span, Tokens
+from composer.types import Array, Column, MusicalState, Span, Tokens
 
-STRUCK = Field.OWN
+MOVED = Field.OWN
 """State column: whether a voice has moved in this frame so far."""
 
 FIRST_VOICE = Field.OWN + 1
@@ -35,7 +35,7 @@ PERFECT = (0, 7)
 """Semitones, without octaves, of the intervals that must not move in parallel."""
 
 _ENDINGS = np.array([ENDINGS])
-_HOMES = np.array([known.home for known in ALL_KEYS])
+_HOMES = np.array([known.tonic_offset for known in ALL_KEYS])
 _MINORS = np.array([known.minor for known in ALL_KEYS])
 
 
@@ -78,7 +78,7 @@ class VoicesGrammar:
         """
         names = [f"voice {voice + 1}" for voice in range(self.voices)]
         columns = [
-            *self.grid.columns(self.size, Slot.OWN + self.voices),
+            *self.grid.make_columns(self.size, Slot.OWN + self.voices),
             *(Column(name, self.size, tokens=True) for name in names),
             *(Column(f"degree of {name}", SILENT + 1) for name in names),
         ]
@@ -96,107 +96,107 @@ class VoicesGrammar:
         own[:, 0] = 0
         return np.concatenate([bar_grammar.start(self.grid, request, rows), own], axis=1)
 
-    def allowed(self, state: Array) -> Array:
+    def mask(self, state: Array) -> Array:
         """Return the mask of allowed tokens, (B, V)."""
-        xp = namespace(state)
+        xp = get_namespace(state)
         slot = state[:, Field.SLOT]
         writing = slot >= Slot.OWN
-        shared = bar_grammar.allowed(self.grid, state, slot == Slot.MOVE)
-        silent = self._sounding_in_turn(state) == self.rest
+        shared = bar_grammar.mask_tokens(self.grid, state, slot == Slot.MOVE)
+        silent = self._get_sounding_in_turn(state) == self.rest
         # In every frame some voice moves.
         last = slot == Slot.OWN + self.voices - 1
-        hold = writing & ~(last & (state[:, STRUCK] == 0))
+        hold = writing & ~(last & (state[:, MOVED] == 0))
         pitches = xp.broadcast_to(writing[:, None], (state.shape[0], self.highest - self.lowest + 1))
         return xp.concat([shared, hold[:, None], (writing & ~silent)[:, None], pitches], axis=1)
 
-    def sounding(self, state: Array) -> Array:
+    def get_sounding(self, state: Array) -> Array:
         """Return the token that sounds in each voice, (B, voices)."""
         return state[:, FIRST_VOICE : FIRST_VOICE + self.voices]
 
-    def _sounding_in_turn(self, state: Array) -> Array:
+    def _get_sounding_in_turn(self, state: Array) -> Array:
         """Return the token that sounds in the voice in turn, (B,); any voice's between turns."""
-        xp = namespace(state)
+        xp = get_namespace(state)
         voice = xp.clip(state[:, Field.SLOT] - Slot.OWN, 0, self.voices - 1)
         return xp.take_along_axis(state, (FIRST_VOICE + voice)[:, None], axis=1)[:, 0]
 
     def advance(self, state: Array, tokens: Array) -> Array:
         """Return the states after `tokens`."""
-        xp = namespace(state)
+        xp = get_namespace(state)
         shared = bar_grammar.advance(self.grid, state, tokens)
         voice = state[:, Field.SLOT] - Slot.OWN
         own = (tokens >= self.hold) & (voice >= 0)
         slot = xp.where(voice == self.voices - 1, xp.full_like(voice, Slot.MOVE), voice + Slot.OWN + 1)
-        shared = with_column(shared, Field.SLOT, xp.where(own, slot, shared[:, Field.SLOT]))
+        shared = replace_column(shared, Field.SLOT, xp.where(own, slot, shared[:, Field.SLOT]))
         moves = own & (tokens != self.hold)
         opened = shared[:, Field.SLOT] == Slot.OWN  # a frame that has just begun
-        has_moved = xp.where(opened, xp.zeros_like(voice), xp.where(moves, xp.ones_like(voice), state[:, STRUCK]))
-        here = moves[:, None] & (numbers(self.voices, state) == voice[:, None])
-        sounding = xp.where(here, tokens[:, None], self.sounding(state))
+        has_moved = xp.where(opened, xp.zeros_like(voice), xp.where(moves, xp.ones_like(voice), state[:, MOVED]))
+        here = moves[:, None] & (make_range(self.voices, state) == voice[:, None])
+        sounding = xp.where(here, tokens[:, None], self.get_sounding(state))
         before = xp.where(opened[:, None], sounding, state[:, FIRST_VOICE + self.voices :])
         return xp.concat([shared, has_moved[:, None], sounding, before], axis=1)
 
-    def states(self, tokens: Tokens) -> NDArray[np.int64]:
+    def compute_states(self, tokens: Tokens) -> NDArray[np.int64]:
         """Compute the states before each token of a piece, (T, S), equal to those of `advance`."""
-        shared, previous = bar_grammar.states(self.grid, tokens), bar_grammar.before(tokens)
+        shared, previous = bar_grammar.compute_states(self.grid, tokens), bar_grammar.shift_tokens(tokens)
         own, places = previous >= self.hold, np.arange(len(previous))
-        voice = places - latest(places, ~own, 0) - 1  # the position precedes the first voice
+        voice = places - carry_forward(places, ~own, 0) - 1  # the position precedes the first voice
         slot = np.where(voice == self.voices - 1, Slot.MOVE, voice + Slot.OWN + 1)
         shared[:, Field.SLOT] = np.where(own, slot, shared[:, Field.SLOT])
         moves = own & (previous != self.hold)
         opened = shared[:, Field.SLOT] == Slot.OWN
-        has_moved = latest(np.where(moves, 1, 0), opened | moves, 0)
-        sounding = [latest(previous, moves & (voice == turn), self.rest) for turn in range(self.voices)]
-        before = [latest(sounds, opened, self.rest) for sounds in sounding]
+        has_moved = carry_forward(np.where(moves, 1, 0), opened | moves, 0)
+        sounding = [carry_forward(previous, moves & (voice == turn), self.rest) for turn in range(self.voices)]
+        before = [carry_forward(sounds, opened, self.rest) for sounds in sounding]
         return np.concatenate([shared.T, [has_moved], sounding, before]).T
 
-    def inputs(self, state: Array) -> Array:
+    def make_inputs(self, state: Array) -> Array:
         """Compute the features of the model's input, (B, C)."""
-        xp = namespace(state)
-        columns = [bar_grammar.inputs(state), self.sounding(state), self._degrees(state)]
+        xp = get_namespace(state)
+        columns = [bar_grammar.make_inputs(state), self.get_sounding(state), self._compute_degrees(state)]
         if self.relative:
-            columns[0] = with_column(columns[0], KEY_COLUMN, self._written_key(state))
-            columns.append((self._home(state) % 12)[:, None])
-        own = self._sounding_in_turn(state)
+            columns[0] = replace_column(columns[0], KEY_COLUMN, self._get_written_key(state))
+            columns.append((self._get_tonic_offset(state) % 12)[:, None])
+        own = self._get_sounding_in_turn(state)
         turn = xp.where(state[:, Field.SLOT] >= Slot.OWN, own, xp.full_like(own, BOS))[:, None]
-        columns.append(self._endings(state, turn))
+        columns.append(self._find_endings(state, turn))
         if self.voices > 1:
-            columns += [turn, self._parallels(state)]
+            columns += [turn, self._find_parallels(state)]
         return xp.concat(columns, axis=1)
 
-    def _endings(self, state: Array, turn: Array) -> Array:
+    def _find_endings(self, state: Array, turn: Array) -> Array:
         """Find the tones of the tonic chord nearest to `turn` (B, 1) in the last bar, (B, 4); BOS before it.
 
         `turn` is the sound of the voice in turn. BOS also if it is silent, or if the nearest tone is out of reach.
         """
-        xp = namespace(state)
-        tonic = 0 if self.relative else self._home(state)[:, None]
-        above = (like(_ENDINGS, state) - (turn - self.first_pitch + self.lowest - tonic) + 6) % 12 - 6
+        xp = get_namespace(state)
+        tonic = 0 if self.relative else self._get_tonic_offset(state)[:, None]
+        above = (convert_like(_ENDINGS, state) - (turn - self.first_pitch + self.lowest - tonic) + 6) % 12 - 6
         near = turn + above
         exists = (turn > self.rest) & (near >= self.first_pitch) & (near < self.size)
         return xp.where(exists & (state[:, Field.COUNTDOWN] == 1)[:, None], near, xp.full_like(near, BOS))
 
-    def _degrees(self, state: Array) -> Array:
+    def _compute_degrees(self, state: Array) -> Array:
         """Compute semitones of each voice above the tonic, without octaves, (B, voices)."""
-        xp, sounding = namespace(state), self.sounding(state)
-        tonic = 0 if self.relative else self._home(state)[:, None]
+        xp, sounding = get_namespace(state), self.get_sounding(state)
+        tonic = 0 if self.relative else self._get_tonic_offset(state)[:, None]
         degrees = (sounding - self.first_pitch + self.lowest - tonic) % 12
         return xp.where(sounding == self.rest, xp.full_like(degrees, SILENT), degrees)
 
-    def _written_key(self, state: Array) -> Array:
+    def _get_written_key(self, state: Array) -> Array:
         """Return the token of C or C minor by the mode of the piece, (B,); BOS before its key."""
-        xp, key, first = namespace(state), state[:, Field.KEY], self.grid.first["Key"]
-        major, minor = (xp.full_like(key, first + Key(0, minor=mode).place) for mode in (False, True))
-        is_minor = xp.take(like(_MINORS, state), self._place(key))
+        xp, key, first = get_namespace(state), state[:, Field.KEY], self.grid.first["Key"]
+        major, minor = (xp.full_like(key, first + Key(0, minor=mode).index) for mode in (False, True))
+        is_minor = xp.take(convert_like(_MINORS, state), self._find_key(key))
         return xp.where(key == BOS, key, xp.where(is_minor, minor, major))
 
-    def _parallels(self, state: Array) -> Array:
+    def _find_parallels(self, state: Array) -> Array:
         """Find the token of a parallel fifth or octave of the voice in turn with each other voice, (B, voices).
 
         BOS if the other voice has not moved, or was in no such interval.
         """
-        xp = namespace(state)
-        now, before = self.sounding(state), state[:, FIRST_VOICE + self.voices :]
-        own = self._sounding_in_turn(state)[:, None]
+        xp = get_namespace(state)
+        now, before = self.get_sounding(state), state[:, FIRST_VOICE + self.voices :]
+        own = self._get_sounding_in_turn(state)[:, None]
         apart = xp.abs(own - before) % 12
         perfect = (apart == PERFECT[0]) | (apart == PERFECT[1])
         pitched = (own > self.rest) & (before > self.rest) & (now > self.rest)
@@ -205,17 +205,17 @@ class VoicesGrammar:
         exists = (parallel >= self.first_pitch) & (parallel < self.size)
         return xp.where(perfect & pitched & moved & exists, parallel, xp.full_like(now, BOS))
 
-    def facts(self, state: Array) -> Facts:
+    def interpret(self, state: Array) -> MusicalState:
         """Interpret states in musical terms."""
-        xp = namespace(state)
-        slot, sounding = state[:, Field.SLOT], self.sounding(state)
-        shift = self._shift(state)
+        xp = get_namespace(state)
+        slot, sounding = state[:, Field.SLOT], self.get_sounding(state)
+        shift = self._get_shift(state)
         voice = xp.where(slot >= Slot.OWN, slot - Slot.OWN, -1)
         pitches = xp.where(sounding == self.rest, -1, sounding - self.first_pitch + self.lowest + shift[:, None])
-        number = numbers(self.voices, state)
+        number = make_range(self.voices, state)
         decided = (voice < 0)[:, None] | (number < voice[:, None])
         beside = (pitches >= 0) & (number != voice[:, None])
-        return bar_grammar.facts(
+        return bar_grammar.interpret(
             self.grid,
             state,
             voice=voice,
@@ -225,25 +225,25 @@ class VoicesGrammar:
             others=xp.sum(xp.where(beside, 1, 0), axis=1),
         )
 
-    def _shift(self, state: Array) -> Array:
+    def _get_shift(self, state: Array) -> Array:
         """Return semitones from written to sounding pitches, (B,)."""
-        return self._home(state) if self.relative else namespace(state).zeros_like(state[:, Field.KEY])
+        return self._get_tonic_offset(state) if self.relative else get_namespace(state).zeros_like(state[:, Field.KEY])
 
-    def _home(self, state: Array) -> Array:
+    def _get_tonic_offset(self, state: Array) -> Array:
         """Return semitones from C to the tonic, (B,); 0 before the key."""
-        xp, key = namespace(state), state[:, Field.KEY]
-        homes = xp.take(like(_HOMES, state), self._place(key))
+        xp, key = get_namespace(state), state[:, Field.KEY]
+        homes = xp.take(convert_like(_HOMES, state), self._find_key(key))
         return xp.where(key == BOS, xp.zeros_like(key), homes)
 
-    def _place(self, key: Array) -> Array:
+    def _find_key(self, key: Array) -> Array:
         """Return the index of a key's token among all keys, (B,); any for BOS."""
-        return namespace(key).clip(key - self.grid.first["Key"], 0, len(ALL_KEYS) - 1)
+        return get_namespace(key).clip(key - self.grid.first["Key"], 0, len(ALL_KEYS) - 1)
 
-    def given(self, score: Score, spans: Sequence[Span]) -> Callable[[Array], Array]:
+    def fix_notes(self, score: Score, spans: Sequence[Span]) -> Callable[[Array], Array]:
         """Return a function from states to masks (B, V) that keep the notes of `score` in `spans`.
 
         A span's track is the voice.
         """
-        from composer_voices.given import Given
+        from composer_voices.given import FixedNotes
 
-        return Given(self, score, tuple(spans))
+        return FixedNotes(self, score, tuple(spans))

@@ -15,12 +15,12 @@ import numpy as np
 
 from composer.errors import CannotExpress
 from composer.music.score import NOTE, Notes, Score, Track
-from composer.tokens.bar_encoding import Reading, heading, measures, walk, written
+from composer.tokens.bar_encoding import Reading, assemble_tokens, find_bars, make_heading, walk
 from composer.tokens.bar_grammar import TIME_SIGNATURES, Grid
-from composer.tokens.vocabulary import meaning
-from composer.types import Meaning, Tokens
+from composer.tokens.vocabulary import describe_tokens
+from composer.types import TokenInfo, Tokens
 from composer_voices.grammar import VoicesGrammar
-from composer_voices.parts import Line, check_range, lines
+from composer_voices.parts import Line, check_range, extract_lines
 
 VELOCITY = 80
 
@@ -60,9 +60,9 @@ class Voices:
         return (*self.grid.tokens, "Hold_None", "Rest_None", *pitches)
 
     @cached_property
-    def meaning(self) -> Meaning:
+    def token_info(self) -> TokenInfo:
         """The description of each token."""
-        return meaning(self.vocabulary, self.grid.step_ticks, self.names)
+        return describe_tokens(self.vocabulary, self.grid.step_ticks, self.names)
 
     @cached_property
     def grammar(self) -> VoicesGrammar:
@@ -71,19 +71,19 @@ class Voices:
 
     def encode(self, score: Score, *, ends: bool = True) -> Tokens:
         """Encode a score whose parts are single lines. Raises CannotExpress."""
-        parts = lines(score, len(self.names), self.grid.step_ticks, relative=self.relative)
+        parts = extract_lines(score, len(self.names), self.grid.step_ticks, relative=self.relative)
         last = max(int(line.ends.max(initial=0)) for line in parts)
         if not last:
             drums = any(track.is_drum and len(track.notes) for track in score.tracks)
             raise CannotExpress("contains drums alone." if drums else "contains no notes.")
         check_range(zip(self.names, parts, strict=True), self.lowest, self.highest)
-        found = measures(self.grid, score, last * self.grid.step_ticks)
+        found = find_bars(self.grid, score, last * self.grid.step_ticks)
         # The end of the piece is no change if the last bar is full, or if the piece stays open.
         silent_from = last if not ends or last == found.starts[-1] else None
-        steps, content = self._frames(parts, silent_from)
-        return written(self.grid, found, steps, content, ends=ends)
+        steps, content = self._find_frames(parts, silent_from)
+        return assemble_tokens(self.grid, found, steps, content, ends=ends)
 
-    def _frames(self, parts: list[Line], silent_from: int | None) -> tuple[Tokens, Tokens]:
+    def _find_frames(self, parts: list[Line], silent_from: int | None) -> tuple[Tokens, Tokens]:
         """Return the steps of all changes, (E,), and the token of each voice there, (E, voices)."""
         grammar = self.grammar
         stops = []
@@ -109,14 +109,14 @@ class Voices:
                 changes[voice].append((step, token))
         # An open piece stops with its last frame, whose notes last at least one step.
         end = reading.end if reading.ended else max(reading.step + 1, *(c[-1][0] + 1 for c in changes if c), 1)
-        shift = reading.key.home if self.relative and reading.key else 0
+        shift = reading.key.tonic_offset if self.relative and reading.key else 0
         tracks = (
-            Track(self._notes(voice_changes, end, shift), name, self.program)
+            Track(self._decode_notes(voice_changes, end, shift), name, self.program)
             for name, voice_changes in zip(self.names, changes, strict=True)
         )
-        return Score(tracks=tuple(tracks), **heading(self.grid, reading))
+        return Score(tracks=tuple(tracks), **make_heading(self.grid, reading))
 
-    def _notes(self, changes: list[tuple[int, int]], end: int, shift: int) -> Notes:
+    def _decode_notes(self, changes: list[tuple[int, int]], end: int, shift: int) -> Notes:
         grammar, tick = self.grammar, self.grid.step_ticks
         ends = [step for step, _ in changes[1:]] + [end]
         rows = [

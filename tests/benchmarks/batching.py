@@ -20,20 +20,20 @@ from time import perf_counter
 from machine import describe
 
 from composer.generation.composer import open_model
-from composer.generation.generator import BATCH, generate
+from composer.generation.generator import BATCH_SIZE, generate
 from composer.plugins.registry import registry
 from composer_batch.jobfile import read
-from composer_batch.jobs import spread
-from composer_batch.plan import plan
+from composer_batch.jobs import expand_grids
+from composer_batch.plan import make_plan
 from composer_batch.scheduler import run
 
 
 def large(folder: Path) -> str:
     """A model of 3 × 512 with random weights, which writes as long as it is asked to."""
     from composer.model import save
-    from composer.testing import random_model
+    from composer.testing import make_random_model
 
-    model = random_model("lstm", "voices", hidden_size=512, layers=3, embedding_size=128)
+    model = make_random_model("lstm", "voices", hidden_size=512, layers=3, embedding_size=128)
     save(model, folder / "large.safetensors")
     return str(folder / "large.safetensors")
 
@@ -61,14 +61,18 @@ def main() -> None:
         def bare() -> None:
             nonlocal tokens
             tokens = 0
-            for start in range(0, len(requests), BATCH):
-                pieces = generate(player, requests[start : start + BATCH])
+            for start in range(0, len(requests), BATCH_SIZE):
+                pieces = generate(player, requests[start : start + BATCH_SIZE])
                 tokens += sum(len(player.tokenizer.encode(piece.score)) for piece in pieces)
 
         def batch(name: str, **executor: int) -> Callable[[], None]:
             def task() -> None:
                 out = tempfile.mkdtemp(dir=place)
-                run(Path(out), plan(spread(read(place / "jobs.toml"))), registry().make("executors", name, **executor))
+                run(
+                    Path(out),
+                    make_plan(expand_grids(read(place / "jobs.toml"))),
+                    registry().make("executors", name, **executor),
+                )
 
             return task
 

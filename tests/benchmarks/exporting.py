@@ -69,7 +69,7 @@ def main(count: int) -> None:
 
         def with_json() -> None:
             for number, piece in enumerate(pieces):
-                outputs.named(folder / str(number)).write(piece)
+                outputs.rename(folder / str(number)).write(piece)
 
         def checked() -> None:
             for number in range(count):

@@ -21,7 +21,7 @@ from composer.data.corpus import build
 from composer.generation import infilling, tasks
 from composer.generation.composer import open_model
 from composer.generation.generator import Generator
-from composer.music.score import Score, bars, make_notes
+from composer.music.score import Score, compute_bars, make_notes
 from composer.plugins.registry import registry
 
 SETTINGS = {  # bars hidden, voices hidden (none named: all)
@@ -83,17 +83,17 @@ def held_out(player: Generator, most: int) -> list[Score]:
     """Chorales of the test split, then of the validation split, that are long enough, as the model hears them."""
     corpus = build(registry().make("datasets", "chorales"), player.tokenizer, name="chorales")
     numbers = [*corpus.split("test"), *corpus.split("valid")]
-    scores = [player.tokenizer.decode(corpus.piece(int(number))) for number in numbers]
+    scores = [player.tokenizer.decode(corpus.read_piece(int(number))) for number in numbers]
     least = FIRST - 1 + 4 + AFTER
-    long_enough = [s for s in scores if len(bars(s).signatures) - (s.upbeat > 0) >= least]
+    long_enough = [s for s in scores if len(compute_bars(s).signatures) - (s.upbeat > 0) >= least]
     return [s for s in long_enough if all(len(track.notes) for track in s.tracks)][:most]
 
 
 def case_of(score: Score, count: int, voices: tuple[str, ...]) -> Case:
     """So many bars from `FIRST` on, of these voices or of all."""
     wanted = (FIRST, FIRST + count - 1)
-    start, end = infilling.ticks_of(score, wanted)
-    names = [infilling.voice_named(score, voice) for voice in voices]
+    start, end = infilling.locate_bars(score, wanted)
+    names = [infilling.find_voice(score, voice) for voice in voices]
     return Case(score, tuple(names or range(len(score.tracks))), start, end, voices, wanted)
 
 
@@ -103,7 +103,7 @@ def case_of(score: Score, count: int, voices: tuple[str, ...]) -> Case:
 def figures(player: Generator, cases: list[Case], particles: int, seed: int, look_ahead: int) -> dict[str, list[float]]:
     """Fill every case with so many particles."""
     wanted = [
-        infilling.gap(
+        infilling.plan_gap(
             player,
             case.score,
             replace(player.suggested, seed=seed, index=index),
@@ -167,19 +167,19 @@ def measured(player: Generator, cases: list[Case], filled: list[Score]) -> dict[
 def nats_after(player: Generator, cases: list[Case], filled: list[Score]) -> tuple[list[float], list[float]]:
     """Nats of the tokens after the gap, over Bach's notes there: in two bars, and to the end."""
     grammar, tokenizer = player.tokenizer.grammar, player.tokenizer
-    step = player.stepper(player.resolved(player.suggested))
+    step = player.get_step(player.resolve(player.suggested))
     sequences = [tokenizer.encode(score) for score in filled]
-    grid = [bars(case.score) for case in cases]
+    grid = [compute_bars(case.score) for case in cases]
     last = np.array([int(np.searchsorted(g.starts, case.end)) for g, case in zip(grid, cases, strict=True)])
     nats = np.zeros((2, len(cases)))
     state, recurrent = grammar.start(player.suggested, len(cases)), None
     for t in range(max(map(len, sequences))):
         running = np.array([t < len(tokens) for tokens in sequences])
         tokens = np.array([tokens[t] if t < len(tokens) else 1 for tokens in sequences])
-        logits, recurrent = step(grammar.inputs(state), recurrent)
+        logits, recurrent = step(grammar.make_inputs(state), recurrent)
         shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
         lost = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(tokens)), tokens]
-        bar = grammar.facts(state).bar
+        bar = grammar.interpret(state).bar
         nats[0] += np.where(running & (bar >= last) & (bar < last + 2), lost, 0)
         nats[1] += np.where(running & (bar >= last), lost, 0)
         state = grammar.advance(state, tokens)

@@ -13,11 +13,11 @@ import sys
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from composer.data.splits import melody
+from composer.data.splits import extract_melody
 from composer.generation.composer import open_model
 from composer.music.score import Score
-from composer.training.evaluation import piece_nats
-from composer.training.model_card import corpus_of
+from composer.training.evaluation import compute_piece_nats
+from composer.training.model_card import build_training_corpus
 
 RUN = 8
 SHARE = 0.5
@@ -25,7 +25,7 @@ SHARE = 0.5
 
 def runs(score: Score) -> set[bytes]:
     """All runs of `RUN` steps of its melody."""
-    steps = melody(score)
+    steps = extract_melody(score)
     return {run.tobytes() for run in sliding_window_view(steps, RUN)} if len(steps) >= RUN else set()
 
 
@@ -38,11 +38,13 @@ def main(names: list[str]) -> None:
     """Print a line for each model and side."""
     for name in names:
         player = open_model(name)
-        corpus, tokenizer = corpus_of(player), player.tokenizer
-        held, learnt = ([runs(tokenizer.decode(corpus.piece(n))) for n in corpus.split(s)] for s in ("test", "train"))
+        corpus, tokenizer = build_training_corpus(player), player.tokenizer
+        held, learnt = (
+            [runs(tokenizer.decode(corpus.read_piece(n))) for n in corpus.split(s)] for s in ("test", "train")
+        )
         is_kin = np.array([max(kinship(mine, other) for other in learnt) >= SHARE for mine in held])
         test = corpus.split("test")
-        nats, notes = piece_nats(player.model.make_module(), corpus, tokenizer, test), corpus.notes[test]
+        nats, notes = compute_piece_nats(player.model.make_module(), corpus, tokenizer, test), corpus.notes[test]
         for what, chosen in (("all", np.full(len(test), True)), ("kin", is_kin), ("others", ~is_kin)):
             per_note = nats[chosen].sum() / notes[chosen].sum()
             print(f"{name}: {what}: {chosen.sum()} pieces, {per_note:.3f} nats per note")

@@ -15,14 +15,14 @@ from machine import describe, in_turn
 
 from composer.generation.composer import open_model
 from composer.generation.generator import Generator, make_samplers
-from composer.request import Link
+from composer.request import SamplerSpec
 from composer.sampling.loop import sample
-from composer.testing import random_model
+from composer.testing import make_random_model
 
 BATCHES = (1, 16, 64)
 BARS = 4
 ROUNDS = 7
-CHAIN = (Link("temperature", {"temperature": 0.95}), Link("top-p", {"p": 0.95}))
+CHAIN = (SamplerSpec("temperature", {"temperature": 0.95}), SamplerSpec("top-p", {"p": 0.95}))
 """Of a model that suggests none."""
 
 
@@ -30,8 +30,8 @@ def tasks(player: Generator, rows: int, grammar: object) -> tuple[dict[str, Call
     """The loop over so many pieces, and as many bare steps of as many rows; and how many tokens either makes."""
     suggested = player.suggested
     request = replace(suggested, bars=BARS, samplers=suggested.samplers or CHAIN)
-    requests = [player.resolved(replace(request, seed=1, index=n)) for n in range(rows)]
-    samplers, step = make_samplers(request.samplers), player.stepper(requests[0])
+    requests = [player.resolve(replace(request, seed=1, index=n)) for n in range(rows)]
+    samplers, step = make_samplers(request.samplers), player.get_step(requests[0])
     widths: list[int] = []
 
     def counting(inputs, state):  # type: ignore[no-untyped-def]
@@ -56,7 +56,7 @@ def tasks(player: Generator, rows: int, grammar: object) -> tuple[dict[str, Call
 def main() -> None:
     """Print a line a model and batch size."""
     print(describe())
-    large = random_model("lstm", "remi", hidden_size=512, layers=3, embedding_size=512)
+    large = make_random_model("lstm", "remi", hidden_size=512, layers=3, embedding_size=512)
     stored = {name: array.astype(np.float16) for name, array in large.weights.items()}
     players = {"lstm 3x512": Generator(replace(large, weights=stored))}
     players |= {name: open_model(name) for name in ("chorales", "tunes")}

@@ -16,7 +16,7 @@ from machine import describe
 from numpy.typing import NDArray
 
 from composer.originality.lines import SYMBOLS
-from composer.originality.suffixes import counted, longest_matches, ranks_of, suffix_array
+from composer.originality.suffixes import build_suffix_array, compute_ranks, count_admitted, find_longest_matches
 
 LINE = 80
 NOTES = 1_000_000
@@ -45,9 +45,9 @@ def main() -> None:
     struck = np.append(np.full(STRUCK - 1, SAME, dtype=np.int32), ends[-1])
     text = np.append(np.concatenate([lines, ends[:-1, None]], axis=1), struck)
     began = process_time()
-    suffixes = suffix_array(text)
-    ranks = ranks_of(suffixes)
-    counts = counted(np.ones(len(text), dtype=bool))
+    suffixes = build_suffix_array(text)
+    ranks = compute_ranks(suffixes)
+    counts = count_admitted(np.ones(len(text), dtype=bool))
     print(f"index of {len(text):,} notes: {process_time() - began:.1f} s")
     again = np.full((1, QUERY - 1), SAME, dtype=np.int32)
     for name, query in (("new", walks(rng, QUERY // LINE)), ("copied", lines[: QUERY // LINE]), ("one note", again)):
@@ -55,7 +55,7 @@ def main() -> None:
         for size in (PIECE, QUERY):
             began = process_time()
             for start in range(0, len(ended), size):
-                longest_matches(text, suffixes, ranks, counts, ended[start : start + size])
+                find_longest_matches(text, suffixes, ranks, counts, ended[start : start + size])
             print(f"{name}, {size:,} notes at once: {len(ended) / (process_time() - began):,.0f} notes a second")
 
 

@@ -27,7 +27,7 @@ class PeepholeForward:
     hidden_size: int = 512
     layers: int = 3
 
-    def module(self, column_sizes: Sequence[int], vocabulary_size: int) -> Any:
+    def build_module(self, column_sizes: Sequence[int], vocabulary_size: int) -> Any:
         """The network."""
         import torch
         from torch import nn
@@ -70,7 +70,7 @@ class PeepholeForward:
 class Peephole(PeepholeForward):
     """The same, described."""
 
-    def cell(self, column_sizes: Sequence[int], weights: Mapping[str, NDArray[np.float32]]) -> Cell:
+    def build_cell(self, column_sizes: Sequence[int], weights: Mapping[str, NDArray[np.float32]]) -> Cell:
         """The network as arrays."""
         return Cell(
             columns=tuple(weights[f"tables.{column}.weight"] for column in range(len(column_sizes))),

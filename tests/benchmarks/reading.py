@@ -9,19 +9,19 @@ import symusic
 from machine import describe, in_turn
 
 from composer.data.datasets import make_dataset
-from composer.data.encoding import encode, model_inputs
+from composer.data.encoding import compute_inputs, encode_sources
 from composer.plugins.registry import registry
 
 
 def main(folder: str) -> None:
     """Print files per second of each stage."""
     dataset = make_dataset(f"folder:{folder}")
-    sources = list(dataset.sources())
+    sources = list(dataset.list_sources())
     paths = [Path(folder) / source for source in sources]
     print(describe())
     tokenizers = {"remi": registry().make("tokenizers", "remi")}  # takes any file; `voices` would refuse most
     for name, tokenizer in tokenizers.items():
-        result = encode(dataset, tokenizer, sources)
+        result = encode_sources(dataset, tokenizer, sources)
 
         def symusic_alone() -> None:
             for path in paths:
@@ -33,8 +33,8 @@ def main(folder: str) -> None:
         found = in_turn(
             {
                 "symusic alone": symusic_alone,
-                "files to tokens": lambda: encode(dataset, tokenizer, sources),  # noqa: B023
-                "model inputs": lambda: model_inputs(tokenizer, [p.tokens for p in result.kept]),  # noqa: B023
+                "files to tokens": lambda: encode_sources(dataset, tokenizer, sources),  # noqa: B023
+                "model inputs": lambda: compute_inputs(tokenizer, [p.tokens for p in result.kept]),  # noqa: B023
             },
             3,
         )

@@ -6,7 +6,7 @@ import torch
 from machine import describe, in_turn
 
 from composer.devices import choose_device
-from composer_minimal.scan import parallel, sequential
+from composer_minimal.scan import run_in_parallel, run_sequentially
 
 ROWS, WIDTH = 16, 256
 LENGTHS = (1, 16, 128, 512)
@@ -28,8 +28,8 @@ def main() -> None:
             if device.type == "cuda":
                 torch.cuda.synchronize()
 
-        found = in_turn({way.__name__: lambda way=way: run(way) for way in (sequential, parallel)}, 3)
-        loop, scan = (1000 * found[way.__name__] for way in (sequential, parallel))
+        found = in_turn({way.__name__: lambda way=way: run(way) for way in (run_sequentially, run_in_parallel)}, 3)
+        loop, scan = (1000 * found[way.__name__] for way in (run_sequentially, run_in_parallel))
         print(f"{length:5} places: loop {loop:8.2f} ms, scan {scan:8.2f} ms, loop / scan {loop / scan:6.2f}")
 
 

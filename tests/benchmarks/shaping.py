@@ -29,19 +29,19 @@ LINKS = {"top-p": {"p": 0.95}, "top-k": {"k": 10}, "min-p": {"p": 0.05}}
 
 def along(player: Generator, rows: int) -> list[NDArray[np.float64]]:
     """(B, V) the logits within the grammar at each place."""
-    grammar, step, recurrent = player.tokenizer.grammar, player.stepper(player.resolved(Request())), None
+    grammar, step, recurrent = player.tokenizer.grammar, player.get_step(player.resolve(Request())), None
     places, uniforms, found = grammar.start(Request(bars=8), rows), np.random.default_rng(0), []
     for _ in range(PLACES):
-        logits, recurrent = step(grammar.inputs(places), recurrent)
-        found.append(np.where(grammar.allowed(places), logits.astype(np.float64), -np.inf))
+        logits, recurrent = step(grammar.make_inputs(places), recurrent)
+        found.append(np.where(grammar.mask(places), logits.astype(np.float64), -np.inf))
         places = grammar.advance(places, draw(found[-1], uniforms.random(rows)))
     return found
 
 
 def stepping(player: Generator, rows: int, precision: str) -> Callable[[], None]:
     """So many steps."""
-    step = player.stepper(player.resolved(Request(precision=precision)))
-    columns = player.tokenizer.grammar.inputs(player.tokenizer.grammar.start(Request(), rows))
+    step = player.get_step(player.resolve(Request(precision=precision)))
+    columns = player.tokenizer.grammar.make_inputs(player.tokenizer.grammar.start(Request(), rows))
 
     def run() -> None:
         state = None

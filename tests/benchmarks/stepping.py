@@ -29,8 +29,8 @@ from threadpoolctl import threadpool_limits
 from composer.generation.composer import open_model
 from composer.generation.generator import Generator
 from composer.plugins.registry import registry
-from composer.testing import random_model
-from composer.tokens.jit.c_compiler import library, processor
+from composer.testing import make_random_model
+from composer.tokens.jit.c_compiler import describe_processor, load_library
 from composer.types import Cell
 from composer_native.compiling import FLAGS
 
@@ -150,7 +150,7 @@ def multiplying() -> dict[str, float]:
 
 @cache
 def _whole_numbers() -> ctypes.CDLL | None:
-    return library(WHOLE_NUMBERS, FLAGS) if "avx2" in processor() else None
+    return load_library(WHOLE_NUMBERS, FLAGS) if "avx2" in describe_processor() else None
 
 
 @cache
@@ -172,9 +172,9 @@ def roofline(cell: Cell, rows: int, precision: str) -> float:
 
 def ways(player: Generator) -> Iterator[tuple[str, str]]:
     """Every stepper that suits the model, with each of its precisions."""
-    for name in registry().names("steppers"):
+    for name in registry().list_names("steppers"):
         maker = registry().make("steppers", name)
-        if maker.suits(player.model, "cpu"):
+        if maker.supports(player.model, "cpu"):
             yield from ((name, precision) for precision in maker.tolerances)
 
 
@@ -204,16 +204,16 @@ def measure_all() -> None:
     """The table for 3 x 512, for the shipped models, and for a cell that is not ours."""
     print(describe())
     print(", ".join(f"{name}: {1e-9 / each:.1f} products a ns" for name, each in multiplying().items()))
-    model = random_model("lstm", "remi", embedding_size=512, **LARGE)
+    model = make_random_model("lstm", "remi", embedding_size=512, **LARGE)
     stored = {name: array.astype(np.float16) for name, array in model.weights.items()}
     players = {"lstm 3x512": Generator(replace(model, weights=stored))}
-    players |= {name: open_model(name) for name in registry().names("models")}
+    players |= {name: open_model(name) for name in registry().list_names("models")}
     for title, player in players.items():
         cell = player.model.make_cell()
         gated = cell.layers[0].recurrent.size > 0
         measure(title, player, naive_layers(cell) if gated else naive_module(player), cell)
     for name in ("peephole", "peephole-forward"):
-        player = Generator(random_model(name, "remi", **LARGE))
+        player = Generator(make_random_model(name, "remi", **LARGE))
         measure(f"{name} 3x512", player, naive_module(player), None)
 
 

@@ -17,11 +17,11 @@ import torch
 from machine import describe, in_turn
 from torch import nn
 
-from composer.data.batches import Stream, real_share
+from composer.data.batches import Stream, compute_real_share
 from composer.data.corpus import Corpus, build
-from composer.devices import autocast, choose_device
+from composer.devices import choose_device, use_precision
 from composer.plugins.registry import registry
-from composer.training.loop import Meter, Settings, _batch, _start, training_stream
+from composer.training.loop import Meter, Settings, _start, _train_batch, make_training_stream
 from composer.types import Tokenizer
 
 ROUNDS = 7
@@ -55,7 +55,7 @@ def bare_loop(
     optimiser = torch.optim.AdamW(module.parameters(), lr=settings.learning_rate, fused=True)
 
     def update() -> None:
-        with autocast(targets.device, settings.precision):
+        with use_precision(targets.device, settings.precision):
             logits = forward()
         loss = nn.functional.cross_entropy(logits.flatten(0, 1).float(), targets.flatten())
         optimiser.zero_grad(set_to_none=True)
@@ -69,7 +69,7 @@ def bare_loop(
 
 def middle_batch(stream: Stream) -> int:
     """The number of a batch of pieces of middling length."""
-    lengths = [stream.lengths[stream.batch(number)].mean() for number in range(stream.batches)]
+    lengths = [stream.lengths[stream.select_batch(number)].mean() for number in range(stream.batches)]
     return int(np.argsort(lengths)[stream.batches // 2])
 
 
@@ -80,15 +80,15 @@ def main() -> None:
     device = choose_device(settings.device)
     with tempfile.TemporaryDirectory() as folder:
         corpus, tokenizer = corpus_of("chorales", Path(folder))
-        stream = training_stream(corpus, tokenizer, settings)
-        print(f"real tokens among all places: {real_share(stream):.3f}")
+        stream = make_training_stream(corpus, tokenizer, settings)
+        print(f"real tokens among all places: {compute_real_share(stream):.3f}")
         vocabulary, shape = len(tokenizer.vocabulary), (settings.batch_size, settings.chunk)
         inputs = torch.stack([torch.randint(0, c.size, shape) for c in tokenizer.grammar.columns], -1).to(device)
         targets = torch.randint(0, vocabulary, shape).to(device)
         middle = middle_batch(stream)
-        tokens = {"ours": int(stream.lengths[stream.batch(middle)].sum()), "same": targets.numel()}
+        tokens = {"ours": int(stream.lengths[stream.select_batch(middle)].sum()), "same": targets.numel()}
         tokens["plain"] = tokens["same"]
-        for name in registry().names("architectures"):
+        for name in registry().list_names("architectures"):
             architecture = registry().make("architectures", name)
             run = _start(corpus, tokenizer, architecture, settings, device)
             meter = Meter(run, settings.steps, 1.0)
@@ -97,11 +97,11 @@ def main() -> None:
 
             def ours(run=run, meter=meter) -> None:
                 run.batch = middle  # again and again, so that each round does the same work
-                _batch(run, stream, settings, device, meter)
+                _train_batch(run, stream, settings, device, meter)
 
             tasks = {
                 "ours": ours,
-                "same": bare_loop(lambda run=run: run.module(inputs)[0], run.module, targets, settings),
+                "same": bare_loop(lambda run=run: run.build_module(inputs)[0], run.module, targets, settings),
                 "plain": bare_loop(lambda plain=plain: plain(inputs[..., 0]), plain, targets, settings),
             }
             for task in tasks.values():

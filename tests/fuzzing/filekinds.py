@@ -19,9 +19,9 @@ from composer.data import corpus
 from composer.errors import ComposerError
 from composer.generation import tasks
 from composer.generation.generator import Generator, generate
-from composer.generation.primers import typed_notes
+from composer.generation.primers import parse_notes
 from composer.io import formats
-from composer.model import Made, Model, save
+from composer.model import ComponentSpec, Model, save
 from composer.model import load as load_model
 from composer.plugins import cache
 from composer.plugins.discovery import find
@@ -32,7 +32,7 @@ from composer.training import checkpoints, recipe_file, run_folder
 from composer.types import Piece
 from composer_batch import jobfile, jobs, plan, reports, status
 from composer_batch.catalogue import NAME as LEDGER
-from composer_batch.catalogue import Row, Shard, opened
+from composer_batch.catalogue import PieceRecord, Shard, open_catalogue
 
 MOST_BARS = 16
 """Of the pieces that are made of what a file asks for; more may be asked for, and takes its time."""
@@ -85,7 +85,7 @@ def small_model():
     architecture = registry().make(
         "architectures", "lstm", hidden_size=4, layers=1, embedding_size=4, dropout=0.0, tie_weights=False
     )
-    module = architecture.module([column.size for column in tokenizer.grammar.columns], len(tokenizer.vocabulary))
+    module = architecture.build_module([column.size for column in tokenizer.grammar.columns], len(tokenizer.vocabulary))
     draw = np.random.default_rng(0)
     weights = {
         name: draw.normal(0, 0.2, tuple(tensor.shape)).astype(np.float16)
@@ -101,8 +101,8 @@ def small_model():
         "ranking": {"nats": 1.0},
     }
     return Model(
-        Made.of("architectures", "lstm", architecture),
-        Made.of("tokenizers", "voices", tokenizer),
+        ComponentSpec.describe("architectures", "lstm", architecture),
+        ComponentSpec.describe("tokenizers", "voices", tokenizer),
         tokenizer.vocabulary,
         weights,
         card,
@@ -272,14 +272,14 @@ class RecipeFile(Kind):
     def use(self, path):
         if b"[started]" in path.read_bytes():
             shutil.copy(path, self.run / run_folder.RECIPE)
-            run_folder.reopen(self.run)
+            run_folder.reopen_run(self.run)
         self.make_things(path)
 
     def make_things(self, path):
-        plain = recipe_file.read(path)
-        recipe_file.text(plain)
+        plain = recipe_file.read_recipe(path)
+        recipe_file.format_recipe(plain)
         if plain.get("dataset", "").startswith(("folder:", "tunes")):
-            recipe_file.make(plain)
+            recipe_file.make_recipe(plain)
 
 
 class JobFile(Kind):
@@ -300,8 +300,8 @@ class JobFile(Kind):
 
     def use(self, path):
         players = {"small": self.player, "chorales": self.player}
-        cells = plan.plan(jobs.spread(jobfile.read(path)), players)
-        assert plan.count(cells).total() >= len(cells) > 0
+        cells = plan.make_plan(jobs.expand_grids(jobfile.read(path)), players)
+        assert plan.count_pieces(cells).total() >= len(cells) > 0
 
 
 # --- what stands beside a piece ---------------------------------------------------------------------------------------
@@ -317,7 +317,7 @@ class Sidecar(Kind):
 
         self.player = Generator(small_model(), "small")
         request = Request(seed=3, bars=2, stepper="numpy")
-        primed = continuation.after(self.player, request, typed_notes("C5 D5 E5 F5"))
+        primed = continuation.make_continuation(self.player, request, parse_notes("C5 D5 E5 F5"))
         self.good = [
             generate(self.player, [request])[0].provenance,
             tasks.make(self.player, [primed])[0].provenance,
@@ -331,9 +331,9 @@ class Sidecar(Kind):
         return damaged(draw, data) if draw.random() < 0.1 else data
 
     def use(self, path):
-        made_by = formats.provenance(path)
-        asked = tasks.asked_of(made_by)
-        request = tasks.request_of(asked)
+        made_by = formats.read_provenance(path)
+        asked = tasks.read_task(made_by)
+        request = tasks.get_request(asked)
         if (request.bars or MOST_BARS + 1) <= MOST_BARS:
             tasks.regenerate(self.player, made_by)
 
@@ -391,7 +391,7 @@ class CatalogueFile(Kind):
     def begin(self):
         self.points = find()
         cache.keep(self.points, load(self.points))
-        self.place = formats.Path(cache._place())
+        self.place = formats.Path(cache._locate_cache())
         self.good = self.place.read_text()
         self.right = self.told(cache.recall(self.points))
 
@@ -424,7 +424,7 @@ class CheckpointFile(Kind):
 
         tensors = {"weights.a": torch.ones(3), "random.cpu": torch.get_rng_state()}
         header = json.dumps({"batch": 1, "step": 2, "about": {}, "history": []})
-        self.good = in_bytes(tensors, {"run": header, "digest": checkpoints._digest(header, tensors)})
+        self.good = in_bytes(tensors, {"run": header, "digest": checkpoints._hash_tensors(header, tensors)})
 
     def make(self, draw, suffix):
         return draw.choice(strangers()) if draw.random() < 0.1 else damaged(draw, self.good)
@@ -441,13 +441,13 @@ class LedgerFile(Kind):
         self.out.mkdir(exist_ok=True)
         job = self.folder / "good.jsonl"
         job.write_text(JOBS[".jsonl"])
-        self.cells = plan.plan(jobs.spread(jobfile.read(job)), {"small": Generator(small_model(), "small")})
+        self.cells = plan.make_plan(jobs.expand_grids(jobfile.read(job)), {"small": Generator(small_model(), "small")})
         made = self.folder / "good.sqlite"
-        with opened(made) as ledger:
+        with open_catalogue(made) as ledger:
             ledger.begin(self.cells, Shard())
-            done = Row(0, "done", asked="{}", files={"mid": ("ab", 3)}, metrics={"rank": (1, 0.5)})
-            ledger.record([done, Row(1, "failed", reason="in_key: no", rejections=[(0, "in_key: 0.5")])])
-            (row,) = ledger.pieces("done")
+            done = PieceRecord(0, "done", asked="{}", files={"mid": ("ab", 3)}, metrics={"rank": (1, 0.5)})
+            ledger.record([done, PieceRecord(1, "failed", reason="in_key: no", rejections=[(0, "in_key: 0.5")])])
+            (row,) = ledger.read_pieces("done")
         path = self.out / f"{row['stem']}.mid"
         path.parent.mkdir(exist_ok=True)
         registry().make("exporters", ".mid")([Piece(walk(1))], path)
@@ -480,23 +480,23 @@ class LedgerFile(Kind):
         shutil.copy(path, self.out / LEDGER)
         for journal in self.out.glob(f"{LEDGER}-*"):
             journal.unlink()
-        each(self.look, lambda: status.summary(self.out), self.show, self.go_on)
+        each(self.look, lambda: status.summarise(self.out), self.show, self.go_on)
 
     def look(self):
-        with opened(self.out / LEDGER, reading=True) as ledger:
-            list(ledger.pieces("done"))
-            list(ledger.rows(["number", "state"]))
-            list(ledger.cells())
+        with open_catalogue(self.out / LEDGER, reading=True) as ledger:
+            list(ledger.read_pieces("done"))
+            list(ledger.read_rows(["number", "state"]))
+            list(ledger.read_cells())
 
     def show(self):
         reports.write(self.out, self.folder / "best.html", 3)
 
     def go_on(self):
-        with opened(self.out / LEDGER) as ledger:
+        with open_catalogue(self.out / LEDGER) as ledger:
             ledger.begin(self.cells, Shard())
-            ledger.begun()
-            ledger.dropping()
-            ledger.waiting(0, -1, 10)
+            ledger.start_run()
+            ledger.list_dropping()
+            ledger.list_waiting(0, -1, 10)
 
 
 FILES = {

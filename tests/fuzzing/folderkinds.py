@@ -346,7 +346,7 @@ class Training(FolderKind):
                 tensors[draw.choice(other)] = change
         header = as_json(draw, place)
         header = header.encode("utf-8", "replace").decode()
-        path.write_bytes(in_bytes(tensors, {"run": header, "digest": checkpoints._digest(header, tensors)}))
+        path.write_bytes(in_bytes(tensors, {"run": header, "digest": checkpoints._hash_tensors(header, tensors)}))
         return header
 
 

@@ -20,7 +20,7 @@ from composer.generation.generator import Generator, generate
 from composer.model import FORMAT, load
 from composer.plugins.registry import registry
 from composer.request import Request
-from composer.tokens.jit import compiled, grammars
+from composer.tokens.jit import compile_grammar, grammars
 from composer_native import compiling as native_compiling
 from composer_native import steps
 
@@ -57,7 +57,7 @@ class Network:
         """The arrays of another network for the same tokens. Raises BadOption."""
         architecture = registry().make("architectures", name, **options)
         sizes = [column.size for column in self.tokenizer.grammar.columns]
-        return {array: list(shape) for array, shape in architecture.shapes(sizes, len(self.tokenizer.vocabulary))}
+        return {array: list(shape) for array, shape in architecture.list_shapes(sizes, len(self.tokenizer.vocabulary))}
 
 
 def network(draw):
@@ -99,7 +99,7 @@ def mixed(draw, of):
     name, options = of_any(draw)
     if draw.random() < 0.7:
         name, options = of.name, {**of.options, **some(draw, options)}
-    others = of.shapes(name, options)
+    others = of.list_shapes(name, options)
     part = draw.choice(["_l0", "_l1", "_l2", ".0.", ".1.", "head", "pointer", "embedding", "", "recurrence"])
     of.arrays.update({array: shape for array, shape in others.items() if part in array})
 
@@ -202,11 +202,13 @@ class SanitisedModel(Kind):
         native_compiling.FLAGS = (*native_compiling.FLAGS, *CHECKS)
         grammars.FLAGS = (*grammars.FLAGS, *CHECKS)
         plain = [tokenizer_of(name, whole(options)) for name, options in TOKENIZERS.items()]
-        quick = {tokenizer: compiled(tokenizer) for tokenizer in plain}
+        quick = {tokenizer: compile_grammar(tokenizer) for tokenizer in plain}
         assert all(quick[tokenizer] is not tokenizer for tokenizer in plain)
-        assert native_compiling.library() is not None
-        steps.ENOUGH, steps.Pace.threads = 0, lambda pace: max(pace.seconds)  # every step is shared
-        generator.compiled = lambda tokenizer: quick.get(tokenizer, tokenizer)  # no other, since each takes seconds
+        assert native_compiling.load_kernel() is not None
+        steps.ENOUGH, steps.ThreadTuner.choose_threads = 0, lambda pace: max(pace.seconds)  # every step is shared
+        generator.compile_grammar = lambda tokenizer: quick.get(
+            tokenizer, tokenizer
+        )  # no other, since each takes seconds
 
     def make(self, draw, suffix):
         of = network(draw)
@@ -232,10 +234,10 @@ class SanitisedModel(Kind):
         weights = {name: array.astype(np.float32) for name, array in model.weights.items()}
         steps.check_cell = lambda *_: None
         try:
-            cell = model.make_architecture().cell(sizes, weights)
+            cell = model.make_architecture().build_cell(sizes, weights)
             for other, *options in ((cell, "float32"), (cell, "int8", 2), (named(cell, ""),), (named(cell, "lstm"),)):
                 with suppress(TypeError, ValueError):  # the kernel refuses them, and so does a layer's own function
-                    walk(steps.native_stepper(other, *options), other)
+                    walk(steps.make_native_step(other, *options), other)
         except (LookupError, TypeError, ValueError):
             return
         finally:
@@ -292,7 +294,7 @@ class SanitisedGrammar(Kind):
         self.number += 1
         options = {option: draw.choice(values) for option, values in CHOICES[name].items()}
         self.tokenizer = registry().make("tokenizers", name, **options)
-        self.quick = compiled(self.tokenizer)  # here, since a compiler may not be started by a file that is read
+        self.quick = compile_grammar(self.tokenizer)  # here, since a compiler may not be started by a file that is read
         return json.dumps([name, options]).encode()
 
     number = 0
@@ -303,16 +305,16 @@ class SanitisedGrammar(Kind):
             raise BadModelFile("it is too large to be compiled.")
         draw, state = np.random.default_rng(0), quick.start(Request(bars=2), 8)
         for _ in range(40):
-            allowed = quick.allowed(state)
-            assert np.array_equal(allowed, plain.allowed(state))
-            assert np.array_equal(quick.inputs(state), plain.inputs(state))
+            allowed = quick.mask(state)
+            assert np.array_equal(allowed, plain.mask(state))
+            assert np.array_equal(quick.make_inputs(state), plain.make_inputs(state))
             state = quick.advance(state, (allowed * draw.random(allowed.shape)).argmax(axis=1))
         for most in (2, 100, 2**20, 2**62):
             states = draw.integers(-most, most, (50, state.shape[1]))
             states[:, ::2] = np.where(
                 draw.random(states[:, ::2].shape) < 0.5, state[draw.integers(8), ::2], states[:, ::2]
             )
-            for function in (quick.allowed, quick.inputs, quick.facts):
+            for function in (quick.mask, quick.make_inputs, quick.music):
                 function(states)
             quick.advance(states, draw.integers(-most, most, 50))
 

@@ -11,11 +11,11 @@ import scorefiles
 from kerntables import RandomPiece
 from mutations import damaged, damaged_columns, damaged_text
 
-from composer.data.encoding import beat_count
-from composer.data.splits import content_hash
+from composer.data.encoding import count_beats
+from composer.data.splits import hash_melody
 from composer.errors import CannotExpress, CannotWrite
 from composer.io import formats
-from composer.music.score import bars
+from composer.music.score import compute_bars
 from composer.plugins.registry import registry
 from composer.types import Piece
 
@@ -43,19 +43,19 @@ class Music:
 
     def use(self, path):
         reader = self.readers[path.suffix]
-        reader.provenance(path)
-        score = formats.read_by(reader, path) if self.foreign else reader(path)
+        reader.read_provenance(path)
+        score = formats.read_with(reader, path) if self.foreign else reader(path)
         check(score)
         self.follow(score)
 
     def follow(self, score):
         """What is done with scores that are read."""
-        content_hash(score)
+        hash_melody(score)
         try:
-            beat_count(score)
+            count_beats(score)
         except CannotExpress:
             return
-        if bars(score).starts.size > 5000:
+        if compute_bars(score).starts.size > 5000:
             return
         for tokenizer in self.tokenizers:
             try:
@@ -131,7 +131,7 @@ class Midi(Music):
             super().use(path)
         finally:
             sys.settrace(None)
-        self.readers[".mid"].inspect(path)
+        self.readers[".mid"].lint(path)
 
     def learn(self, said):
         if self.new and len(self.data) < 20_000:

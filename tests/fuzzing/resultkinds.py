@@ -12,13 +12,13 @@ from walks import VOICES, Walks, walk
 
 from composer.data import corpus
 from composer.originality import index
-from composer.originality.held_out import held_out
+from composer.originality.held_out import measure_held_out
 from composer.originality.passages import compare
 from composer.plugins.registry import registry
 from composer_compare import command, report
 from composer_compare import result_store as ledgers
-from composer_compare.plan import planned
-from composer_compare.result_store import NAME, Ledger
+from composer_compare.plan import plan_runs
+from composer_compare.result_store import NAME, ResultStore
 from composer_compare.results import Findings
 from composer_compare.spec import Contender, Trial
 
@@ -36,10 +36,10 @@ class IndexFiles(Kind):
         self.kept |= {path: path.read_bytes() for path in self.notes.glob("indexed-*")}
 
     def told(self):
-        found = index.indexed(self.corpus, self.tokenizer)
+        found = index.build_index(self.corpus, self.tokenizer)
         changed = index.has_changed(self.music, self.corpus, self.tokenizer)
-        piece = compare(walk(2), found.against("train")), compare(walk(40), found.against("all"))
-        return json.loads(json.dumps([[one.to_json() for one in piece], held_out(found), changed]))
+        piece = compare(walk(2), found.select_split("train")), compare(walk(40), found.select_split("all"))
+        return json.loads(json.dumps([[one.to_json() for one in piece], measure_held_out(found), changed]))
 
     def put(self, draw):
         for path, data in self.kept.items():
@@ -90,17 +90,17 @@ class Comparison(Kind):
         )
         self.out = self.folder / "trial"
         self.out.mkdir()
-        ledger = Ledger(self.out)
+        ledger = ResultStore(self.out)
         for _ in range(4):  # what is planned hangs on what came of it before
             there = ledger.read()
-            runs = {entry.run.identity: entry.run for entry in planned(self.trial, there)}
+            runs = {entry.run.identity: entry.run for entry in plan_runs(self.trial, there)}
             for number, run in enumerate(run for run in runs.values() if run.identity not in there):
                 ledger.add(run.identity, run.plain, result(run, number))
         self.right = ledger.read()
         self.good = (self.out / NAME).read_bytes()
         with redirect_stdout(io.StringIO()):
             self.tell()
-        assert not Findings(self.trial, self.right).holes()
+        assert not Findings(self.trial, self.right).list_missing()
 
     def make(self, draw, suffix):
         if draw.random() < 0.05:
@@ -126,24 +126,24 @@ class Comparison(Kind):
         row["result"] = damaged_value(draw, row["result"])
         del row["digest"]
         with suppress(UnicodeEncodeError, RecursionError):
-            row["digest"] = ledgers._digest(row)
+            row["digest"] = ledgers._compute_digest(row)
         self.resealed = True
         return as_json(draw, row)
 
     def use(self, path):
         shutil.copy(path, self.out / NAME)
         self.tell()
-        ledger = Ledger(self.out)
+        ledger = ResultStore(self.out)
         believed = ledger.read()
         assert believed.keys() <= self.right.keys()
         assert self.resealed or believed.items() <= self.right.items(), "what is damaged is believed"
         self.resealed = False
-        ledger.add(ledgers.identity_of(MORE), MORE, {"failure": "none"})
-        assert ledger.read()[ledgers.identity_of(MORE)] == {"failure": "none"}
+        ledger.add(ledgers.compute_identity(MORE), MORE, {"failure": "none"})
+        assert ledger.read()[ledgers.compute_identity(MORE)] == {"failure": "none"}
 
     def tell(self):
-        findings = Findings(self.trial, Ledger(self.out).read())
-        planned(self.trial, findings.results)
+        findings = Findings(self.trial, ResultStore(self.out).read())
+        plan_runs(self.trial, findings.results)
         command._finish(findings, self.out, False, "composer compare")
         json.loads((self.out / report.DATA).read_text(), parse_constant=refuse)
 

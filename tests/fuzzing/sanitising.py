@@ -20,7 +20,7 @@ BEYOND = "int beyond(int place) { int here[4] = {0}; return here[place]; }"
 
 def environment(folder):
     """What a process needs beside its own environment so that what it compiles is sanitised; None if it cannot be."""
-    program = c_compiler.compiler()
+    program = c_compiler.find_compiler()
     if program is None:
         return None
     asked = [program, "-print-file-name=libasan.so"]

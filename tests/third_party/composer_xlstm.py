@@ -23,7 +23,7 @@ class XLSTM:
     heads: Annotated[int, "memories in a block"] = 4
     blocks: Annotated[int, "blocks, one above the other"] = 2
 
-    def module(self, column_sizes, vocabulary_size):
+    def build_module(self, column_sizes, vocabulary_size):
         """Embedded columns, added up, through the blocks of the package."""
         from torch import nn
         from xlstm.xlstm_large.model import xLSTMLargeBlockStack, xLSTMLargeConfig

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from composer.cli import completing
-from composer.cli.tables import table
+from composer.cli.tables import print_table
 from composer.errors import printable
 
 
@@ -18,10 +18,10 @@ def plugins(ctx: click.Context) -> None:
     if ctx.invoked_subcommand is not None:
         return
     from composer.plugins.offers import KINDS
-    from composer.plugins.probing import known
+    from composer.plugins.probing import recall_seconds
     from composer.plugins.registry import registry
 
-    found, seconds = registry(), known()
+    found, seconds = registry(), recall_seconds()
     rows = []
     for plugin in found.plugins:
         offered = [
@@ -32,7 +32,7 @@ def plugins(ctx: click.Context) -> None:
         state = f"left out: {plugin.fault}" if plugin.fault else "; ".join(offered)
         took = f"{seconds[plugin.name]:.2f} s" if plugin.name in seconds else ""
         rows.append([printable(plugin.name), f"{plugin.distribution} {plugin.version}", took, state])
-    table("Plugins", ["plugin", "package", "import", "offers"], rows)
+    print_table("Plugins", ["plugin", "package", "import", "offers"], rows)
     if any(plugin.fault for plugin in found.plugins):
         click.echo("`composer plugins doctor` explains how to repair plugins that are left out.")
 
@@ -40,7 +40,7 @@ def plugins(ctx: click.Context) -> None:
 @plugins.command()
 @click.argument("name")
 @click.option(
-    "--kind", required=True, metavar="KIND", shell_complete=completing.kinds, help="What it offers: sampler, …"
+    "--kind", required=True, metavar="KIND", shell_complete=completing.complete_kinds, help="What it offers: sampler, …"
 )
 @click.option(
     "--model", type=click.Path(path_type=Path), help="The trained model that a package of --kind model brings."
@@ -59,27 +59,27 @@ def new(name: str, kind: str, model: Path | None) -> None:
 
 
 @plugins.command()
-@click.argument("name", shell_complete=completing.everything)
+@click.argument("name", shell_complete=completing.complete_anything)
 def show(name: str) -> None:
     """Show NAME, something that a plugin offers: its options with types, defaults and help, and an example."""
-    from composer.cli.plugins.showing import shown
+    from composer.cli.plugins.showing import describe
 
-    for line in shown(name):
+    for line in describe(name):
         click.echo(line)
 
 
 @plugins.command()
-@click.argument("name", shell_complete=completing.plugins)
+@click.argument("name", shell_complete=completing.complete_plugins)
 @click.pass_context
 def check(ctx: click.Context, name: str) -> None:
     """Check that what the plugin, or the package, NAME offers keeps its contracts; exit status 1 if it does not.
 
     `pytest --composer-contracts` checks the same in the folder of a package.
     """
-    from composer.testing.suite import cases
+    from composer.testing.suite import list_cases
 
     broken = 0
-    found = cases(name)
+    found = list_cases(name)
     for case in found:
         try:
             case.run()

@@ -13,18 +13,18 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from composer import __version__
-from composer.errors import BadOption, CannotWrite, nearest, printable
+from composer.errors import BadOption, CannotWrite, printable, suggest
 from composer.plugins import BUILT_IN
 from composer.plugins.offers import KINDS
 from composer.plugins.registry import registry
-from composer.plugins.scaffold.usage import command
+from composer.plugins.scaffold.usage import show_command
 
 _HERE = Path(__file__).parent
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 LONGEST_NAME = 50
 
 
-def kinds() -> list[str]:
+def list_kinds() -> list[str]:
     """List the kinds that have a template."""
     return [one for kind in KINDS if (_HERE / "packages" / f"{(one := kind.removesuffix('s'))}.py").is_file()]
 
@@ -41,52 +41,52 @@ def begin(name: str, kind: str, folder: Path, model: Path | None = None) -> Path
     try:
         with tempfile.TemporaryDirectory(prefix=".composer-", dir=folder) as scratch:
             made = Path(scratch) / name
-            for path, text in files(name, kind).items():
+            for path, text in render_files(name, kind).items():
                 (made / path).parent.mkdir(parents=True, exist_ok=True)
                 (made / path).write_text(text, encoding="utf-8")
             if model is not None:
-                shutil.copyfile(model, made / _module(name) / "model.safetensors")
+                shutil.copyfile(model, made / _name_module(name) / "model.safetensors")
             made.rename(place)
     except OSError as error:
         raise CannotWrite(f"{printable(str(place))}: cannot be written ({error.strerror or error}).") from error
     return place
 
 
-def files(name: str, kind: str) -> Mapping[str, str]:
+def render_files(name: str, kind: str) -> Mapping[str, str]:
     """Render the files of a package, by their paths in it."""
-    module = _module(name)
+    module = _name_module(name)
     return {
         "pyproject.toml": _PROJECT.format(name=name, module=module, kind=kind, version=__version__),
         "README.md": _README.format(
             name=name,
             kind=kind,
-            command=_command(name, kind),
-            article=_article(kind),
+            command=_show_command(name, kind),
+            article=_choose_article(kind),
             options=_CLICK if kind == "command" else _FIELDS,
         ),
         ".gitignore": "__pycache__/\n/dist/\n",
-        f"{module}/__init__.py": source(name, kind),
-        f"tests/test_{module}.py": _named((_HERE / "tests" / f"{kind}.py").read_text(encoding="utf-8"), name),
+        f"{module}/__init__.py": render_source(name, kind),
+        f"tests/test_{module}.py": _rename((_HERE / "tests" / f"{kind}.py").read_text(encoding="utf-8"), name),
     }
 
 
-def source(name: str, kind: str) -> str:
+def render_source(name: str, kind: str) -> str:
     """Render the module of the plugin."""
-    return _named((_HERE / "packages" / f"{kind}.py").read_text(encoding="utf-8"), name)
+    return _rename((_HERE / "packages" / f"{kind}.py").read_text(encoding="utf-8"), name)
 
 
 def _check(name: str, kind: str, model: Path | None) -> None:
-    if kind not in kinds():
-        raise BadOption(f"unknown kind '{printable(kind)}': {nearest(kind, kinds())}")
+    if kind not in list_kinds():
+        raise BadOption(f"unknown kind '{printable(kind)}': {suggest(kind, list_kinds())}")
     if not _NAME.fullmatch(name) or len(name) > LONGEST_NAME:
         raise BadOption(f"invalid plugin name '{printable(name)}': use lower-case letters and dashes, as in my-swing.")
-    if find_spec(_module(name)) is not None:
+    if find_spec(_name_module(name)) is not None:
         raise BadOption(
-            f"there is a module '{_module(name)}' already, which would stand in the way; take another name."
+            f"there is a module '{_name_module(name)}' already, which would stand in the way; take another name."
         )
     if kind == "command" and name in BUILT_IN:
         raise BadOption(f"composer has a command '{name}' itself; take another name.")
-    offered = _suffix(name) if kind in ("reader", "exporter") else name
+    offered = _name_suffix(name) if kind in ("reader", "exporter") else name
     if there := registry().offers[f"{kind}s"].get(offered):
         raise BadOption(f"the {kind} '{offered}' is offered by the plugin '{there.plugin.name}'; take another name.")
     if kind == "model" and model is None:
@@ -99,27 +99,27 @@ def _check(name: str, kind: str, model: Path | None) -> None:
         load(model)
 
 
-def _module(name: str) -> str:
+def _name_module(name: str) -> str:
     return name.replace("-", "_")
 
 
-def _suffix(name: str) -> str:
+def _name_suffix(name: str) -> str:
     return "." + name.replace("-", "")
 
 
-def _named(text: str, name: str) -> str:
+def _rename(text: str, name: str) -> str:
     title = "".join(part.capitalize() for part in name.split("-"))
-    for was, becomes in (("my_thing", _module(name)), (".mything", _suffix(name)), ("my-thing", name)):
+    for was, becomes in (("my_thing", _name_module(name)), (".mything", _name_suffix(name)), ("my-thing", name)):
         text = text.replace(was, becomes)
-    return text.replace("MyThing", title).replace("mything", _suffix(name)[1:])
+    return text.replace("MyThing", title).replace("mything", _name_suffix(name)[1:])
 
 
-def _command(name: str, kind: str) -> str:
-    offered = _suffix(name) if kind in ("reader", "exporter") else name
-    return command(f"{kind}s", offered, f" --{name} 0.2" if kind == "sampler" else "")
+def _show_command(name: str, kind: str) -> str:
+    offered = _name_suffix(name) if kind in ("reader", "exporter") else name
+    return show_command(f"{kind}s", offered, f" --{name} 0.2" if kind == "sampler" else "")
 
 
-def _article(kind: str) -> str:
+def _choose_article(kind: str) -> str:
     return "An" if kind[0] in "aeiou" else "A"
 
 

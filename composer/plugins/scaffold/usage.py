@@ -21,6 +21,6 @@ COMMANDS: Mapping[str, str] = {
 """By the kind of a thing; `options` begin with a space."""
 
 
-def command(kind: str, name: str, options: str = "") -> str:
+def show_command(kind: str, name: str, options: str = "") -> str:
     """Return an example command for one thing; empty for a kind that no command names."""
     return COMMANDS.get(kind, "").format(name=name, options=options)

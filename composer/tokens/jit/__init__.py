@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from composer.tokens.jit.grammars import CompiledGrammar, CompiledTokenizer, compiled
+from composer.tokens.jit.grammars import CompiledGrammar, CompiledTokenizer, compile_grammar
 
-__all__ = ["CompiledGrammar", "CompiledTokenizer", "compiled"]
+__all__ = ["CompiledGrammar", "CompiledTokenizer", "compile_grammar"]

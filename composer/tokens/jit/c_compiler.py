@@ -19,7 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from composer.errors import RunWarning, printable
-from composer.storage.cache import cache_folder
+from composer.storage.cache import find_cache_folder
 
 _TRUSTED = (os.getuid(), 0) if hasattr(os, "getuid") else (0,)
 """Owners of a trusted library: the user and the administrator. Windows has no such ids; all files there have 0."""
@@ -32,22 +32,22 @@ PATIENCE = 24 * 3600.0
 
 
 @lru_cache(maxsize=32)
-def library(source: str, flags: tuple[str, ...]) -> ctypes.CDLL | None:
+def load_library(source: str, flags: tuple[str, ...]) -> ctypes.CDLL | None:
     """Return the compiled library, or None if no compiler can build it."""
-    if sys.byteorder != "little" or not (program := compiler()):
+    if sys.byteorder != "little" or not (program := find_compiler()):
         return None
     try:
-        path = _place(source, program, flags)
+        path = _locate_library(source, program, flags)
         if not _is_private(path.parent):
             return None
-        made = _is_own(path) or (not _failed(path) and _compile(source, program, flags, path))
+        made = _is_own(path) or (not _has_failed(path) and _compile(source, program, flags, path))
         return ctypes.CDLL(str(path)) if made else None
     except OSError:
         return None
 
 
 @lru_cache(maxsize=1)
-def compiler() -> str | None:
+def find_compiler() -> str | None:
     """Return the compiler named by `CC`, or the first one found."""
     for name in (os.environ.get("CC", ""), "cc", "gcc", "clang"):
         if name and (found := shutil.which(name)):
@@ -55,12 +55,12 @@ def compiler() -> str | None:
     return None
 
 
-def _place(source: str, program: str, flags: Sequence[str]) -> Path:
+def _locate_library(source: str, program: str, flags: Sequence[str]) -> Path:
     """Return the path of a library. It differs by source, compiler (even a patched one) and processor."""
     found = Path(program).resolve().stat()
-    about = [source, program, f"{found.st_size} {found.st_mtime_ns}", *flags, processor()]
+    about = [source, program, f"{found.st_size} {found.st_mtime_ns}", *flags, describe_processor()]
     digest = hashlib.blake2b("\0".join(about).encode(), digest_size=12).hexdigest()
-    return cache_folder() / "native" / f"{digest}.so"
+    return find_cache_folder() / "native" / f"{digest}.so"
 
 
 def _is_private(folder: Path) -> bool:
@@ -88,7 +88,7 @@ def _is_own(path: Path) -> bool:
     )
 
 
-def _failed(path: Path) -> bool:
+def _has_failed(path: Path) -> bool:
     """Tell whether this compiler recently failed to build the library."""
     try:
         return time.time() - path.with_suffix(".failed").stat().st_mtime < PATIENCE
@@ -97,7 +97,7 @@ def _failed(path: Path) -> bool:
 
 
 @lru_cache(maxsize=1)
-def processor() -> str:
+def describe_processor() -> str:
     """Describe the processor: its features, or at least its name."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

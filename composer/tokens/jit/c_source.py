@@ -54,13 +54,13 @@ class Function:
     results: Sequence[Traced]
 
 
-def source(functions: Mapping[str, Function]) -> str:
+def write_source(functions: Mapping[str, Function]) -> str:
     """Write `void name(int64_t rows, const int64_t *argument, …, type *result, …)` in C; a bool is a `uint8_t`.
 
     Compiled with `-fwrapv`, integers overflow as in NumPy. Raises Untraceable for a result that is not of one row, and
     for a source or variables too large for a compiler or a stack.
     """
-    text = PRELUDE + "".join(_Writer().function(name, function) for name, function in functions.items())
+    text = PRELUDE + "".join(_Writer().write_function(name, function) for name, function in functions.items())
     if len(text) > LONGEST:
         raise Untraceable("it is too long")
     return text
@@ -73,109 +73,115 @@ class _Writer:
     tables: list[str] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     names: dict[Traced, str] = field(default_factory=dict)
-    held: int = 0  # bytes of its variables
+    stack_bytes: int = 0  # bytes of its variables
 
-    def function(self, name: str, function: Function) -> str:
+    def write_function(self, name: str, function: Function) -> str:
         """Write the C text of a function."""
         if any(result.shape[:1] != (1,) for result in function.results):
             raise Untraceable("a result is not of one row")
-        nodes = _reached(function.results)
+        nodes = _collect_nodes(function.results)
         uses = Counter(argument for node in nodes for argument in node.arguments)
         for node in nodes:
             if node.operation == "argument":
                 self.names[node] = node.detail
             elif node.operation == "constant":
-                self._constant(name, node)
+                self._write_constant(name, node)
             elif node.size == 1 or uses[node] > 1 or node.operation not in _INLINE:
-                self._hold(node)
+                self._store(node)
         for index, result in enumerate(function.results):
-            self._put(f"out{index}", result)
+            self._write_array(f"out{index}", result)
         for pointer, node in [(a.detail, a) for a in function.arguments] + [
             (f"out{index}", result) for index, result in enumerate(function.results)
         ]:
             self.lines.append(f"{pointer} += {node.size};")
         parameters = [f"const int64_t *{a.detail}" for a in function.arguments]
-        parameters += [f"{_type(result)} *out{index}" for index, result in enumerate(function.results)]
+        parameters += [f"{_get_type(result)} *out{index}" for index, result in enumerate(function.results)]
         body = "\n        ".join(self.lines)
         head = f"void {name}(int64_t rows, {', '.join(parameters)})"
         loop = f"    for (int64_t row = 0; row < rows; row++) {{\n        {body}\n    }}"
         return "\n".join(["", *self.tables, f"{head}\n{{\n{loop}\n}}\n"])
 
-    def _constant(self, function: str, node: Traced) -> None:
+    def _write_constant(self, function: str, node: Traced) -> None:
         values = node.detail.reshape(-1).tolist()
         if len(set(values)) == 1:
             self.names[node] = f"{values[0]}"
             return
         name = f"{function}_{len(self.tables)}"
-        self.tables.append(f"static const {_type(node)} {name}[] = {{{', '.join(map(str, values))}}};")
+        self.tables.append(f"static const {_get_type(node)} {name}[] = {{{', '.join(map(str, values))}}};")
         self.names[node] = name
 
-    def _hold(self, node: Traced) -> None:
+    def _store(self, node: Traced) -> None:
         """Store an array in a variable of its own."""
         name = f"v{len(self.names)}"
         if node.size == 1 and node.operation in _INLINE:
-            self.lines.append(f"const {_type(node)} {name} = {self._element(node, _zeros(node))};")
+            self.lines.append(f"const {_get_type(node)} {name} = {self._write_element(node, _make_zeros(node))};")
         else:
-            self.held += max(node.size, 1) * (1 if node.is_bool else 8)
-            if self.held > LARGEST:
+            self.stack_bytes += max(node.size, 1) * (1 if node.is_bool else 8)
+            if self.stack_bytes > LARGEST:
                 raise Untraceable("it holds too much")
-            self.lines.append(f"{_type(node)} {name}[{max(node.size, 1)}];")
-            self._put(name, node)
+            self.lines.append(f"{_get_type(node)} {name}[{max(node.size, 1)}];")
+            self._write_array(name, node)
             if node.size == 1:
                 name = f"{name}[0]"
         self.names[node] = name
 
-    def _put(self, name: str, node: Traced) -> None:
+    def _write_array(self, name: str, node: Traced) -> None:
         """Write the assignments that fill a variable with an array."""
         if node not in self.names and node.operation == "concat":
-            self._put_parts(name, node)
+            self._write_parts(name, node)
         elif node not in self.names and node.operation in _REDUCTIONS:
-            self._put_reduced(name, node)
+            self._write_reduction(name, node)
         else:
-            heads, indices = _loops(node.shape)
-            self.lines.append(f"{heads}{name}[{_flat(node.shape, indices)}] = {self._element(node, indices)};")
+            heads, indices = _write_loops(node.shape)
+            self.lines.append(
+                f"{heads}{name}[{_flatten_index(node.shape, indices)}] = {self._write_element(node, indices)};"
+            )
 
-    def _put_parts(self, name: str, node: Traced) -> None:
+    def _write_parts(self, name: str, node: Traced) -> None:
         axis, begin = node.detail, 0
         for part in node.arguments:
-            heads, indices = _loops(part.shape)
+            heads, indices = _write_loops(part.shape)
             there = [f"({p} + {begin})" if a == axis else p for a, p in enumerate(indices)]
             if part.size:
-                self.lines.append(f"{heads}{name}[{_flat(node.shape, there)}] = {self._element(part, indices)};")
+                self.lines.append(
+                    f"{heads}{name}[{_flatten_index(node.shape, there)}] = {self._write_element(part, indices)};"
+                )
             begin += part.shape[axis]
 
-    def _put_reduced(self, name: str, node: Traced) -> None:
+    def _write_reduction(self, name: str, node: Traced) -> None:
         (axis, keepdims), of = node.detail, node.arguments[0]
         first, step = _REDUCTIONS[node.operation]
-        heads, indices = _loops(of.shape)
+        heads, indices = _write_loops(of.shape)
         remaining = ["0" if a == axis else p for a, p in enumerate(indices) if keepdims or a != axis]
-        clear, all_places = _loops(node.shape)
-        self.lines.append(f"{clear}{name}[{_flat(node.shape, all_places)}] = {first};")
-        there = f"{name}[{_flat(node.shape, remaining)}]"
-        self.lines.append(f"{heads}{there} = {step.format(there, self._element(of, indices))};")
+        clear, all_places = _write_loops(node.shape)
+        self.lines.append(f"{clear}{name}[{_flatten_index(node.shape, all_places)}] = {first};")
+        there = f"{name}[{_flatten_index(node.shape, remaining)}]"
+        self.lines.append(f"{heads}{there} = {step.format(there, self._write_element(of, indices))};")
 
-    def _element(self, node: Traced, indices: Sequence[str]) -> str:
+    def _write_element(self, node: Traced, indices: Sequence[str]) -> str:
         """Write one element as an expression."""
         if node in self.names:
             name = self.names[node]
             simple = node.size == 1 and node.operation != "argument"
             number = node.operation == "constant" and name.lstrip("-").isdecimal()
-            return name if simple or number else f"{name}[{_flat(node.shape, indices)}]"
-        return self._made(node, indices)
+            return name if simple or number else f"{name}[{_flatten_index(node.shape, indices)}]"
+        return self._write_operation(node, indices)
 
-    def _made(self, node: Traced, indices: Sequence[str]) -> str:
+    def _write_operation(self, node: Traced, indices: Sequence[str]) -> str:
         if node.operation == "index":
-            return self._element(node.arguments[0], [_moved(start, axis, indices) for start, axis in node.detail])
+            return self._write_element(
+                node.arguments[0], [_shift_index(start, axis, indices) for start, axis in node.detail]
+            )
         if node.operation == "take":
             values, where = node.arguments
-            index = self._element(where, _aligned(where.shape, indices))
-            return self._element(values, [f"clamp_index({index}, {values.size})"])
+            index = self._write_element(where, _broadcast_index(where.shape, indices))
+            return self._write_element(values, [f"clamp_index({index}, {values.size})"])
         if node.operation == "along":
             values, where = node.arguments
-            at = self._element(where, _aligned(where.shape, indices))
+            at = self._write_element(where, _broadcast_index(where.shape, indices))
             there = [f"clamp_index({at}, {values.shape[a]})" if a == node.detail else p for a, p in enumerate(indices)]
-            return self._element(values, _aligned(values.shape, there))
-        parts = [self._element(a, _aligned(a.shape, indices)) for a in node.arguments]
+            return self._write_element(values, _broadcast_index(values.shape, there))
+        parts = [self._write_element(a, _broadcast_index(a.shape, indices)) for a in node.arguments]
         if node.operation == "where":
             return f"({parts[0]} ? {parts[1]} : {parts[2]})"
         if node.operation in _INFIX:
@@ -185,7 +191,7 @@ class _Writer:
         return f"{_CALLS[node.operation]}({', '.join(parts)})" if node.operation in _CALLS else parts[0]
 
 
-def _reached(results: Sequence[Traced]) -> list[Traced]:
+def _collect_nodes(results: Sequence[Traced]) -> list[Traced]:
     """Collect the results and everything they depend on, each after its arguments."""
     found: set[Traced] = set()
     waiting = list(results)
@@ -197,22 +203,22 @@ def _reached(results: Sequence[Traced]) -> list[Traced]:
     return sorted(found, key=lambda node: node.serial)
 
 
-def _type(node: Traced) -> str:
+def _get_type(node: Traced) -> str:
     return "uint8_t" if node.is_bool else "int64_t"
 
 
-def _zeros(node: Traced) -> list[str]:
+def _make_zeros(node: Traced) -> list[str]:
     return ["0"] * node.ndim
 
 
-def _loops(shape: Shape) -> tuple[str, list[str]]:
+def _write_loops(shape: Shape) -> tuple[str, list[str]]:
     """Write the heads of loops over all elements; return them with the index on each axis."""
     indices = ["0" if size == 1 else f"i{axis}" for axis, size in enumerate(shape)]
     heads = [f"for (int64_t {p} = 0; {p} < {n}; {p}++) " for p, n in zip(indices, shape, strict=True) if n != 1]
     return "".join(heads), indices
 
 
-def _flat(shape: Shape, indices: Sequence[str]) -> str:
+def _flatten_index(shape: Shape, indices: Sequence[str]) -> str:
     """Write the index of an element in C order."""
     text = ""
     for size, index in zip(shape, indices, strict=True):
@@ -223,14 +229,14 @@ def _flat(shape: Shape, indices: Sequence[str]) -> str:
     return text or "0"
 
 
-def _aligned(shape: Shape, indices: Sequence[str]) -> list[str]:
+def _broadcast_index(shape: Shape, indices: Sequence[str]) -> list[str]:
     """Return the index into a broadcast array: the last axes, 0 where an axis has length 1."""
     return [
         "0" if size == 1 else index for size, index in zip(shape, indices[len(indices) - len(shape) :], strict=True)
     ]
 
 
-def _moved(start: int, axis: int | None, indices: Sequence[str]) -> str:
+def _shift_index(start: int, axis: int | None, indices: Sequence[str]) -> str:
     if axis is None or indices[axis] == "0":
         return str(start)
     return f"({indices[axis]} + {start})" if start else indices[axis]

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from composer.music.score import Score
 from composer.request import Request
-from composer.tokens.jit.c_compiler import library
-from composer.tokens.jit.c_source import Function, source
-from composer.tokens.jit.tracing import argument, traced
-from composer.types import Array, Column, Facts, Grammar, Meaning, Span, Tokenizer, Tokens
+from composer.tokens.jit.c_compiler import load_library
+from composer.tokens.jit.c_source import Function, write_source
+from composer.tokens.jit.tracing import make_argument, trace
+from composer.types import Array, Column, Grammar, MusicalState, Span, TokenInfo, Tokenizer, Tokens
 
 FLAGS = ("-O1", "-ftree-vectorize", "-fwrapv", "-march=native", "-shared", "-fPIC", "-w")
 
@@ -40,25 +40,25 @@ class CompiledGrammar:
         """Return the states before the first token."""
         return self.grammar.start(request, rows)
 
-    def allowed(self, state: Array) -> Array:
+    def mask(self, state: Array) -> Array:
         """Mask the tokens that may come next."""
-        return self._allowed(state)[0] if type(state) is np.ndarray else self.grammar.allowed(state)
+        return self._allowed(state)[0] if type(state) is np.ndarray else self.grammar.mask(state)
 
     def advance(self, state: Array, tokens: Array) -> Array:
         """Return the states after `tokens`."""
         return self._advance(state, tokens)[0] if type(state) is np.ndarray else self.grammar.advance(state, tokens)
 
-    def inputs(self, state: Array) -> Array:
+    def make_inputs(self, state: Array) -> Array:
         """Return the inputs of the model."""
-        return self._inputs(state)[0] if type(state) is np.ndarray else self.grammar.inputs(state)
+        return self._inputs(state)[0] if type(state) is np.ndarray else self.grammar.make_inputs(state)
 
-    def facts(self, state: Array) -> Facts:
+    def interpret(self, state: Array) -> MusicalState:
         """Interpret states as music."""
-        return Facts(*self._facts(state)) if type(state) is np.ndarray else self.grammar.facts(state)
+        return MusicalState(*self._facts(state)) if type(state) is np.ndarray else self.grammar.interpret(state)
 
-    def given(self, score: Score, spans: Sequence[Span]) -> Callable[[Array], Array]:
+    def fix_notes(self, score: Score, spans: Sequence[Span]) -> Callable[[Array], Array]:
         """Return masks that keep the fixed notes of `score`."""
-        return self.grammar.given(score, spans)
+        return self.grammar.fix_notes(score, spans)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,9 +74,9 @@ class CompiledTokenizer:
         return self.tokenizer.vocabulary
 
     @property
-    def meaning(self) -> Meaning:
+    def token_info(self) -> TokenInfo:
         """The tokenizer's description of each token."""
-        return self.tokenizer.meaning
+        return self.tokenizer.token_info
 
     def encode(self, score: Score, *, ends: bool = True) -> Tokens:
         """Encode a score."""
@@ -92,21 +92,23 @@ class _Call:
     """A compiled function. Its integer results share one block of memory: one allocation is faster than many."""
 
     function: Any
-    taken: tuple[tuple[int, ...], ...]  # shape of a row of each argument
-    shapes: tuple[tuple[int, ...], ...]  # shape of a row of each result
+    argument_shapes: tuple[tuple[int, ...], ...]  # shape of a row of each argument
+    result_shapes: tuple[tuple[int, ...], ...]  # shape of a row of each result
     bools: tuple[bool, ...]
 
     def __call__(self, *arguments: NDArray[np.int64]) -> list[NDArray[Any]]:
         """Return the results (B, …)."""
         arrays = [np.ascontiguousarray(a, dtype=np.int64) for a in arguments]
         rows = len(arrays[0])
-        if any(a.shape != (rows, *shape) for a, shape in zip(arrays, self.taken, strict=True)):
+        if any(a.shape != (rows, *shape) for a, shape in zip(arrays, self.argument_shapes, strict=True)):
             raise ValueError("states or tokens have other shapes than the compiled ones")  # C would read beyond them
-        sizes = [0 if is_bool else rows * math.prod(s) for s, is_bool in zip(self.shapes, self.bools, strict=True)]
+        sizes = [
+            0 if is_bool else rows * math.prod(s) for s, is_bool in zip(self.result_shapes, self.bools, strict=True)
+        ]
         block = np.empty(sum(sizes), dtype=np.int64)
         here, results, pointers = block.ctypes.data, [], []
         begin = 0
-        for shape, is_bool, size in zip(self.shapes, self.bools, sizes, strict=True):
+        for shape, is_bool, size in zip(self.result_shapes, self.bools, sizes, strict=True):
             result = np.empty((rows, *shape), dtype=np.bool_) if is_bool else block[begin : begin + size]
             pointers.append(result.ctypes.data if is_bool else here + begin * block.itemsize)
             results.append(result.reshape(rows, *shape) if shape else result)
@@ -115,34 +117,34 @@ class _Call:
         return results
 
 
-def compiled(tokenizer: Tokenizer) -> Tokenizer:
+def compile_grammar(tokenizer: Tokenizer) -> Tokenizer:
     """Return the tokenizer with its grammar compiled, or the tokenizer itself where that is impossible."""
     grammar = tokenizer.grammar
     try:
-        text, functions = _traced(grammar)
+        text, functions = _trace_grammar(grammar)
     except Exception:  # a plugin's function may fail in any way on traced arrays
         return tokenizer
-    if (made := library(text, FLAGS)) is None:
+    if (made := load_library(text, FLAGS)) is None:
         return tokenizer
-    calls = [_call(made, name, function) for name, function in functions.items()]
+    calls = [_bind_function(made, name, function) for name, function in functions.items()]
     return CompiledTokenizer(tokenizer, CompiledGrammar(grammar, grammar.columns, *calls))
 
 
-def _traced(grammar: Grammar) -> tuple[str, dict[str, Function]]:
+def _trace_grammar(grammar: Grammar) -> tuple[str, dict[str, Function]]:
     """Trace a grammar; return the C source and the functions. Raises Untraceable, or any error of the grammar."""
     columns = grammar.start(Request(), 1).shape[1]
-    state, tokens = argument("state", columns), argument("tokens", None)
-    facts = grammar.facts(state)
+    state, tokens = make_argument("state", columns), make_argument("tokens", None)
+    music = grammar.interpret(state)
     functions = {
-        "inputs": Function((state,), (grammar.inputs(state),)),
-        "allowed": Function((state,), (grammar.allowed(state),)),
+        "inputs": Function((state,), (grammar.make_inputs(state),)),
+        "allowed": Function((state,), (grammar.mask(state),)),
         "advance": Function((state, tokens), (grammar.advance(state, tokens),)),
-        "facts": Function((state,), tuple(traced(getattr(facts, field.name)) for field in fields(Facts))),
+        "facts": Function((state,), tuple(trace(getattr(music, field.name)) for field in fields(MusicalState))),
     }
-    return source(functions), functions
+    return write_source(functions), functions
 
 
-def _call(made: ctypes.CDLL, name: str, function: Function) -> _Call:
+def _bind_function(made: ctypes.CDLL, name: str, function: Function) -> _Call:
     compiled = getattr(made, name)
     compiled.restype = None
     compiled.argtypes = [ctypes.c_int64] + [ctypes.c_void_p] * (len(function.arguments) + len(function.results))

@@ -85,7 +85,7 @@ class Traced:
                 steps.append((start, len(shape)))
                 shape.append(max(stop - start, 0))
             elif isinstance(part, int):
-                steps.append((_place(part, next(axes)), None))
+                steps.append((_normalise_index(part, next(axes)), None))
             else:
                 raise Untraceable("an index is an array, or has a step")
         for size in axes:
@@ -94,70 +94,70 @@ class Traced:
         return Traced("index", (self,), tuple(shape), tuple(steps), is_bool=self.is_bool)
 
     def __add__(self, other: Values) -> Traced:
-        return _elementwise("+", self, other)
+        return _apply_elementwise("+", self, other)
 
     def __radd__(self, other: Values) -> Traced:
-        return _elementwise("+", other, self)
+        return _apply_elementwise("+", other, self)
 
     def __sub__(self, other: Values) -> Traced:
-        return _elementwise("-", self, other)
+        return _apply_elementwise("-", self, other)
 
     def __rsub__(self, other: Values) -> Traced:
-        return _elementwise("-", other, self)
+        return _apply_elementwise("-", other, self)
 
     def __mul__(self, other: Values) -> Traced:
-        return _elementwise("*", self, other)
+        return _apply_elementwise("*", self, other)
 
     def __rmul__(self, other: Values) -> Traced:
-        return _elementwise("*", other, self)
+        return _apply_elementwise("*", other, self)
 
     def __floordiv__(self, other: Values) -> Traced:
-        return _elementwise("//", self, other)
+        return _apply_elementwise("//", self, other)
 
     def __mod__(self, other: Values) -> Traced:
-        return _elementwise("%", self, other)
+        return _apply_elementwise("%", self, other)
 
     def __neg__(self) -> Traced:
-        return _elementwise("-", 0, self)
+        return _apply_elementwise("-", 0, self)
 
     def __abs__(self) -> Traced:
-        return _elementwise("abs", self)
+        return _apply_elementwise("abs", self)
 
     def __invert__(self) -> Traced:
-        return _elementwise("!" if self.is_bool else "~", self)
+        return _apply_elementwise("!" if self.is_bool else "~", self)
 
     def __and__(self, other: Values) -> Traced:
-        return _elementwise("&", self, other)
+        return _apply_elementwise("&", self, other)
 
     def __rand__(self, other: Values) -> Traced:
-        return _elementwise("&", other, self)
+        return _apply_elementwise("&", other, self)
 
     def __or__(self, other: Values) -> Traced:
-        return _elementwise("|", self, other)
+        return _apply_elementwise("|", self, other)
 
     def __ror__(self, other: Values) -> Traced:
-        return _elementwise("|", other, self)
+        return _apply_elementwise("|", other, self)
 
     def __eq__(self, other: object) -> Traced:  # type: ignore[override]
-        return _elementwise("==", self, other)
+        return _apply_elementwise("==", self, other)
 
     def __ne__(self, other: object) -> Traced:  # type: ignore[override]
-        return _elementwise("!=", self, other)
+        return _apply_elementwise("!=", self, other)
 
     def __lt__(self, other: Any) -> Traced:
-        return _elementwise("<", self, other)
+        return _apply_elementwise("<", self, other)
 
     def __le__(self, other: Any) -> Traced:
-        return _elementwise("<=", self, other)
+        return _apply_elementwise("<=", self, other)
 
     def __gt__(self, other: Any) -> Traced:
-        return _elementwise(">", self, other)
+        return _apply_elementwise(">", self, other)
 
     def __ge__(self, other: Any) -> Traced:
-        return _elementwise(">=", self, other)
+        return _apply_elementwise(">=", self, other)
 
 
-def _place(index: int, size: int) -> int:
+def _normalise_index(index: int, size: int) -> int:
     """Return a non-negative index. Raises IndexError for one out of range."""
     if not -size <= index < size:
         raise IndexError(f"{index} of {size}")
@@ -168,17 +168,17 @@ TRUTHS = ("==", "!=", "<", "<=", ">", ">=", "!")
 """Operations whose result is always a bool."""
 
 
-def argument(name: str, columns: int | None) -> Traced:
+def make_argument(name: str, columns: int | None) -> Traced:
     """Create an integer argument of the traced function, of shape (1, columns) or (1,)."""
     return Traced("argument", (), (1,) if columns is None else (1, columns), name, is_bool=False)
 
 
-def traced(value: Any) -> Traced:
+def trace(value: Any) -> Traced:
     """Return a traced array as it is, and any other value as a constant."""
     if isinstance(value, Traced):
         return value
     if type(value) is int:
-        return _whole(value)
+        return _make_constant(value)
     array = np.asarray(value)
     if array.dtype.kind not in "biu":
         raise Untraceable(f"{array.dtype} is not an integer type")
@@ -187,11 +187,11 @@ def traced(value: Any) -> Traced:
 
 
 @lru_cache(maxsize=256)
-def _whole(value: int) -> Traced:
+def _make_constant(value: int) -> Traced:
     return Traced("constant", (), (), np.array(value), is_bool=False)
 
 
-def _shape(shapes: Sequence[Shape]) -> Shape:
+def _broadcast_shapes(shapes: Sequence[Shape]) -> Shape:
     """Return the shape that arrays of these shapes broadcast to."""
     longest = max(shapes, key=len)
     if all(shape in ((), longest) for shape in shapes):
@@ -199,17 +199,17 @@ def _shape(shapes: Sequence[Shape]) -> Shape:
     return np.broadcast_shapes(*shapes)
 
 
-def _elementwise(operation: str, *values: Any) -> Traced:
-    arguments = [traced(value) for value in values]
+def _apply_elementwise(operation: str, *values: Any) -> Traced:
+    arguments = [trace(value) for value in values]
     if operation in ("+", "-", "*", "max", "min") and all(a.is_bool for a in arguments):
         raise Untraceable("arithmetic on bools")  # which gives bools in NumPy
-    shape = _shape([a.shape for a in arguments])
+    shape = _broadcast_shapes([a.shape for a in arguments])
     of = arguments[1:] if operation == "where" else arguments
     is_bool = operation in TRUTHS or (operation in ("&", "|", "where") and all(a.is_bool for a in of))
     return Traced(operation, arguments, shape, is_bool=is_bool)
 
 
-def _reduced(operation: str, value: Traced, axis: int | None, *, keepdims: bool, is_bool: bool) -> Traced:
+def _reduce(operation: str, value: Traced, axis: int | None, *, keepdims: bool, is_bool: bool) -> Traced:
     if axis is None:
         raise Untraceable("rows are combined")
     axis %= value.ndim
@@ -220,7 +220,7 @@ def _reduced(operation: str, value: Traced, axis: int | None, *, keepdims: bool,
 
 
 def _asarray(value: Any, **_: Any) -> Traced:
-    return traced(value)
+    return trace(value)
 
 
 def _astype(value: Traced, dtype: Any, **_: Any) -> Traced:
@@ -232,27 +232,27 @@ def _astype(value: Traced, dtype: Any, **_: Any) -> Traced:
 
 
 def _where(condition: Values, one: Values, other: Values) -> Traced:
-    return _elementwise("where", condition, one, other)
+    return _apply_elementwise("where", condition, one, other)
 
 
 def _maximum(one: Values, other: Values) -> Traced:
-    return _elementwise("max", one, other)
+    return _apply_elementwise("max", one, other)
 
 
 def _minimum(one: Values, other: Values) -> Traced:
-    return _elementwise("min", one, other)
+    return _apply_elementwise("min", one, other)
 
 
 def _clip(value: Traced, least: Values, most: Values) -> Traced:
-    return _elementwise("min", _elementwise("max", value, least), most)
+    return _apply_elementwise("min", _apply_elementwise("max", value, least), most)
 
 
 def _abs(value: Traced) -> Traced:
-    return _elementwise("abs", value)
+    return _apply_elementwise("abs", value)
 
 
 def _logical_not(value: Traced) -> Traced:
-    return _elementwise("!", value)
+    return _apply_elementwise("!", value)
 
 
 def _zeros_like(value: Traced) -> Traced:
@@ -265,18 +265,18 @@ def _ones_like(value: Traced) -> Traced:
 
 def _full_like(value: Traced, fill: int) -> Traced:
     of: NDArray[Any] = np.full(value.shape, fill, dtype=np.bool_ if value.is_bool else np.int64)
-    return traced(of)
+    return trace(of)
 
 
 def _broadcast_to(value: Values, shape: Shape) -> Traced:
-    value = traced(value)
+    value = trace(value)
     if np.broadcast_shapes(value.shape, shape) != tuple(shape):
         raise ValueError(f"{value.shape} cannot be broadcast to {shape}")
     return Traced("broadcast", (value,), tuple(shape), is_bool=value.is_bool)
 
 
 def _concat(values: Sequence[Values], axis: int = 0) -> Traced:
-    parts = [traced(value) for value in values]
+    parts = [trace(value) for value in values]
     axis %= parts[0].ndim
     if axis == 0:
         raise Untraceable("rows are combined")
@@ -288,17 +288,17 @@ def _concat(values: Sequence[Values], axis: int = 0) -> Traced:
 
 
 def _stack(values: Sequence[Values], axis: int = 0) -> Traced:
-    parts = [traced(value) for value in values]
+    parts = [trace(value) for value in values]
     axis %= parts[0].ndim + 1
     index = tuple(None if a == axis else slice(None) for a in range(parts[0].ndim + 1))
     return _concat([part[index] for part in parts], axis=axis)
 
 
 def _take(values: Values, indices: Traced, axis: int | None = None) -> Traced:
-    of = traced(values)
+    of = trace(values)
     if of.ndim != 1 or not of.size or axis not in (None, 0, -1):
         raise Untraceable("take needs a 1-D array")
-    return Traced("take", (of, traced(indices)), traced(indices).shape, is_bool=of.is_bool)
+    return Traced("take", (of, trace(indices)), trace(indices).shape, is_bool=of.is_bool)
 
 
 def _take_along_axis(values: Traced, indices: Traced, axis: int = -1) -> Traced:
@@ -312,23 +312,23 @@ def _take_along_axis(values: Traced, indices: Traced, axis: int = -1) -> Traced:
 
 
 def _sum(value: Traced, axis: int | None = None, *, keepdims: bool = False) -> Traced:
-    return _reduced("sum", value, axis, keepdims=keepdims, is_bool=False)
+    return _reduce("sum", value, axis, keepdims=keepdims, is_bool=False)
 
 
 def _any(value: Traced, axis: int | None = None, *, keepdims: bool = False) -> Traced:
-    return _reduced("any", value, axis, keepdims=keepdims, is_bool=True)
+    return _reduce("any", value, axis, keepdims=keepdims, is_bool=True)
 
 
 def _all(value: Traced, axis: int | None = None, *, keepdims: bool = False) -> Traced:
-    return _reduced("all", value, axis, keepdims=keepdims, is_bool=True)
+    return _reduce("all", value, axis, keepdims=keepdims, is_bool=True)
 
 
 def _max(value: Traced, axis: int | None = None, *, keepdims: bool = False) -> Traced:
-    return _reduced("greatest", value, axis, keepdims=keepdims, is_bool=value.is_bool)
+    return _reduce("greatest", value, axis, keepdims=keepdims, is_bool=value.is_bool)
 
 
 def _min(value: Traced, axis: int | None = None, *, keepdims: bool = False) -> Traced:
-    return _reduced("least", value, axis, keepdims=keepdims, is_bool=value.is_bool)
+    return _reduce("least", value, axis, keepdims=keepdims, is_bool=value.is_bool)
 
 
 FUNCTIONS = SimpleNamespace(

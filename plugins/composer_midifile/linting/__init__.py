@@ -5,7 +5,7 @@ from __future__ import annotations
 from composer.types import Finding
 from composer_midifile.inspection import MOST_BYTES
 from composer_midifile.linting import instruments, metre, sounding, texts
-from composer_midifile.linting.rules import SEVERITY, Found, Log
+from composer_midifile.linting.rules import SEVERITY, Log, RuleFindings
 from composer_midifile.linting.scanning import scan
 
 __all__ = ["lint"]
@@ -20,7 +20,7 @@ def lint(data: bytes) -> list[Finding]:
     if len(data) > MOST_BYTES:
         log.add("too-large", f"The file is larger than {MOST_BYTES // 2**20} MiB, and was not looked at.")
     elif file := scan(data, log):
-        notes = [sounding.notes_of(track, log) for track in file.tracks]
+        notes = [sounding.pair_notes(track, log) for track in file.tracks]
         names = texts.check(file, notes, log)
         instruments.check(file, notes, names, log)
         every = [note for its in notes for note in its]
@@ -28,13 +28,13 @@ def lint(data: bytes) -> list[Finding]:
         sounding.check_copies(notes, log)
         metre.check_silence(file, [(note.start, note.end) for note in every], log)
         bars = metre.check(file, log)
-    shown = [_finding(found, bars) for found in log.shown()]
+    shown = [_make_finding(found, bars) for found in log.list_findings()]
     return sorted(shown, key=lambda its: (_GRAVEST_FIRST.index(its.severity), its.track or 0, its.tick or 0))
 
 
-def _finding(found: Found, bars: metre.Bars | None) -> Finding:
+def _make_finding(found: RuleFindings, bars: metre.Bars | None) -> Finding:
     text = found.text.removesuffix(".")
     if found.more_tracks:
         text += f", and so it is in {found.more_tracks:,} more tracks"
-    bar = bars.bar(found.tick) if bars and found.tick is not None else None
+    bar = bars.find_bar(found.tick) if bars and found.tick is not None else None
     return Finding(SEVERITY[found.rule], found.rule, f"{text}.", found.track, found.tick, bar, found.times)

@@ -10,7 +10,7 @@ from composer_midifile.channels import DRUMS
 from composer_midifile.codes import BEND, CONTROLLER, NOTE_ON, PORT, PROGRAM, SYSEX, SYSEX_REST
 from composer_midifile.linting.rules import Log
 from composer_midifile.linting.scanning import Event, File, Track
-from composer_midifile.linting.sounding import Note, pitch_name
+from composer_midifile.linting.sounding import Note, spell_pitch
 
 SUSTAIN, SOSTENUTO, ALL_SOUND_OFF, ALL_NOTES_OFF = 64, 66, 120, 123
 PEDALS = {SUSTAIN: "sustain pedal", SOSTENUTO: "sostenuto pedal"}
@@ -24,16 +24,18 @@ MORE_DRUM_SOUNDS = range(27, 88)
 _DRUM_NAME = re.compile(r"drum|percussion|\bkit\b", re.IGNORECASE)
 _PITCHED_DRUMS = {47, *range(112, 120)}  # timpani, steel drums, taiko…: melodic programs
 
-_Place = tuple[int, int]
+_PortChannel = tuple[int, int]
 
 
 def check(file: File, notes: Sequence[list[Note]], names: Mapping[int, str], log: Log) -> None:
     """Log breaches of these rules; `notes` has those of each track."""
-    programs: dict[_Place, dict[int, int]] = defaultdict(dict)  # by port and channel: the first program of each track
+    programs: dict[_PortChannel, dict[int, int]] = defaultdict(
+        dict
+    )  # by port and channel: the first program of each track
     for track, its in zip(file.tracks, notes, strict=True):
-        port = _port(track, log)
-        channels = _channels(its)
-        for channel, program in _programs(track, its, log).items():
+        port = _find_port(track, log)
+        channels = _collect_channels(its)
+        for channel, program in _find_programs(track, its, log).items():
             if channel in channels:
                 programs[port, channel][track.number] = program
         _check_drums(track, its, names.get(track.number, ""), log)
@@ -45,11 +47,11 @@ def check(file: File, notes: Sequence[list[Note]], names: Mapping[int, str], log
     _check_crossing(file, notes, log)
 
 
-def _channels(notes: Iterable[Note]) -> set[int]:
+def _collect_channels(notes: Iterable[Note]) -> set[int]:
     return {note.channel for note in notes}
 
 
-def _port(track: Track, log: Log) -> int:
+def _find_port(track: Track, log: Log) -> int:
     """Return the first port that a track states."""
     port, played = None, False
     for event in track.events:
@@ -61,7 +63,7 @@ def _port(track: Track, log: Log) -> int:
     return port or 0
 
 
-def _programs(track: Track, notes: Sequence[Note], log: Log) -> dict[int, int]:
+def _find_programs(track: Track, notes: Sequence[Note], log: Log) -> dict[int, int]:
     """Return the first program of each channel of a track."""
     first_note: dict[int, int] = {}
     for note in notes:
@@ -89,7 +91,7 @@ def _check_program(track: int, event: Event, before: int | None, played: bool, l
 
 def _check_drums(track: Track, notes: Sequence[Note], name: str, log: Log) -> None:
     programs = {event.data[0] for event in track.events if event.status & 0xF0 == PROGRAM}
-    channels = _channels(notes)
+    channels = _collect_channels(notes)
     if notes and DRUMS not in channels and _DRUM_NAME.search(name) and not programs & _PITCHED_DRUMS:
         text = f"The track is named for drums and plays on channel {min(channels) + 1}; drums belong on channel 10."
         log.add("drums-off-channel-10", text, track.number)
@@ -97,7 +99,7 @@ def _check_drums(track: Track, notes: Sequence[Note], name: str, log: Log) -> No
         if note.channel == DRUMS and note.pitch not in DRUM_SOUNDS:
             known = note.pitch in MORE_DRUM_SOUNDS
             where = f"General MIDI{'' if known else ' 2'}"
-            text = f"There is no drum sound {note.pitch} ({pitch_name(note.pitch)}) in {where}."
+            text = f"There is no drum sound {note.pitch} ({spell_pitch(note.pitch)}) in {where}."
             log.add("rare-drum-sound" if known else "outside-drum-map", text, track.number, note.start)
 
 
@@ -122,7 +124,7 @@ def _check_controllers(track: Track, log: Log) -> None:
             log.add("hanging-bend", "The pitch bend does not return to its middle.", track.number, event.tick)
 
 
-def _check_shared(programs: Mapping[_Place, Mapping[int, int]], log: Log) -> None:
+def _check_shared(programs: Mapping[_PortChannel, Mapping[int, int]], log: Log) -> None:
     for (_, channel), by_track in programs.items():
         first = next(iter(by_track))
         for track, program in by_track.items():
@@ -137,14 +139,16 @@ def _check_missing(file: File, notes: Sequence[list[Note]], log: Log) -> None:
     """Log channels without a program in any track, except drums."""
     told = {event.status & 0xF for track in file.tracks for event in track.events if event.status & 0xF0 == PROGRAM}
     for track, its in zip(file.tracks, notes, strict=True):
-        for channel in sorted(_channels(its) - told - {DRUMS}):
+        for channel in sorted(_collect_channels(its) - told - {DRUMS}):
             log.add("no-program", f"Channel {channel + 1} has no program; a piano is meant.", track.number)
 
 
 def _check_crossing(file: File, notes: Sequence[list[Note]], log: Log) -> None:
     """Log pitches that sound in two tracks on one channel: the first note-off ends both."""
-    ports = [_port(track, Log()) for track in file.tracks]
-    shared = Counter((port, channel) for port, its in zip(ports, notes, strict=True) for channel in _channels(its))
+    ports = [_find_port(track, Log()) for track in file.tracks]
+    shared = Counter(
+        (port, channel) for port, its in zip(ports, notes, strict=True) for channel in _collect_channels(its)
+    )
     by_key: dict[tuple[int, int, int], list[tuple[int, int, int]]] = defaultdict(list)
     for track, port, its in zip(file.tracks, ports, notes, strict=True):
         for note in its:
@@ -159,7 +163,7 @@ def _check_pitch(channel: int, pitch: int, found: Sequence[tuple[int, int, int]]
     until, before = found[0][1], found[0][2]
     for start, end, track in found[1:]:
         if start < until and track != before:
-            text = f"{pitch_name(pitch)} sounds on channel {channel + 1} in track {before} as well."
+            text = f"{spell_pitch(pitch)} sounds on channel {channel + 1} in track {before} as well."
             log.add("shared-drums" if channel == DRUMS else "crossing-tracks", text, track, start)
         if end > until:
             until, before = end, track

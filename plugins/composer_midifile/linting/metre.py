@@ -25,7 +25,7 @@ class Bars:
     lengths: list[int]
     numbers: list[int]
 
-    def bar(self, tick: int) -> int:
+    def find_bar(self, tick: int) -> int:
         """Return the bar that contains a tick."""
         place = bisect_right(self.ticks, tick) - 1
         return self.numbers[place] + (tick - self.ticks[place]) // self.lengths[place]
@@ -34,15 +34,15 @@ class Bars:
 def check(file: File, log: Log) -> Bars | None:
     """Log breaches of these rules. Returns the bars, or None if time is not counted in quarter notes."""
     for kind in NAMES:
-        _check_places(file, kind, log)
-    for number, event in _of(file, TEMPO):
+        _check_positions(file, kind, log)
+    for number, event in _find_metas(file, TEMPO):
         _check_tempo(number, event, log)
-    for number, event in _of(file, KEY_SIGNATURE):
-        fifths, mode = struct_key(event.data)
+    for number, event in _find_metas(file, KEY_SIGNATURE):
+        fifths, mode = decode_key(event.data)
         if not -7 <= fifths <= 7 or mode > 1:
             text = f"There is no key with {abs(fifths)} {'flats' if fifths < 0 else 'sharps'} and mode {mode}."
             log.add("key-signature-value", text, number, event.tick)
-    return _bars(file, log) if file.division else None
+    return _build_bars(file, log) if file.division else None
 
 
 def check_silence(file: File, notes: Sequence[tuple[int, int]], log: Log) -> None:
@@ -57,22 +57,22 @@ def check_silence(file: File, notes: Sequence[tuple[int, int]], log: Log) -> Non
         sounded = max(sounded, until)
 
 
-def struct_key(data: bytes) -> tuple[int, int]:
+def decode_key(data: bytes) -> tuple[int, int]:
     """Decode a key signature: sharps (flats are negative) and mode (1: minor)."""
     return int.from_bytes(data[:1], "big", signed=True), data[1]
 
 
-def _of(file: File, kind: int) -> Iterator[tuple[int, Event]]:
+def _find_metas(file: File, kind: int) -> Iterator[tuple[int, Event]]:
     """Return track number and event of each meta event of a kind, sorted by tick."""
     found = [(track.number, event) for track in file.tracks for event in track.events if event.kind == kind]
     return iter(sorted(found, key=lambda each: each[1].tick))
 
 
-def _check_places(file: File, kind: int, log: Log) -> None:
+def _check_positions(file: File, kind: int, log: Log) -> None:
     """Log events outside the first track, two at a tick, and a late first one."""
     name, rule = NAMES[kind], NAMES[kind].replace(" ", "-")
     before: Event | None = None
-    for number, event in _of(file, kind):
+    for number, event in _find_metas(file, kind):
         if file.kind == 1 and number > 1:
             text = f"A {name} stands outside the first track, where many programs do not look."
             log.add(f"misplaced-{rule}", text, number, event.tick)
@@ -97,9 +97,9 @@ def _check_tempo(number: int, event: Event, log: Log) -> None:
         log.add("tempo-range", text, number, event.tick)
 
 
-def _bars(file: File, log: Log) -> Bars:
+def _build_bars(file: File, log: Log) -> Bars:
     bars = Bars([0], [file.division * 4], [1])
-    for number, event in _of(file, TIME_SIGNATURE):
+    for number, event in _find_metas(file, TIME_SIGNATURE):
         numerator, power, clicks, _ = event.data
         if not 1 <= numerator <= 64 or power > 6:
             text = f"There is no time signature {numerator}/2^{power}."
@@ -107,20 +107,20 @@ def _bars(file: File, log: Log) -> Bars:
             continue
         if not clicks:
             log.add("metronome-clicks", "A time signature has 0 clocks to a click.", number, event.tick)
-        _change(bars, event.tick, max(1, file.division * 4 * numerator >> power), number, log)
+        _change_bars(bars, event.tick, max(1, file.division * 4 * numerator >> power), number, log)
     return bars
 
 
-def _change(bars: Bars, tick: int, length: int, track: int, log: Log) -> None:
+def _change_bars(bars: Bars, tick: int, length: int, track: int, log: Log) -> None:
     """Change the length of bars from this tick on."""
     rest = (tick - bars.ticks[-1]) % bars.lengths[-1]
     if rest:
-        text = f"The metre changes within bar {bars.bar(tick)}, {rest:,} ticks after its beginning."
+        text = f"The metre changes within bar {bars.find_bar(tick)}, {rest:,} ticks after its beginning."
         log.add("metre-off-bar", text, track, tick)
     if tick == bars.ticks[-1]:
         bars.lengths[-1] = length
         return
-    number = bars.bar(tick) + (rest > 0)
+    number = bars.find_bar(tick) + (rest > 0)
     bars.ticks.append(tick)
     bars.lengths.append(length)
     bars.numbers.append(number)

@@ -39,7 +39,7 @@ MOST_TRACKS = 5
 
 
 @dataclass
-class Found:
+class RuleFindings:
     """The findings of one rule in one track: the first tick, and their number."""
 
     rule: str
@@ -54,18 +54,18 @@ class Found:
 class Log:
     """Findings by rule and track, in the order of their first ticks."""
 
-    found: dict[tuple[str, int | None], Found] = field(default_factory=dict)
-    by_rule: dict[str, list[Found]] = field(default_factory=lambda: {rule: [] for rule in SEVERITY})
+    found: dict[tuple[str, int | None], RuleFindings] = field(default_factory=dict)
+    by_rule: dict[str, list[RuleFindings]] = field(default_factory=lambda: {rule: [] for rule in SEVERITY})
 
     def add(self, rule: str, text: str, track: int | None = None, tick: int | None = None) -> None:
         """Log one breach of a rule; `text` is a sentence that is safe to print."""
         if there := self.found.get((rule, track)):
             there.times += 1
             return
-        self.found[rule, track] = Found(rule, text, track, tick)
+        self.found[rule, track] = RuleFindings(rule, text, track, tick)
         self.by_rule[rule].append(self.found[rule, track])
 
-    def shown(self) -> Iterator[Found]:
+    def list_findings(self) -> Iterator[RuleFindings]:
         """Yield the findings, at most `MOST_TRACKS` tracks of each rule."""
         for found in self.by_rule.values():
             yield from found[: MOST_TRACKS - 1]

@@ -121,8 +121,8 @@ def _scan_tracks(data: bytes, chunks: Sequence[tuple[int, int]], log: Log) -> li
     tracks = []
     for number, found in enumerate(scanned):
         for rule, text, stretches, ticks in found.faults:
-            log.add(rule, text, number + 1, messages.time(number, stretches, ticks))
-        end = messages.time(number, len(found.stretches), found.end)
+            log.add(rule, text, number + 1, messages.compute_tick(number, stretches, ticks))
+        end = messages.compute_tick(number, len(found.stretches), found.end)
         tracks.append(Track(number + 1, _merge(number, found, messages, events), end, found.is_whole))
     return tracks
 
@@ -137,13 +137,13 @@ def _list_messages(messages: Messages) -> list[Event]:
 def _merge(number: int, found: _Scanned, messages: Messages, events: Sequence[Event]) -> list[Event]:
     """Merge the messages of a track with its other events, in the order of the file."""
     merged: list[Event] = []
-    done = messages.place(number, 0)
+    done = messages.count_before(number, 0)
     for stretches, (ticks, status, data, kind) in found.events:
-        before = messages.place(number, stretches)
+        before = messages.count_before(number, stretches)
         merged += events[done:before]
-        merged.append(Event(messages.time(number, stretches, ticks), status, data, kind))
+        merged.append(Event(messages.compute_tick(number, stretches, ticks), status, data, kind))
         done = before
-    merged += events[done : messages.place(number, len(found.stretches))]
+    merged += events[done : messages.count_before(number, len(found.stretches))]
     return merged
 
 

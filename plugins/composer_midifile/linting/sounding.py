@@ -30,79 +30,79 @@ class Note(NamedTuple):
 
 
 @dataclass
-class _Held:
+class _OpenNotes:
     """The sounding notes at a position of a track, by channel and pitch."""
 
     track: int
     log: Log
     notes: list[Note] = field(default_factory=list)
     sounding: dict[_Key, list[Event]] = field(default_factory=lambda: defaultdict(list))
-    struck_again: dict[_Key, Event] = field(default_factory=dict)  # the note-on that came while the pitch sounded
+    rearticulated: dict[_Key, Event] = field(default_factory=dict)  # the note-on that came while the pitch sounded
     ends: int = 0  # note-ons of velocity 0 without a sounding note
 
-    def strike(self, key: _Key, event: Event) -> None:
+    def begin_note(self, key: _Key, event: Event) -> None:
         """Begin a note."""
         held = self.sounding[key]
         if held and held[-1].tick == event.tick:
-            text = f"{pitch_name(key[1])} is struck twice at one tick."
+            text = f"{spell_pitch(key[1])} is struck twice at one tick."
             self.log.add("duplicate-note", text, self.track, event.tick)
         elif held:
-            self.settle(key)
-            self.struck_again[key] = event
+            self.settle_overlap(key)
+            self.rearticulated[key] = event
         held.append(event)
 
-    def release(self, key: _Key, event: Event) -> None:
+    def end_note(self, key: _Key, event: Event) -> None:
         """End the first of the sounding notes of a pitch."""
         held = self.sounding[key]
         if not held:
             self.ends += event.status & 0xF0 == NOTE_ON
-            text = f"{pitch_name(key[1])} is ended where it does not sound."
+            text = f"{spell_pitch(key[1])} is ended where it does not sound."
             self.log.add("orphan-note-off", text, self.track, event.tick)
             return
         began = held.pop(0)
         if began.tick == event.tick:
-            self.log.add("zero-length-note", f"{pitch_name(key[1])} has no length.", self.track, event.tick)
-        self.settle(key, event.tick)
+            self.log.add("zero-length-note", f"{spell_pitch(key[1])} has no length.", self.track, event.tick)
+        self.settle_overlap(key, event.tick)
         self.notes.append(Note(began.tick, event.tick, key[0], key[1], began.data[1]))
 
-    def settle(self, key: _Key, released: int = -1) -> None:
+    def settle_overlap(self, key: _Key, released: int = -1) -> None:
         """Log a note-on during a sounding note as an overlap, or as a wrong order at one tick."""
-        again = self.struck_again.pop(key, None)
+        again = self.rearticulated.pop(key, None)
         if again is None:
             return
         if again.tick == released:
-            text = f"{pitch_name(key[1])} is struck before it ends at the same tick; the end belongs first."
+            text = f"{spell_pitch(key[1])} is struck before it ends at the same tick; the end belongs first."
             self.log.add("note-order", text, self.track, again.tick)
         else:
-            text = f"{pitch_name(key[1])} is struck while it sounds on the same channel."
+            text = f"{spell_pitch(key[1])} is struck while it sounds on the same channel."
             self.log.add("overlapping-notes", text, self.track, again.tick)
 
     def finish(self) -> None:
         """Log unfinished notes at the end of the track."""
-        for key in list(self.struck_again):
-            self.settle(key)
+        for key in list(self.rearticulated):
+            self.settle_overlap(key)
         for key, held in self.sounding.items():
             for event in held:
-                text = f"{pitch_name(key[1])} is never ended."
+                text = f"{spell_pitch(key[1])} is never ended."
                 self.log.add("unclosed-note", text, self.track, event.tick)
         if self.ends and not self.notes:
             self.log.add("silent-notes", "All notes have velocity 0, which is silence.", self.track)
 
 
-def notes_of(track: Track, log: Log) -> list[Note]:
+def pair_notes(track: Track, log: Log) -> list[Note]:
     """Pair the notes of a track, in the order of their ends."""
-    held = _Held(track.number, log)
+    held = _OpenNotes(track.number, log)
     for event in track.events:
         kind = event.status & 0xF0
         if kind == NOTE_ON and event.data[1]:
-            held.strike((event.status & 0xF, event.data[0]), event)
+            held.begin_note((event.status & 0xF, event.data[0]), event)
         elif kind in (NOTE_OFF, NOTE_ON):
-            held.release((event.status & 0xF, event.data[0]), event)
+            held.end_note((event.status & 0xF, event.data[0]), event)
     held.finish()
     return held.notes
 
 
-def pitch_name(pitch: int) -> str:
+def spell_pitch(pitch: int) -> str:
     """Spell a MIDI pitch: 60 is C4."""
     return f"{_NAMES[pitch % 12]}{pitch // 12 - 1}"
 

@@ -39,7 +39,7 @@ def check(file: File, notes: Sequence[list[Note]], log: Log) -> dict[int, str]:
     return names
 
 
-def decoded(raw: bytes) -> str | None:
+def decode_text(raw: bytes) -> str | None:
     """Decode UTF-8, of which ASCII is a part; None for another encoding."""
     try:
         return raw.decode("utf-8")
@@ -48,7 +48,7 @@ def decoded(raw: bytes) -> str | None:
 
 
 def _check_text(track: int, event: Event, log: Log) -> None:
-    text = decoded(event.data[: 2**16])
+    text = decode_text(event.data[: 2**16])
     if text is None and len(event.data) <= 2**16:
         shown = printable(event.data.decode("latin-1"), 40)
         log.add("text-encoding", f"The text '{shown}' is not UTF-8; programs show it differently.", track, event.tick)
@@ -69,7 +69,7 @@ def _check_name(track: Track, log: Log) -> str | None:
         if name is not None:
             log.add("second-name", "The track is named twice.", track.number, event.tick)
             continue
-        name = decoded(event.data[:LONGEST_NAME]) or event.data[:LONGEST_NAME].decode("latin-1")
+        name = decode_text(event.data[:LONGEST_NAME]) or event.data[:LONGEST_NAME].decode("latin-1")
         if event.tick or played:
             log.add("late-name", "The track is named after its beginning.", track.number, event.tick)
     return name

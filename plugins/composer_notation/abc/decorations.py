@@ -53,14 +53,14 @@ _ALTERNATE = re.compile(r"\([A-G][^)]*\)")
 _UNICODE = str.maketrans({"♭": "b", "♯": "#", "♮": None})
 
 
-def sign_of(symbol: Symbol) -> str:
+def find_sign(symbol: Symbol) -> str:
     """Return the sign to jump by that a decoration or a text is: `fine`, `segno`, `da capo` …; "" for none."""
     if symbol.kind not in ("decoration", "text") or len(symbol.text) > _LONGEST_SIGN:
         return ""
     return _SIGNS.get(_NOT_A_LETTER.sub("", symbol.text.lower()), "")
 
 
-def chord_of(text: str) -> str:
+def parse_chord(text: str) -> str:
     """Parse the chord symbol at the start of a quoted text, without alternatives in brackets; "" for none."""
     first = re.split(r"[;\n]|\\n", text.strip(), maxsplit=1)[0].translate(_UNICODE)
     plain = _ALTERNATE.sub("", first).strip()
@@ -72,6 +72,6 @@ def is_remark(text: str) -> bool:
     return text[:1] in ("^", "_", "<", ">", "@")
 
 
-def left_out_as(name: str) -> str:
+def name_omission(name: str) -> str:
     """Name the kind of a decoration that is not played; "" for one that is inaudible."""
     return _LEFT_OUT_AS.get(name, "unknown decorations")

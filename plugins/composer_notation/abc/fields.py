@@ -47,17 +47,17 @@ _MOST_PARTS = 1000
 
 
 @dataclass(frozen=True)
-class Signature:
+class KeyField:
     """A `K:` field: its key, None if it names none, and the semitones by which it alters C, D, E … B."""
 
     key: Key | None = None
     altered: tuple[int, ...] = (0,) * 7
 
 
-NO_SIGNATURE = Signature()
+NO_SIGNATURE = KeyField()
 
 
-def signature(text: str) -> tuple[Signature | None, Properties]:
+def parse_key_field(text: str) -> tuple[KeyField | None, Properties]:
     """Parse the value of a `K:` field (3.1.14): the signature, and the properties of the voice beside it.
 
     A church mode becomes the major or minor key with its third. The signature is None if there are only properties.
@@ -67,11 +67,11 @@ def signature(text: str) -> tuple[Signature | None, Properties]:
     if not named and others != Properties():
         return None, others
     if named in _PIPES:
-        return Signature(parse_key("A"), _of_fifths(2)), others
+        return KeyField(parse_key("A"), _alter_letters(2)), others
     marks = _ACCIDENTALS.search(named)
     head, accidentals = (named[: marks.start()].strip(), named[marks.start() :]) if marks else (named, "")
     if head.lower() in ("", "none"):
-        return Signature(None, _modified((0,) * 7, accidentals, text)), others
+        return KeyField(None, _apply_accidentals((0,) * 7, accidentals, text)), others
     found = _TONIC.fullmatch(head)
     mode = found[3][:3] if found else ""
     mode = {"M": "maj", "m": "min"}.get(mode, mode.lower())
@@ -79,17 +79,17 @@ def signature(text: str) -> tuple[Signature | None, Properties]:
         raise ValueError(f"has an invalid key '{printable(text, 40)}'")
     named_mode = _MODES[mode]
     fifths = count_fifths(found[1], {"#": 1, "b": -1}.get(found[2], 0)) + MODES[named_mode]
-    altered = (0,) * 7 if mode == "exp" else _of_fifths(fifths)
+    altered = (0,) * 7 if mode == "exp" else _alter_letters(fifths)
     key = parse_key(found[1] + found[2] + ("m" if has_minor_third(named_mode) else ""))
-    return Signature(key, _modified(altered, accidentals, text)), others
+    return KeyField(key, _apply_accidentals(altered, accidentals, text)), others
 
 
-def _of_fifths(fifths: int) -> tuple[int, ...]:
+def _alter_letters(fifths: int) -> tuple[int, ...]:
     """Return the alteration of each letter under so many sharps, or flats if negative."""
     return tuple(find_alteration(letter, fifths) for letter in LETTERS)
 
 
-def _modified(altered: tuple[int, ...], accidentals: str, text: str) -> tuple[int, ...]:
+def _apply_accidentals(altered: tuple[int, ...], accidentals: str, text: str) -> tuple[int, ...]:
     """Apply the accidentals of a field, such as `^f _b`, to its signature."""
     changed = list(altered)
     for accidental, letter in _ACCIDENTALS.findall(accidentals):
@@ -104,7 +104,7 @@ def _modified(altered: tuple[int, ...], accidentals: str, text: str) -> tuple[in
 # --- time -------------------------------------------------------------------------------------------------------------
 
 
-def metre(text: str) -> tuple[int, int] | None:
+def parse_metre(text: str) -> tuple[int, int] | None:
     """Parse the value of an `M:` field (3.1.6) as (numerator, denominator); None for free metre."""
     named = text.strip()
     if named.lower() in ("", "none"):
@@ -116,7 +116,7 @@ def metre(text: str) -> tuple[int, int] | None:
     return numerator, int(found[2])
 
 
-def unit_length(text: str) -> Fraction:
+def parse_unit_length(text: str) -> Fraction:
     """Parse the value of an `L:` field (3.1.7): the length in quarter notes of a note without a number."""
     found = _UNIT.fullmatch(text.replace(" ", ""))
     if not found:
@@ -124,12 +124,12 @@ def unit_length(text: str) -> Fraction:
     return Fraction(4, int(found[1] or 1))
 
 
-def unit_of_metre(metre: tuple[int, int] | None) -> Fraction:
+def choose_unit_length(metre: tuple[int, int] | None) -> Fraction:
     """Return the default unit length: a sixteenth in metres shorter than 3/4, else an eighth."""
     return Fraction(1, 4) if metre and 4 * metre[0] < 3 * metre[1] else Fraction(1, 2)
 
 
-def tempo(text: str, unit: Fraction) -> float | None:
+def parse_tempo(text: str, unit: Fraction) -> float | None:
     """Parse the value of a `Q:` field (3.1.8) as quarter notes a minute; None for words and unplayable tempos.
 
     Beats are added up: `1/4 3/8=40` is five eighths at 40. A number alone counts unit lengths (10.1).
@@ -176,15 +176,15 @@ def parse_properties(text: str, *, is_key: bool = False) -> tuple[list[str], Pro
     clef = _CLEF_VALUE.match(found.get("clef", ""))
     return words, Properties(
         name=found.get("name", found.get("nm")),
-        octave=_number(found.get("octave"), 10),
-        transpose=_number(found.get("transpose", found.get("t")), 127),
+        octave=_parse_number(found.get("octave"), 10),
+        transpose=_parse_number(found.get("transpose", found.get("t")), 127),
         clef_octave={"-8": -1, "_8": -1, "+8": 1, "^8": 1}.get(clef[2] or "", 0) if clef else None,
         is_drum=clef[1] in ("perc", "P") if clef else None,
         unplayed=sum(name in found for name in _UNPLAYED),
     )
 
 
-def _number(text: str | None, most: int) -> int | None:
+def _parse_number(text: str | None, most: int) -> int | None:
     found = re.fullmatch(r"[-+]?\d{1,3}", text or "")
     return int(found[0]) if found and abs(int(found[0])) <= most else None
 

@@ -9,12 +9,12 @@ from fractions import Fraction
 
 from composer_notation.abc.fields import (
     NO_SIGNATURE,
+    KeyField,
     Properties,
-    Signature,
-    metre,
+    parse_key_field,
+    parse_metre,
     parse_properties,
-    signature,
-    unit_length,
+    parse_unit_length,
 )
 from composer_notation.sounding import VELOCITY
 
@@ -22,10 +22,10 @@ _WITHOUT_EFFECT = (["gchordoff"], ["grace"], ["ratio"])  # stated elsewhere, or 
 
 
 @dataclass(frozen=True)
-class InForce:
+class VoiceState:
     """The state of a voice: key, metre, octave, instrument and more."""
 
-    signature: Signature = NO_SIGNATURE
+    signature: KeyField = NO_SIGNATURE
     metre: tuple[int, int] | None = None
     unit: Fraction = Fraction(1, 2)  # quarter notes
     octave: int = 0
@@ -43,36 +43,36 @@ class InForce:
         return 12 * (self.octave + self.clef_octave) + self.transpose
 
 
-def apply_field(force: InForce, text: str, left_out: Counter[str]) -> InForce:
+def apply_field(force: VoiceState, text: str, left_out: Counter[str]) -> VoiceState:
     """Apply a field such as `K:D`, and count what is not understood. ValueError if it is wrong."""
     letter, _, value = text.partition(":")
     match letter:
         case "K":
-            its, others = signature(value)
-            return _with(replace(force, signature=its or force.signature), others, left_out)
+            its, others = parse_key_field(value)
+            return _apply_properties(replace(force, signature=its or force.signature), others, left_out)
         case "M":
-            return replace(force, metre=metre(value))
+            return replace(force, metre=parse_metre(value))
         case "L":
-            return replace(force, unit=unit_length(value))
+            return replace(force, unit=parse_unit_length(value))
         case "V":
-            return _with(force, parse_properties(value)[1], left_out)
+            return _apply_properties(force, parse_properties(value)[1], left_out)
         case "I":
             return apply_directive(force, value.split(), left_out)
     return force
 
 
-def _with(force: InForce, others: Properties, left_out: Counter[str]) -> InForce:
+def _apply_properties(force: VoiceState, others: Properties, left_out: Counter[str]) -> VoiceState:
     """Apply properties of a voice."""
     left_out["transpositions and instruments of other programs"] += others.unplayed
     values = {name: getattr(others, name) for name in ("octave", "transpose", "clef_octave", "is_drum")}
     return replace(force, **{name: value for name, value in values.items() if value is not None})
 
 
-def apply_directive(force: InForce, words: list[str], left_out: Counter[str]) -> InForce:
+def apply_directive(force: VoiceState, words: list[str], left_out: Counter[str]) -> VoiceState:
     """Apply a directive (`%%` or `I:`): an instrument, a drum, the reach of accidentals."""
     match words:
         case ["MIDI", "program", number] | ["MIDI", "program", _, number] if _is_between(number, 0, 127):
-            return _playing(force, int(number), left_out)
+            return _set_program(force, int(number), left_out)
         case ["MIDI", "channel", number] if number.isdecimal():
             return replace(force, is_drum=number == "10")
         case ["MIDI", "drummap", note, sound] | ["percmap", note, sound, *_] if _is_between(sound, 0, 127):
@@ -82,7 +82,7 @@ def apply_directive(force: InForce, words: list[str], left_out: Counter[str]) ->
         case ["MIDI", "voice", *settings]:
             numbers = [word.partition("=")[2] for word in settings if word.startswith("instrument=")]
             if numbers and _is_between(numbers[0], 1, 128):
-                return _playing(force, int(numbers[0]) - 1, left_out)
+                return _set_program(force, int(numbers[0]) - 1, left_out)
         case ["MIDI", "nobarlines"]:
             return replace(force, reach="not")
         case ["MIDI", "barlines"]:
@@ -93,7 +93,7 @@ def apply_directive(force: InForce, words: list[str], left_out: Counter[str]) ->
     return force
 
 
-def _playing(force: InForce, program: int, left_out: Counter[str]) -> InForce:
+def _set_program(force: VoiceState, program: int, left_out: Counter[str]) -> VoiceState:
     """Set the instrument; a track keeps the first one named."""
     left_out["changes of instrument"] += force.program not in (None, program)
     return force if force.program is not None else replace(force, program=program)

@@ -23,41 +23,41 @@ class Macros:
 
     def define(self, text: str) -> None:
         """Define a macro such as `~G3 = G{A}G{F}G`, or with `n` for any note; invalid ones are ignored."""
-        target, equals, meaning = (part.strip() for part in text.partition("="))
-        fits = 0 < len(target) <= _LONGEST_TARGET and len(meaning) <= _LONGEST
+        target, equals, token_info = (part.strip() for part in text.partition("="))
+        fits = 0 < len(target) <= _LONGEST_TARGET and len(token_info) <= _LONGEST
         if equals and fits and (target in self.texts or len(self.texts) < _MOST):
-            self.texts[target] = meaning
+            self.texts[target] = token_info
             self.pattern = None
 
-    def expanded(self, line: str) -> str:
+    def expand(self, line: str) -> str:
         """Expand all macros in a line of music, once."""
         if not self.texts or self.room <= 0:
             return line
         if self.pattern is None:
             targets = sorted(self.texts, key=len, reverse=True)
-            self.pattern = re.compile("|".join(f"(?:{_pattern(target)})" for target in targets))
+            self.pattern = re.compile("|".join(f"(?:{_make_pattern(target)})" for target in targets))
             self._targets = targets
-        longer = self.pattern.sub(self._meant, line)
+        longer = self.pattern.sub(self._expand_match, line)
         self.room -= max(len(longer) - len(line), 0)
         return longer
 
-    def _meant(self, found: re.Match[str]) -> str:
+    def _expand_match(self, found: re.Match[str]) -> str:
         note = found[found.lastindex] if found.lastindex else ""
         if not note:
             return self.texts[found[0]]
         begin, end = found.span(found.lastindex or 0)
         target = f"{found[0][: begin - found.start()]}n{found[0][end - found.start() :]}"
-        return _RELATIVE.sub(lambda part: _moved(part[0], note), self.texts[target])
+        return _RELATIVE.sub(lambda part: _transpose_note(part[0], note), self.texts[target])
 
 
-def _pattern(target: str) -> str:
+def _make_pattern(target: str) -> str:
     """Make the pattern of a target; a length at its end must be complete."""
     whole = r"(?![\d/])" if target[-1] not in "|]" else ""
     before, n, after = target.partition("n")
     return re.escape(before) + (_NOTE if n else "") + re.escape(after) + whole
 
 
-def _moved(letter: str, note: str) -> str:
+def _transpose_note(letter: str, note: str) -> str:
     """Return the note that a letter stands for: `n` is the note itself, `o` the next one above it."""
     if len(letter) > 1:
         return letter

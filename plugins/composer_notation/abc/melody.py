@@ -10,12 +10,20 @@ from itertools import islice
 from typing import NamedTuple
 
 from composer.music.keys import LETTERS, SEMITONES, Key
-from composer_notation.abc.decorations import VELOCITIES, chord_of, is_remark, left_out_as, sign_of
-from composer_notation.abc.fields import ALTERATIONS, tempo
-from composer_notation.abc.inforce import InForce, apply_field
-from composer_notation.abc.rhythm import units
-from composer_notation.abc.symbols import MOST_SYMBOLS, Head, Symbol, bars_of_rest, find_octave, grace_notes, heads
-from composer_notation.abc.textstrings import plain
+from composer_notation.abc.decorations import VELOCITIES, find_sign, is_remark, name_omission, parse_chord
+from composer_notation.abc.fields import ALTERATIONS, parse_tempo
+from composer_notation.abc.inforce import VoiceState, apply_field
+from composer_notation.abc.rhythm import find_units
+from composer_notation.abc.symbols import (
+    MOST_SYMBOLS,
+    Head,
+    Symbol,
+    count_grace_notes,
+    count_rest_bars,
+    find_octave,
+    parse_heads,
+)
+from composer_notation.abc.textstrings import decode_text
 from composer_notation.abc.tunebook import Tune, Voice
 from composer_notation.sounding import Sounding
 from composer_notation.unfolding import MOST_MEASURES
@@ -25,7 +33,7 @@ _Timed = tuple[Symbol, Fraction]  # a symbol, and how long a length of 1 is
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenMeasure:
     """A measure as written: notes counted from its start, its length in quarter notes, and the signs around it."""
 
     notes: tuple[Sounding, ...]
@@ -58,40 +66,40 @@ class _Stretch:
 
 
 @dataclass(frozen=True)
-class Reading:
+class VoiceReading:
     """The result of reading a voice."""
 
-    measures: list[Written]  # in written order
-    force: InForce  # at their end
+    measures: list[WrittenMeasure]  # in written order
+    force: VoiceState  # at their end
     size: int  # notes and signs
 
 
-def measures(tune: Tune, voice: Voice) -> list[Written]:
+def read_measures(tune: Tune, voice: Voice) -> list[WrittenMeasure]:
     """Read the measures of a voice in written order, as `read_voice` does."""
     return read_voice(tune, voice, Counter()).measures
 
 
-def read_voice(tune: Tune, voice: Voice, left_out: Counter[str], most: int = MOST_SYMBOLS) -> Reading:
+def read_voice(tune: Tune, voice: Voice, left_out: Counter[str], most: int = MOST_SYMBOLS) -> VoiceReading:
     """Read a voice of at most `most` symbols, in linear time, and count what is left out.
 
     ValueError, in words that follow a tune's name, for invalid ABC.
     """
-    force = tune.beginning(voice, left_out)
-    written = list(islice(tune.symbols(voice), most + 1))
-    size = len(written) if len(written) > most else sum(map(_size, written))
+    force = tune.build_state(voice, left_out)
+    written = list(islice(tune.scan(voice), most + 1))
+    size = len(written) if len(written) > most else sum(map(_count_signs, written))
     if size > most:
         raise ValueError(f"has more than {MOST_SYMBOLS:,} notes and signs")
-    found: list[Written] = []
-    tied: tuple[_Sung, ...] = ()
-    for stretch in _cut(zip(written, units(written, force.unit, force.metre), strict=True)):
-        reader = _Measure(stretch, force, tied, left_out)
-        found.append(reader.written())
+    found: list[WrittenMeasure] = []
+    tied: tuple[_NamedNote, ...] = ()
+    for stretch in _cut(zip(written, find_units(written, force.unit, force.metre), strict=True)):
+        reader = _MeasureReader(stretch, force, tied, left_out)
+        found.append(reader.read())
         force, tied = reader.force, reader.tied_on
-    return Reading(found, force, size)
+    return VoiceReading(found, force, size)
 
 
-def _size(symbol: Symbol) -> int:
-    return len(heads(symbol)) if symbol.kind == "chord" else 1
+def _count_signs(symbol: Symbol) -> int:
+    return len(parse_heads(symbol)) if symbol.kind == "chord" else 1
 
 
 # --- from bar line to bar line ----------------------------------------------------------------------------------------
@@ -110,14 +118,14 @@ class _Cutter:
     def add(self, symbol: Symbol, time: Fraction) -> None:
         match symbol.kind:
             case "bar":
-                self._bar(symbol.text)
+                self._end_stretch(symbol.text)
             case "ending":
-                self._bar("")
+                self._end_stretch("")
                 self.ending = symbol.text.strip('["') if any(map(str.isdigit, symbol.text)) else ""
             case "overlay":
                 self._go_back(len(symbol.text))
             case "rests":
-                self._rest(symbol, time)
+                self._add_rests(symbol, time)
             case "line":
                 self._end_line()
             case _:
@@ -126,12 +134,12 @@ class _Cutter:
 
     def finish(self) -> list[_Stretch]:
         self._end_line()
-        self._bar("|]")
+        self._end_stretch("|]")
         return self.found
 
-    def _bar(self, text: str) -> None:
+    def _end_stretch(self, text: str) -> None:
         if self.has_time:
-            self._commit()
+            self._add_layer()
             self.found[self.index].after = self.found[self.index].after or text
             self.index += 1
             if self.index == len(self.found):
@@ -141,7 +149,7 @@ class _Cutter:
             if self.found:
                 self.found[-1].after = self.line
 
-    def _commit(self) -> None:
+    def _add_layer(self) -> None:
         """Add the collected symbols to the current stretch, as its only layer or as an overlay."""
         if self.index == len(self.found):
             if len(self.found) == MOST_MEASURES:
@@ -153,29 +161,29 @@ class _Cutter:
 
     def _go_back(self, bars: int) -> None:
         if self.has_time:
-            self._commit()
+            self._add_layer()
             bars -= 1
         self.index = max(self.index - bars, 0)
 
-    def _rest(self, symbol: Symbol, time: Fraction) -> None:
+    def _add_rests(self, symbol: Symbol, time: Fraction) -> None:
         """Add whole bars of rest, each a stretch; the bar line that follows ends the last one."""
-        bars = bars_of_rest(symbol)
+        bars = count_rest_bars(symbol)
         if bars > MOST_MEASURES:
             raise ValueError(f"has a rest of {bars:,} bars")
         for number in range(bars):
             self.inside.append((symbol, time))
             self.has_time = True
             if number + 1 < bars:
-                self._bar("|")
+                self._end_stretch("|")
 
     def _end_line(self) -> None:
         """Move signs such as `fine`, after the last bar line of a text line, to the measure before it."""
         if self.has_time or not self.found or self.index < len(self.found):
             return
-        back = [(symbol, time) for symbol, time in self.inside if sign_of(symbol)]
+        back = [(symbol, time) for symbol, time in self.inside if find_sign(symbol)]
         if back:
             self.found[-1].layers[0].extend(back)
-            self.inside = [pair for pair in self.inside if not sign_of(pair[0])]
+            self.inside = [pair for pair in self.inside if not find_sign(pair[0])]
 
 
 def _cut(items: Iterable[_Timed]) -> list[_Stretch]:
@@ -188,7 +196,7 @@ def _cut(items: Iterable[_Timed]) -> list[_Stretch]:
 # --- notes ------------------------------------------------------------------------------------------------------------
 
 
-class _Sung(NamedTuple):
+class _NamedNote(NamedTuple):
     """A note of the latest symbol: letter, octave marks, semitones of its accidental."""
 
     letter: str
@@ -196,13 +204,15 @@ class _Sung(NamedTuple):
     alteration: int
 
 
-class _Measure:
+class _MeasureReader:
     """Reads a stretch: `written` returns the measure; then `force` and `tied_on` are for the next one."""
 
-    def __init__(self, stretch: _Stretch, force: InForce, tied: tuple[_Sung, ...], left_out: Counter[str]) -> None:
+    def __init__(
+        self, stretch: _Stretch, force: VoiceState, tied: tuple[_NamedNote, ...], left_out: Counter[str]
+    ) -> None:
         self.stretch, self.force, self.left_out = stretch, force, left_out
         self.tied_in = tied
-        self.tied_on: tuple[_Sung, ...] = ()
+        self.tied_on: tuple[_NamedNote, ...] = ()
         self.notes: list[Sounding] = []
         self.chords: list[tuple[Fraction, str]] = []
         self.keys: list[tuple[Fraction, Key | None]] = [(_START, force.signature.key)]
@@ -210,19 +220,19 @@ class _Measure:
         self.parts: list[tuple[Fraction, str]] = []
         self.signs: list[tuple[Fraction, str]] = []
         self.at = self.length = _START
-        self.sung: tuple[_Sung, ...] = ()
-        self.tied: tuple[_Sung, ...] = ()
+        self.sung: tuple[_NamedNote, ...] = ()
+        self.tied: tuple[_NamedNote, ...] = ()
         self.altered: dict[str, int] = {}
 
-    def written(self) -> Written:
+    def read(self) -> WrittenMeasure:
         begin, ends = self.force, []
         for layer in self.stretch.layers:
             self.force = begin
-            self._read(layer)
+            self._read_layer(layer)
             ends.append(self.force)
         self.force = ends[0]
         numerator, denominator = self.force.metre or (0, 4)
-        return Written(
+        return WrittenMeasure(
             notes=tuple(self.notes),
             length=self.length,
             numerator=numerator,
@@ -237,12 +247,12 @@ class _Measure:
             signs=tuple(self.signs),
         )
 
-    def _read(self, layer: Sequence[_Timed]) -> None:
+    def _read_layer(self, layer: Sequence[_Timed]) -> None:
         self.at, self.sung, self.tied, self.altered = _START, (), self.tied_in, {}
         for symbol, unit in layer:
             match symbol.kind:
                 case "note" | "chord":
-                    self._sing(heads(symbol), unit)
+                    self._add_chord(parse_heads(symbol), unit)
                 case "rests":
                     self.sung = self.tied = ()
                     self.at += unit
@@ -252,36 +262,36 @@ class _Measure:
                         replace(note, is_tied=True) for note in self.notes[-len(self.sung) :]
                     ]
                 case "field":
-                    self._change(symbol.text)
+                    self._apply_field(symbol.text)
                 case "text":
-                    self._say(symbol)
+                    self._add_text(symbol)
                 case "decoration":
                     self._decorate(symbol)
                 case "grace":
-                    self.left_out["grace notes"] += grace_notes(symbol)
+                    self.left_out["grace notes"] += count_grace_notes(symbol)
                 case "unknown":
                     self.left_out["signs without a meaning"] += 1
         self.length = max(self.length, self.at)
         self.tied_on += self.tied
 
-    def _sing(self, chord: Sequence[Head], unit: Fraction) -> None:
+    def _add_chord(self, chord: Sequence[Head], unit: Fraction) -> None:
         """Add a note or a chord, which lasts as long as its first note; rests are no part of it."""
         sung, tied = [], []
         length = chord[0].length * unit
         for head in chord:
             if head.letter in "xz":
                 continue
-            note = _Sung(head.letter, head.octaves, self._alteration(head))
+            note = _NamedNote(head.letter, head.octaves, self._find_alteration(head))
             its = length if head is chord[0] else head.length * unit
-            self.notes.append(Sounding(self.at, its, self._pitch(head, note), self.force.velocity, head.is_tied))
+            self.notes.append(Sounding(self.at, its, self._find_pitch(head, note), self.force.velocity, head.is_tied))
             sung.append(note)
             tied += [note] if head.is_tied else []
         self.sung, self.tied = tuple(sung), tuple(tied)
         self.at += length
 
-    def _alteration(self, head: Head) -> int:
+    def _find_alteration(self, head: Head) -> int:
         """Find the alteration of a note: by its accidental, a tie, an earlier accidental, or the key, in this order."""
-        name = _reached(head, self.force.reach)
+        name = _find_scope(head, self.force.reach)
         if "/" in head.accidental:
             self.left_out["quarter tones"] += 1
         elif head.accidental:
@@ -296,53 +306,53 @@ class _Measure:
             return self.altered[name]
         return self.force.signature.altered[LETTERS.index(head.letter.upper())]
 
-    def _pitch(self, head: Head, sung: _Sung) -> int:
+    def _find_pitch(self, head: Head, sung: _NamedNote) -> int:
         name = head.letter + head.octaves
         if self.force.is_drum and self.force.sounds:
-            return self.force.sounds.get(head.accidental + name, self.force.sounds.get(name, _written(sung)))
-        pitch = _written(sung) + (0 if self.force.is_drum else self.force.shift)
+            return self.force.sounds.get(head.accidental + name, self.force.sounds.get(name, _compute_pitch(sung)))
+        pitch = _compute_pitch(sung) + (0 if self.force.is_drum else self.force.shift)
         if not 0 <= pitch <= 127:
             raise ValueError(f"has the note '{name[:9]}', which is out of range")
         return pitch
 
-    def _change(self, text: str) -> None:
+    def _apply_field(self, text: str) -> None:
         """Apply a field between the notes."""
         letter, _, value = text.partition(":")
         if letter == "Q" and value.strip():
-            bpm = tempo(value, self.force.unit)
+            bpm = parse_tempo(value, self.force.unit)
             self.tempos += [] if bpm is None else [(self.at, bpm)]
             self.left_out["tempos that are not understood"] += bpm is None
         elif letter == "P":
-            self.parts.append((self.at, plain(value)))
+            self.parts.append((self.at, decode_text(value)))
         else:
             before = self.force.signature
             self.force = apply_field(self.force, text, self.left_out)
             if self.force.signature != before:
                 self.keys.append((self.at, self.force.signature.key))
 
-    def _say(self, symbol: Symbol) -> None:
-        if sign := sign_of(symbol):
+    def _add_text(self, symbol: Symbol) -> None:
+        if sign := find_sign(symbol):
             self.signs.append((self.at, sign))
         elif not is_remark(symbol.text):
-            chord = chord_of(plain(symbol.text))
+            chord = parse_chord(decode_text(symbol.text))
             self.chords += [(self.at, chord)] if chord else []
             self.left_out["unknown chord symbols"] += not chord
 
     def _decorate(self, symbol: Symbol) -> None:
-        if sign := sign_of(symbol):
+        if sign := find_sign(symbol):
             self.signs.append((self.at, sign))
         elif symbol.text in VELOCITIES:
             self.force = replace(self.force, velocity=VELOCITIES[symbol.text])
-        elif kind := left_out_as(symbol.text):
+        elif kind := name_omission(symbol.text):
             self.left_out[kind] += 1
 
 
-def _reached(head: Head, reach: str) -> str:
+def _find_scope(head: Head, reach: str) -> str:
     """Return the scope of an accidental: the letter, with its octave if it holds in that octave alone."""
     letter = head.letter.upper()
     return f"{letter}{find_octave(head.letter + head.octaves)}" if reach == "octave" else letter
 
 
-def _written(note: _Sung) -> int:
+def _compute_pitch(note: _NamedNote) -> int:
     octave = find_octave(note.letter + note.octaves)
     return 60 + 12 * octave + SEMITONES[note.letter.upper()] + note.alteration

@@ -9,44 +9,44 @@ from pathlib import Path
 
 from composer.errors import LeftOutWarning, UnreadableFile, printable
 from composer.music.score import Score
-from composer_notation.abc.score import score_of
-from composer_notation.abc.tunebook import Tune, count_tunes, text_of, tunes
-from composer_notation.bargrid import LONGEST
+from composer_notation.abc.score import make_score
+from composer_notation.abc.tunebook import Tune, count_tunes, read_text, split_tunes
+from composer_notation.bargrid import MOST_TICKS
 
 
-def read(path: Path) -> Score:
+def read_tune(path: Path) -> Score:
     """Read the one tune of a file. Raises UnreadableFile, for a book of several, too; warns with LeftOutWarning."""
-    text, shown = text_of(path), printable(str(path))
+    text, shown = read_text(path), printable(str(path))
     if (count := count_tunes(text)) > 1:
         raise UnreadableFile(f"{shown}: holds {count:,} tunes; copy the one that you want into a file of its own.")
-    for tune in tunes(text):
-        return _read(tune, shown, path.stem)
+    for tune in split_tunes(text):
+        return _convert(tune, shown, path.stem)
     raise UnreadableFile(f"{shown}: is not ABC; a tune begins with a line 'X:1'.")
 
 
-def pieces(path: Path) -> Iterator[tuple[str, Score | Exception]]:
+def read_pieces(path: Path) -> Iterator[tuple[str, Score | Exception]]:
     """Read each tune of a file, by its number ("" where it is the only one); a refused one with its error.
 
     Raises UnreadableFile for a file without tunes; warns with LeftOutWarning.
     """
-    text, shown = text_of(path), printable(str(path))
+    text, shown = read_text(path), printable(str(path))
     count = count_tunes(text)
     if not count:
         raise UnreadableFile(f"{shown}: is not ABC; a tune begins with a line 'X:1'.")
-    for number, tune in enumerate(tunes(text), start=1):
+    for number, tune in enumerate(split_tunes(text), start=1):
         name = str(number) if count > 1 else ""
         try:
-            yield name, _read(tune, f"{shown}#{name}" if name else shown, path.stem)
+            yield name, _convert(tune, f"{shown}#{name}" if name else shown, path.stem)
         except UnreadableFile as error:
             yield name, error
 
 
-def _read(tune: Tune, shown: str, title: str) -> Score:
+def _convert(tune: Tune, shown: str, title: str) -> Score:
     try:
-        score, left_out = score_of(tune)
+        score, left_out = make_score(tune)
     except ValueError as error:
         raise UnreadableFile(f"{shown}: {error}.") from None
-    if score.end > LONGEST:
+    if score.end > MOST_TICKS:
         raise UnreadableFile(f"{shown}: lasts for more than 100,000 bars; a note in it must be far too long.")
     if left_out:
         warnings.warn(LeftOutWarning(shown, left_out), stacklevel=3)

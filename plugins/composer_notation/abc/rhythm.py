@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from composer_notation.abc.fields import metre as metre_of
-from composer_notation.abc.fields import unit_length
+from composer_notation.abc.fields import parse_metre as metre_of
+from composer_notation.abc.fields import parse_unit_length
 from composer_notation.abc.symbols import Symbol
 
 _IN_THE_TIME_OF = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}
@@ -14,7 +14,7 @@ _WHOLE, _NOTHING = Fraction(1), Fraction(0)
 _COMMON = (4, 4)  # for rests of whole bars in free metre
 
 
-def units(written: Sequence[Symbol], unit: Fraction, metre: tuple[int, int] | None) -> list[Fraction]:
+def find_units(written: Sequence[Symbol], unit: Fraction, metre: tuple[int, int] | None) -> list[Fraction]:
     """Find the quarter notes that a length of 1 lasts, for each note and chord; a whole bar for `rests`, else 0.
 
     `unit` and `metre` are those at the beginning. ValueError for invalid rhythm.
@@ -31,19 +31,19 @@ def units(written: Sequence[Symbol], unit: Fraction, metre: tuple[int, int] | No
         elif symbol.kind == "rests":
             length = Fraction(4 * (metre or _COMMON)[0], (metre or _COMMON)[1])
         elif symbol.kind == "tuplet":
-            factor, left = tuplet(symbol.text, is_compound=metre is not None and _is_compound(*metre))
+            factor, left = parse_tuplet(symbol.text, is_compound=metre is not None and _is_compound(*metre))
         elif symbol.kind == "broken":
             if last < 0 or broken != 1:
                 raise ValueError(f"has a '{symbol.text}' without a note before it")
-            first, broken = _broken(symbol.text)
+            first, broken = _parse_broken(symbol.text)
             found[last] *= first
         elif symbol.kind == "field":
-            unit, metre = _field(symbol.text, unit, metre)
+            unit, metre = _apply_field(symbol.text, unit, metre)
         found.append(length)
     return found
 
 
-def tuplet(text: str, *, is_compound: bool) -> tuple[Fraction, int]:
+def parse_tuplet(text: str, *, is_compound: bool) -> tuple[Fraction, int]:
     """Parse `(p:q:r` as the factor of its notes' length, and their number. ValueError for a p of 0 or 1."""
     numbers = [int(part) if part else 0 for part in text[1:].split(":")]
     p, q, r = (*numbers, 0, 0)[:3]
@@ -58,14 +58,14 @@ def _is_compound(numerator: int, denominator: int) -> bool:
     return denominator >= 8 and numerator > 3 and numerator % 3 == 0
 
 
-def _broken(text: str) -> tuple[Fraction, Fraction]:
+def _parse_broken(text: str) -> tuple[Fraction, Fraction]:
     """Return the factors by which the notes before and after `>` or `<` change."""
     short = Fraction(1, 2 ** len(text))
     return (2 - short, short) if text[0] == ">" else (short, 2 - short)
 
 
-def _field(text: str, unit: Fraction, metre: tuple[int, int] | None) -> tuple[Fraction, tuple[int, int] | None]:
+def _apply_field(text: str, unit: Fraction, metre: tuple[int, int] | None) -> tuple[Fraction, tuple[int, int] | None]:
     letter, _, value = text.partition(":")
     if letter == "L":
-        return unit_length(value), metre
+        return parse_unit_length(value), metre
     return unit, metre_of(value) if letter == "M" else metre

@@ -10,16 +10,16 @@ from fractions import Fraction
 from itertools import accumulate
 from typing import TypeVar
 
-from composer.music.score import KeySignature, Score, Tempo, Text, Track, joined, make_notes
-from composer_notation.abc.fields import expand_parts, tempo, unit_length, unit_of_metre
-from composer_notation.abc.fields import metre as metre_of
-from composer_notation.abc.melody import Written, read_voice
-from composer_notation.abc.playing import play_order
+from composer.music.score import KeySignature, Score, Tempo, Text, Track, concatenate_notes, make_notes
+from composer_notation.abc.fields import choose_unit_length, expand_parts, parse_tempo, parse_unit_length
+from composer_notation.abc.fields import parse_metre as metre_of
+from composer_notation.abc.melody import WrittenMeasure, read_voice
+from composer_notation.abc.playing import find_order
 from composer_notation.abc.symbols import MOST_SYMBOLS
-from composer_notation.abc.textstrings import plain
+from composer_notation.abc.textstrings import decode_text
 from composer_notation.abc.tunebook import MOST_CHARACTERS, MOST_VOICES, Tune, Voice
-from composer_notation.bargrid import Measure, lay_measures, ticks, time_signatures, upbeat_of
-from composer_notation.sounding import Sounding, rows
+from composer_notation.bargrid import Measure, find_pickup, find_time_signatures, lay_measures, round_to_ticks
+from composer_notation.sounding import Sounding, make_rows
 from composer_notation.unfolding import MOST_MEASURES, SignMissing
 
 MOST_PLAYED = 250_000
@@ -38,12 +38,12 @@ class _Part:
     """A voice, its measures, as many as the tune has, and its instrument."""
 
     voice: Voice
-    measures: Sequence[Written]
+    measures: Sequence[WrittenMeasure]
     program: int
     is_drum: bool
 
 
-def score_of(tune: Tune) -> tuple[Score, Counter[str]]:
+def make_score(tune: Tune) -> tuple[Score, Counter[str]]:
     """Make the Score of a tune, a track for each voice, and count what is left out of it, by kind.
 
     Of voices that share a staff or a brace, those without a name belong to the track of the one before them.
@@ -51,43 +51,45 @@ def score_of(tune: Tune) -> tuple[Score, Counter[str]]:
     """
     left_out = Counter(tune.left_out)
     _check_size(tune)
-    parts = [part for part in _parts(tune, left_out) if part.measures]
+    parts = [part for part in _read_parts(tune, left_out) if part.measures]
     if not any(measure.notes for part in parts for measure in part.measures):
         raise ValueError("contains no notes")
-    led, alike = _leader([part.measures for part in parts])
+    led, alike = _find_leader([part.measures for part in parts])
     _check_cells(len(parts), len(led))
-    parts = [replace(part, measures=_on_grid(part.measures, led)) for part in parts]
-    order = _order(tune, led, parts, left_out)
-    laid = lay_measures([_lengths(its) for its in alike], [_metre(measure) for measure in led], order)
+    parts = [replace(part, measures=_fit_to_grid(part.measures, led)) for part in parts]
+    order = _find_order(tune, led, parts, left_out)
+    laid = lay_measures([_list_lengths(its) for its in alike], [_find_metre(measure) for measure in led], order)
     timeline = [(measure.start, index) for measure, index in zip(laid, order, strict=True)]
     pitched = next((part for part in parts if not part.is_drum), parts[0])
     score = Score(
-        tracks=tuple(_tracks(tune, parts, timeline)),
-        tempos=tuple(Tempo(tick, bpm) for tick, bpm in _changes(_laid(timeline, _tempos(tune, parts, left_out)))),
-        time_signatures=time_signatures(laid),
+        tracks=tuple(_make_tracks(tune, parts, timeline)),
+        tempos=tuple(
+            Tempo(tick, bpm) for tick, bpm in _find_changes(_place_marks(timeline, _find_tempos(tune, parts, left_out)))
+        ),
+        time_signatures=find_time_signatures(laid),
         key_signatures=tuple(
             KeySignature(tick, key)
-            for tick, key in _changes(_laid(timeline, [measure.keys for measure in pitched.measures]))
+            for tick, key in _find_changes(_place_marks(timeline, [measure.keys for measure in pitched.measures]))
             if key is not None
         ),
-        upbeat=upbeat_of(laid),
-        markers=_texts(timeline, ([measure.parts for measure in part.measures] for part in parts)),
-        chords=_texts(timeline, ([measure.chords for measure in part.measures] for part in parts)),
-        title=plain(tune.header.get("T", "")),
+        upbeat=find_pickup(laid),
+        markers=_find_texts(timeline, ([measure.parts for measure in part.measures] for part in parts)),
+        chords=_find_texts(timeline, ([measure.chords for measure in part.measures] for part in parts)),
+        title=decode_text(tune.header.get("T", "")),
     )
     return score, +left_out
 
 
-def lay(played: Sequence[Written]) -> list[Measure]:
+def lay_voice(played: Sequence[WrittenMeasure]) -> list[Measure]:
     """Lay measures of one voice, in playing order, end to end; in free metre each is a bar of its own."""
-    return lay_measures([_lengths(played)], [_metre(measure) for measure in played], range(len(played)))
+    return lay_measures([_list_lengths(played)], [_find_metre(measure) for measure in played], range(len(played)))
 
 
-def _lengths(measures: Sequence[Written]) -> list[Fraction]:
+def _list_lengths(measures: Sequence[WrittenMeasure]) -> list[Fraction]:
     return [measure.length for measure in measures]
 
 
-def _metre(measure: Written) -> tuple[int, int]:
+def _find_metre(measure: WrittenMeasure) -> tuple[int, int]:
     """Return the metre of a measure; in free metre, that of a bar of its length, or 4/4 if there is none."""
     if measure.numerator:
         return measure.numerator, measure.denominator
@@ -98,13 +100,13 @@ def _metre(measure: Written) -> tuple[int, int]:
     return 4, 4
 
 
-def notes_of(played: Sequence[Written]) -> list[Sounding]:
+def list_notes(played: Sequence[WrittenMeasure]) -> list[Sounding]:
     """List the notes of measures in playing order, counted from the start of the piece."""
     starts = accumulate((measure.length for measure in played), initial=_START)
-    return list(_placed((start, measure.notes) for start, measure in zip(starts, played, strict=False)))
+    return list(_shift_notes((start, measure.notes) for start, measure in zip(starts, played, strict=False)))
 
 
-def _placed(measures: Iterable[tuple[Fraction, Sequence[Sounding]]]) -> Iterator[Sounding]:
+def _shift_notes(measures: Iterable[tuple[Fraction, Sequence[Sounding]]]) -> Iterator[Sounding]:
     for start, notes in measures:
         for n in notes:
             yield Sounding(start + n.start, n.length, n.pitch, n.velocity, n.is_tied)
@@ -124,7 +126,7 @@ def _check_cells(voices: int, measures: int) -> None:
         raise ValueError(f"has {voices:,} voices of {measures:,} measures; at most {MOST_CELLS:,} in all are read")
 
 
-def _parts(tune: Tune, left_out: Counter[str]) -> Iterator[_Part]:
+def _read_parts(tune: Tune, left_out: Counter[str]) -> Iterator[_Part]:
     room = MOST_SYMBOLS
     for voice in tune.voices:
         found = read_voice(tune, voice, left_out, room)
@@ -135,22 +137,24 @@ def _parts(tune: Tune, left_out: Counter[str]) -> Iterator[_Part]:
 # --- measures of several voices ---------------------------------------------------------------------------------------
 
 
-def _leader(voices: Sequence[Sequence[Written]]) -> tuple[Sequence[Written], list[Sequence[Written]]]:
+def _find_leader(
+    voices: Sequence[Sequence[WrittenMeasure]],
+) -> tuple[Sequence[WrittenMeasure], list[Sequence[WrittenMeasure]]]:
     """Find the voice whose measures all follow, and the voices that have as many.
 
     The leader is the longest voice or, of those with as many measures, the first with a repeat sign or a jump.
     """
-    lengths = [sum(_lengths(its), _START) for its in voices]
+    lengths = [sum(_list_lengths(its), _START) for its in voices]
     longest = voices[lengths.index(max(lengths))]
     alike = [its for its in voices if len(its) == len(longest)]
-    return next((its for its in alike if any(map(_is_signed, its))), longest), alike
+    return next((its for its in alike if any(map(_has_signs, its))), longest), alike
 
 
-def _is_signed(measure: Written) -> bool:
+def _has_signs(measure: WrittenMeasure) -> bool:
     return bool(measure.signs or measure.ending or ":" in measure.after or ":" in measure.before)
 
 
-def _on_grid(its: Sequence[Written], grid: Sequence[Written]) -> Sequence[Written]:
+def _fit_to_grid(its: Sequence[WrittenMeasure], grid: Sequence[WrittenMeasure]) -> Sequence[WrittenMeasure]:
     """Fit a voice to the measures of the grid: one for one, or by time if their numbers differ."""
     if len(its) == len(grid):
         return its
@@ -184,27 +188,31 @@ def _on_grid(its: Sequence[Written], grid: Sequence[Written]) -> Sequence[Writte
 # --- playing ----------------------------------------------------------------------------------------------------------
 
 
-def _order(tune: Tune, grid: Sequence[Written], parts: Sequence[_Part], left_out: Counter[str]) -> list[int]:
+def _find_order(
+    tune: Tune, grid: Sequence[WrittenMeasure], parts: Sequence[_Part], left_out: Counter[str]
+) -> list[int]:
     """Find the playing order of the measures: by the order of parts in the header, or else by their signs."""
-    order = _by_parts(tune, grid, parts, left_out) if "P" in tune.header else None
+    order = _order_by_parts(tune, grid, parts, left_out) if "P" in tune.header else None
     if order is None:
         try:
-            order = play_order(grid, has_jumps=True)
+            order = find_order(grid, has_jumps=True)
         except SignMissing:
             left_out["jumps to a sign that is not there"] += 1
-            order = play_order(grid)
-    sizes = [sum(map(_size, measures)) for measures in zip(*(part.measures for part in parts), strict=True)]
+            order = find_order(grid)
+    sizes = [sum(map(_count_signs, measures)) for measures in zip(*(part.measures for part in parts), strict=True)]
     _check_cells(len(parts), len(order))
     if sum(sizes[index] for index in order) > MOST_PLAYED:
         raise ValueError(f"has more than {MOST_PLAYED:,} notes and signs when its repeats are played")
     return order
 
 
-def _size(measure: Written) -> int:
+def _count_signs(measure: WrittenMeasure) -> int:
     return len(measure.notes) + len(measure.chords) + len(measure.parts) + len(measure.tempos)
 
 
-def _by_parts(tune: Tune, grid: Sequence[Written], parts: Sequence[_Part], left_out: Counter[str]) -> list[int] | None:
+def _order_by_parts(
+    tune: Tune, grid: Sequence[WrittenMeasure], parts: Sequence[_Part], left_out: Counter[str]
+) -> list[int] | None:
     """Find the playing order by the header's `P:`, each part with its repeats; None if the tune has no such parts."""
     begins: dict[int, str] = {}
     for part in parts:
@@ -222,8 +230,8 @@ def _by_parts(tune: Tune, grid: Sequence[Written], parts: Sequence[_Part], left_
     left_out["parts that the P: field asks for in vain"] += len({*labels} - {*labelled})
     if not {*labels} & {*labelled}:
         return None
-    played = {label: _within(grid, its) for label, its in labelled.items()}
-    order = _within(grid, range(min(begins)))
+    played = {label: _order_part(grid, its) for label, its in labelled.items()}
+    order = _order_part(grid, range(min(begins)))
     for label in labels:
         order += played.get(label, [])
         if len(order) > MOST_MEASURES:
@@ -231,25 +239,25 @@ def _by_parts(tune: Tune, grid: Sequence[Written], parts: Sequence[_Part], left_
     return order
 
 
-def _within(grid: Sequence[Written], its: range) -> list[int]:
+def _order_part(grid: Sequence[WrittenMeasure], its: range) -> list[int]:
     """Find the playing order of the measures of a part."""
-    return [its.start + index for index in play_order(grid[its.start : its.stop])]
+    return [its.start + index for index in find_order(grid[its.start : its.stop])]
 
 
 # --- tracks and marks -------------------------------------------------------------------------------------------------
 
 
-def _tracks(tune: Tune, parts: Sequence[_Part], timeline: Sequence[tuple[Fraction, int]]) -> Iterator[Track]:
-    for group in _players(tune, parts):
+def _make_tracks(tune: Tune, parts: Sequence[_Part], timeline: Sequence[tuple[Fraction, int]]) -> Iterator[Track]:
+    for group in _group_parts(tune, parts):
         played = [
-            make_notes(rows(_placed((start, part.measures[index].notes) for start, index in timeline)))
+            make_notes(make_rows(_shift_notes((start, part.measures[index].notes) for start, index in timeline)))
             for part in group
         ]
-        notes = played[0] if len(group) == 1 else make_notes(joined(played).tolist())
+        notes = played[0] if len(group) == 1 else make_notes(concatenate_notes(played).tolist())
         yield Track(notes, group[0].voice.name, group[0].program, group[0].is_drum)
 
 
-def _players(tune: Tune, parts: Sequence[_Part]) -> list[list[_Part]]:
+def _group_parts(tune: Tune, parts: Sequence[_Part]) -> list[list[_Part]]:
     """Group the voices that share a track."""
     found: list[list[_Part]] = []
     for part in parts:
@@ -262,13 +270,13 @@ def _players(tune: Tune, parts: Sequence[_Part]) -> list[list[_Part]]:
     return found
 
 
-def _laid(timeline: Sequence[tuple[Fraction, int]], marks: Sequence[_Marks[_T]]) -> list[tuple[int, _T]]:
+def _place_marks(timeline: Sequence[tuple[Fraction, int]], marks: Sequence[_Marks[_T]]) -> list[tuple[int, _T]]:
     """List the marks of measures by tick, as they are played; of several at one tick the last."""
-    found = {ticks(start + at): value for start, index in timeline for at, value in marks[index]}
+    found = {round_to_ticks(start + at): value for start, index in timeline for at, value in marks[index]}
     return sorted(found.items(), key=lambda mark: mark[0])
 
 
-def _changes(marks: Iterable[tuple[int, _T]]) -> Iterator[tuple[int, _T]]:
+def _find_changes(marks: Iterable[tuple[int, _T]]) -> Iterator[tuple[int, _T]]:
     """Yield the marks that differ from the one before."""
     last: _T | None = None
     for tick, value in marks:
@@ -277,10 +285,10 @@ def _changes(marks: Iterable[tuple[int, _T]]) -> Iterator[tuple[int, _T]]:
         last = value
 
 
-def _tempos(tune: Tune, parts: Sequence[_Part], left_out: Counter[str]) -> list[_Marks[float]]:
+def _find_tempos(tune: Tune, parts: Sequence[_Part], left_out: Counter[str]) -> list[_Marks[float]]:
     """Find the tempos of each measure: the one in force at its start, and changes in any voice."""
     found: list[_Marks[float]] = []
-    force = tempo_of(tune.header)
+    force = read_tempo(tune.header)
     left_out["tempos that are not understood"] += force is None and bool(tune.header.get("Q", "").strip())
     for together in zip(*(part.measures for part in parts), strict=True):
         changes = sorted(mark for measure in together for mark in measure.tempos)
@@ -289,15 +297,15 @@ def _tempos(tune: Tune, parts: Sequence[_Part], left_out: Counter[str]) -> list[
     return found
 
 
-def tempo_of(header: Mapping[str, str]) -> float | None:
+def read_tempo(header: Mapping[str, str]) -> float | None:
     """Read quarter notes a minute from the `Q:` field of a header; None if it states none."""
-    unit = unit_length(header["L"]) if "L" in header else unit_of_metre(metre_of(header.get("M", "")))
-    return tempo(header.get("Q", ""), unit)
+    unit = parse_unit_length(header["L"]) if "L" in header else choose_unit_length(metre_of(header.get("M", "")))
+    return parse_tempo(header.get("Q", ""), unit)
 
 
-def _texts(timeline: Sequence[tuple[Fraction, int]], voices: Iterable[Sequence[_Marks[str]]]) -> tuple[Text, ...]:
+def _find_texts(timeline: Sequence[tuple[Fraction, int]], voices: Iterable[Sequence[_Marks[str]]]) -> tuple[Text, ...]:
     found = {
-        Text(ticks(start + at), text)
+        Text(round_to_ticks(start + at), text)
         for marks in voices
         for start, index in timeline
         for at, text in marks[index]

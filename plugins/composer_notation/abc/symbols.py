@@ -54,7 +54,7 @@ _LENGTHS = re.compile(r"(\d*)(/*)(\d*)")
 _BESIDE_NOTES = re.compile(r'["!.~H-Wh-w]')
 _FINEST = 512  # parts of a unit length
 
-LETTERS: Mapping[str, str] = {
+DEFAULT_LETTERS: Mapping[str, str] = {
     ".": "!.!", "~": "!roll!", "H": "!fermata!", "L": "!accent!", "M": "!lowermordent!", "O": "!coda!",
     "P": "!uppermordent!", "S": "!segno!", "T": "!trill!", "u": "!upbow!", "v": "!downbow!",
 }  # fmt: skip
@@ -88,7 +88,7 @@ class Head(NamedTuple):
     is_tied: bool = False
 
 
-def symbols(music: str, defined: Mapping[str, str] = LETTERS) -> Iterator[Symbol]:
+def scan_symbols(music: str, defined: Mapping[str, str] = DEFAULT_LETTERS) -> Iterator[Symbol]:
     """Scan music text for its symbols, in order. ValueError at an unexpected character.
 
     `defined` maps letters such as `T` to the decoration or text that they stand for.
@@ -97,7 +97,7 @@ def symbols(music: str, defined: Mapping[str, str] = LETTERS) -> Iterator[Symbol
     while position < len(music):
         found = _SYMBOL.match(music, position)
         if not found or _is_word(found, defined):
-            raise ValueError(_misfit(music, position))
+            raise ValueError(_describe_misfit(music, position))
         position = found.end()
         kind, text = str(found.lastgroup), found[0]
         if kind in _AS_WRITTEN:
@@ -105,7 +105,7 @@ def symbols(music: str, defined: Mapping[str, str] = LETTERS) -> Iterator[Symbol
         elif kind in ("text", "decoration", "field"):
             yield Symbol(kind, text[1:-1])
         else:
-            yield from _meant(kind, text, defined)
+            yield from _convert(kind, text, defined)
 
 
 def _is_word(found: re.Match[str], defined: Mapping[str, str]) -> bool:
@@ -116,14 +116,14 @@ def _is_word(found: re.Match[str], defined: Mapping[str, str]) -> bool:
     return "h" <= following <= "w" and following not in defined
 
 
-def _meant(kind: str, text: str, defined: Mapping[str, str]) -> Iterator[Symbol]:
+def _convert(kind: str, text: str, defined: Mapping[str, str]) -> Iterator[Symbol]:
     match kind:
         case "skipped" if "\n" in text:
             yield Symbol("line", "")
         case "letter":
-            yield _defined(defined.get(text, ""))
+            yield _make_symbol(defined.get(text, ""))
         case "chord":
-            yield from _over_chord(text, defined)
+            yield from _scan_chord(text, defined)
             yield Symbol("chord", text)
         case "named":
             yield Symbol("ending", text)
@@ -133,7 +133,7 @@ def _meant(kind: str, text: str, defined: Mapping[str, str]) -> Iterator[Symbol]
             yield Symbol("unknown", text)
 
 
-def _defined(text: str) -> Symbol:
+def _make_symbol(text: str) -> Symbol:
     """Make the symbol that a letter stands for."""
     if text[:1] == text[-1:] == "!" and len(text) > 2:
         return Symbol("decoration", text[1:-1])
@@ -142,7 +142,7 @@ def _defined(text: str) -> Symbol:
     return Symbol("unknown", text)
 
 
-def _misfit(music: str, position: int) -> str:
+def _describe_misfit(music: str, position: int) -> str:
     shown = printable(music[position : position + 8].strip())
     if music[position] == "[":
         return f"has a chord that is never closed, '{shown}'"
@@ -151,7 +151,7 @@ def _misfit(music: str, position: int) -> str:
     return f"has '{shown}' where a note was expected"
 
 
-def _over_chord(text: str, defined: Mapping[str, str]) -> Iterator[Symbol]:
+def _scan_chord(text: str, defined: Mapping[str, str]) -> Iterator[Symbol]:
     """Yield the texts and decorations inside a chord, which belong to the whole of it."""
     if not _BESIDE_NOTES.search(text):
         return
@@ -159,22 +159,22 @@ def _over_chord(text: str, defined: Mapping[str, str]) -> Iterator[Symbol]:
         if part.lastgroup in ("text", "decoration"):
             yield Symbol(part.lastgroup, part[0][1:-1])
         elif part.lastgroup == "letter":
-            yield _defined(defined.get(part[0], ""))
+            yield _make_symbol(defined.get(part[0], ""))
 
 
 @lru_cache(maxsize=4096)  # a book repeats the same few
-def heads(symbol: Symbol) -> tuple[Head, ...]:
+def parse_heads(symbol: Symbol) -> tuple[Head, ...]:
     """Parse the note of a `note`, or the notes of a `chord`, whose own length multiplies theirs."""
     if symbol.kind == "note":
-        return (_head(symbol.text, Fraction(1)),)
+        return (_parse_head(symbol.text, Fraction(1)),)
     inside, _, after = symbol.text[1:].rpartition("]")
-    factor, found, position = _length(after), [], 0
+    factor, found, position = _parse_length(after), [], 0
     while position < len(inside):
         part = _IN_CHORD.match(inside, position)
         if not part:
-            raise ValueError(_misfit(inside, position))
+            raise ValueError(_describe_misfit(inside, position))
         if part.lastgroup == "note":
-            found.append(_head(part[0], factor))
+            found.append(_parse_head(part[0], factor))
         position = part.end()
     if not found:
         raise ValueError(f"has '{printable(symbol.text, 20)}' where a chord was expected")
@@ -186,12 +186,12 @@ def find_octave(note: str) -> int:
     return note[0].islower() + note.count("'") - note.count(",")
 
 
-def grace_notes(symbol: Symbol) -> int:
+def count_grace_notes(symbol: Symbol) -> int:
     """Count the notes in a `grace`."""
     return sum(letter in "ABCDEFGabcdefg" for letter in symbol.text)
 
 
-def bars_of_rest(symbol: Symbol) -> int:
+def count_rest_bars(symbol: Symbol) -> int:
     """Count the bars of a `rests` symbol. ValueError for more than six digits."""
     digits = symbol.text[1:]
     if len(digits) > 6:
@@ -199,15 +199,15 @@ def bars_of_rest(symbol: Symbol) -> int:
     return int(digits or 1)
 
 
-def _head(text: str, factor: Fraction) -> Head:
+def _parse_head(text: str, factor: Fraction) -> Head:
     found = _NOTE.fullmatch(text)
     if not found:
         raise ValueError(f"has '{printable(text, 20)}' where a note was expected")
     accidental, letter, octaves, length, tie = found.groups()
-    return Head(accidental, letter, octaves, factor * _length(length), bool(tie))
+    return Head(accidental, letter, octaves, factor * _parse_length(length), bool(tie))
 
 
-def _length(text: str) -> Fraction:
+def _parse_length(text: str) -> Fraction:
     """Parse a length such as `3/2`, `/`, `//` or `/4`. ValueError for zero, and for lengths too long or fine."""
     found = _LENGTHS.fullmatch(text)
     over, slashes, under = found.groups() if found else ("", "", "")

@@ -13,14 +13,14 @@ _WHOLE = {"AA": "Å", "aa": "å", "/O": "Ø", "/o": "ø", "ss": "ß", "AE": "Æ"
 _CODE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|([\\%&])|(..))|(&(?:[A-Za-z]{2,8}|#\d{1,7});)")
 
 
-def plain(text: str) -> str:
+def decode_text(text: str) -> str:
     """Decode mnemonics, entities and numbers, and put the text on one line."""
     if "&" in text or "\\" in text:
-        text = _CODE.sub(_meant, text)
+        text = _CODE.sub(_decode_match, text)
     return " ".join(text.split())
 
 
-def _meant(found: re.Match[str]) -> str:
+def _decode_match(found: re.Match[str]) -> str:
     number, long, sign, accented, entity = found.groups()
     if sign:
         return sign

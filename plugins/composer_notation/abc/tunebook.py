@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from itertools import islice, pairwise
 from pathlib import Path
 
-from composer_notation.abc.fields import metre, parse_properties, unit_length, unit_of_metre
-from composer_notation.abc.inforce import InForce, apply_directive, apply_field
+from composer_notation.abc.fields import choose_unit_length, parse_metre, parse_properties, parse_unit_length
+from composer_notation.abc.inforce import VoiceState, apply_directive, apply_field
 from composer_notation.abc.macros import Macros
-from composer_notation.abc.symbols import LETTERS, Symbol, symbols
-from composer_notation.abc.textstrings import plain
+from composer_notation.abc.symbols import DEFAULT_LETTERS, Symbol, scan_symbols
+from composer_notation.abc.textstrings import decode_text
 
 MOST_CHARACTERS = 4_000_000  # of a tune
 MOST_VOICES = 1_000
@@ -51,34 +51,34 @@ class Tune:
     header: Mapping[str, str]
     voices: tuple[Voice, ...]
     directives: tuple[str, ...] = ()
-    letters: Mapping[str, str] = field(default_factory=lambda: LETTERS)
+    letters: Mapping[str, str] = field(default_factory=lambda: DEFAULT_LETTERS)
     groups: tuple[frozenset[str], ...] = ()  # labels of voices that share a staff or a brace
     left_out: Mapping[str, int] = field(default_factory=dict)
     fault: str = ""  # the reason why it cannot be read at all
 
-    def symbols(self, voice: Voice) -> Iterator[Symbol]:
+    def scan(self, voice: Voice) -> Iterator[Symbol]:
         """Scan the symbols of a voice, in order. ValueError for invalid music."""
         for item in voice.items:
             if isinstance(item, Symbol):
                 yield item
             else:
-                yield from symbols(item + "\n", self.letters)
+                yield from scan_symbols(item + "\n", self.letters)
 
-    def beginning(self, voice: Voice, left_out: Counter[str]) -> InForce:
+    def build_state(self, voice: Voice, left_out: Counter[str]) -> VoiceState:
         """Build the initial state of a voice. ValueError for an invalid field."""
-        its_metre = metre(self.header["M"]) if "M" in self.header else None
-        unit = unit_length(self.header["L"]) if "L" in self.header else unit_of_metre(its_metre)
+        its_metre = parse_metre(self.header["M"]) if "M" in self.header else None
+        unit = parse_unit_length(self.header["L"]) if "L" in self.header else choose_unit_length(its_metre)
         ours = left_out if voice.number == 1 else Counter()  # directives for all voices count once
-        force = apply_field(InForce(metre=its_metre, unit=unit), f"K:{self.header.get('K', '')}", ours)
+        force = apply_field(VoiceState(metre=its_metre, unit=unit), f"K:{self.header.get('K', '')}", ours)
         for words in (directive.split() for directive in self.directives):
-            if _concerns(words, voice):
+            if _is_for_voice(words, voice):
                 force = apply_directive(force, words, ours)
         for text in voice.properties:
             force = apply_field(force, f"V:{text}", left_out)
         return force
 
 
-def _concerns(words: list[str], voice: Voice) -> bool:
+def _is_for_voice(words: list[str], voice: Voice) -> bool:
     """Tell whether a directive in the header applies to a voice: it may be for another one, or for all."""
     match words:
         case ["MIDI", "program", channel, _]:
@@ -91,7 +91,7 @@ def _concerns(words: list[str], voice: Voice) -> bool:
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
-def text_of(path: Path) -> str:
+def read_text(path: Path) -> str:
     """Read the text of a file in UTF-8 or, as older ones are, Latin-1; lines end with a line feed."""
     raw = path.read_bytes()
     try:
@@ -103,27 +103,27 @@ def text_of(path: Path) -> str:
 
 def count_tunes(text: str) -> int:
     """Count the tunes that `tunes` finds."""
-    text = _without_blocks(text)
+    text = _remove_blocks(text)
     return sum(1 for _ in _BEGIN.finditer(text)) or int(bool(_KEY.search(text)))
 
 
-def tunes(text: str, *, ends_at_empty_line: bool = True) -> Iterator[Tune]:
+def split_tunes(text: str, *, ends_at_empty_line: bool = True) -> Iterator[Tune]:
     """Split a file into its tunes: each begins with an `X:` field and ends at an empty line (2.2.1).
 
     A file without an `X:` field is one tune if it has a key. Fields before the first tune are defaults for all (2.2.2).
     With `ends_at_empty_line=False` a tune ends where the next one begins, for books without a text between them.
     """
-    text = _without_blocks(text.replace("\r\n", "\n").replace("\r", "\n"))
+    text = _remove_blocks(text.replace("\r\n", "\n").replace("\r", "\n"))
     starts = [found.start() for found in _BEGIN.finditer(text)]
     if not starts and _KEY.search(text):
         starts = [0]
-    before = list(_file_header(text[: starts[0]])) if starts else []
+    before = list(_find_file_header(text[: starts[0]])) if starts else []
     for start, end in pairwise([*starts, len(text)]):
-        builder = _Builder(before, _KEY.search(text, start, end) is not None)
-        yield builder.build(_lines(text, start, end), ends_at_empty_line=ends_at_empty_line)
+        builder = _TuneBuilder(before, _KEY.search(text, start, end) is not None)
+        yield builder.build(_split_lines(text, start, end), ends_at_empty_line=ends_at_empty_line)
 
 
-def _without_blocks(text: str) -> str:
+def _remove_blocks(text: str) -> str:
     """Remove what stands between `%%begintext` and `%%endtext`, and other such blocks."""
     parts, position, endless = [], 0, set()
     for found in _BLOCK.finditer(text):
@@ -138,7 +138,7 @@ def _without_blocks(text: str) -> str:
     return "".join([*parts, text[position:]]) if position else text
 
 
-def _file_header(text: str) -> Iterator[str]:
+def _find_file_header(text: str) -> Iterator[str]:
     """Yield the lines of the first paragraph with a field or a directive in it."""
     for paragraph in re.split(r"\n[ \t]*\n", text):
         lines = paragraph.split("\n")
@@ -147,7 +147,7 @@ def _file_header(text: str) -> Iterator[str]:
             return
 
 
-def _lines(text: str, start: int, end: int) -> Iterator[str]:
+def _split_lines(text: str, start: int, end: int) -> Iterator[str]:
     while start < end:
         stop = text.find("\n", start, end)
         stop = end if stop < 0 else stop
@@ -158,7 +158,7 @@ def _lines(text: str, start: int, end: int) -> Iterator[str]:
 # --- tunes ------------------------------------------------------------------------------------------------------------
 
 
-class _Builder:
+class _TuneBuilder:
     """Builder of a tune, line by line."""
 
     def __init__(self, file_header: list[str], has_key: bool) -> None:
@@ -166,7 +166,7 @@ class _Builder:
         self.has_key, self.in_body = has_key, False
         self.directives: list[str] = []
         self.groups: list[frozenset[str]] = []
-        self.letters = dict(LETTERS)
+        self.letters = dict(DEFAULT_LETTERS)
         self.macros = Macros(MOST_CHARACTERS)
         self.names: dict[str, str] = {}
         self.declared: dict[str, list[str]] = {}
@@ -177,7 +177,7 @@ class _Builder:
         self.left_out: Counter[str] = Counter()
         self.is_broken_by_marks = False  # whether `!` ends a line of the score, and encloses no decoration
         for line in file_header:
-            self._header(line, _FIELD.match(line), are_defaults=True)
+            self._read_header_line(line, _FIELD.match(line), are_defaults=True)
 
     def build(self, lines: Iterator[str], *, ends_at_empty_line: bool) -> Tune:
         size, is_after_gap = 0, False
@@ -190,19 +190,19 @@ class _Builder:
                     break
                 is_after_gap = self.in_body and ends_at_empty_line
             elif not is_after_gap or self.items or _is_music(line):  # music may begin after an empty line, a text not
-                self._line(line)
+                self._read_line(line)
         after = islice(lines, _MOST_FREE_LINES)
         self.left_out["lines of music after an empty line"] += sum(map(_is_music, after))
         return Tune(
             self.header,
-            tuple(self._voices()),
+            tuple(self._list_voices()),
             tuple(self.directives),
             self.letters,
             tuple(self.groups),
             self.left_out,
         )
 
-    def _voices(self) -> Iterator[Voice]:
+    def _list_voices(self) -> Iterator[Voice]:
         """Yield the voices with music, in the order in which they are declared or begin."""
         order = [*self.declared, *(label for label in self.items if label not in self.declared)]
         filled = [label for label in order if any(isinstance(item, str) for item in self.items.get(label, ()))]
@@ -210,27 +210,27 @@ class _Builder:
             properties = tuple(self.declared.get(label, ()))
             yield Voice(number, label, self.names.get(label, ""), tuple(self.items[label]), properties)
 
-    def _line(self, line: str) -> None:
+    def _read_line(self, line: str) -> None:
         if line.startswith("%%"):
-            self._instruct(line[2:].strip())
+            self._apply_directive(line[2:].strip())
             return
         line = _COMMENT.sub("", line).rstrip() if "%" in line else line.rstrip()
         if not line:
             return
         if self.in_body:
-            self._body(line)
+            self._read_body_line(line)
             return
         line = line.lstrip()
         found = _FIELD.match(line)
         if found or self.has_key:
-            self._header(line, found)
+            self._read_header_line(line, found)
         else:
             self.in_body = True
-            self._body(line)
+            self._read_body_line(line)
 
-    def _header(self, line: str, found: re.Match[str] | None, *, are_defaults: bool = False) -> None:
+    def _read_header_line(self, line: str, found: re.Match[str] | None, *, are_defaults: bool = False) -> None:
         if line.startswith("%%"):
-            self._instruct(line[2:].strip())
+            self._apply_directive(line[2:].strip())
         if not found:
             return
         letter, value = found[1], _COMMENT.sub("", found[2]).strip()
@@ -240,106 +240,106 @@ class _Builder:
             return
         self.last = letter
         if letter == "V":
-            label = self._named(value)
+            label = self._name_voice(value)
             self.declared.setdefault(label, []).append(value)
-        elif not self._defined(letter, value) and (letter in _DEFAULTS or not are_defaults):
+        elif not self._read_definition(letter, value) and (letter in _DEFAULTS or not are_defaults):
             if letter in _LAST_COUNTS or letter not in self.header:
                 self.header[letter] = value
             self.in_body = letter == "K" and not are_defaults
 
-    def _body(self, line: str) -> None:
+    def _read_body_line(self, line: str) -> None:
         found = _FIELD.match(line)
         if not found:
-            self._music(line)
+            self._read_music(line)
             return
         letter, value = found[1], found[2].strip()
         if letter == "+":
-            self._go_on(value)
+            self._extend_field(value)
             return
         self.last = letter
         if letter == "V":
-            self._switch(value)
-        elif self._defined(letter, value):
+            self._switch_voice(value)
+        elif self._read_definition(letter, value):
             return
         elif letter in _IN_THE_MUSIC:
-            self._place().append(Symbol("field", f"{letter}:{value}"))
+            self._get_items().append(Symbol("field", f"{letter}:{value}"))
         elif letter not in _OF_THE_BODY and value[:1] in ("|", ":", "]"):
-            self._music(line)
+            self._read_music(line)
 
-    def _defined(self, letter: str, value: str) -> bool:
+    def _read_definition(self, letter: str, value: str) -> bool:
         """Read a field that defines how to read others, or that is left out; tell whether it is one."""
         if letter == "m":
             self.macros.define(value)
         elif letter == "U":
-            letters, _, meaning = (part.strip() for part in value.partition("="))
+            letters, _, token_info = (part.strip() for part in value.partition("="))
             if len(letters) == 1:
-                self.letters[letters] = meaning
+                self.letters[letters] = token_info
         elif letter == "I":
-            self._instruct(value)
+            self._apply_directive(value)
         elif letter in _LYRICS:
             self.left_out[_LYRICS[letter]] += bool(value)
         else:
             return False
         return True
 
-    def _instruct(self, text: str) -> None:
+    def _apply_directive(self, text: str) -> None:
         """Apply a directive, to the whole tune or in the music."""
         words = text.split(maxsplit=1)
         if words[:1] in (["score"], ["staves"]) and len(words) == 2 and not self.groups:
-            self.groups = _groups(words[1])
+            self.groups = _parse_groups(words[1])
         elif words[:1] == ["linebreak"]:
             self.is_broken_by_marks = "!" in text
         elif self.in_body:
-            self._place().append(Symbol("field", f"I:{text}"))
+            self._get_items().append(Symbol("field", f"I:{text}"))
         else:
             self.directives.append(text)
 
-    def _go_on(self, value: str) -> None:
+    def _extend_field(self, value: str) -> None:
         """Append to the field before."""
-        items = self._place()
+        items = self._get_items()
         if self.last in _IN_THE_MUSIC and items and isinstance(items[-1], Symbol):
             items[-1] = Symbol("field", f"{items[-1].text} {value}")
 
-    def _music(self, line: str) -> None:
-        line = self.macros.expanded(line)
+    def _read_music(self, line: str) -> None:
+        line = self.macros.expand(line)
         if self.is_broken_by_marks:
             line = line.replace("!", "$")
         if self.voice is None and not line.lstrip().startswith("[V:"):
-            self._switch(next(iter(self.declared), "1"))
+            self._switch_voice(next(iter(self.declared), "1"))
         position = 0
         for found in _INLINE_VOICE.finditer(line) if "[V:" in line else ():
             if found[1] is not None:
                 self._add(line[position : found.start()])
-                self._switch(found[1])
+                self._switch_voice(found[1])
                 position = found.end()
         self._add(line[position:])
 
     def _add(self, text: str) -> None:
         if text.strip():
-            self._place().append(text)
+            self._get_items().append(text)
 
-    def _place(self) -> list[str | Symbol]:
+    def _get_items(self) -> list[str | Symbol]:
         """Return the items to which a field or a line of music is added."""
         return self.common if self.voice is None else self.items[self.voice]
 
-    def _switch(self, text: str) -> None:
+    def _switch_voice(self, text: str) -> None:
         """Switch to another voice, and add the properties that the field states."""
-        self.voice = self._named(text)
+        self.voice = self._name_voice(text)
         if self.voice not in self.items:
             self.items[self.voice] = list(self.common)
         if len(text.split()) > 1:
             self.items[self.voice].append(Symbol("field", f"V:{text.strip()}"))
 
-    def _named(self, text: str) -> str:
+    def _name_voice(self, text: str) -> str:
         """Return the label in a `V:` field, and record the voice's name if it has one."""
         label = (text.split() or [""])[0][:20]
         name = parse_properties(text)[1].name
         if name is not None:
-            self.names[label] = plain(name.replace("\\n", " "))
+            self.names[label] = decode_text(name.replace("\\n", " "))
         return label
 
 
-def _groups(text: str) -> list[frozenset[str]]:
+def _parse_groups(text: str) -> list[frozenset[str]]:
     """Parse the voices that share a brace, or else a staff, from `%%score` (11.1)."""
     found: list[frozenset[str]] = []
     group: list[str] = []
@@ -362,7 +362,7 @@ def _is_music(line: str) -> bool:
     if "|" not in line or _FIELD.match(line):
         return False
     try:
-        kinds = [symbol.kind for symbol in islice(symbols(line), 1_000)]
+        kinds = [symbol.kind for symbol in islice(scan_symbols(line), 1_000)]
     except ValueError:
         return False
     return "bar" in kinds and ("note" in kinds or "chord" in kinds) and "unknown" not in kinds

@@ -9,14 +9,14 @@ from composer_notation.musicxml.chordsymbols import NAMES
 _CHORD = re.compile(r"^([A-G])([#-]{0,2}) ([a-z0-9-]{1,24})(?:/([A-G])([#-]{0,2}))?$")
 
 
-def chord_name(text: str) -> str:
+def convert_chord(text: str) -> str:
     """Convert `B- minor-seventh/D` to `Bbm7/D`; "" if it names no chord."""
     found = _CHORD.match(text)
     if not found or found[3] not in NAMES:
         return "N.C." if text == "none" else ""
-    bass = f"/{found[4]}{_flats(found[5])}" if found[4] else ""
-    return f"{found[1]}{_flats(found[2])}{NAMES[found[3]]}{bass}"
+    bass = f"/{found[4]}{_convert_flats(found[5])}" if found[4] else ""
+    return f"{found[1]}{_convert_flats(found[2])}{NAMES[found[3]]}{bass}"
 
 
-def _flats(sign: str) -> str:
+def _convert_flats(sign: str) -> str:
     return sign.replace("-", "b")

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import NamedTuple
 
-from composer_notation.kern.chordnames import chord_name
-from composer_notation.kern.sections import Plan, signs_in_words, stands_at_the_end
+from composer_notation.kern.chordnames import convert_chord
+from composer_notation.kern.sections import SectionPlan, is_at_end, parse_words
 from composer_notation.kern.spines import MANIPULATORS, Malformed, Path, Row, Spine, Time
 from composer_notation.kern.tokens import (
     GRID,
@@ -48,7 +48,7 @@ _SILENT = frozenset(("recip", ""))
 _ALTERNATIVE = "notes of alternative readings"
 
 
-class Written(NamedTuple):
+class WrittenNote(NamedTuple):
     """A written note, counted from the start of its measure."""
 
     spine: Spine
@@ -61,7 +61,7 @@ class Written(NamedTuple):
 
 
 @dataclass
-class Staff:
+class Player:
     """The player of a spine, and its transposition."""
 
     name: str = ""
@@ -81,7 +81,7 @@ class Measure:
     closes: bool = False
     length: Time = 0
     signs: dict[str, bool | str] = field(default_factory=dict)
-    notes: list[Written] = field(default_factory=list)
+    notes: list[WrittenNote] = field(default_factory=list)
     keys: list[tuple[Time, Spine, int, str]] = field(default_factory=list)  # sharps or flats, and mode
     tempos: list[tuple[Time, float]] = field(default_factory=list)
     chords: list[tuple[Time, str]] = field(default_factory=list)
@@ -92,8 +92,8 @@ class Music:
     """A piece as it is written."""
 
     measures: list[Measure] = field(default_factory=list)
-    staves: dict[Spine, Staff] = field(default_factory=dict)
-    plan: Plan = field(default_factory=Plan)
+    staves: dict[Spine, Player] = field(default_factory=dict)
+    plan: SectionPlan = field(default_factory=SectionPlan)
     has_bars: bool = False
     left_out: Counter[str] = field(default_factory=Counter)
     misfits: int = 0  # rows whose note values do not fit together
@@ -101,7 +101,7 @@ class Music:
 
 def read_music(rows: Iterable[Row]) -> Music:
     """Read the measures of the rows of one piece. Raises Malformed."""
-    walk = _Walk()
+    walk = _Reader()
     for row in rows:
         walk.read(row)
     walk.finish()
@@ -109,7 +109,7 @@ def read_music(rows: Iterable[Row]) -> Music:
 
 
 @dataclass
-class _Here:
+class _Pending:
     """Marks read since the last note, which hold from the next one on."""
 
     is_new: bool = False  # a measure begins
@@ -122,11 +122,11 @@ class _Here:
 
 
 @dataclass
-class _Walk:
+class _Reader:
     """A position in the piece, and the state there."""
 
     music: Music = field(default_factory=Music)
-    here: _Here = field(default_factory=_Here)
+    here: _Pending = field(default_factory=_Pending)
     now: Time = -1  # the time of the latest row with notes
     reached: Time = 0  # the latest end of all notes so far
     paths: Sequence[Path] = ()
@@ -143,24 +143,24 @@ class _Walk:
         first = row.tokens[0].lstrip()[:1]
         if not row.paths or first == "!":
             for text in row.tokens:
-                self._remark(text)
+                self._read_remark(text)
         elif first == "*":
             for path, text in zip(row.paths, row.tokens, strict=True):
                 if path.kind == KERN and text != "*" and text not in MANIPULATORS:
-                    self._interpret(path, text)
+                    self._read_interpretation(path, text)
             self._choose_readings(row)
         elif first == "=":
-            self._bar(row)
+            self._read_bar_line(row)
         else:
-            self._notes(row)
+            self._read_notes(row)
 
-    def _remark(self, text: str) -> None:
+    def _read_remark(self, text: str) -> None:
         """Read words in the score, some of which state the playing order."""
         if ":TX" in text and ":t=" in text:
             words = text.partition(":t=")[2].partition(":")[0][:80]
-            self.here.signs.update(signs_in_words(words))
+            self.here.signs.update(parse_words(words))
 
-    def _bar(self, row: Row) -> None:
+    def _read_bar_line(self, row: Row) -> None:
         self.music.has_bars = True
         self.here.is_new = True
         for path, text in zip(row.paths, row.tokens, strict=True):
@@ -173,43 +173,43 @@ class _Walk:
     def _settle_signs(self) -> None:
         """Move the signs before a bar line that hold after a measure to the measure that it ends."""
         if self.measure:
-            late = {sign: value for sign, value in self.here.signs.items() if stands_at_the_end(sign)}
+            late = {sign: value for sign, value in self.here.signs.items() if is_at_end(sign)}
             self.measure.signs.update(late)
             self.here.signs = {sign: value for sign, value in self.here.signs.items() if sign not in late}
 
-    def _interpret(self, path: Path, text: str) -> None:
+    def _read_interpretation(self, path: Path, text: str) -> None:
         """Read a `*` token of a kern column."""
         if text.startswith("**"):
-            self._staff(path.spine)
+            self._get_staff(path.spine)
         elif text.startswith("*>"):
-            self._section(text)
+            self._read_section(text)
         elif text.startswith("*MM"):
-            self._tempo(text)
+            self._read_tempo(text)
         elif text.startswith("*M") and text[2:3].isdecimal():
-            self._metre(text)
+            self._read_metre(text)
         elif text.startswith("*I"):
-            self._instrument(path.spine, text)
+            self._read_instrument(path.spine, text)
         elif text == "*thru":
             self.music.plan.is_through = True
         elif text == "*ped":
             self.music.left_out["pedal marks"] += 1
         else:
-            self._pitch(path.spine, text)
+            self._read_key(path.spine, text)
 
-    def _section(self, text: str) -> None:
+    def _read_section(self, text: str) -> None:
         """Read a list of sections, or the label of one that begins."""
         if label := self.music.plan.add(text):
             self.here.labels[label] = None
             self.here.is_new = True
 
-    def _staff(self, spine: Spine) -> Staff:
+    def _get_staff(self, spine: Spine) -> Player:
         if spine not in self.music.staves:
-            self.music.staves[spine] = Staff()
+            self.music.staves[spine] = Player()
         return self.music.staves[spine]
 
-    def _instrument(self, spine: Spine, text: str) -> None:
+    def _read_instrument(self, spine: Spine, text: str) -> None:
         """Read the name, code or family of a spine; the first of each counts."""
-        staff, rest = self._staff(spine), text[3:]
+        staff, rest = self._get_staff(spine), text[3:]
         if text.startswith('*I"'):
             staff.name = staff.name or " ".join(rest[:_LONGEST_NAME].split())
         elif text.startswith("*IC"):
@@ -217,14 +217,14 @@ class _Walk:
         elif text[2:3].isalpha() and not text.startswith(("*IG", "*ITr")):
             staff.code = staff.code or text[2:]
 
-    def _tempo(self, text: str) -> None:
+    def _read_tempo(self, text: str) -> None:
         bpm = read_tempo(text)
         if bpm is None:
             self.music.left_out["tempos without a number"] += 1
         elif SLOWEST <= bpm <= FASTEST:
             self.here.tempo = bpm
 
-    def _metre(self, text: str) -> None:
+    def _read_metre(self, text: str) -> None:
         metre = read_metre(text)
         if metre is None:
             self.music.left_out["time signatures that give no bars"] += 1
@@ -232,16 +232,16 @@ class _Walk:
             self.metre = metre
             self.here.is_new = True
 
-    def _pitch(self, spine: Spine, text: str) -> None:
+    def _read_key(self, spine: Spine, text: str) -> None:
         """Read a transposition, a key signature, or the name of a key, which says more; else words of a jump."""
         if (raised := read_transposition(text)) is not None:
-            self._staff(spine).raised = raised
+            self._get_staff(spine).raised = raised
         elif named := read_key(text):
             self.here.keys[spine] = named
         elif (fifths := read_signature(text)) is not None:
             self.here.keys.setdefault(spine, (fifths, ""))
         else:
-            self.here.signs.update(signs_in_words(text[1:80]))
+            self.here.signs.update(parse_words(text[1:80]))
 
     def _choose_readings(self, row: Row) -> None:
         """Choose the first of columns that hold readings of one passage, labelled `*S/...`."""
@@ -253,7 +253,7 @@ class _Walk:
             elif text == "*S-":
                 path.is_alternative = False
 
-    def _notes(self, row: Row) -> None:
+    def _read_notes(self, row: Row) -> None:
         """Place a row of notes and rests in time, and add them."""
         started: list[tuple[Path, Token]] = []
         chords: list[str] = []
@@ -261,13 +261,13 @@ class _Walk:
             if text == "." or not text or text[0] == "=":
                 continue
             if path.kind != KERN:
-                chords += self._beside(path.kind, text)
+                chords += self._read_other_column(path.kind, text)
                 continue
             token = read_token(text)
             if token.left_out:
                 self.music.left_out.update(token.left_out)
             if token.needs_length:
-                token = _timed(token, row)
+                token = _set_length(token, row)
             if token.length is not None:
                 started.append((path, token))
             else:
@@ -275,23 +275,23 @@ class _Walk:
         if not started:
             self.music.left_out["chord symbols between notes"] += len(chords)
             return
-        measure = self._begin(self._place(row, [path for path, _ in started]), row)
+        measure = self._begin_row(self._find_time(row, [path for path, _ in started]), row)
         at = self.now - measure.start
         measure.chords += [(at, text) for text in chords]
         for path, token in started:
-            self._sound(measure, path, token, at)
+            self._add_notes(measure, path, token, at)
 
-    def _beside(self, kind: str, text: str) -> list[str]:
+    def _read_other_column(self, kind: str, text: str) -> list[str]:
         """Read a chord symbol; other columns are left out."""
         if kind == "mxhm":
-            if name := chord_name(text):
+            if name := convert_chord(text):
                 return [name]
             self.music.left_out["chord symbols without a name"] += 1
         elif kind not in _SILENT:
             self.music.left_out[_KINDS.get(_PLAIN.split(kind)[0], "entries of other columns")] += 1
         return []
 
-    def _sound(self, measure: Measure, path: Path, token: Token, at: Time) -> None:
+    def _add_notes(self, measure: Measure, path: Path, token: Token, at: Time) -> None:
         """Add the notes of a token that begins at the current row."""
         if token.length is None:
             return
@@ -300,7 +300,7 @@ class _Walk:
         if path.is_alternative:
             self.music.left_out[_ALTERNATIVE] += len(token.notes)
             return
-        staff = self._staff(path.spine)
+        staff = self._get_staff(path.spine)
         self.count += len(token.notes)
         if self.count > MOST_NOTES:
             raise Malformed(f"has more than {MOST_NOTES:,} notes; split it into pieces")
@@ -308,27 +308,29 @@ class _Walk:
             length = token.length if note.length is None else note.length
             pitch = note.pitch - staff.raised
             if 0 <= pitch <= 127:
-                measure.notes.append(Written(path.spine, at, length, pitch, path.voice, note.begins, note.continues))
+                measure.notes.append(
+                    WrittenNote(path.spine, at, length, pitch, path.voice, note.begins, note.continues)
+                )
             else:
                 self.music.left_out[TOO_HIGH] += 1
 
-    def _place(self, row: Row, started: Sequence[Path]) -> Time:
+    def _find_time(self, row: Row, started: Sequence[Path]) -> Time:
         """Find the time of a row: where the notes end that it follows, in the columns that begin new ones."""
-        found = [end for end in map(self._end, started) if end is not None]
+        found = [end for end in map(self._find_end, started) if end is not None]
         if not found:
-            ends = [end for path in row.paths if path.kind == KERN and (end := self._end(path)) is not None]
+            ends = [end for path in row.paths if path.kind == KERN and (end := self._find_end(path)) is not None]
             time = min(ends, default=self.reached)
         else:
-            time = found[0] if len(set(found)) == 1 else self._settle(found)
+            time = found[0] if len(set(found)) == 1 else self._choose_time(found)
         return round(time) if isinstance(time, Fraction) and time.denominator > _FINEST else time
 
-    def _end(self, path: Path) -> Time | None:
+    def _find_end(self, path: Path) -> Time | None:
         """Return the end of the note of a column that sounds after the latest row; None if there is none."""
         if len(path.ends) == 1:
             return path.ends[0] if path.ends[0] > self.now else None
         return min((end for end in path.ends if end > self.now), default=None)
 
-    def _settle(self, found: Sequence[Time]) -> Time:
+    def _choose_time(self, found: Sequence[Time]) -> Time:
         """Choose among times that differ: that of most columns, or that completes the bar, or the first."""
         self.music.misfits += 1
         if self.music.misfits > MOST_MISFITS:
@@ -338,16 +340,16 @@ class _Walk:
         counts = Counter(found)
         most = max(counts.values())
         often = [time for time, times in counts.items() if times == most]
-        full = self._full()
+        full = self._find_bar_end()
         return full if full in often else min(often)
 
-    def _full(self) -> Time:
+    def _find_bar_end(self) -> Time:
         """Return the time at which the current measure is complete."""
         start = self.measure.start if self.measure else 0
         numerator, denominator = self.measure.metre if self.measure else self.metre
         return start + 4 * GRID * numerator // denominator
 
-    def _begin(self, at: Time, row: Row) -> Measure:
+    def _begin_row(self, at: Time, row: Row) -> Measure:
         """Advance to a row, and begin a measure if one starts with it."""
         here, latest = self.here, self.measure
         self.now, self.paths = at, row.paths
@@ -362,21 +364,21 @@ class _Walk:
         latest.keys += [(at - latest.start, spine, *key) for spine, key in here.keys.items()]
         if here.tempo is not None:
             latest.tempos.append((at - latest.start, here.tempo))
-        self.here = _Here()
+        self.here = _Pending()
         return latest
 
     def finish(self) -> None:
         """End the last measure where most columns end."""
         if not self.measure:
             return
-        ends = Counter(end for path in self.paths if path.kind == KERN and (end := self._end(path)) is not None)
-        full = self._full()
+        ends = Counter(end for path in self.paths if path.kind == KERN and (end := self._find_end(path)) is not None)
+        full = self._find_bar_end()
         end = max(ends, key=lambda end: (ends[end], end == full, end), default=self.reached)
         self.measure.length, self.measure.closes = end - self.measure.start, self.here.closes
         self._settle_signs()
 
 
-def _timed(token: Token, row: Row) -> Token:
+def _set_length(token: Token, row: Row) -> Token:
     """Give a token the length in the `**recip` column beside it."""
     lengths = (read_length(text) for path, text in zip(row.paths, row.tokens, strict=True) if path.kind == "recip")
     return token._replace(length=next(lengths, None))

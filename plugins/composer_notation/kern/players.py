@@ -5,7 +5,7 @@ The codes are listed at https://www.humdrum.org/guide/append2/.
 
 from __future__ import annotations
 
-from composer_notation.instruments import CHOIR, program_of
+from composer_notation.instruments import CHOIR, find_program
 
 _CODES = {
     "soprn": "Soprano", "cant": "Soprano", "mezzo": "Mezzo-Soprano", "calto": "Alto", "alto": "Alto", "tenor": "Tenor",
@@ -46,11 +46,11 @@ _PLAYED = {
 _FAMILIES = {"vox": CHOIR, "str": 48, "bras": 61}
 
 
-def player_of(name: str, code: str, family: str) -> tuple[str, int]:
+def find_player(name: str, code: str, family: str) -> tuple[str, int]:
     """Find the name and the General MIDI program of a column: by its code, else by its name, else by its family."""
     sung = _CODES.get(code)
     usual, program = (sung, CHOIR) if sung else _PLAYED.get(code, ("", None))
     if program is None:
-        by_name = program_of(name)
+        by_name = find_program(name)
         program = _FAMILIES.get(family, 0) if by_name is None else by_name
     return name or usual, program

@@ -13,15 +13,15 @@ from fractions import Fraction
 from composer.errors import ReadingWarning
 from composer.music.score import TICKS_PER_QUARTER, Score, Tempo, Text, Track, make_notes
 from composer_notation.bargrid import Measure as Bar
-from composer_notation.bargrid import time_signatures, upbeat_of
-from composer_notation.kern.measures import MOST_KEYS, MOST_NOTES, Measure, Music, Staff, read_music
-from composer_notation.kern.players import player_of
-from composer_notation.kern.sections import Marked, order_of
-from composer_notation.kern.spines import Malformed, Spine, Time, pieces, rows
-from composer_notation.kern.ties import Heard, join_ties, mend_ties
+from composer_notation.bargrid import find_pickup, find_time_signatures
+from composer_notation.kern.measures import MOST_KEYS, MOST_NOTES, Measure, Music, Player, read_music
+from composer_notation.kern.players import find_player
+from composer_notation.kern.sections import MarkedMeasure, order_sections
+from composer_notation.kern.spines import Malformed, Spine, Time, read_rows, split_pieces
+from composer_notation.kern.ties import PlayedNote, join_ties, mend_ties
 from composer_notation.kern.tokens import GRID
-from composer_notation.keysignatures import Signature, key_signatures, transpose_fifths
-from composer_notation.sounding import VELOCITY, voices
+from composer_notation.keysignatures import Signature, find_keys, transpose_fifths
+from composer_notation.sounding import VELOCITY, split_voices
 from composer_notation.unfolding import Signs
 
 MOST_CELLS = 1_000_000
@@ -40,7 +40,7 @@ class _Played:
     @property
     def bars(self) -> list[Bar]:
         """The measures as bars. A piece without bar lines is one measure, and is cut where its last bar begins."""
-        return [bar for measure, start in self.measures for bar in _bars(measure, start, self.has_bars)]
+        return [bar for measure, start in self.measures for bar in _split_bars(measure, start, self.has_bars)]
 
 
 def read_score(text: str, left_out: Counter[str]) -> Score:
@@ -50,7 +50,7 @@ def read_score(text: str, left_out: Counter[str]) -> Score:
     """
     if text.count("\t") + text.count("\n") > MOST_CELLS:
         raise Malformed(f"has more than {MOST_CELLS:,} tokens; split it into pieces")
-    found = pieces(text)
+    found = split_pieces(text)
     if len(found) > 1:
         message = f"holds {len(found):,} pieces, of which the first was read; split it into files of one piece each"
         warnings.warn(message, ReadingWarning, stacklevel=2)
@@ -59,30 +59,30 @@ def read_score(text: str, left_out: Counter[str]) -> Score:
 
 def read_piece(lines: Sequence[tuple[int, str]], left_out: Counter[str]) -> Score:
     """Read the Score of one piece from its numbered lines; see `read_score`."""
-    music = read_music(rows(lines))
+    music = read_music(read_rows(lines))
     if not music.staves:
         raise Malformed("is not Humdrum kern; it has no column that begins with '**kern'")
-    _warn(music, mend_ties(music.measures))
+    _warn_of_faults(music, mend_ties(music.measures))
     played = _play(music)
     left_out.update(music.left_out)
-    columns = join_ties(_heard(music, played))
-    tracks = [track for spine, staff in _from_the_top(music) for track in _tracks(columns[spine], staff)]
+    columns = join_ties(_list_notes(music, played))
+    tracks = [track for spine, staff in _sort_staves(music) for track in _make_tracks(columns[spine], staff)]
     bars = played.bars
     return Score(
         tracks=tuple(tracks),
-        tempos=_tempos(played),
-        time_signatures=time_signatures(bars),
-        key_signatures=key_signatures(_signatures(music, played), tracks),
-        upbeat=upbeat_of(bars),
-        chords=_chords(played),
-        title=_title([line for _, line in lines]),
+        tempos=_find_tempos(played),
+        time_signatures=find_time_signatures(bars),
+        key_signatures=find_keys(_find_signatures(music, played), tracks),
+        upbeat=find_pickup(bars),
+        chords=_find_chords(played),
+        title=_find_title([line for _, line in lines]),
     )
 
 
 def _play(music: Music) -> _Played:
     """Put the measures in playing order, and count those that are never played. Raises Malformed and Unplayable."""
-    marked = [Marked(measure.labels, _signs(measure)) for measure in music.measures]
-    order, fault = order_of(marked, music.plan)
+    marked = [MarkedMeasure(measure.labels, _make_signs(measure)) for measure in music.measures]
+    order, fault = order_sections(marked, music.plan)
     if fault:
         warnings.warn(fault, ReadingWarning, stacklevel=2)
     music.left_out["measures that its list of sections never plays"] += len(marked) - len(set(order))
@@ -96,7 +96,7 @@ def _play(music: Music) -> _Played:
     return _Played(played, music.has_bars)
 
 
-def _signs(measure: Measure) -> Signs:
+def _make_signs(measure: Measure) -> Signs:
     signs = measure.signs
     return Signs(
         opens=measure.opens,
@@ -109,7 +109,7 @@ def _signs(measure: Measure) -> Signs:
     )
 
 
-def _warn(music: Music, ties: int) -> None:
+def _warn_of_faults(music: Music, ties: int) -> None:
     if ties:
         text = f"its ties without an end ({ties:,}) lead to the next note of their pitch"
         warnings.warn(text, ReadingWarning, stacklevel=3)
@@ -118,8 +118,8 @@ def _warn(music: Music, ties: int) -> None:
         warnings.warn(text, ReadingWarning, stacklevel=3)
 
 
-def _bars(measure: Measure, start: Time, has_bars: bool) -> Iterator[Bar]:
-    at, length = _quarters(start), _quarters(measure.length)
+def _split_bars(measure: Measure, start: Time, has_bars: bool) -> Iterator[Bar]:
+    at, length = _convert_to_quarters(start), _convert_to_quarters(measure.length)
     bar = Bar(at, length, *measure.metre)
     if not has_bars and length > bar.bar and length % bar.bar:
         whole = length - length % bar.bar
@@ -129,55 +129,55 @@ def _bars(measure: Measure, start: Time, has_bars: bool) -> Iterator[Bar]:
         yield bar
 
 
-def _quarters(time: Time) -> Fraction:
+def _convert_to_quarters(time: Time) -> Fraction:
     return Fraction(time, GRID)
 
 
-def _from_the_top(music: Music) -> list[tuple[Spine, Staff]]:
+def _sort_staves(music: Music) -> list[tuple[Spine, Player]]:
     """Sort the columns from the right, where the highest part stands."""
     return sorted(music.staves.items(), key=lambda item: item[0].position, reverse=True)
 
 
-def _heard(music: Music, played: _Played) -> dict[Spine, list[Heard]]:
-    found: dict[Spine, list[Heard]] = {spine: [] for spine in music.staves}
+def _list_notes(music: Music, played: _Played) -> dict[Spine, list[PlayedNote]]:
+    found: dict[Spine, list[PlayedNote]] = {spine: [] for spine in music.staves}
     for measure, start in played.measures:
         for note in measure.notes:
-            found[note.spine].append(Heard(note.spine, start + note.start, *note[2:]))
+            found[note.spine].append(PlayedNote(note.spine, start + note.start, *note[2:]))
     return found
 
 
-def _tracks(notes: Sequence[Heard], staff: Staff) -> list[Track]:
+def _make_tracks(notes: Sequence[PlayedNote], staff: Player) -> list[Track]:
     """Make one track of a column, or one for each of its voices if they sound together."""
-    groups = voices(notes)
-    name, program = player_of(staff.name, staff.code, staff.family)
+    groups = split_voices(notes)
+    name, program = find_player(staff.name, staff.code, staff.family)
     names = [name] if len(groups) == 1 else [f"{name} {i}".strip() for i in range(1, len(groups) + 1)]
-    return [Track(make_notes(map(_row, group)), own, program) for own, group in zip(names, groups, strict=True)]
+    return [Track(make_notes(map(_make_row, group)), own, program) for own, group in zip(names, groups, strict=True)]
 
 
-def _row(note: Heard) -> tuple[int, int, int, int]:
-    start = _ticks(note.start)
-    return start, max(1, _ticks(note.start + note.length) - start), note.pitch, VELOCITY
+def _make_row(note: PlayedNote) -> tuple[int, int, int, int]:
+    start = _round_to_ticks(note.start)
+    return start, max(1, _round_to_ticks(note.start + note.length) - start), note.pitch, VELOCITY
 
 
-def _ticks(time: Time) -> int:
+def _round_to_ticks(time: Time) -> int:
     """Round a time to whole ticks, halves to the even one."""
     whole, rest = divmod(time, _TICK)
     return int(whole) + (2 * rest > _TICK - (whole & 1))
 
 
-def _tempos(played: _Played) -> tuple[Tempo, ...]:
-    found = {_ticks(start + at): bpm for measure, start in played.measures for at, bpm in measure.tempos}
+def _find_tempos(played: _Played) -> tuple[Tempo, ...]:
+    found = {_round_to_ticks(start + at): bpm for measure, start in played.measures for at, bpm in measure.tempos}
     marks = [Tempo(tick, bpm) for tick, bpm in sorted(found.items())]
     return tuple(mark for i, mark in enumerate(marks) if i == 0 or mark.bpm != marks[i - 1].bpm)
 
 
-def _signatures(music: Music, played: _Played) -> list[Signature]:
+def _find_signatures(music: Music, played: _Played) -> list[Signature]:
     """Find the key signatures of the highest part that has any, as they sound."""
     stated = {spine for measure in music.measures for _, spine, *_ in measure.keys}
-    for spine, staff in _from_the_top(music):
+    for spine, staff in _sort_staves(music):
         if spine in stated:
             found = [
-                Signature(_ticks(start + at), transpose_fifths(fifths, -staff.raised), mode)
+                Signature(_round_to_ticks(start + at), transpose_fifths(fifths, -staff.raised), mode)
                 for measure, start in played.measures
                 for at, own, fifths, mode in measure.keys
                 if own is spine
@@ -188,12 +188,12 @@ def _signatures(music: Music, played: _Played) -> list[Signature]:
     return []
 
 
-def _chords(played: _Played) -> tuple[Text, ...]:
-    found = {Text(_ticks(start + at), text) for m, start in played.measures for at, text in m.chords}
+def _find_chords(played: _Played) -> tuple[Text, ...]:
+    found = {Text(_round_to_ticks(start + at), text) for m, start in played.measures for at, text in m.chords}
     return tuple(sorted(found))
 
 
-def _title(lines: Sequence[str]) -> str:
+def _find_title(lines: Sequence[str]) -> str:
     """Find the title: in the original language, in any other, or that of the movement."""
     found: dict[str, str] = {}
     for line in lines:

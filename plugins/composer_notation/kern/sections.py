@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from composer_notation.musicxml.signs import Marks, with_words
-from composer_notation.unfolding import MOST_MEASURES, SignMissing, Signs, Unplayable, play_order
+from composer_notation.musicxml.signs import Marks, add_words
+from composer_notation.unfolding import MOST_MEASURES, SignMissing, Signs, Unplayable, find_order
 
 _JUMPS = ("jump", "to_coda", "fine", "coda")
 _SEGNO = re.compile(r"^segno\b|^\U0001d10b$")
@@ -17,7 +17,7 @@ _ENDING = re.compile(r"^(\d)(?:st|nd|rd|th) ending\b")
 
 
 @dataclass
-class Plan:
+class SectionPlan:
     """The order of sections that a file states."""
 
     lists: dict[str, list[str]] = field(default_factory=dict)  # labels in playing order, by the name of the version
@@ -33,7 +33,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Marked:
+class MarkedMeasure:
     """A measure in the plan: its labels, and the signs around it."""
 
     labels: tuple[str, ...]
@@ -41,19 +41,19 @@ class Marked:
 
 
 @lru_cache(maxsize=1024)
-def signs_in_words(text: str) -> Mapping[str, bool | str]:
+def parse_words(text: str) -> Mapping[str, bool | str]:
     """Parse words such as `D.C. al Fine`, `Fine`, `To Coda` as fields of Signs; none for other words."""
-    signs = with_words(Marks(), text).signs
+    signs = add_words(Marks(), text).signs
     found = {name: value for name in _JUMPS if (value := getattr(signs, name))}
     return found or ({"segno": "1"} if _SEGNO.match(text.lower()) else {})
 
 
-def stands_at_the_end(sign: str) -> bool:
+def is_at_end(sign: str) -> bool:
     """Tell whether a sign, a field of Signs, holds after its measure."""
     return sign in _AT_THE_END
 
 
-def order_of(measures: Sequence[Marked], plan: Plan) -> tuple[list[int], str]:
+def order_sections(measures: Sequence[MarkedMeasure], plan: SectionPlan) -> tuple[list[int], str]:
     """Find the playing order, and describe which part of the plan failed, or "".
 
     A list of labels has precedence over repeat signs, which repeat it for readers. Raises Unplayable.
@@ -62,17 +62,17 @@ def order_of(measures: Sequence[Marked], plan: Plan) -> tuple[list[int], str]:
         return list(range(len(measures))), ""
     version = next((name for name in ("", *plan.lists) if name in plan.lists and name != "norep"), None)
     if version is None:
-        return _order_of_signs(measures)
-    expanded = _expanded(measures, plan.lists[version])
+        return _order_by_signs(measures)
+    expanded = _expand_labels(measures, plan.lists[version])
     if expanded is not None:
         return expanded, ""
-    order, fault = _order_of_signs(measures)
+    order, fault = _order_by_signs(measures)
     return order, fault or "its list of sections names some that are missing; its repeat signs were followed instead"
 
 
-def _expanded(measures: Sequence[Marked], labels: Sequence[str]) -> list[int] | None:
+def _expand_labels(measures: Sequence[MarkedMeasure], labels: Sequence[str]) -> list[int] | None:
     """List the measures of sections by label, after those before the first label; None if a label is missing."""
-    ranges = _sections(measures, frozenset(labels))
+    ranges = _find_sections(measures, frozenset(labels))
     if not set(labels) <= set(ranges):
         return None
     first = min((section.start for section in ranges.values()), default=len(measures))
@@ -84,7 +84,7 @@ def _expanded(measures: Sequence[Marked], labels: Sequence[str]) -> list[int] | 
     return order
 
 
-def _sections(measures: Sequence[Marked], named: frozenset[str]) -> dict[str, range]:
+def _find_sections(measures: Sequence[MarkedMeasure], named: frozenset[str]) -> dict[str, range]:
     """Find the range of each section, up to the next label; labels such as `Form>Coda` count where named."""
     starts: list[tuple[int, str]] = []
     for index, measure in enumerate(measures):
@@ -100,29 +100,29 @@ def _sections(measures: Sequence[Marked], named: frozenset[str]) -> dict[str, ra
     return found
 
 
-def _order_of_signs(measures: Sequence[Marked]) -> tuple[list[int], str]:
-    signs = _with_endings(measures)
+def _order_by_signs(measures: Sequence[MarkedMeasure]) -> tuple[list[int], str]:
+    signs = _add_endings(measures)
     try:
-        return play_order(signs), ""
+        return find_order(signs), ""
     except SignMissing as error:
         still = [replace(sign, jump="", to_coda="") for sign in signs]
-        return play_order(still), f"it {error}; the jump was not made"
+        return find_order(still), f"it {error}; the jump was not made"
 
 
-def _with_endings(measures: Sequence[Marked]) -> list[Signs]:
+def _add_endings(measures: Sequence[MarkedMeasure]) -> list[Signs]:
     """Add labels such as `1st ending`, or `A1` after `A`, to the signs as endings."""
     known = {label for measure in measures for label in measure.labels}
     found: list[Signs] = []
     endings: tuple[int, ...] = ()
     for measure in measures:
         if measure.labels:
-            number = next((n for label in measure.labels if (n := _ending(label, known))), 0)
+            number = next((n for label in measure.labels if (n := _find_ending(label, known))), 0)
             endings = (number,) if number else ()
         found.append(replace(measure.signs, endings=endings, begins_ending=bool(measure.labels and endings)))
     return found
 
 
-def _ending(label: str, known: set[str]) -> int:
+def _find_ending(label: str, known: set[str]) -> int:
     """Return the number of the ending that a label names, 0 for none."""
     if found := _ENDING.match(label.lower()):
         return int(found[1])

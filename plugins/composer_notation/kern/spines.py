@@ -54,7 +54,7 @@ class Row(NamedTuple):
     paths: Sequence[Path]
 
 
-def pieces(text: str) -> list[list[tuple[int, str]]]:
+def split_pieces(text: str) -> list[list[tuple[int, str]]]:
     """Split a file into its pieces: lines with their numbers. A piece ends with all its columns."""
     found: list[list[tuple[int, str]]] = [[]]
     is_begun = False
@@ -72,7 +72,7 @@ def pieces(text: str) -> list[list[tuple[int, str]]]:
     return found
 
 
-def rows(lines: Sequence[tuple[int, str]]) -> Iterator[Row]:
+def read_rows(lines: Sequence[tuple[int, str]]) -> Iterator[Row]:
     """Follow the columns through the lines of one piece. Raises Malformed."""
     table = _Table()
     for index, (number, line) in enumerate(lines):
@@ -84,9 +84,9 @@ def rows(lines: Sequence[tuple[int, str]]) -> Iterator[Row]:
                 continue
             tokens = line.split()  # no kind of column has a space in its name
             table.begin(len(tokens), number)
-            yield table.row(number, tokens)
+            yield table.make_row(number, tokens)
         else:
-            row = table.row(number, table.cells(number, line))
+            row = table.make_row(number, table.split_cells(number, line))
             if row.tokens:
                 yield row
                 table.follow(row, lines, index)
@@ -110,7 +110,7 @@ class _Table:
         if not self.spines and not line.startswith("!"):
             raise Malformed(f"is not Humdrum kern; line {number} stands before any column that begins with '**kern'")
 
-    def cells(self, number: int, line: str) -> list[str]:
+    def split_cells(self, number: int, line: str) -> list[str]:
         """Split a line into the tokens of its columns; [] for a comment that fits no columns. Raises Malformed."""
         tokens = line.split("\t")
         if len(tokens) != len(self.paths):  # some separate columns by several tabs, or end a line with one
@@ -123,7 +123,7 @@ class _Table:
         amount = "few" if found < expected else "many"
         raise Malformed(f"has too {amount} columns in line {number} ({found} for {expected}); tabs separate them")
 
-    def row(self, number: int, tokens: Sequence[str]) -> Row:
+    def make_row(self, number: int, tokens: Sequence[str]) -> Row:
         """Put tokens in the columns; a row of `**` sets their kinds."""
         if tokens[0].startswith("*") and any(token.startswith("**") for token in tokens):
             for path, token in zip(self.paths, tokens, strict=True):
@@ -134,7 +134,7 @@ class _Table:
         """Split, join, swap, add and end the columns as the row says. Raises Malformed."""
         if not row.tokens[0].startswith("*") or MANIPULATORS.isdisjoint(row.tokens):
             return
-        self.paths = self._moved(row, _groups(row, lines, index) if "*v" in row.tokens else [])
+        self.paths = self._move_columns(row, _group_joins(row, lines, index) if "*v" in row.tokens else [])
         self._check(len(self.paths), row.number)
         if len(self.spines) > MOST_SPINES:
             raise Malformed(f"has more than {MOST_SPINES:,} columns that begin by line {row.number}")
@@ -142,7 +142,7 @@ class _Table:
         for path in self.paths:
             path.voice = voices[path.spine] = voices.get(path.spine, 0) + 1
 
-    def _moved(self, row: Row, joins: Sequence[Sequence[int]]) -> list[Path]:
+    def _move_columns(self, row: Row, joins: Sequence[Sequence[int]]) -> list[Path]:
         group_at = {group[0]: group for group in joins if len(group) > 1}
         found: list[Path] = []
         at = 0
@@ -150,7 +150,7 @@ class _Table:
             path, text, step = row.paths[at], row.tokens[at], 1
             if at in group_at:
                 step = len(group_at[at])
-                found.append(_joined([row.paths[i] for i in group_at[at]]))
+                found.append(_join_columns([row.paths[i] for i in group_at[at]]))
             elif text == "*x" and row.tokens[at + 1 : at + 2] == ["*x"]:
                 step = 2
                 found += [row.paths[at + 1], path]
@@ -169,7 +169,7 @@ class _Table:
             raise Malformed(f"has more than {MOST_COLUMNS:,} columns in line {number}")
 
 
-def _groups(row: Row, lines: Sequence[tuple[int, str]], index: int) -> list[list[int]]:
+def _group_joins(row: Row, lines: Sequence[tuple[int, str]], index: int) -> list[list[int]]:
     """Group the indices of `*v` tokens: each group becomes one column.
 
     Neighbours are joined. For neighbours in several spines, some files mean a join for each spine: the width of the
@@ -177,23 +177,23 @@ def _groups(row: Row, lines: Sequence[tuple[int, str]], index: int) -> list[list
     """
     runs = groupby(range(len(row.tokens)), key=lambda at: row.tokens[at] == "*v")
     joins = [list(run) for is_join, run in runs if is_join]
-    by_spine = [group for whole in joins for group in _by_spine(whole, row.paths)]
+    by_spine = [group for whole in joins for group in _split_by_spine(whole, row.paths)]
     if len(by_spine) == len(joins) or any(len(group) < 2 for group in by_spine):
         return joins
-    return joins if _width(row, joins) == _next_width(lines, index) else by_spine
+    return joins if _count_columns(row, joins) == _count_next_columns(lines, index) else by_spine
 
 
-def _by_spine(group: Sequence[int], paths: Sequence[Path]) -> list[list[int]]:
+def _split_by_spine(group: Sequence[int], paths: Sequence[Path]) -> list[list[int]]:
     return [list(run) for _, run in groupby(group, key=lambda at: paths[at].spine)]
 
 
-def _width(row: Row, joins: Sequence[Sequence[int]]) -> int:
+def _count_columns(row: Row, joins: Sequence[Sequence[int]]) -> int:
     """Count the columns after a row with these joins."""
     counts = Counter(row.tokens)
     return len(row.tokens) + counts["*^"] + counts["*+"] - counts["*-"] - sum(len(group) - 1 for group in joins)
 
 
-def _next_width(lines: Sequence[tuple[int, str]], index: int) -> int:
+def _count_next_columns(lines: Sequence[tuple[int, str]], index: int) -> int:
     """Count the columns of the next line in columns; 0 at the end."""
     for number in range(index + 1, len(lines)):
         line = lines[number][1]
@@ -202,6 +202,6 @@ def _next_width(lines: Sequence[tuple[int, str]], index: int) -> int:
     return 0
 
 
-def _joined(paths: Sequence[Path]) -> Path:
+def _join_columns(paths: Sequence[Path]) -> Path:
     ends = tuple(dict.fromkeys(end for path in paths for end in path.ends))
     return replace(paths[0], ends=ends, is_alternative=all(path.is_alternative for path in paths))

@@ -9,7 +9,7 @@ from composer_notation.kern.measures import Measure
 from composer_notation.kern.spines import Spine, Time
 
 
-class Heard(NamedTuple):
+class PlayedNote(NamedTuple):
     """A note as it is played, counted from the start of the piece. `begins` and `continues`: its ties."""
 
     spine: Spine
@@ -41,24 +41,24 @@ def mend_ties(measures: Iterable[Measure]) -> int:
     return count
 
 
-def join_ties(columns: Mapping[Spine, Sequence[Heard]]) -> dict[Spine, list[Heard]]:
+def join_ties(columns: Mapping[Spine, Sequence[PlayedNote]]) -> dict[Spine, list[PlayedNote]]:
     """Join tied notes in each column, and then those whose ties lead from one column to another.
 
     A tie holds where both its ends are written, and the one note ends where the other begins. Else both are onsets.
     """
     joined = [note for notes in columns.values() for note in _join(notes)]
     open_ended = [note for note in joined if note.begins or note.continues]
-    found: dict[Spine, list[Heard]] = {spine: [] for spine in columns}
+    found: dict[Spine, list[PlayedNote]] = {spine: [] for spine in columns}
     for note in (*(note for note in joined if not (note.begins or note.continues)), *_join(open_ended)):
         found[note.spine].append(note)
     return found
 
 
-def _join(notes: Iterable[Heard]) -> list[Heard]:
-    found: list[Heard] = []
+def _join(notes: Iterable[PlayedNote]) -> list[PlayedNote]:
+    found: list[PlayedNote] = []
     waiting: dict[tuple[int, Time], list[int]] = {}
     for note in sorted(notes, key=lambda note: note.start):
-        earlier = _earlier(waiting.get((note.pitch, note.start), []), note, found) if note.continues else None
+        earlier = _take_earlier(waiting.get((note.pitch, note.start), []), note, found) if note.continues else None
         index = len(found) if earlier is None else earlier
         if earlier is None:
             found.append(note)
@@ -70,7 +70,7 @@ def _join(notes: Iterable[Heard]) -> list[Heard]:
     return found
 
 
-def _earlier(indices: list[int], note: Heard, found: Sequence[Heard]) -> int | None:
+def _take_earlier(indices: list[int], note: PlayedNote, found: Sequence[PlayedNote]) -> int | None:
     """Take the note that is tied to this one: that of its own voice, if several wait."""
     if not indices:
         return None

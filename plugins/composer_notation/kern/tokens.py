@@ -143,7 +143,7 @@ def read_metre(text: str) -> tuple[int, int] | None:
     beats, whole, smallest = 0, Fraction(0), Fraction(1)
     for part in text[2:].split("+")[:MOST_BEATS]:
         top, slash, bottom = part.partition("/")
-        unit = _unit(bottom)
+        unit = _read_unit(bottom)
         if not _is_number(top) or (slash and unit is None):
             return None
         beats += int(top)
@@ -157,7 +157,7 @@ def read_metre(text: str) -> tuple[int, int] | None:
     return None
 
 
-def _unit(text: str) -> Fraction | None:
+def _read_unit(text: str) -> Fraction | None:
     """Read a note value in whole notes: `4`, `3%2`, or `0` for a breve; None for none."""
     value, _, divisor = text.partition("%")
     if not _is_number(value) or not _is_number(divisor or "1") or not int(divisor or "1"):

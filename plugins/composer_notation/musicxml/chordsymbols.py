@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element
 
-from composer_notation.musicxml.values import NotUnderstood, number, text_of
-from composer_notation.writing.harmony import harmony
+from composer_notation.musicxml.values import NotUnderstood, get_text, read_number
+from composer_notation.writing.harmony import parse_harmony
 
 NAMES = {
     "major": "", "minor": "m", "augmented": "aug", "diminished": "dim", "dominant": "7", "major-seventh": "maj7",
@@ -17,43 +17,43 @@ NAMES = {
 _ALTERS = {-2: "bb", -1: "b", 0: "", 1: "#", 2: "##"}
 
 
-def chord_symbol(element: Element) -> str:
+def read_chord(element: Element) -> str:
     """Read a `<harmony>`, "" if it names no chord in letters. Raises NotUnderstood."""
-    kind = text_of(element, "kind")
+    kind = get_text(element, "kind")
     if kind == "none":
         return "N.C."
-    root = _letter(element.find("root"), "root")
-    quality = _quality(element, kind, root)
+    root = _read_letter(element.find("root"), "root")
+    quality = _read_quality(element, kind, root)
     if not root or quality is None:
         return ""
-    bass = _letter(element.find("bass"), "bass")
+    bass = _read_letter(element.find("bass"), "bass")
     return f"{root}{quality}{'/' if bass else ''}{bass}"
 
 
-def _letter(element: Element | None, name: str) -> str:
+def _read_letter(element: Element | None, name: str) -> str:
     if element is None:
         return ""
-    step, alter = text_of(element, f"{name}-step"), number(text_of(element, f"{name}-alter") or "0")
+    step, alter = get_text(element, f"{name}-step"), read_number(get_text(element, f"{name}-alter") or "0")
     if len(step) != 1 or step not in "ABCDEFG" or alter not in _ALTERS:
         raise NotUnderstood(name)
     return step + _ALTERS[int(alter)]
 
 
-def _quality(element: Element, kind: str, root: str) -> str | None:
+def _read_quality(element: Element, kind: str, root: str) -> str | None:
     """Return the text after the root: as printed if that agrees with the kind, else the usual name of the kind."""
     printed = "".join(text for found in element.iterfind("kind") for text in found.get("text", "").split())
-    parsed = harmony(root + printed)
+    parsed = parse_harmony(root + printed)
     if printed and (kind == "other" or (parsed and parsed.kind == kind)):
         return printed
     if kind not in NAMES:
         return printed or None
-    return NAMES[kind] + "".join(_degree(degree) for degree in element.iterfind("degree"))
+    return NAMES[kind] + "".join(_read_degree(degree) for degree in element.iterfind("degree"))
 
 
-def _degree(element: Element) -> str:
+def _read_degree(element: Element) -> str:
     """Read a tone that is added, altered or left out: `add9`, `b5`, `no3`."""
-    value, kind = text_of(element, "degree-value"), text_of(element, "degree-type")
-    alter = number(text_of(element, "degree-alter") or "0")
+    value, kind = get_text(element, "degree-value"), get_text(element, "degree-type")
+    alter = read_number(get_text(element, "degree-alter") or "0")
     if not (value.isdecimal() and len(value) < 3) or alter not in _ALTERS:
         raise NotUnderstood("degree")
     sign = _ALTERS[int(alter)]

@@ -28,10 +28,10 @@ class _Unsafe(ValueError):
 
 def open_document(path: Path) -> Element:
     """Read the root element of the score in a file. Raises UnreadableFile if there is none, or none that is safe."""
-    return _parse(bytes_of(path), printable(str(path)))
+    return _parse_score(read_bytes(path), printable(str(path)))
 
 
-def bytes_of(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
     """Read the XML in a file, unpacked if need be. Raises UnreadableFile."""
     if path.suffix.lower() != ".mxl":
         return path.read_bytes()
@@ -48,22 +48,22 @@ def _unpack(archive: zipfile.ZipFile, shown: str) -> bytes:
     if len(members) > MOST_MEMBERS or sum(info.file_size for info in members) > MOST_UNPACKED:
         raise UnreadableFile(f"{shown}: unpacks to more than {MOST_UNPACKED // 1024**2} MB; it is not a score.")
     names = archive.namelist()
-    named = _root_file(archive.read(_CONTAINER)) if _CONTAINER in names else ""
+    named = _find_root_file(archive.read(_CONTAINER)) if _CONTAINER in names else ""
     score = named if named in names else next(filter(_is_score, names), None)
     if score is None:
         raise UnreadableFile(f"{shown}: holds no score; export it again from the program that made it.")
     return archive.read(score)
 
 
-def _root_file(container: bytes) -> str:
+def _find_root_file(container: bytes) -> str:
     """Find the member that the container names first, which is the score; "" if it names none of MusicXML."""
     try:
-        root = _tree(container)
+        root = _parse_tree(container)
     except (_Unsafe, expat.ExpatError, ParseError, ValueError, LookupError):
         return ""
     for element in root.iter():
         kind = element.get("media-type", "")
-        if _local(element.tag) == "rootfile" and ("musicxml" in kind or not kind):
+        if _strip_namespace(element.tag) == "rootfile" and ("musicxml" in kind or not kind):
             return element.get("full-path", "")
     return ""
 
@@ -75,14 +75,14 @@ def _is_score(name: str) -> bool:
     return is_ours and (PurePosixPath(name).suffix.lower() in (".xml", ".musicxml") or name == ".xml")
 
 
-def _local(tag: str) -> str:
+def _strip_namespace(tag: str) -> str:
     """Remove the namespace of a tag."""
     return tag.rpartition("}")[2]
 
 
-def _parse(text: bytes, shown: str) -> Element:
+def _parse_score(text: bytes, shown: str) -> Element:
     try:
-        root = _tree(text)
+        root = _parse_tree(text)
     except _Unsafe as error:
         raise UnreadableFile(f"{shown}: {error}.") from None
     except (expat.ExpatError, ParseError) as error:
@@ -94,7 +94,7 @@ def _parse(text: bytes, shown: str) -> Element:
     return root
 
 
-def _tree(text: bytes) -> Element:
+def _parse_tree(text: bytes) -> Element:
     """Parse the root element. Raises _Unsafe, ParseError or ExpatError, and what expat raises for an encoding."""
     if text.count(b"<") > MOST_TAGS:
         raise _Unsafe(f"holds more than {MOST_TAGS // 2:,} elements; split it into pieces")

@@ -13,31 +13,31 @@ from fractions import Fraction
 from xml.etree.ElementTree import Element
 
 from composer_notation.keysignatures import transpose_fifths
-from composer_notation.musicxml.chordsymbols import chord_symbol
+from composer_notation.musicxml.chordsymbols import read_chord
 from composer_notation.musicxml.signs import (
     PLAIN,
     Marks,
-    joined,
-    with_barline,
-    with_sign,
-    with_sound,
-    with_way_to_coda,
-    with_words,
+    add_barline,
+    add_sign,
+    add_sound,
+    add_words,
+    join_marks,
+    make_coda_jump,
 )
 from composer_notation.musicxml.values import (
     GRID,
     NotUnderstood,
-    grid_units,
-    measure_length,
-    metronome_bpm,
-    midi_pitch,
-    number,
-    quarters,
-    text_of,
-    time_signature,
+    convert_to_quarters,
+    get_text,
+    read_duration,
+    read_metronome,
+    read_number,
+    read_pitch,
+    read_time_signature,
+    round_length,
 )
 from composer_notation.sounding import FORTE, VELOCITY, Sounding
-from composer_notation.writing.drumkit import sound_of
+from composer_notation.writing.drumkit import find_number
 
 _SILENT = {  # audible marks that are not played, by element
     "lyric": "lyrics",
@@ -81,12 +81,12 @@ class Measure:
 
 def read_measures(elements: Iterable[Element], sounds: Mapping[str, int], left_out: Counter[str]) -> list[Measure]:
     """Read the measures of a part. `sounds`: General MIDI's drum sounds by instrument; adds to `left_out`, by kind."""
-    walk = _Walk(sounds, left_out)
-    return [walk.measure(element) for element in elements]
+    walk = _Reader(sounds, left_out)
+    return [walk.read_measure(element) for element in elements]
 
 
 @dataclass
-class _Walk:
+class _Reader:
     """A position in a part, and the state there."""
 
     sounds: Mapping[str, int]
@@ -108,7 +108,7 @@ class _Walk:
     chords: list[tuple[Fraction, str]] = field(default_factory=list)
     sections: list[tuple[Fraction, str]] = field(default_factory=list)
 
-    def measure(self, element: Element) -> Measure:
+    def read_measure(self, element: Element) -> Measure:
         """Read one measure."""
         self.at = self.reached = self.last = 0
         self.time, self.marks, self.placed = None, self.late, []
@@ -121,101 +121,108 @@ class _Walk:
                     self.left_out[_ODD] += 1
         at_end = [mark for at, mark in self.placed if 0 < self.reached <= at]
         here = [mark for at, mark in self.placed if not 0 < self.reached <= at]
-        self.late = joined(mark for mark in at_end if not mark.coda_signs)
-        here += [with_way_to_coda(mark) for mark in at_end if mark.coda_signs]
+        self.late = join_marks(mark for mark in at_end if not mark.coda_signs)
+        here += [make_coda_jump(mark) for mark in at_end if mark.coda_signs]
         return Measure(
-            measure_length(self.reached),
+            round_length(self.reached),
             self.notes,
             self.drums,
-            joined([self.marks, *here]),
+            join_marks([self.marks, *here]),
             self.staves,
             self.time,
             self.keys,
-            [(quarters(at), bpm) for at, bpm in sorted(self.tempos.items())],
+            [(convert_to_quarters(at), bpm) for at, bpm in sorted(self.tempos.items())],
             self.chords,
             self.sections,
         )
 
-    def attributes(self, element: Element) -> None:
+    def read_attributes(self, element: Element) -> None:
         """Read divisions, transposition, key and time."""
         for child in element:
             if child.tag == "divisions":
-                divisions = number((child.text or "").strip())
+                divisions = read_number((child.text or "").strip())
                 if divisions <= 0:
                     raise NotUnderstood("divisions")
                 self.divisions = divisions
             elif child.tag == "transpose":
-                moved = number(text_of(child, "chromatic") or "0") + 12 * number(text_of(child, "octave-change") or "0")
+                moved = read_number(get_text(child, "chromatic") or "0") + 12 * read_number(
+                    get_text(child, "octave-change") or "0"
+                )
                 self.transposes[child.get("number", "")] = moved
             elif child.tag == "staves":
-                self.staves = max(self.staves, _staff((child.text or "").strip()))
+                self.staves = max(self.staves, _read_staff((child.text or "").strip()))
             elif child.tag == "measure-style":
                 self._leave_out(child)
         for child in element.iterfind("key"):
-            self._key(child)
-        if (time := element.find("time")) is not None and (signature := time_signature(time)):
+            self._read_key(child)
+        if (time := element.find("time")) is not None and (signature := read_time_signature(time)):
             self.time = signature
 
-    def _key(self, element: Element) -> None:
-        fifths = number(text_of(element, "fifths"))
+    def _read_key(self, element: Element) -> None:
+        fifths = read_number(get_text(element, "fifths"))
         if fifths.denominator != 1 or not -12 <= fifths <= 12:
             raise NotUnderstood("fifths")
-        moved = self._transposition(element.get("number", ""))
+        moved = self._get_transposition(element.get("number", ""))
         sounding = transpose_fifths(int(fifths), round(moved)) if moved else int(fifths)
-        mode = text_of(element, "mode").lower()
-        self.keys.append(KeyMark(quarters(self.at), sounding, "" if mode == "none" else mode, bool(moved)))
+        mode = get_text(element, "mode").lower()
+        self.keys.append(KeyMark(convert_to_quarters(self.at), sounding, "" if mode == "none" else mode, bool(moved)))
 
-    def _transposition(self, staff: str) -> Fraction:
+    def _get_transposition(self, staff: str) -> Fraction:
         return self.transposes.get(staff, self.transposes.get("", Fraction(0)))
 
-    def backup(self, element: Element) -> None:
+    def read_backup(self, element: Element) -> None:
         """Go back, for another voice."""
-        self.at = max(self.at - self._units(element), 0)
+        self.at = max(self.at - self._read_duration(element), 0)
 
-    def forward(self, element: Element) -> None:
+    def read_forward(self, element: Element) -> None:
         """Advance in silence."""
-        self.at += self._units(element)
+        self.at += self._read_duration(element)
         self.reached = max(self.reached, self.at)
 
-    def _units(self, element: Element) -> int:
-        return grid_units(text_of(element, "duration"), self.divisions)
+    def _read_duration(self, element: Element) -> int:
+        return read_duration(get_text(element, "duration"), self.divisions)
 
-    def note(self, element: Element) -> None:
+    def read_note(self, element: Element) -> None:
         """Read a note or rest, and advance by its length."""
         self._leave_out_of_note(element)
         if element.find("grace") is not None:
             self.left_out["grace notes"] += 1
             return
-        length = self._units(element)
+        length = self._read_duration(element)
         start = self.last if element.find("chord") is not None else self.at
         self.last, self.at = start, max(self.at, start + length)
         self.reached = max(self.reached, self.at)
         if element.find("cue") is not None:
             self.left_out["cue notes"] += 1
         elif length:
-            self._sound(element, start, length)
+            self._add_note(element, start, length)
         elif element.find("rest") is None:
             self.left_out["notes without a length"] += 1
 
-    def _sound(self, element: Element, start: int, length: int) -> None:
-        named = text_of(element, "staff")
-        staff = _staff(named)
+    def _add_note(self, element: Element, start: int, length: int) -> None:
+        named = get_text(element, "staff")
+        staff = _read_staff(named)
         self.staves = max(self.staves, staff)
         pitch, unpitched = element.find("pitch"), element.find("unpitched")
-        sound = self.sounds.get(_instrument(element), -1)
+        sound = self.sounds.get(_find_instrument(element), -1)
         if sound >= 0 and (pitch is not None or unpitched is not None):
             notes, found = self.drums, sound
         elif pitch is not None:
-            exact, is_rounded = midi_pitch(pitch)
+            exact, is_rounded = read_pitch(pitch)
             self.left_out["microtones, which were rounded"] += is_rounded
-            notes, found = self.notes, exact + round(self._transposition(named))
+            notes, found = self.notes, exact + round(self._get_transposition(named))
         elif unpitched is not None:
-            notes, found = self.drums, _sound_of_place(element, unpitched)
+            notes, found = self.drums, _find_drum_sound(element, unpitched)
         else:
             return
         if 0 <= found <= 127:
             note = Sounding(
-                quarters(start), quarters(length), found, _velocity(element), _is_tied(element), _voice(element)
+                convert_to_quarters(start),
+                convert_to_quarters(length),
+                found,
+                _read_velocity(element),
+                _is_tied(element),
+                _read_voice(element),
             )
             notes.setdefault(staff, []).append(note)
         elif notes is self.drums:
@@ -238,117 +245,117 @@ class _Walk:
                 if child.get("type") == "start":
                     self._leave_out(child)
 
-    def figured_bass(self, element: Element) -> None:
+    def read_figured_bass(self, element: Element) -> None:
         """Leave figures out."""
         self._leave_out(element)
 
-    def direction(self, element: Element) -> None:
+    def read_direction(self, element: Element) -> None:
         """Read tempos, sections, signs and words above a staff."""
-        at = self._offset(element)
+        at = self._find_time(element)
         for child in element.iterfind("direction-type/*"):
             if child.tag in ("segno", "coda"):
-                self.placed.append((at, with_sign(PLAIN, child.tag)))
+                self.placed.append((at, add_sign(PLAIN, child.tag)))
             elif child.tag == "words":
-                self.placed_words(at, child.text or "")
+                self.read_words(at, child.text or "")
             elif child.tag == "rehearsal":
-                self.sections.append((quarters(at), " ".join((child.text or "").split())))
+                self.sections.append((convert_to_quarters(at), " ".join((child.text or "").split())))
             elif child.tag == "metronome":
-                self._metronome(at, child)
+                self._read_metronome(at, child)
             else:
                 self._leave_out(child)
         for child in element.iterfind("sound"):
-            self._hear(at, child)
+            self._apply_sound(at, child)
 
-    def placed_words(self, at: int, text: str) -> None:
+    def read_words(self, at: int, text: str) -> None:
         """Read words about the playing order; a `Coda` stands where its words do."""
-        found = with_words(PLAIN, text)
+        found = add_words(PLAIN, text)
         if found.signs.coda:
             self.placed.append((at, found))
         else:
-            self.marks = joined([self.marks, found])
+            self.marks = join_marks([self.marks, found])
 
-    def sound(self, element: Element) -> None:
+    def read_sound(self, element: Element) -> None:
         """Read a `<sound>` that stands in the measure itself."""
-        self._hear(self.at, element)
+        self._apply_sound(self.at, element)
 
-    def _hear(self, at: int, element: Element) -> None:
-        at = self._offset(element, at)
+    def _apply_sound(self, at: int, element: Element) -> None:
+        at = self._find_time(element, at)
         if tempo := element.get("tempo"):
-            self.tempos[at] = float(number(tempo))
-        found = with_sound(PLAIN, element)
+            self.tempos[at] = float(read_number(tempo))
+        found = add_sound(PLAIN, element)
         if found.signs.segno or found.signs.coda:
             self.placed.append((at, found))
         else:
-            self.marks = joined([self.marks, found])
+            self.marks = join_marks([self.marks, found])
 
-    def _metronome(self, at: int, element: Element) -> None:
+    def _read_metronome(self, at: int, element: Element) -> None:
         try:
-            self.tempos.setdefault(at, metronome_bpm(element))
+            self.tempos.setdefault(at, read_metronome(element))
         except NotUnderstood:
             self.left_out["metronome marks without a number"] += 1
 
-    def _offset(self, element: Element, at: int | None = None) -> int:
+    def _find_time(self, element: Element, at: int | None = None) -> int:
         """Find the time of a direction, which may be some divisions after or before its element."""
         at = self.at if at is None else at
-        moved = number(text_of(element, "offset") or "0")
+        moved = read_number(get_text(element, "offset") or "0")
         return max(at + round(moved * GRID / self.divisions), 0) if moved else at
 
-    def harmony(self, element: Element) -> None:
+    def read_harmony(self, element: Element) -> None:
         """Read a chord symbol."""
-        text = chord_symbol(element)
+        text = read_chord(element)
         if text:
-            self.chords.append((quarters(self._offset(element)), text))
+            self.chords.append((convert_to_quarters(self._find_time(element)), text))
         else:
             self.left_out["chord symbols without a name"] += 1
 
-    def barline(self, element: Element) -> None:
+    def read_barline(self, element: Element) -> None:
         """Read repeats and endings."""
         if (
             element.get("location") == "right"
             or element.find("ending") is not None
             or element.find("repeat") is not None
         ):
-            self.marks = with_barline(self.marks, element)
+            self.marks = add_barline(self.marks, element)
 
 
-_STEPS: Mapping[str, Callable[[_Walk, Element], None]] = {
-    "note": _Walk.note,
-    "backup": _Walk.backup,
-    "forward": _Walk.forward,
-    "attributes": _Walk.attributes,
-    "direction": _Walk.direction,
-    "harmony": _Walk.harmony,
-    "barline": _Walk.barline,
-    "sound": _Walk.sound,
-    "figured-bass": _Walk.figured_bass,
+_STEPS: Mapping[str, Callable[[_Reader, Element], None]] = {
+    "note": _Reader.read_note,
+    "backup": _Reader.read_backup,
+    "forward": _Reader.read_forward,
+    "attributes": _Reader.read_attributes,
+    "direction": _Reader.read_direction,
+    "harmony": _Reader.read_harmony,
+    "barline": _Reader.read_barline,
+    "sound": _Reader.read_sound,
+    "figured-bass": _Reader.read_figured_bass,
 }
 
 
-def _staff(text: str) -> int:
+def _read_staff(text: str) -> int:
     """Read the number of a staff, from 1; that of the first where none is named."""
     number = int(text) if text.isdecimal() and len(text) < 3 else 1
     return max(number, 1)
 
 
-def _instrument(element: Element) -> str:
+def _find_instrument(element: Element) -> str:
     found = element.find("instrument")
     return "" if found is None else found.get("id", "")
 
 
-def _sound_of_place(element: Element, unpitched: Element) -> int:
+def _find_drum_sound(element: Element, unpitched: Element) -> int:
     """Find the sound of a drum kit with that line and note head; -1 for none."""
-    octave = text_of(unpitched, "display-octave")
-    found = sound_of(
-        text_of(unpitched, "display-step"),
+    octave = get_text(unpitched, "display-octave")
+    found = find_number(
+        get_text(unpitched, "display-step"),
         int(octave) if octave.isdecimal() and len(octave) == 1 else -1,
-        text_of(element, "notehead") or "normal",
+        get_text(element, "notehead") or "normal",
     )
     return -1 if found is None else found
 
 
-def _velocity(element: Element) -> int:
+def _read_velocity(element: Element) -> int:
     stated = element.get("dynamics")
-    return VELOCITY if stated is None else max(1, min(127, round(number(stated) * FORTE / 100)))
+    return VELOCITY if stated is None else max(1, min(127, round(read_number(stated) * FORTE / 100)))
 
 
 def _is_tied(element: Element) -> bool:
@@ -356,5 +363,5 @@ def _is_tied(element: Element) -> bool:
     return any(tie.get("type") in ("start", "continue") for tie in ties)
 
 
-def _voice(element: Element) -> str:
-    return text_of(element, "voice") or "1"
+def _read_voice(element: Element) -> str:
+    return get_text(element, "voice") or "1"

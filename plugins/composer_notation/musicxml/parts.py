@@ -9,7 +9,7 @@ from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
 from composer_notation.musicxml.measures import Measure, read_measures
-from composer_notation.musicxml.values import TooLarge, text_of
+from composer_notation.musicxml.values import TooLarge, get_text
 
 MOST_PARTS = 1_000
 MOST_MEASURES = 100_000  # of all parts together
@@ -50,16 +50,16 @@ class Part:
 def read_parts(root: Element) -> list[Part]:
     """Read the parts of a score in the order of its list, and then those missing there. Raises TooLarge."""
     listed = {element.get("id", ""): element for element in root.findall("part-list/score-part")}
-    written = _measures_by_part(root)
+    written = _group_measures(root)
     if len(written) > MOST_PARTS:
         raise TooLarge(f"has more than {MOST_PARTS:,} parts; split it into pieces")
     if sum(map(len, written.values())) > MOST_MEASURES:
         raise TooLarge(f"has more than {MOST_MEASURES:,} measures in all parts; split it into pieces")
     names = [*(name for name in listed if name in written), *(name for name in written if name not in listed)]
-    return [_part(listed.get(name), written[name]) for name in names]
+    return [_read_part(listed.get(name), written[name]) for name in names]
 
 
-def _measures_by_part(root: Element) -> dict[str, list[Element]]:
+def _group_measures(root: Element) -> dict[str, list[Element]]:
     """Group the measures by the id of their part; a time-wise score has the parts in each measure."""
     found: dict[str, list[Element]] = {}
     if root.tag == "score-partwise":
@@ -73,30 +73,30 @@ def _measures_by_part(root: Element) -> dict[str, list[Element]]:
     return found
 
 
-def _part(listed: Element | None, measures: Sequence[Element]) -> Part:
-    name = "" if listed is None else _name(listed)
-    instruments = {} if listed is None else dict(_instruments(listed))
+def _read_part(listed: Element | None, measures: Sequence[Element]) -> Part:
+    name = "" if listed is None else _read_name(listed)
+    instruments = {} if listed is None else dict(_read_instruments(listed))
     sounds = {name: one.unpitched for name, one in instruments.items() if one.unpitched >= 0}
     left_out: Counter[str] = Counter()
     read = read_measures(measures, sounds, left_out)
     return Part(name, instruments, read, max((measure.staves for measure in read), default=1), left_out)
 
 
-def _name(listed: Element) -> str:
+def _read_name(listed: Element) -> str:
     """Read the name of a part, or else that of its instrument."""
-    names = (text_of(listed, "part-name"), text_of(listed, "score-instrument/instrument-name"))
+    names = (get_text(listed, "part-name"), get_text(listed, "score-instrument/instrument-name"))
     return next((" ".join(name.split()) for name in names if name), "")
 
 
-def _instruments(listed: Element) -> Iterator[tuple[str, Instrument]]:
+def _read_instruments(listed: Element) -> Iterator[tuple[str, Instrument]]:
     for element in listed.iterfind("midi-instrument"):
         program, channel, sound = (
-            _small(text_of(element, f"midi-{tag}")) for tag in ("program", "channel", "unpitched")
+            _read_midi_number(get_text(element, f"midi-{tag}")) for tag in ("program", "channel", "unpitched")
         )
         yield element.get("id", ""), Instrument(program - 1, channel, sound - 1)
 
 
-def _small(text: str) -> int:
+def _read_midi_number(text: str) -> int:
     """Read a number of MIDI, 1 to 128; 0 for none."""
     number = int(text) if text.isdecimal() and len(text) < 4 else 0
     return number if number <= 128 else 0

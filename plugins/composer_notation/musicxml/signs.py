@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from xml.etree.ElementTree import Element
 
-from composer_notation.musicxml.values import endings
+from composer_notation.musicxml.values import read_endings
 from composer_notation.unfolding import BEGINNING, MOST_TIMES, Signs
 
 _CAPO = re.compile(r"^d\.? ?c\b|^da capo\b")
@@ -34,7 +34,7 @@ PLAIN = Marks()
 """The marks of a measure without signs."""
 
 
-def joined(marks: Iterable[Marks]) -> Marks:
+def join_marks(marks: Iterable[Marks]) -> Marks:
     """Join the signs of a measure of all parts; each part may repeat them."""
     result = PLAIN
     for mark in marks:
@@ -58,11 +58,11 @@ def joined(marks: Iterable[Marks]) -> Marks:
     return result
 
 
-def signs_of(marks: Sequence[Marks]) -> list[Signs]:
+def make_signs(marks: Sequence[Marks]) -> list[Signs]:
     """Make the signs of each measure, endings on every measure under their bracket, and coda signs resolved."""
     found: list[Signs] = []
     inside: tuple[int, ...] = ()
-    for mark in _with_codas(marks):
+    for mark in _resolve_codas(marks):
         inside = mark.signs.endings or inside
         found.append(replace(mark.signs, endings=inside))
         if mark.ending_stops:
@@ -70,7 +70,7 @@ def signs_of(marks: Sequence[Marks]) -> list[Signs]:
     return found
 
 
-def _with_codas(marks: Sequence[Marks]) -> Sequence[Marks]:
+def _resolve_codas(marks: Sequence[Marks]) -> Sequence[Marks]:
     """Resolve coda signs: the last is the coda, and those before it lead there, unless something says so itself."""
     bare = [index for index, mark in enumerate(marks) if mark.coda_signs]
     if not bare:
@@ -87,7 +87,7 @@ def _with_codas(marks: Sequence[Marks]) -> Sequence[Marks]:
     return found
 
 
-def with_barline(mark: Marks, element: Element) -> Marks:
+def add_barline(mark: Marks, element: Element) -> Marks:
     """Add the signs of a `<barline>`. Raises NotUnderstood for an ending without a number."""
     signs, stops = mark.signs, mark.ending_stops
     repeat = element.find("repeat")
@@ -98,30 +98,30 @@ def with_barline(mark: Marks, element: Element) -> Marks:
         signs = replace(signs, times=min(int(times), MOST_TIMES) if times.isdecimal() and len(times) < 9 else 2)
     for name in ("segno", "coda"):
         if element.find(name) is not None:
-            mark = with_sign(replace(mark, signs=signs), name)
+            mark = add_sign(replace(mark, signs=signs), name)
             signs = mark.signs
     ending = element.find("ending")
     if ending is not None:
         if ending.get("type") == "start":
-            signs = replace(signs, endings=endings(ending.get("number", "")), begins_ending=True)
+            signs = replace(signs, endings=read_endings(ending.get("number", "")), begins_ending=True)
         else:
             stops = True
     return replace(mark, signs=signs, ending_stops=stops)
 
 
-def with_sign(mark: Marks, tag: str) -> Marks:
+def add_sign(mark: Marks, tag: str) -> Marks:
     """Add a sign drawn above the staff: `segno` or `coda`."""
     if tag == "segno":
         return replace(mark, signs=replace(mark.signs, segno=mark.signs.segno or _UNNAMED))
     return replace(mark, coda_signs=mark.coda_signs + 1)
 
 
-def with_way_to_coda(mark: Marks) -> Marks:
+def make_coda_jump(mark: Marks) -> Marks:
     """Turn a coda sign at the end of its measure into a jump to the coda."""
     return replace(mark, signs=replace(mark.signs, to_coda=mark.signs.to_coda or _UNNAMED), coda_signs=0)
 
 
-def with_words(mark: Marks, text: str) -> Marks:
+def add_words(mark: Marks, text: str) -> Marks:
     """Add the signs that words above the staff state, such as `D.C. al Fine`, `To Coda` or `Fine`."""
     words, signs = " ".join(text.lower().split()), mark.signs
     if _CAPO.match(words):
@@ -137,7 +137,7 @@ def with_words(mark: Marks, text: str) -> Marks:
     return mark if signs is mark.signs else replace(mark, signs=signs)
 
 
-def with_sound(mark: Marks, element: Element) -> Marks:
+def add_sound(mark: Marks, element: Element) -> Marks:
     """Add the jumps and signs in the attributes of a `<sound>`, which are meant for players."""
     if _JUMPS.isdisjoint(element.keys()):
         return mark

@@ -15,7 +15,7 @@ GRID = 2**10 * 3**2 * 5 * 7 * 11 * 13
 
 _COARSE = 2**10 * 3**2 * 5 * 7
 
-LONGEST = 2**24
+MOST_QUARTERS = 2**24
 """Longest duration in quarter notes; a longer one is cut to it, and the piece then refused for its length."""
 
 _QUARTERS = {
@@ -36,13 +36,13 @@ class TooLarge(ValueError):
     """A score that is too large; the text is the reason, in words that follow a file's name."""
 
 
-def text_of(element: Element, tag: str) -> str:
+def get_text(element: Element, tag: str) -> str:
     """Read the text of the first child with that tag, "" if there is none."""
     return (element.findtext(tag) or "").strip()
 
 
 @lru_cache(maxsize=4096)
-def number(text: str) -> Fraction:
+def read_number(text: str) -> Fraction:
     """Read a decimal number. Raises NotUnderstood."""
     try:
         value = Fraction(text) if len(text) <= 24 and "/" not in text and "e" not in text.lower() else None
@@ -54,44 +54,45 @@ def number(text: str) -> Fraction:
 
 
 @lru_cache(maxsize=4096)
-def grid_units(text: str, divisions: Fraction) -> int:
+def read_duration(text: str, divisions: Fraction) -> int:
     """Read a duration in divisions of a quarter note as parts of `GRID`. Raises NotUnderstood."""
-    return min(max(round(number(text) * GRID / divisions), 0), LONGEST * GRID)
+    return min(max(round(read_number(text) * GRID / divisions), 0), MOST_QUARTERS * GRID)
 
 
 @lru_cache(maxsize=65_536)
-def quarters(units: int) -> Fraction:
+def convert_to_quarters(units: int) -> Fraction:
     """Convert parts of `GRID` to quarter notes."""
     return Fraction(units, GRID)
 
 
-def measure_length(units: int) -> Fraction:
+def round_length(units: int) -> Fraction:
     """Convert parts of `GRID` to quarter notes, without the rounding errors that tuplets of odd divisions add up to."""
     return Fraction(round(Fraction(units * _COARSE, GRID)), _COARSE)
 
 
-def midi_pitch(element: Element) -> tuple[int, bool]:
+def read_pitch(element: Element) -> tuple[int, bool]:
     """Read a `<pitch>` as a MIDI pitch, and whether a microtone in it was rounded. Raises NotUnderstood."""
     step, octave, alter = (element.findtext(tag) for tag in ("step", "octave", "alter"))
-    return _pitch(step or "", octave or "", alter or "0")
+    return _compute_pitch(step or "", octave or "", alter or "0")
 
 
 @lru_cache(maxsize=4096)
-def _pitch(step: str, octave: str, alter: str) -> tuple[int, bool]:
+def _compute_pitch(step: str, octave: str, alter: str) -> tuple[int, bool]:
     if step.strip() not in SEMITONES:
         raise NotUnderstood(step)
-    moved = number(alter.strip())
-    exact = 12 * (number(octave.strip()) + 1) + SEMITONES[step.strip()] + moved
+    moved = read_number(alter.strip())
+    exact = 12 * (read_number(octave.strip()) + 1) + SEMITONES[step.strip()] + moved
     return round(exact), moved.denominator != 1
 
 
-def time_signature(element: Element) -> tuple[int, int] | None:
+def read_time_signature(element: Element) -> tuple[int, int] | None:
     """Read a `<time>` such as 3/4, 2+3/8 or 3/8 + 2/4; None for one that gives no bars. Raises NotUnderstood."""
     if element.find("senza-misura") is not None:
         return None
     beats, units = ([child.text or "" for child in element.findall(tag)] for tag in ("beats", "beat-type"))
     pairs = [
-        (sum(_whole(part) for part in top.split("+")), _whole(unit)) for top, unit in zip(beats, units, strict=False)
+        (sum(_read_integer(part) for part in top.split("+")), _read_integer(unit))
+        for top, unit in zip(beats, units, strict=False)
     ]
     if not pairs or len(pairs) > MOST_BEATS or any(unit not in _UNITS for _, unit in pairs):
         raise NotUnderstood("time")
@@ -102,18 +103,18 @@ def time_signature(element: Element) -> tuple[int, int] | None:
     return total, smallest
 
 
-def _whole(text: str) -> int:
+def _read_integer(text: str) -> int:
     if not re.fullmatch(r"\s*\d{1,3}\s*", text):
         raise NotUnderstood(text)
     return int(text)
 
 
-def endings(text: str) -> tuple[int, ...]:
+def read_endings(text: str) -> tuple[int, ...]:
     """Read the numbers of an ending, such as `1`, `1, 2` or `1-3`. Raises NotUnderstood."""
     found: set[int] = set()
     for part in text.replace(".", " ").replace(",", " ").split():
         first, _, last = part.partition("-")
-        begin, end = _whole(first), _whole(last or first)
+        begin, end = _read_integer(first), _read_integer(last or first)
         if not 1 <= begin <= end <= MOST_BEATS:
             raise NotUnderstood(text)
         found.update(range(begin, end + 1))
@@ -122,16 +123,16 @@ def endings(text: str) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
-def metronome_bpm(element: Element) -> float:
+def read_metronome(element: Element) -> float:
     """Read a `<metronome>` as quarter notes a minute. Raises NotUnderstood for one that states no number."""
-    rate = _NUMBER.search(text_of(element, "per-minute"))
-    units = list(_beat_units(element))
+    rate = _NUMBER.search(get_text(element, "per-minute"))
+    units = list(_read_beat_units(element))
     if not rate or len(units) != 1:
         raise NotUnderstood("metronome")
     return float(Fraction(rate[0]) * units[0])
 
 
-def _beat_units(element: Iterable[Element]) -> Iterator[Fraction]:
+def _read_beat_units(element: Iterable[Element]) -> Iterator[Fraction]:
     """Read the note values of a metronome mark in quarter notes, with their dots."""
     value = dotted = Fraction(0)
     for child in element:

@@ -10,12 +10,12 @@ from itertools import pairwise
 from typing import TypeVar
 
 from composer.music.keys import LETTERS, Key
-from composer_notation.abc.decorations import chord_of
-from composer_notation.writing.beams import beams
+from composer_notation.abc.decorations import parse_chord
+from composer_notation.writing.beams import find_beams
 from composer_notation.writing.musicxml import Heading
 from composer_notation.writing.pages import Pages
-from composer_notation.writing.rhythm import Event, Measure, Symbol, divide, symbols
-from composer_notation.writing.spelling import Spelled, altered
+from composer_notation.writing.rhythm import Event, Measure, Symbol, divide_events, write_symbols
+from composer_notation.writing.spelling import Spelled, get_alteration
 from composer_notation.writing.staves import Line, Part, Staff
 from composer_notation.writing.xmltext import clean
 
@@ -39,44 +39,44 @@ class _Voice:
     program: int
 
 
-def tune(pages: Pages, heading: Heading) -> str:
+def write_tune(pages: Pages, heading: Heading) -> str:
     """Write the pages as the text of a file, without drums."""
     parts = [part for part in pages.parts if not part.is_drum]
-    voices = list(_voices(pages, parts))
+    voices = list(_list_voices(pages, parts))
     first = pages.measures[0]
-    lines = ["X:1", f"T:{_escaped(heading.title) or 'Tune'}"]
+    lines = ["X:1", f"T:{_clean_text(heading.title) or 'Tune'}"]
     if heading.composer:
-        lines.append(f"C:{_escaped(heading.composer)}")
+        lines.append(f"C:{_clean_text(heading.composer)}")
     lines += [f"M:{first.numerator}/{first.denominator}", "L:1/8"]
-    lines += [f"Q:1/4={_whole(tempo.bpm)}" for tempo in pages.tempos[:1] if tempo.tick == 0]
-    marks = _marks(pages)
+    lines += [f"Q:1/4={_round_tempo(tempo.bpm)}" for tempo in pages.tempos[:1] if tempo.tick == 0]
+    marks = _format_marks(pages)
     if len(voices) == 1:
-        lines += _instrument(voices[0])
-        return "\n".join([*lines, _key(pages.keys[0]), *_music(pages, voices[0].line, marks), ""])
-    lines += _score_line(parts)
-    lines += [_voice_line(voice) for voice in voices]
-    lines.append(_key(pages.keys[0]))
+        lines += _format_instrument(voices[0])
+        return "\n".join([*lines, _format_key(pages.keys[0]), *_write_music(pages, voices[0].line, marks), ""])
+    lines += _format_score_line(parts)
+    lines += [_format_voice_line(voice) for voice in voices]
+    lines.append(_format_key(pages.keys[0]))
     for voice in voices:
-        lines += [f"V:{voice.number}", *_instrument(voice)]
-        lines += _music(pages, voice.line, marks if voice.number == 1 else ())
+        lines += [f"V:{voice.number}", *_format_instrument(voice)]
+        lines += _write_music(pages, voice.line, marks if voice.number == 1 else ())
     return "\n".join([*lines, ""])
 
 
-def _key(key: Key) -> str:
+def _format_key(key: Key) -> str:
     """Format the field of a key, by the name that its signature has: six sharps are D#m, and not Ebm."""
     return "K:D#m" if key.minor and key.fifths == 6 else f"K:{key}"
 
 
-def _whole(bpm: float) -> int:
+def _round_tempo(bpm: float) -> int:
     return max(1, min(999, round(bpm)))
 
 
-def _escaped(text: str) -> str:
+def _clean_text(text: str) -> str:
     """Clean a text, and escape it so that it ends no field, quotation or line."""
     return clean(text).translate(_ESCAPES)
 
 
-def _voices(pages: Pages, parts: Sequence[Part]) -> Iterator[_Voice]:
+def _list_voices(pages: Pages, parts: Sequence[Part]) -> Iterator[_Voice]:
     number = 0
     for part in parts:
         names = part.name.split("\n")
@@ -89,7 +89,7 @@ def _voices(pages: Pages, parts: Sequence[Part]) -> Iterator[_Voice]:
                 yield _Voice(number, name, staff, line, pages.tracks[line.track].program)
 
 
-def _score_line(parts: Sequence[Part]) -> Iterator[str]:
+def _format_score_line(parts: Sequence[Part]) -> Iterator[str]:
     """Format the line of voices that share a staff, and of staves that belong to one player, if there are any."""
     number = 0
     groups = []
@@ -104,40 +104,40 @@ def _score_line(parts: Sequence[Part]) -> Iterator[str]:
         yield f"%%score {' '.join(groups)}"
 
 
-def _voice_line(voice: _Voice) -> str:
-    name = f' name="{_escaped(voice.name)}"' if voice.name else ""
+def _format_voice_line(voice: _Voice) -> str:
+    name = f' name="{_clean_text(voice.name)}"' if voice.name else ""
     return f"V:{voice.number}{name} clef={_CLEFS.get(voice.staff.clef.sign, 'treble')}"
 
 
-def _instrument(voice: _Voice) -> Iterator[str]:
+def _format_instrument(voice: _Voice) -> Iterator[str]:
     if voice.program:
         yield f"%%MIDI program {voice.program}"
 
 
-def _marks(pages: Pages) -> _Marks:
+def _format_marks(pages: Pages) -> _Marks:
     """Format section names, tempo changes and chord symbols, in order; a text that is no chord symbol is a remark."""
-    found = [(mark.tick, 0, f"[P:{text}]") for mark in pages.markers if (text := _escaped(mark.text))]
-    rates = [(tempo.tick, _whole(tempo.bpm)) for tempo in pages.tempos]
+    found = [(mark.tick, 0, f"[P:{text}]") for mark in pages.markers if (text := _clean_text(mark.text))]
+    rates = [(tempo.tick, _round_tempo(tempo.bpm)) for tempo in pages.tempos]
     found += [
         (tick, 1, f"[Q:1/4={rate}]")
         for index, (tick, rate) in enumerate(rates)
         if tick and (index == 0 or rate != rates[index - 1][1])
     ]
     for chord in pages.chords:
-        remark = "" if chord_of(clean(chord.text)) == clean(chord.text) else "^"
-        found += [(chord.tick, 2, f'"{remark}{text}"')] if (text := _escaped(chord.text)) else []
+        remark = "" if parse_chord(clean(chord.text)) == clean(chord.text) else "^"
+        found += [(chord.tick, 2, f'"{remark}{text}"')] if (text := _clean_text(chord.text)) else []
     return [(tick, text) for tick, _, text in sorted(found, key=lambda mark: mark[:2])]
 
 
-def _music(pages: Pages, line: Line, marks: _Marks) -> Iterator[str]:
+def _write_music(pages: Pages, line: Line, marks: _Marks) -> Iterator[str]:
     """Write the lines of music of a voice."""
     written: list[str] = []
     first_event = first_mark = 0
     for index, measure in enumerate(pages.measures):
-        first_event, events = _from(first_event, line.events, measure, lambda e: (e.start, e.end))
-        first_mark, here = _from(first_mark, marks, measure, lambda mark: (mark[0], mark[0] + 1))
-        before = "".join(_changes(pages, index))
-        text = before + _measure(events, measure, pages.keys[index].fifths, here)
+        first_event, events = _find_inside(first_event, line.events, measure, lambda e: (e.start, e.end))
+        first_mark, here = _find_inside(first_mark, marks, measure, lambda mark: (mark[0], mark[0] + 1))
+        before = "".join(_format_changes(pages, index))
+        text = before + _write_measure(events, measure, pages.keys[index].fifths, here)
         written.append(text + (" |]" if index + 1 == len(pages.measures) else " |"))
     first = 1 if pages.measures[0].nominal < pages.measures[0].start else 0
     starts = [0, *range(first + _BARS_IN_A_LINE, len(written), _BARS_IN_A_LINE), len(written)]
@@ -145,7 +145,7 @@ def _music(pages: Pages, line: Line, marks: _Marks) -> Iterator[str]:
         yield " ".join(written[begin:end])
 
 
-def _from(
+def _find_inside(
     first: int, things: Sequence[_T], measure: Measure, span: Callable[[_T], tuple[int, int]]
 ) -> tuple[int, Sequence[_T]]:
     """Find the things that reach into a measure, and the index of the first; those before `first` do not."""
@@ -157,33 +157,33 @@ def _from(
     return first, things[first:last]
 
 
-def _changes(pages: Pages, index: int) -> Iterator[str]:
+def _format_changes(pages: Pages, index: int) -> Iterator[str]:
     """Format the key and the metre that begin with a measure."""
     measure = pages.measures[index]
     if index and pages.keys[index] != pages.keys[index - 1]:
-        yield f"[{_key(pages.keys[index])}]"
+        yield f"[{_format_key(pages.keys[index])}]"
     before = pages.measures[index - 1] if index else measure
     if (measure.numerator, measure.denominator) != (before.numerator, before.denominator):
         yield f"[M:{measure.numerator}/{measure.denominator}]"
 
 
-def _measure(events: Sequence[Event], measure: Measure, fifths: int, marks: _Marks) -> str:
+def _write_measure(events: Sequence[Event], measure: Measure, fifths: int, marks: _Marks) -> str:
     if any(tick > measure.start for tick, _ in marks):
-        events = divide(events, measure, [tick for tick, _ in marks])
-    found = symbols(events, measure)
+        events = divide_events(events, measure, [tick for tick, _ in marks])
+    found = write_symbols(events, measure)
     in_force: dict[int, int] = {}
     parts: list[str] = []
     waiting = list(marks)
-    for index, (symbol, beamed) in enumerate(zip(found, beams(found, measure), strict=True)):
+    for index, (symbol, beamed) in enumerate(zip(found, find_beams(found, measure), strict=True)):
         joins = bool(beamed) and beamed[0] in ("continue", "end")
         parts.append("" if joins or not index else " ")
         while waiting and waiting[0][0] <= symbol.start:
             parts.append(waiting.pop(0)[1])
-        parts.append(_tuplet(found, index) + _symbol(symbol, fifths, in_force))
+        parts.append(_format_tuplet(found, index) + _format_symbol(symbol, fifths, in_force))
     return "".join([*parts, *(text for _, text in waiting)])
 
 
-def _tuplet(found: Sequence[Symbol], index: int) -> str:
+def _format_tuplet(found: Sequence[Symbol], index: int) -> str:
     its = found[index].tuplet
     if not its or not its.begins:
         return ""
@@ -195,9 +195,9 @@ def _tuplet(found: Sequence[Symbol], index: int) -> str:
     return "(3" if (its.actual, its.normal, count) == (3, 2, 3) else f"({its.actual}:{its.normal}:{count}"
 
 
-def _symbol(symbol: Symbol, fifths: int, in_force: dict[int, int]) -> str:
+def _format_symbol(symbol: Symbol, fifths: int, in_force: dict[int, int]) -> str:
     stretch = Fraction(symbol.tuplet.actual, symbol.tuplet.normal) if symbol.tuplet else Fraction(1)
-    length = _length(symbol.duration * stretch / _UNIT)
+    length = _format_length(symbol.duration * stretch / _UNIT)
     if not symbol.pitches:
         return f"z{length}"
     counts = Counter((name.octave, name.step) for name in symbol.pitches)
@@ -205,7 +205,7 @@ def _symbol(symbol: Symbol, fifths: int, in_force: dict[int, int]) -> str:
     for name in symbol.pitches:
         is_clear = counts[name.octave, name.step] == 1
         is_known = is_clear and (name in symbol.held_from or _is_in_force(name, fifths, in_force))
-        notes.append(("" if is_known else _ACCIDENTALS[name.alter]) + _letter(name))
+        notes.append(("" if is_known else _ACCIDENTALS[name.alter]) + _format_letter(name))
         if not is_known:
             in_force[name.step] = name.alter
     if len(notes) == 1:
@@ -216,7 +216,7 @@ def _symbol(symbol: Symbol, fifths: int, in_force: dict[int, int]) -> str:
     return f"[{''.join(tied)}]{length}"
 
 
-def _length(units: Fraction) -> str:
+def _format_length(units: Fraction) -> str:
     if units == 1:
         return ""
     return str(units.numerator) if units.denominator == 1 else f"{units.numerator}/{units.denominator}"
@@ -224,10 +224,10 @@ def _length(units: Fraction) -> str:
 
 def _is_in_force(name: Spelled, fifths: int, in_force: dict[int, int]) -> bool:
     """Tell whether the signature or the bar implies the alteration of a note, in any octave."""
-    return in_force.get(name.step, altered(name.step, fifths)) == name.alter
+    return in_force.get(name.step, get_alteration(name.step, fifths)) == name.alter
 
 
-def _letter(name: Spelled) -> str:
+def _format_letter(name: Spelled) -> str:
     """Format the letter of a note: `C` is C4, `c` C5, `c'` C6, `C,` C3."""
     letter = LETTERS[name.step]
     return letter.lower() + "'" * (name.octave - 5) if name.octave >= 5 else letter + "," * (4 - name.octave)

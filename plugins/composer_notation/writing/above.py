@@ -7,36 +7,36 @@ from collections.abc import Iterator
 from xml.etree.ElementTree import Element, SubElement
 
 from composer.music.score import Text
-from composer_notation.writing.harmony import harmony
+from composer_notation.writing.harmony import parse_harmony
 from composer_notation.writing.pages import Pages
 from composer_notation.writing.xmltext import add, clean
 
 _SHOWN_CHANGE = 0.04  # of a tempo, from which on it is printed, once in a bar; other changes are heard only
 
 
-def marks_of(pages: Pages, number: int) -> list[tuple[int, Element]]:
+def make_marks(pages: Pages, number: int) -> list[tuple[int, Element]]:
     """Make the elements above a part, by tick: most over the first part, chords over the first with pitches."""
     found: list[tuple[int, int, Element]] = []
     if number == 1:
-        found += [(mark.tick, 0, _rehearsal(clean(mark.text))) for mark in pages.markers if clean(mark.text)]
-        found += [(tick, 1, element) for tick, element in _tempos(pages)]
+        found += [(mark.tick, 0, _make_rehearsal(clean(mark.text))) for mark in pages.markers if clean(mark.text)]
+        found += [(tick, 1, element) for tick, element in _make_tempos(pages)]
     if number == next((index for index, part in enumerate(pages.parts, start=1) if not part.is_drum), 1):
-        found += [(chord.tick, 2, _harmony(chord)) for chord in pages.chords if clean(chord.text)]
+        found += [(chord.tick, 2, _make_harmony(chord)) for chord in pages.chords if clean(chord.text)]
     return [(tick, element) for tick, _, element in sorted(found, key=lambda mark: mark[:2])]
 
 
-def _direction() -> tuple[Element, Element]:
+def _make_direction() -> tuple[Element, Element]:
     element = Element("direction", placement="above")
     return element, SubElement(element, "direction-type")
 
 
-def _rehearsal(text: str) -> Element:
-    element, kind = _direction()
+def _make_rehearsal(text: str) -> Element:
+    element, kind = _make_direction()
     add(kind, "rehearsal", text)
     return element
 
 
-def _tempos(pages: Pages) -> Iterator[tuple[int, Element]]:
+def _make_tempos(pages: Pages) -> Iterator[tuple[int, Element]]:
     shown, last = 0.0, -1
     starts = [measure.start for measure in pages.measures]
     for tempo in pages.tempos:
@@ -46,14 +46,14 @@ def _tempos(pages: Pages) -> Iterator[tuple[int, Element]]:
         if index == last or abs(tempo.bpm - shown) <= _SHOWN_CHANGE * shown:
             yield tempo.tick, Element("sound", tempo=f"{tempo.bpm:.6g}")
             continue
-        element, kind = _direction()
-        _metronome(kind, tempo.bpm, is_compound=is_compound)
+        element, kind = _make_direction()
+        _add_metronome(kind, tempo.bpm, is_compound=is_compound)
         SubElement(element, "sound", tempo=f"{tempo.bpm:.6g}")
         shown, last = tempo.bpm, index
         yield tempo.tick, element
 
 
-def _metronome(kind: Element, bpm: float, *, is_compound: bool) -> None:
+def _add_metronome(kind: Element, bpm: float, *, is_compound: bool) -> None:
     mark = SubElement(kind, "metronome")
     dotted = bpm / 1.5
     is_round = abs(dotted - round(dotted, 2)) < 1e-9
@@ -63,29 +63,29 @@ def _metronome(kind: Element, bpm: float, *, is_compound: bool) -> None:
     add(mark, "per-minute", f"{dotted if is_compound and is_round else bpm:.6g}")
 
 
-def _harmony(chord: Text) -> Element:
+def _make_harmony(chord: Text) -> Element:
     """Make the element of a chord symbol, or of words if it is none."""
-    found = harmony(clean(chord.text))
+    found = parse_harmony(clean(chord.text))
     if found is None:
-        element, kind = _direction()
+        element, kind = _make_direction()
         add(kind, "words", clean(chord.text))
         return element
     element = Element("harmony")
     root = SubElement(element, "root")
-    _letter(root, "root", found.root)
+    _add_letter(root, "root", found.root)
     add(element, "kind", found.kind, text=found.text)
     if found.bass:
-        _letter(SubElement(element, "bass"), "bass", found.bass)
+        _add_letter(SubElement(element, "bass"), "bass", found.bass)
     return element
 
 
-def _letter(element: Element, name: str, letter: tuple[str, int]) -> None:
+def _add_letter(element: Element, name: str, letter: tuple[str, int]) -> None:
     add(element, f"{name}-step", letter[0])
     if letter[1]:
         add(element, f"{name}-alter", letter[1])
 
 
-def placed(element: Element, offset: int, staff: int) -> Element:
+def place_mark(element: Element, offset: int, staff: int) -> Element:
     """Place a direction or chord symbol so many ticks after the start of the next note."""
     before = [child.tag for child in element]
     at = before.index("sound") if "sound" in before else len(before)

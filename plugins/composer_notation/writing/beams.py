@@ -9,32 +9,32 @@ from composer_notation.writing.rhythm import Measure, Symbol
 _FLAGS = {"eighth": 1, "16th": 2, "32nd": 3, "64th": 4}
 
 
-def flags(symbol: Symbol) -> int:
+def count_flags(symbol: Symbol) -> int:
     """Count the flags that a note has alone; 0 for a rest."""
     return _FLAGS.get(symbol.value, 0) if symbol.pitches else 0
 
 
-def beams(found: Sequence[Symbol], measure: Measure) -> list[tuple[str, ...]]:
+def find_beams(found: Sequence[Symbol], measure: Measure) -> list[tuple[str, ...]]:
     """Find the state of the beams of each symbol, from the outermost: `begin`, `continue`, `end` or a hook.
 
     Notes of one beat are beamed. So are half a bar of four beats, or a bar of three, where they are all eighths.
     """
     result: list[tuple[str, ...]] = [()] * len(found)
-    for group in _groups(found, measure):
-        for index, states in zip(group, _states([flags(found[index]) for index in group]), strict=True):
+    for group in _group_notes(found, measure):
+        for index, states in zip(group, _find_states([count_flags(found[index]) for index in group]), strict=True):
             result[index] = states
     return result
 
 
-def _groups(found: Sequence[Symbol], measure: Measure) -> list[list[int]]:
-    wide, beat = _lengths(measure)
+def _group_notes(found: Sequence[Symbol], measure: Measure) -> list[list[int]]:
+    wide, beat = _find_lengths(measure)
     groups: list[list[int]] = []
     last: tuple[int, int] | None = None
-    plain = _plain_groups(found, measure, wide)
+    plain = _find_plain_groups(found, measure, wide)
     for index, symbol in enumerate(found):
         offset = symbol.start - measure.nominal
         here = (wide, offset // wide) if offset // wide in plain else (beat, offset // beat)
-        if not flags(symbol):
+        if not count_flags(symbol):
             last = None
         elif last == here:
             groups[-1].append(index)
@@ -44,7 +44,7 @@ def _groups(found: Sequence[Symbol], measure: Measure) -> list[list[int]]:
     return [group for group in groups if len(group) > 1]
 
 
-def _lengths(measure: Measure) -> tuple[int, int]:
+def _find_lengths(measure: Measure) -> tuple[int, int]:
     """Return the ticks of the widest group of eighths, and of a beat."""
     unit = 1920 // measure.denominator
     if measure.denominator >= 8:
@@ -56,7 +56,7 @@ def _lengths(measure: Measure) -> tuple[int, int]:
     return 960 if measure.numerator % 2 == 0 or unit == 960 else beat, beat
 
 
-def _plain_groups(found: Sequence[Symbol], measure: Measure, wide: int) -> set[int]:
+def _find_plain_groups(found: Sequence[Symbol], measure: Measure, wide: int) -> set[int]:
     """Find the wide groups that hold nothing but eighths."""
     other: set[int] = set()
     seen: set[int] = set()
@@ -64,16 +64,18 @@ def _plain_groups(found: Sequence[Symbol], measure: Measure, wide: int) -> set[i
         first = (symbol.start - measure.nominal) // wide
         last = (symbol.end - measure.nominal - 1) // wide
         seen.update(range(first, last + 1))
-        if flags(symbol) != 1 or symbol.tuplet or symbol.dots:
+        if count_flags(symbol) != 1 or symbol.tuplet or symbol.dots:
             other.update(range(first, last + 1))
     return seen - other
 
 
-def _states(flagged: Sequence[int]) -> list[tuple[str, ...]]:
-    return [tuple(_state(flagged, index, level) for level in range(1, own + 1)) for index, own in enumerate(flagged)]
+def _find_states(flagged: Sequence[int]) -> list[tuple[str, ...]]:
+    return [
+        tuple(_find_state(flagged, index, level) for level in range(1, own + 1)) for index, own in enumerate(flagged)
+    ]
 
 
-def _state(flagged: Sequence[int], index: int, level: int) -> str:
+def _find_state(flagged: Sequence[int], index: int, level: int) -> str:
     before = index > 0 and flagged[index - 1] >= level
     after = index + 1 < len(flagged) and flagged[index + 1] >= level
     if before:

@@ -15,7 +15,7 @@ import numpy as np
 from composer import __version__
 from composer.errors import CannotWrite, LeftOutWarning, ReadingWarning, printable
 from composer.music.score import END, Score, Track
-from composer.storage.atomic import whole_file
+from composer.storage.atomic import write_whole_file
 from composer.types import Piece
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ class MusicXmlExporter:
 
     def __call__(self, pieces: Sequence[Piece], path: Path) -> None:
         """Write the file, whole or not at all. Raises CannotWrite; warns with ReadingWarning of notes moved."""
-        data = musicxml(pieces, path, title=self.title, composer=self.composer)
+        data = build_musicxml(pieces, path, title=self.title, composer=self.composer)
         if path.suffix.lower() == ".mxl":
-            data = _packed(data)
-        with whole_file(path) as scratch:
+            data = _pack(data)
+        with write_whole_file(path) as scratch:
             scratch.write_bytes(data)
 
 
@@ -67,23 +67,23 @@ class AbcExporter:
 
     def __call__(self, pieces: Sequence[Piece], path: Path) -> None:
         """Write the file, whole or not at all. Raises CannotWrite; warns with ReadingWarning of what changed."""
-        from composer_notation.writing.abc import tune
+        from composer_notation.writing.abc import write_tune
 
-        text = _written(pieces, path, tune, title=self.title, composer=self.composer, has_drums=False)
-        with whole_file(path) as scratch:
+        text = _write_piece(pieces, path, write_tune, title=self.title, composer=self.composer, has_drums=False)
+        with write_whole_file(path) as scratch:
             scratch.write_text(text, encoding="utf-8")
-        if changes := sum(map(_changes_of_loudness, pieces[0].score.tracks)):
+        if changes := sum(map(_count_velocity_changes, pieces[0].score.tracks)):
             warnings.warn(LeftOutWarning(printable(str(path)), {"changes of loudness": changes}), stacklevel=2)
 
 
-def musicxml(pieces: Sequence[Piece], path: Path, *, title: str = "", composer: str = "") -> bytes:
+def build_musicxml(pieces: Sequence[Piece], path: Path, *, title: str = "", composer: str = "") -> bytes:
     """Build the MusicXML of the one piece, for a file called `path`. Raises CannotWrite, warns as the exporter."""
-    from composer_notation.writing.musicxml import document
+    from composer_notation.writing.musicxml import build_document
 
-    return _written(pieces, path, document, title=title, composer=composer)
+    return _write_piece(pieces, path, build_document, title=title, composer=composer)
 
 
-def _written(
+def _write_piece(
     pieces: Sequence[Piece],
     path: Path,
     write: Callable[[Pages, Heading], _Text],
@@ -93,7 +93,7 @@ def _written(
     has_drums: bool = True,
 ) -> _Text:
     from composer_notation.writing.musicxml import Heading
-    from composer_notation.writing.pages import Unwritable, laid_out
+    from composer_notation.writing.pages import Unwritable, lay_out
     from composer_notation.writing.xmltext import clean
 
     shown = printable(str(path))
@@ -106,9 +106,9 @@ def _written(
         raise CannotWrite(f"{shown}: has only drums, which ABC cannot hold; write it as .musicxml or .mid.")
     try:
         score = piece.score if has_drums else replace(piece.score, tracks=pitched)
-        pages = laid_out(score)
+        pages = lay_out(score)
         heading = Heading(
-            clean(title or piece.title or made_by(piece.provenance))[:_LONGEST_TITLE],
+            clean(title or piece.title or describe_origin(piece.provenance))[:_LONGEST_TITLE],
             clean(composer)[:_LONGEST_TITLE],
             f"composer {__version__}",
             piece.provenance,
@@ -121,14 +121,14 @@ def _written(
     if pages.moved:
         text = f"{shown}: notes off the grid of notation were moved, by {pages.moved} ticks (480 to a quarter) at most."
         warnings.warn(text, ReadingWarning, stacklevel=4)
-    if any((left_out := _left_out(score, pages)).values()):
+    if any((left_out := _count_omissions(score, pages)).values()):
         warnings.warn(LeftOutWarning(shown, left_out), stacklevel=4)
     if drums and not has_drums:
         warnings.warn(f"{shown}: drums were left out; write them as .musicxml or .mid.", ReadingWarning, stacklevel=4)
     return data
 
 
-def _left_out(score: Score, pages: Pages) -> dict[str, int]:
+def _count_omissions(score: Score, pages: Pages) -> dict[str, int]:
     signs = [*score.tempos, *score.chords, *(mark for mark in score.markers if mark.text != END)]
     return {
         "notes that fall together with another one": score.note_count - sum(len(track.notes) for track in pages.tracks),
@@ -136,11 +136,11 @@ def _left_out(score: Score, pages: Pages) -> dict[str, int]:
     }
 
 
-def _changes_of_loudness(track: Track) -> int:
+def _count_velocity_changes(track: Track) -> int:
     return 0 if track.is_drum else int(np.count_nonzero(np.diff(track.notes["velocity"])))
 
 
-def made_by(provenance: Mapping[str, Any]) -> str:
+def describe_origin(provenance: Mapping[str, Any]) -> str:
     """Describe the model and the seed of a piece, for want of a title: `chorales, seed 7`."""
     model, request = provenance.get("model"), provenance.get("request")
     if not isinstance(model, str) or not isinstance(request, Mapping):
@@ -150,7 +150,7 @@ def made_by(provenance: Mapping[str, Any]) -> str:
     return ", ".join(words)
 
 
-def _packed(data: bytes) -> bytes:
+def _pack(data: bytes) -> bytes:
     """Pack a score; its bytes are the same whenever it is made."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:

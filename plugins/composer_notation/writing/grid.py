@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.music.score import Bars, Notes
-from composer_notation.writing.metre import SHORTEST, grouping
+from composer_notation.writing.metre import SHORTEST, group_units
 
 _TUPLETS = (120, 240, 480, 960)  # ticks that one can last
 _NARROWEST = min(_TUPLETS)
@@ -27,7 +27,7 @@ _ROUNDS = 3
 
 
 @dataclass(frozen=True)
-class Cell:
+class TupletSpan:
     """A tuplet: its start and end in the bar, and `actual` parts in the time of `normal`."""
 
     start: int
@@ -48,7 +48,7 @@ class _Span:
     def end(self) -> int:
         return self.start + self.units * self.unit
 
-    def parts(self) -> Iterator[_Span]:
+    def divide(self) -> Iterator[_Span]:
         """Divide the span; it yields nothing below the shortest tuplet."""
         if self.units == 1:
             half = self.unit // 2
@@ -56,29 +56,29 @@ class _Span:
                 yield from (_Span(self.start, 1, half), _Span(self.start + half, 1, half))
             return
         start = self.start
-        for group in grouping(self.units):
+        for group in group_units(self.units):
             yield _Span(start, group, self.unit)
             start += group * self.unit
 
 
-def cells(numerator: int, denominator: int, points: Sequence[int]) -> tuple[Cell, ...]:
+def find_tuplets(numerator: int, denominator: int, points: Sequence[int]) -> tuple[TupletSpan, ...]:
     """Find the tuplets in a bar where notes begin and end at `points`, ticks from the bar line."""
-    found, _ = _resolved(_Span(0, numerator, 1920 // denominator), sorted(points))
+    found, _ = _resolve(_Span(0, numerator, 1920 // denominator), sorted(points))
     return tuple(found)
 
 
-def _resolved(span: _Span, points: Sequence[int]) -> tuple[list[Cell], list[_Span]]:
+def _resolve(span: _Span, points: Sequence[int]) -> tuple[list[TupletSpan], list[_Span]]:
     """Resolve a span into tuplets, and beats that are neither plain nor tuplets."""
     inside = [point for point in points if span.start < point < span.end]
     if all(point % SHORTEST == 0 for point in inside):
         return [], []
-    if tuplet := _tuplet(span, inside):
+    if tuplet := _find_tuplet(span, inside):
         return [tuplet], []
-    found: list[Cell] = []
+    found: list[TupletSpan] = []
     bad: list[_Span] = []
-    parts = list(span.parts())
+    parts = list(span.divide())
     for part in parts:
-        more, worse = _resolved(part, inside)
+        more, worse = _resolve(part, inside)
         found += more
         bad += worse
     is_beat = span.units == 1 and span.unit in (240, 480)
@@ -87,7 +87,7 @@ def _resolved(span: _Span, points: Sequence[int]) -> tuple[list[Cell], list[_Spa
     return found, bad
 
 
-def _tuplet(span: _Span, inside: Sequence[int]) -> Cell | None:
+def _find_tuplet(span: _Span, inside: Sequence[int]) -> TupletSpan | None:
     length = span.end - span.start
     if length not in _TUPLETS:
         return None
@@ -97,24 +97,24 @@ def _tuplet(span: _Span, inside: Sequence[int]) -> Cell | None:
         fits = all(offset % unit == 0 for offset in offsets)
         halved = actual == 3 and length > _NARROWEST and length // 2 not in offsets
         if fits or (halved and all(offset % (unit // 2) == 0 for offset in offsets)):
-            return Cell(span.start, span.end, actual, normal)
+            return TupletSpan(span.start, span.end, actual, normal)
     return None
 
 
-def on_grid(notes: Notes, bars: Bars) -> tuple[Notes, int]:
+def move_to_grid(notes: Notes, bars: Bars) -> tuple[Notes, int]:
     """Move the notes of a track that lie off the grid to it; return the notes, and the largest move in ticks.
 
     Every note keeps some length. Notes that fall together are one.
     """
     most = 0
     for _ in range(_ROUNDS):
-        moves = _moves(notes, bars)
+        moves = _find_moves(notes, bars)
         if not moves.to:
             return notes, most
-        notes = _moved(notes, moves, int(bars.starts[-1]))
+        notes = _apply_moves(notes, moves, int(bars.starts[-1]))
         most += moves.most
-    moves = _plain_moves(notes)
-    return _moved(notes, moves, int(bars.starts[-1])), most + moves.most
+    moves = _find_plain_moves(notes)
+    return _apply_moves(notes, moves, int(bars.starts[-1])), most + moves.most
 
 
 @dataclass(frozen=True)
@@ -130,13 +130,13 @@ class _Moves:
         return max((abs(new - old) for old, new in self.to.items()), default=0)
 
 
-def _points(notes: Notes) -> NDArray[np.int64]:
+def _find_points(notes: Notes) -> NDArray[np.int64]:
     starts = notes["start"].astype(np.int64)
     return np.unique(np.concatenate([starts, starts + notes["duration"]]))
 
 
-def _moves(notes: Notes, bars: Bars) -> _Moves:
-    starts, points = notes["start"].astype(np.int64), _points(notes)
+def _find_moves(notes: Notes, bars: Bars) -> _Moves:
+    starts, points = notes["start"].astype(np.int64), _find_points(notes)
     bar = np.clip(np.searchsorted(bars.starts, points, side="right") - 1, 0, len(bars.nominal) - 1)
     offset = points - bars.nominal[bar]
     found = _Moves()
@@ -145,10 +145,10 @@ def _moves(notes: Notes, bars: Bars) -> _Moves:
     return found
 
 
-def _plain_moves(notes: Notes) -> _Moves:
+def _find_plain_moves(notes: Notes) -> _Moves:
     """Find moves to 64ths, which fit into every bar: for notes that fit no tuplet."""
     found = _Moves()
-    for tick in _points(notes).tolist():
+    for tick in _find_points(notes).tolist():
         target = round(tick / SHORTEST) * SHORTEST
         found.to[tick] = target
         found.following[target] = target + SHORTEST
@@ -161,11 +161,11 @@ def _snap_bar(bars: Bars, number: int, starts: NDArray[np.int64], points: NDArra
     begun = set(starts[np.isin(starts, points)].tolist())
     inside = (points - origin).tolist()
     edges = [int(edge) - origin for edge in bars.starts[number : number + 2]]
-    _, bad = _resolved(_Span(0, metre.numerator, 1920 // metre.denominator), sorted({*inside, *edges}))
+    _, bad = _resolve(_Span(0, metre.numerator, 1920 // metre.denominator), sorted({*inside, *edges}))
     for span in bad:
         mine = [offset for offset in inside if span.start <= offset < span.end]
         is_cut = any(span.start < edge < span.end for edge in edges)
-        grid = SHORTEST if is_cut else _nearest_grid(span, [offset for offset in mine if offset + origin in begun])
+        grid = SHORTEST if is_cut else _find_nearest_grid(span, [offset for offset in mine if offset + origin in begun])
         for offset in mine:
             target = min(span.start + round((offset - span.start) / grid) * grid, edges[1])
             if target + origin == bars.starts[-1] and offset + origin in begun:
@@ -175,7 +175,7 @@ def _snap_bar(bars: Bars, number: int, starts: NDArray[np.int64], points: NDArra
             found.following.setdefault(span.end + origin, span.end + origin + grid)
 
 
-def _nearest_grid(span: _Span, offsets: Sequence[int]) -> int:
+def _find_nearest_grid(span: _Span, offsets: Sequence[int]) -> int:
     length = span.end - span.start
     choices = [choice for choice in _GRIDS if length // choice[0] >= SHORTEST]
     if not choices:
@@ -183,15 +183,15 @@ def _nearest_grid(span: _Span, offsets: Sequence[int]) -> int:
     if not offsets:
         return length // choices[0][0]
 
-    def cost(choice: tuple[int, float]) -> float:
+    def compute_cost(choice: tuple[int, float]) -> float:
         step = length / choice[0]
         off = [abs((offset - span.start) / step - round((offset - span.start) / step)) * step for offset in offsets]
         return sum(off) / len(off) / length + choice[1]
 
-    return length // min(choices, key=cost)[0]
+    return length // min(choices, key=compute_cost)[0]
 
 
-def _moved(notes: Notes, moves: _Moves, last: int) -> Notes:
+def _apply_moves(notes: Notes, moves: _Moves, last: int) -> Notes:
     """Apply the moves to notes; none begins or ends after `last`."""
     found: dict[tuple[int, int], tuple[int, int]] = {}
     starts, ends = notes["start"].tolist(), (notes["start"] + notes["duration"]).tolist()
@@ -203,7 +203,7 @@ def _moved(notes: Notes, moves: _Moves, last: int) -> Notes:
         if end <= start:
             end = moves.following.get(start, start + SHORTEST)
         if stop in moves.to:
-            end = _until_next(start, end, begun)
+            end = _find_end(start, end, begun)
         found[start, pitch] = max(found.get((start, pitch), (0, 0)), (min(end, last), velocity))
     result = np.empty(len(found), dtype=notes.dtype)
     rows = sorted((start, pitch, end, velocity) for (start, pitch), (end, velocity) in found.items())
@@ -212,7 +212,7 @@ def _moved(notes: Notes, moves: _Moves, last: int) -> Notes:
     return result
 
 
-def _until_next(start: int, end: int, begun: Sequence[int]) -> int:
+def _find_end(start: int, end: int, begun: Sequence[int]) -> int:
     """Return the end of a note, or the onset of the next one if that is near."""
     index = bisect_left(begun, end)
     following = begun[index] if index < len(begun) else end

@@ -43,7 +43,7 @@ class Harmony:
     bass: tuple[str, int] | None = None
 
 
-def harmony(text: str) -> Harmony | None:
+def parse_harmony(text: str) -> Harmony | None:
     """Parse a chord symbol such as `Am7b5`, `Bb7` or `D/F#`; None for a text that is none."""
     found = _NAME.match(text.strip())
     if not found:

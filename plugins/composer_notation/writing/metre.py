@@ -42,19 +42,19 @@ class Division:
     length: int
     boundaries: Mapping[int, Boundary]
 
-    def level(self, tick: int) -> int:
+    def get_level(self, tick: int) -> int:
         """Return the level of a tick: the smaller the stronger."""
         boundary = self.boundaries.get(tick)
         return _OUTER if boundary is None else boundary.level
 
 
-def value(ticks: int) -> tuple[str, int] | None:
+def find_value(ticks: int) -> tuple[str, int] | None:
     """Return the note value of that length and its number of dots; None if no single one has it."""
     return _WRITABLE.get(ticks)
 
 
 @lru_cache(maxsize=256)
-def bar(numerator: int, denominator: int) -> Division:
+def divide_bar(numerator: int, denominator: int) -> Division:
     """Divide a bar: 4/4 in halves, 3/4 in thirds, 6/8 in halves and these in thirds, 5/4 as 3 + 2."""
     unit = 1920 // denominator
     found: dict[int, Boundary] = {}
@@ -63,7 +63,7 @@ def bar(numerator: int, denominator: int) -> Division:
 
 
 @lru_cache(maxsize=256)
-def cell(length: int, parts: int) -> Division:
+def divide_tuplet(length: int, parts: int) -> Division:
     """Divide a tuplet of that many parts."""
     unit = length // parts
     found: dict[int, Boundary] = {}
@@ -75,52 +75,52 @@ def cell(length: int, parts: int) -> Division:
 
 
 @lru_cache(maxsize=65_536)  # a piece repeats the same few
-def pieces(
+def split_note(
     division: Division, start: int, end: int, *, is_rest: bool, stretch: float = 1
 ) -> tuple[tuple[int, int], ...]:
     """Split a note or rest from `start` to `end` into the symbols that write it, each as start and end.
 
     In a tuplet a value lasts `stretch` times as long on paper.
     """
-    allowed = _rest_may_stand if is_rest else _note_may_stand
+    allowed = _can_write_rest if is_rest else _can_write_note
     found = []
     while start < end:
-        ends = (p for p in _ends(division, start, end) if value(round((p - start) * stretch)))
+        ends = (p for p in _list_ends(division, start, end) if find_value(round((p - start) * stretch)))
         until = next((p for p in ends if allowed(division, start, p)), end)
         found.append((start, until))
         start = until
     return tuple(found)
 
 
-def _ends(division: Division, start: int, end: int) -> Iterator[int]:
+def _list_ends(division: Division, start: int, end: int) -> Iterator[int]:
     """Yield the ticks at which a symbol from `start` on could end, the latest first."""
     yield end
     yield from sorted((tick for tick in division.boundaries if start < tick < end), reverse=True)
 
 
-def _note_may_stand(division: Division, start: int, end: int) -> bool:
+def _can_write_note(division: Division, start: int, end: int) -> bool:
     inside = [tick for tick in division.boundaries if start < tick < end]
     if not inside:
         return True
-    strongest = min(division.level(tick) for tick in inside)
-    begins, ends = division.level(start), division.level(end)
+    strongest = min(division.get_level(tick) for tick in inside)
+    begins, ends = division.get_level(start), division.get_level(end)
     if begins <= strongest:
-        hidden = [division.boundaries[tick] for tick in inside if division.level(tick) == strongest]
+        hidden = [division.boundaries[tick] for tick in inside if division.get_level(tick) == strongest]
         return ends <= strongest or (division.boundaries[end].parts == 2 and all(b.is_even for b in hidden))
     is_next_level = begins == strongest + 1 and division.boundaries[start].parts == 2
-    return is_next_level and ends <= begins and [division.level(tick) for tick in inside].count(strongest) == 1
+    return is_next_level and ends <= begins and [division.get_level(tick) for tick in inside].count(strongest) == 1
 
 
-def _rest_may_stand(division: Division, start: int, end: int) -> bool:
-    ends = max(division.level(start), division.level(end))
-    return all(division.level(tick) > ends for tick in division.boundaries if start < tick < end)
+def _can_write_rest(division: Division, start: int, end: int) -> bool:
+    ends = max(division.get_level(start), division.get_level(end))
+    return all(division.get_level(tick) > ends for tick in division.boundaries if start < tick < end)
 
 
 def _divide(found: dict[int, Boundary], start: int, units: int, unit: int, level: int) -> None:
     if units == 1:
         _halve(found, start, unit, level)
         return
-    groups = grouping(units)
+    groups = group_units(units)
     tick = start
     for group in groups:
         if tick != start:
@@ -129,7 +129,7 @@ def _divide(found: dict[int, Boundary], start: int, units: int, unit: int, level
         tick += group * unit
 
 
-def grouping(units: int) -> Sequence[int]:
+def group_units(units: int) -> Sequence[int]:
     """Divide a group of units into smaller groups: 4 as 2 + 2, 9 as 3 + 3 + 3, 7 as 4 + 3."""
     if units % 4 == 0:
         return (units // 2,) * 2

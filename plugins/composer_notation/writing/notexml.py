@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element, SubElement
 
 from composer.music.keys import LETTERS
 from composer_notation.sounding import FORTE, VELOCITY
-from composer_notation.writing.drumkit import sound
+from composer_notation.writing.drumkit import find_sound
 from composer_notation.writing.rhythm import Symbol
 from composer_notation.writing.spelling import Spelled
 from composer_notation.writing.xmltext import add
@@ -31,7 +31,7 @@ class Voice:
     middle: tuple[str, int] = ("B", 4)  # the pitch on the middle line
 
 
-def notes(
+def add_notes(
     written: Element,
     symbol: Symbol,
     voice: Voice,
@@ -45,33 +45,33 @@ def notes(
         element = SubElement(written, "note", {"dynamics": f"{loud * 100 / FORTE:.2f}"} if loud != VELOCITY else {})
         if index:
             SubElement(element, "chord")
-        _what(element, symbol, voice, name, drums)
+        _add_pitch(element, symbol, voice, name, drums)
         add(element, "duration", symbol.duration)
-        ties = [] if name is None else _ties(symbol, name)
+        ties = [] if name is None else _list_ties(symbol, name)
         for tie in ties:
             SubElement(element, "tie", type=tie)
         if drums and name is not None:
             SubElement(element, "instrument", id=f"P{drums}-I{name.pitch + 1}")
         add(element, "voice", voice.number)
-        _value(element, symbol)
+        _add_value(element, symbol)
         if name is not None:
-            _looks(element, symbol, voice, name, shown, drums)
+            _add_appearance(element, symbol, voice, name, shown, drums)
         if voice.staff:
             add(element, "staff", voice.staff)
         if not index:
             for number, state in enumerate(beamed, start=1):
                 add(element, "beam", state, number=str(number))
-        _notations(element, symbol, ties, beamed, is_first=not index)
+        _add_notations(element, symbol, ties, beamed, is_first=not index)
 
 
-def _what(element: Element, symbol: Symbol, voice: Voice, name: Spelled | None, drums: int) -> None:
+def _add_pitch(element: Element, symbol: Symbol, voice: Voice, name: Spelled | None, drums: int) -> None:
     if name is None:
         rest = SubElement(element, "rest", {"measure": "yes"} if symbol.fills_bar else {})
         if symbol.start in voice.common:
             add(rest, "display-step", voice.middle[0])
             add(rest, "display-octave", voice.middle[1])
     elif drums:
-        unpitched, its = SubElement(element, "unpitched"), sound(name.pitch)
+        unpitched, its = SubElement(element, "unpitched"), find_sound(name.pitch)
         add(unpitched, "display-step", its.step)
         add(unpitched, "display-octave", its.octave)
     else:
@@ -82,19 +82,19 @@ def _what(element: Element, symbol: Symbol, voice: Voice, name: Spelled | None, 
         add(pitch, "octave", name.octave)
 
 
-def _ties(symbol: Symbol, name: Spelled) -> list[str]:
+def _list_ties(symbol: Symbol, name: Spelled) -> list[str]:
     stops, starts = name in symbol.held_from, name in symbol.held_to
     return [kind for kind, is_there in (("stop", stops), ("start", starts)) if is_there]
 
 
-def _value(element: Element, symbol: Symbol) -> None:
+def _add_value(element: Element, symbol: Symbol) -> None:
     if not symbol.fills_bar:
         add(element, "type", symbol.value)
         for _ in range(symbol.dots):
             SubElement(element, "dot")
 
 
-def _looks(
+def _add_appearance(
     element: Element,
     symbol: Symbol,
     voice: Voice,
@@ -104,23 +104,25 @@ def _looks(
 ) -> None:
     if accidental := shown.get((voice.number, symbol.start, name)):
         add(element, "accidental", accidental)
-    _modification(element, symbol)
+    _add_modification(element, symbol)
     if voice.stem or drums:
         add(element, "stem", voice.stem or "up")
-    if drums and (head := sound(name.pitch).head) != "normal":
+    if drums and (head := find_sound(name.pitch).head) != "normal":
         add(element, "notehead", head)
 
 
-def _modification(element: Element, symbol: Symbol) -> None:
+def _add_modification(element: Element, symbol: Symbol) -> None:
     if symbol.tuplet:
         change = SubElement(element, "time-modification")
         add(change, "actual-notes", symbol.tuplet.actual)
         add(change, "normal-notes", symbol.tuplet.normal)
 
 
-def _notations(element: Element, symbol: Symbol, ties: Iterable[str], beamed: Sequence[str], *, is_first: bool) -> None:
+def _add_notations(
+    element: Element, symbol: Symbol, ties: Iterable[str], beamed: Sequence[str], *, is_first: bool
+) -> None:
     if not symbol.pitches:
-        _modification_of_rest(element, symbol)
+        _insert_modification(element, symbol)
     found = [Element("tied", type=tie) for tie in ties]
     if is_first and symbol.tuplet:
         if symbol.tuplet.begins:
@@ -132,7 +134,7 @@ def _notations(element: Element, symbol: Symbol, ties: Iterable[str], beamed: Se
         SubElement(element, "notations").extend(found)
 
 
-def _modification_of_rest(element: Element, symbol: Symbol) -> None:
+def _insert_modification(element: Element, symbol: Symbol) -> None:
     if symbol.tuplet:
         change = Element("time-modification")
         add(change, "actual-notes", symbol.tuplet.actual)
@@ -141,7 +143,7 @@ def _modification_of_rest(element: Element, symbol: Symbol) -> None:
         element.insert(tags.index("staff") if "staff" in tags else len(tags), change)
 
 
-def forward(written: Element, symbol: Symbol, voice: Voice) -> None:
+def add_forward(written: Element, symbol: Symbol, voice: Voice) -> None:
     """Add hidden time, instead of a rest."""
     element = SubElement(written, "forward")
     add(element, "duration", symbol.duration)

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.music.keys import Key, estimate_key
-from composer.music.score import END, Bars, KeySignature, Score, Tempo, Text, Track, bars, joined
-from composer_notation.writing.grid import on_grid
+from composer.music.score import END, Bars, KeySignature, Score, Tempo, Text, Track, compute_bars, concatenate_notes
+from composer_notation.writing.grid import move_to_grid
 from composer_notation.writing.metre import SHORTEST
 from composer_notation.writing.rhythm import Measure
-from composer_notation.writing.spelling import Spelled, spelled
-from composer_notation.writing.staves import Part, parts, with_drum_lengths
+from composer_notation.writing.spelling import Spelled, spell
+from composer_notation.writing.staves import Part, make_parts, set_drum_lengths
 
 MOST_TRACKS, MOST_PRINTED_BARS, MOST_NOTES, MOST_MEASURES = 100, 5_000, 200_000, 100_000
 
@@ -38,23 +38,23 @@ class Pages:
     moved: int  # ticks by which a note was moved, at most
 
 
-def laid_out(score: Score) -> Pages:
+def lay_out(score: Score) -> Pages:
     """Lay a score out on paper. Raises Unwritable."""
     _check(score)
-    found = _with_short_end(_bars(score), score.length)
+    found = _trim_last_bar(_find_bars(score), score.length)
     if len(found.nominal) * len(score.tracks) > MOST_MEASURES:
         size = f"{len(score.tracks)} tracks of {len(found.nominal):,} bars"
         raise Unwritable(f"has {size}; a score holds at most {MOST_MEASURES:,} in all")
-    measures = _measures(found)
-    tracks, moved = _on_grid(score.tracks, found)
-    signatures = score.key_signatures or (KeySignature(0, _key(tracks)),)
-    names = _spellings(tracks, signatures)
+    measures = _make_measures(found)
+    tracks, moved = _move_to_grid(score.tracks, found)
+    signatures = score.key_signatures or (KeySignature(0, _find_key(tracks)),)
+    names = _spell_tracks(tracks, signatures)
     ticks = [signature.tick for signature in signatures]
     keys = tuple(signatures[max(bisect_right(ticks, m.start) - 1, 0)].key for m in measures)
     last = measures[-1].end
     return Pages(
         measures,
-        parts(tracks, names),
+        make_parts(tracks, names),
         keys,
         tuple(tempo for tempo in score.tempos if tempo.tick < last),
         tuple(chord for chord in score.chords if chord.tick < last),
@@ -79,12 +79,12 @@ def _check(score: Score) -> None:
             raise Unwritable(f"track {number} has a note without a length")
 
 
-def _bars(score: Score) -> Bars:
+def _find_bars(score: Score) -> Bars:
     try:
-        found = bars(score, score.length, MOST_PRINTED_BARS)
+        found = compute_bars(score, score.length, MOST_PRINTED_BARS)
     except ValueError:
         raise Unwritable(f"has more than {MOST_PRINTED_BARS:,} bars; write it as MIDI, or in parts") from None
-    for metre in found.metres:
+    for metre in found.time_signatures:
         if metre.denominator not in (1, 2, 4, 8, 16, 32, 64) or not 1 <= metre.numerator <= 64:
             raise Unwritable(f"has an invalid time signature {metre}")
     odd = np.flatnonzero((found.starts[:-1] - found.nominal) % SHORTEST + np.diff(found.starts) % SHORTEST)
@@ -94,7 +94,7 @@ def _bars(score: Score) -> Bars:
     return found
 
 
-def _measures(found: Bars) -> tuple[Measure, ...]:
+def _make_measures(found: Bars) -> tuple[Measure, ...]:
     starts = found.starts.tolist()
     return tuple(
         Measure(starts[i], starts[i + 1], nominal, metre.numerator, metre.denominator)
@@ -102,9 +102,9 @@ def _measures(found: Bars) -> tuple[Measure, ...]:
     )
 
 
-def _with_short_end(found: Bars, end: int) -> Bars:
+def _trim_last_bar(found: Bars, end: int) -> Bars:
     """Trim the last bar by the length of the pickup, if the music allows it: together they are a bar."""
-    measures = _measures(found)
+    measures = _make_measures(found)
     first, last = measures[0], measures[-1]
     if len(measures) < 2 or first.is_whole or not last.is_whole or last.numerator < 2:
         return found
@@ -112,50 +112,50 @@ def _with_short_end(found: Bars, end: int) -> Bars:
     return found if end > short else replace(found, starts=np.append(found.starts[:-1], short))
 
 
-def _on_grid(tracks: Sequence[Track], found: Bars) -> tuple[list[Track], int]:
+def _move_to_grid(tracks: Sequence[Track], found: Bars) -> tuple[list[Track], int]:
     result, most = [], 0
     end = int(found.starts[-1])
     beats = np.arange(0, end + 480, 480) + int(found.starts[min(1, len(found.nominal) - 1)]) % 480
     stops = np.union1d(beats[beats < end], found.starts)
     for track in tracks:
-        notes = with_drum_lengths(track.notes, stops) if track.is_drum and len(track.notes) else track.notes
-        notes, moved = on_grid(notes, found) if len(notes) else (notes, 0)
+        notes = set_drum_lengths(track.notes, stops) if track.is_drum and len(track.notes) else track.notes
+        notes, moved = move_to_grid(notes, found) if len(notes) else (notes, 0)
         result.append(replace(track, notes=notes))
         most = max(most, moved)
     return result, most
 
 
-def _key(tracks: Sequence[Track]) -> Key:
-    notes = joined([track.notes for track in tracks if not track.is_drum])
+def _find_key(tracks: Sequence[Track]) -> Key:
+    notes = concatenate_notes([track.notes for track in tracks if not track.is_drum])
     if not len(notes):
         return Key(0)
     ends = notes["start"] + notes["duration"]
     return estimate_key(notes["pitch"], notes["duration"], int(notes["pitch"][ends == ends.max()].min()))
 
 
-def _spellings(tracks: Sequence[Track], signatures: Sequence[KeySignature]) -> list[list[Spelled]]:
+def _spell_tracks(tracks: Sequence[Track], signatures: Sequence[KeySignature]) -> list[list[Spelled]]:
     """Spell the notes of each track, in the context of all tracks."""
     pitched = [np.zeros(0, dtype=track.notes.dtype) if track.is_drum else track.notes for track in tracks]
-    notes = joined(pitched)
+    notes = concatenate_notes(pitched)
     order = np.lexsort((notes["pitch"], notes["start"]))
     fifths = np.array([signature.key.fifths for signature in signatures])
     ticks = np.array([signature.tick for signature in signatures])
     which = np.maximum(np.searchsorted(ticks, notes["start"][order], side="right") - 1, 0)
-    names = spelled(notes["pitch"][order].astype(np.int64), fifths[which])
+    names = spell(notes["pitch"][order].astype(np.int64), fifths[which])
     back: NDArray[np.int64] = np.empty(len(order), dtype=np.int64)
     back[order] = np.arange(len(order))
     all_names = [names[index] for index in back.tolist()]
     result, begin = [], 0
     for track, its in zip(tracks, pitched, strict=True):
         if track.is_drum:
-            result.append([drum_name(int(pitch)) for pitch in track.notes["pitch"]])
+            result.append([spell_drum(int(pitch)) for pitch in track.notes["pitch"]])
         else:
             result.append(all_names[begin : begin + len(its)])
         begin += len(its)
     return result
 
 
-def drum_name(sound: int) -> Spelled:
+def spell_drum(sound: int) -> Spelled:
     """Spell the number of a drum sound: the pitch of the spelling is that number."""
     step, alter = ((0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (3, 0), (3, 1), (4, 0), (4, 1), (5, 0), (5, 1), (6, 0))[
         sound % 12

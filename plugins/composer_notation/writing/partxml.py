@@ -8,12 +8,12 @@ from xml.etree.ElementTree import Element, SubElement
 
 from composer.music.keys import Key
 from composer.music.score import TICKS_PER_QUARTER
-from composer_notation.writing.above import marks_of, placed
-from composer_notation.writing.beams import beams
-from composer_notation.writing.notexml import Accidentals, Voice, forward, notes
+from composer_notation.writing.above import make_marks, place_mark
+from composer_notation.writing.beams import find_beams
+from composer_notation.writing.notexml import Accidentals, Voice, add_forward, add_notes
 from composer_notation.writing.pages import Pages
-from composer_notation.writing.rhythm import Event, Measure, Symbol, symbols
-from composer_notation.writing.spelling import Spelled, altered
+from composer_notation.writing.rhythm import Event, Measure, Symbol, write_symbols
+from composer_notation.writing.spelling import Spelled, get_alteration
 from composer_notation.writing.staves import MOST_LINES, Clef, Line, Part, Staff
 from composer_notation.writing.xmltext import add
 
@@ -21,19 +21,19 @@ _ACCIDENTALS = {-2: "flat-flat", -1: "flat", 0: "natural", 1: "sharp", 2: "doubl
 _MIDDLE_LINES = {"G": ("B", 4), "F": ("D", 3), "C": ("C", 4), "percussion": ("B", 4)}
 
 
-def part_of(pages: Pages, part: Part, number: int) -> Element:
+def make_part(pages: Pages, part: Part, number: int) -> Element:
     """Make the element of a part; `number` counts from 1."""
     element = Element("part", id=f"P{number}")
-    staves = [[_by_measure(line, pages.measures) for line in staff.lines] for staff in part.staves]
-    marks = marks_of(pages, number)
+    staves = [[_split_by_measure(line, pages.measures) for line in staff.lines] for staff in part.staves]
+    marks = make_marks(pages, number)
     first = 0 if pages.measures[0].nominal < pages.measures[0].start else 1
     for index, measure in enumerate(pages.measures):
         implicit = {"implicit": "yes"} if index + first == 0 else {}
         written = SubElement(element, "measure", {"number": str(index + first), **implicit})
-        _attributes(written, pages, part, index)
+        _add_attributes(written, pages, part, index)
         here = [mark for mark in marks if measure.start <= mark[0] < measure.end]
         in_measure = [[line[index] for line in lines] for lines in staves]
-        _music(written, part, in_measure, measure, pages.keys[index], here, number)
+        _add_music(written, part, in_measure, measure, pages.keys[index], here, number)
         if index + 1 == len(pages.measures):
             add(SubElement(written, "barline", location="right"), "bar-style", "light-heavy")
         elif index + first > 0 and any(mark.tick == measure.end for mark in pages.markers):
@@ -41,7 +41,7 @@ def part_of(pages: Pages, part: Part, number: int) -> Element:
     return element
 
 
-def _by_measure(line: Line, measures: Sequence[Measure]) -> list[list[Event]]:
+def _split_by_measure(line: Line, measures: Sequence[Measure]) -> list[list[Event]]:
     """List the events that sound in each measure."""
     found: list[list[Event]] = [[] for _ in measures]
     index = 0
@@ -55,7 +55,7 @@ def _by_measure(line: Line, measures: Sequence[Measure]) -> list[list[Event]]:
     return found
 
 
-def _attributes(written: Element, pages: Pages, part: Part, index: int) -> None:
+def _add_attributes(written: Element, pages: Pages, part: Part, index: int) -> None:
     measure, is_first = pages.measures[index], index == 0
     before = None if is_first else pages.measures[index - 1]
     new_key = not part.is_drum and (is_first or pages.keys[index] != pages.keys[index - 1])
@@ -77,10 +77,10 @@ def _attributes(written: Element, pages: Pages, part: Part, index: int) -> None:
         if len(part.staves) > 1:
             add(element, "staves", len(part.staves))
         for number, staff in enumerate(part.staves, start=1):
-            _clef(element, staff.clef, number if len(part.staves) > 1 else 0)
+            _add_clef(element, staff.clef, number if len(part.staves) > 1 else 0)
 
 
-def _clef(element: Element, clef: Clef, number: int) -> None:
+def _add_clef(element: Element, clef: Clef, number: int) -> None:
     clefs = SubElement(element, "clef", {"number": str(number)} if number else {})
     add(clefs, "sign", clef.sign)
     if clef.sign != "percussion":
@@ -89,7 +89,7 @@ def _clef(element: Element, clef: Clef, number: int) -> None:
         add(clefs, "clef-octave-change", clef.octaves)
 
 
-def _music(
+def _add_music(
     written: Element,
     part: Part,
     staves: Sequence[Sequence[Sequence[Event]]],
@@ -100,21 +100,21 @@ def _music(
 ) -> None:
     tick = measure.start
     for which, (staff, lines) in enumerate(zip(part.staves, staves, strict=True)):
-        voices = list(_voices(staff, lines, measure, which, len(part.staves)))
-        shown = {} if part.is_drum else _accidentals(voices, key)
+        voices = list(_make_voices(staff, lines, measure, which, len(part.staves)))
+        shown = {} if part.is_drum else _find_accidentals(voices, key)
         for voice in voices:
             if tick != measure.start:
                 add(SubElement(written, "backup"), "duration", tick - measure.start)
-            _voice(written, voice, measure, marks, shown, number if part.is_drum else 0)
+            _add_voice(written, voice, measure, marks, shown, number if part.is_drum else 0)
             tick, marks = measure.end, ()
 
 
-def _voices(
+def _make_voices(
     staff: Staff, lines: Sequence[Sequence[Event]], measure: Measure, which: int, staves: int
 ) -> Iterator[Voice]:
     sounds = any(lines)
     written = [line for line in range(len(lines)) if lines[line] or (staff.is_shared and sounds)] or [0]
-    found = {line: symbols(lines[line], measure) for line in written}
+    found = {line: write_symbols(lines[line], measure) for line in written}
     upper, *lower = written
     for line in written:
         number, on = which * MOST_LINES + line + 1, which + 1 if staves > 1 else 0
@@ -127,14 +127,14 @@ def _voices(
             needless = [s for s in rests if line != upper or any(_is_covered(s, lines[other]) for other in lower)]
             yield Voice(number, on, found[line], stem, hides=frozenset(symbol.start for symbol in needless))
             continue
-        common = _common_rests(found[upper], found[lower[0]])
+        common = _find_common_rests(found[upper], found[lower[0]])
         if line == upper:
             yield Voice(number, on, found[line], stem, common=common, middle=_MIDDLE_LINES[staff.clef.sign])
         else:
             yield Voice(number, on, found[line], stem, hides=common)
 
 
-def _common_rests(first: Sequence[Symbol], second: Sequence[Symbol]) -> frozenset[int]:
+def _find_common_rests(first: Sequence[Symbol], second: Sequence[Symbol]) -> frozenset[int]:
     """Find the starts of rests that two voices have in common."""
     rests = [{(s.start, s.duration) for s in symbols if not s.pitches} for symbols in (first, second)]
     return frozenset(start for start, _ in rests[0] & rests[1])
@@ -147,7 +147,7 @@ def _is_covered(rest: Symbol, other: Sequence[Event]) -> bool:
     return bool(sounding) and covers and sounding[0].start <= rest.start and sounding[-1].end >= rest.end
 
 
-def _accidentals(voices: Sequence[Voice], key: Key) -> Accidentals:
+def _find_accidentals(voices: Sequence[Voice], key: Key) -> Accidentals:
     """Find the accidentals of a staff, by voice, tick and note: those that neither signature nor bar implies."""
     found: dict[tuple[int, int, Spelled], str] = {}
     in_force: dict[tuple[int, int], int] = {}
@@ -157,14 +157,14 @@ def _accidentals(voices: Sequence[Voice], key: Key) -> Accidentals:
     for symbol, voice in everything:
         for name in symbol.pitches:
             line = (name.octave, name.step)
-            if name in symbol.held_from or in_force.get(line, altered(name.step, key.fifths)) == name.alter:
+            if name in symbol.held_from or in_force.get(line, get_alteration(name.step, key.fifths)) == name.alter:
                 continue
             in_force[line] = name.alter
             found[voice, symbol.start, name] = _ACCIDENTALS[name.alter]
     return found
 
 
-def _voice(
+def _add_voice(
     written: Element,
     voice: Voice,
     measure: Measure,
@@ -173,11 +173,11 @@ def _voice(
     drums: int,
 ) -> None:
     waiting = list(marks)
-    for symbol, beamed in zip(voice.symbols, beams(voice.symbols, measure), strict=True):
+    for symbol, beamed in zip(voice.symbols, find_beams(voice.symbols, measure), strict=True):
         while waiting and waiting[0][0] < symbol.end:
             tick, element = waiting.pop(0)
-            written.append(placed(element, tick - symbol.start, voice.staff))
+            written.append(place_mark(element, tick - symbol.start, voice.staff))
         if symbol.start in voice.hides:
-            forward(written, symbol, voice)
+            add_forward(written, symbol, voice)
         else:
-            notes(written, symbol, voice, beamed, shown, drums)
+            add_notes(written, symbol, voice, beamed, shown, drums)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from composer_notation.writing.grid import Cell, cells
-from composer_notation.writing.metre import SHORTEST, bar, cell, pieces, value
+from composer_notation.writing.grid import TupletSpan, find_tuplets
+from composer_notation.writing.metre import SHORTEST, divide_bar, divide_tuplet, find_value, split_note
 from composer_notation.writing.spelling import Spelled
 
 _Pitches = frozenset[Spelled]
@@ -73,32 +73,34 @@ class Measure:
         return self.end - self.start == 1920 * self.numerator // self.denominator
 
 
-def symbols(events: Sequence[Event], measure: Measure) -> list[Symbol]:
+def write_symbols(events: Sequence[Event], measure: Measure) -> list[Symbol]:
     """Write the events of one voice in a measure as symbols; silence becomes rests."""
-    inside = [_clipped(event, measure) for event in events]
+    inside = [_clip(event, measure) for event in events]
     if not inside:
         return (
-            [_bar_rest(measure)] if measure.is_whole else list(_written(_silence(measure.start, measure.end), measure))
+            [_make_bar_rest(measure)]
+            if measure.is_whole
+            else list(_write_event(_make_silence(measure.start, measure.end), measure))
         )
-    filled = list(_with_rests(inside, measure))
+    filled = list(_fill_with_rests(inside, measure))
     offsets = {time - measure.nominal for event in filled for time in (event.start, event.end)}
-    tuplets = cells(measure.numerator, measure.denominator, sorted(offsets))
-    found = [symbol for event in filled for symbol in _written(event, measure, tuplets)]
-    return _with_brackets(found, tuplets, measure.nominal)
+    tuplets = find_tuplets(measure.numerator, measure.denominator, sorted(offsets))
+    found = [symbol for event in filled for symbol in _write_event(event, measure, tuplets)]
+    return _mark_tuplets(found, tuplets, measure.nominal)
 
 
-def divide(events: Sequence[Event], measure: Measure, ticks: Sequence[int]) -> list[Event]:
+def divide_events(events: Sequence[Event], measure: Measure, ticks: Sequence[int]) -> list[Event]:
     """Cut the events of one voice in a measure, rests among them, at those `ticks` at which notation can."""
-    filled = list(_with_rests([_clipped(event, measure) for event in events], measure))
+    filled = list(_fill_with_rests([_clip(event, measure) for event in events], measure))
     offsets = {time - measure.nominal for event in filled for time in (event.start, event.end)}
-    tuplets = cells(measure.numerator, measure.denominator, sorted(offsets))
+    tuplets = find_tuplets(measure.numerator, measure.denominator, sorted(offsets))
     for tick in ticks:
         if _can_cut(tick - measure.nominal, tuplets):
-            filled = [part for event in filled for part in _halves(event, tick)]
+            filled = [part for event in filled for part in _split_at(event, tick)]
     return filled
 
 
-def _can_cut(offset: int, tuplets: Sequence[Cell]) -> bool:
+def _can_cut(offset: int, tuplets: Sequence[TupletSpan]) -> bool:
     """Tell whether a symbol can begin at a tick: on the grid or, in a tuplet, on a part of it."""
     for tuplet in tuplets:
         if tuplet.start < offset < tuplet.end:
@@ -106,14 +108,14 @@ def _can_cut(offset: int, tuplets: Sequence[Cell]) -> bool:
     return offset % SHORTEST == 0
 
 
-def _halves(event: Event, tick: int) -> tuple[Event, ...]:
+def _split_at(event: Event, tick: int) -> tuple[Event, ...]:
     if not event.start < tick < event.end:
         return (event,)
     tied = frozenset(event.pitches)
     return replace(event, end=tick, held_to=tied), replace(event, start=tick, held_from=tied)
 
 
-def _clipped(event: Event, measure: Measure) -> Event:
+def _clip(event: Event, measure: Measure) -> Event:
     """Clip an event to a measure; it is tied to its parts outside."""
     everything = frozenset(event.pitches)
     return replace(
@@ -125,32 +127,32 @@ def _clipped(event: Event, measure: Measure) -> Event:
     )
 
 
-def _silence(start: int, end: int) -> Event:
+def _make_silence(start: int, end: int) -> Event:
     return Event(start, end, ())
 
 
-def _with_rests(events: Sequence[Event], measure: Measure) -> Iterator[Event]:
+def _fill_with_rests(events: Sequence[Event], measure: Measure) -> Iterator[Event]:
     tick = measure.start
     for event in events:
         if event.start > tick:
-            yield _silence(tick, event.start)
+            yield _make_silence(tick, event.start)
         yield event
         tick = event.end
     if tick < measure.end:
-        yield _silence(tick, measure.end)
+        yield _make_silence(tick, measure.end)
 
 
-def _bar_rest(measure: Measure) -> Symbol:
+def _make_bar_rest(measure: Measure) -> Symbol:
     return Symbol(measure.start, measure.end - measure.start, "whole", fills_bar=True)
 
 
-def _written(event: Event, measure: Measure, tuplets: Sequence[Cell] = ()) -> Iterator[Symbol]:
+def _write_event(event: Event, measure: Measure, tuplets: Sequence[TupletSpan] = ()) -> Iterator[Symbol]:
     """Write an event as symbols that are tied to one another."""
-    spans = list(_places(event, measure, tuplets))
+    spans = list(_split_event(event, measure, tuplets))
     everything = frozenset(event.pitches)
     for number, (start, end, tuplet) in enumerate(spans):
         stretch = tuplet.actual / tuplet.normal if tuplet else 1
-        name, dots = value(round((end - start) * stretch)) or ("64th", 0)
+        name, dots = find_value(round((end - start) * stretch)) or ("64th", 0)
         yield Symbol(
             start + measure.nominal,
             end - start,
@@ -165,22 +167,26 @@ def _written(event: Event, measure: Measure, tuplets: Sequence[Cell] = ()) -> It
         )
 
 
-def _places(event: Event, measure: Measure, tuplets: Sequence[Cell]) -> Iterator[tuple[int, int, Cell | None]]:
+def _split_event(
+    event: Event, measure: Measure, tuplets: Sequence[TupletSpan]
+) -> Iterator[tuple[int, int, TupletSpan | None]]:
     """Yield start and end of the symbols of an event, from the bar line, and the tuplet of each."""
     start, end = event.start - measure.nominal, event.end - measure.nominal
-    division = bar(measure.numerator, measure.denominator)
+    division = divide_bar(measure.numerator, measure.denominator)
     is_rest = not event.pitches
-    for begin, until, tuplet in _cut(start, end, tuplets):
+    for begin, until, tuplet in _cut_at_tuplets(start, end, tuplets):
         if tuplet is None:
-            yield from ((a, b, None) for a, b in pieces(division, begin, until, is_rest=is_rest))
+            yield from ((a, b, None) for a, b in split_note(division, begin, until, is_rest=is_rest))
             continue
-        inner = cell(tuplet.end - tuplet.start, tuplet.actual)
+        inner = divide_tuplet(tuplet.end - tuplet.start, tuplet.actual)
         stretch = tuplet.actual / tuplet.normal
-        for a, b in pieces(inner, begin - tuplet.start, until - tuplet.start, is_rest=is_rest, stretch=stretch):
+        for a, b in split_note(inner, begin - tuplet.start, until - tuplet.start, is_rest=is_rest, stretch=stretch):
             yield a + tuplet.start, b + tuplet.start, tuplet
 
 
-def _cut(start: int, end: int, tuplets: Sequence[Cell]) -> Iterator[tuple[int, int, Cell | None]]:
+def _cut_at_tuplets(
+    start: int, end: int, tuplets: Sequence[TupletSpan]
+) -> Iterator[tuple[int, int, TupletSpan | None]]:
     """Cut a span of time where tuplets begin and end."""
     for tuplet in tuplets:
         if tuplet.end <= start or tuplet.start >= end:
@@ -193,7 +199,7 @@ def _cut(start: int, end: int, tuplets: Sequence[Cell]) -> Iterator[tuple[int, i
         yield start, end, None
 
 
-def _with_brackets(found: list[Symbol], tuplets: Sequence[Cell], origin: int) -> list[Symbol]:
+def _mark_tuplets(found: list[Symbol], tuplets: Sequence[TupletSpan], origin: int) -> list[Symbol]:
     """Mark the first and the last symbol of each tuplet."""
     for tuplet in tuplets:
         begin, end = tuplet.start + origin, tuplet.end + origin

@@ -36,7 +36,7 @@ class Spelled(NamedTuple):
         return 12 * (self.octave + 1) + int(_CLASSES[self.step]) + self.alter
 
 
-def spelled(pitches: NDArray[np.int64], fifths: NDArray[np.int64]) -> list[Spelled]:
+def spell(pitches: NDArray[np.int64], fifths: NDArray[np.int64]) -> list[Spelled]:
     """Spell the pitches of a piece (N,), in order of time; each under a signature of so many sharps or flats (N,)."""
     classes = pitches % 12
     seen = np.zeros((len(classes) + 1, 12), dtype=np.int64)
@@ -45,19 +45,19 @@ def spelled(pitches: NDArray[np.int64], fifths: NDArray[np.int64]) -> list[Spell
     index = np.arange(len(classes))
     votes = seen[np.minimum(index + _AFTER, len(classes))] - seen[np.maximum(index - _BEFORE, 0)]
     votes += _SIGNATURE_VOTES * (((np.arange(12)[None, :] * 7 - fifths[:, None] + 1) % 12) < 7)
-    letters = _letters(classes, fifths)  # (N, 12)
+    letters = _find_letters(classes, fifths)  # (N, 12)
     counts = np.stack([np.where(letters == letter, votes, 0).sum(axis=1) for letter in range(7)], axis=1)
     return [
-        _spelling(pitch, step) for pitch, step in zip(pitches.tolist(), counts.argmax(axis=1).tolist(), strict=True)
+        _spell_pitch(pitch, step) for pitch, step in zip(pitches.tolist(), counts.argmax(axis=1).tolist(), strict=True)
     ]
 
 
-def altered(step: int, fifths: int) -> int:
+def get_alteration(step: int, fifths: int) -> int:
     """Return the semitones by which a signature alters a letter."""
     return find_alteration(LETTERS[step], fifths)
 
 
-def _letters(classes: NDArray[np.int64], fifths: NDArray[np.int64]) -> NDArray[np.int64]:
+def _find_letters(classes: NDArray[np.int64], fifths: NDArray[np.int64]) -> NDArray[np.int64]:
     """Find the letter (N, 12) of each tone over each of twelve tonics."""
     tonic = np.arange(12)
     line = fifths[:, None] + _FLATTEST + (tonic[None, :] * 7 - (fifths[:, None] + _FLATTEST)) % 12
@@ -65,6 +65,6 @@ def _letters(classes: NDArray[np.int64], fifths: NDArray[np.int64]) -> NDArray[n
     return (line * 4 + above) % 7
 
 
-def _spelling(pitch: int, step: int) -> Spelled:
+def _spell_pitch(pitch: int, step: int) -> Spelled:
     alter = (pitch % 12 - int(_CLASSES[step]) + 6) % 12 - 6
     return Spelled((pitch - alter) // 12 - 1, step, alter)

@@ -68,13 +68,15 @@ class Part:
     is_sung: bool = False
 
 
-def parts(tracks: Sequence[Track], spellings: Sequence[Sequence[Spelled]]) -> tuple[Part, ...]:
+def make_parts(tracks: Sequence[Track], spellings: Sequence[Sequence[Spelled]]) -> tuple[Part, ...]:
     """Make the parts of the tracks. Four voices share two staves; keyboards have two where they need them."""
     if _is_choir(tracks):
-        upper, lower = _shared(tracks, spellings, 0, TREBLE), _shared(tracks, spellings, 2, BASS)
+        upper, lower = _make_shared_part(tracks, spellings, 0, TREBLE), _make_shared_part(tracks, spellings, 2, BASS)
         if upper and lower:
             return upper, lower
-    return tuple(_part(track, names, index) for index, (track, names) in enumerate(zip(tracks, spellings, strict=True)))
+    return tuple(
+        _make_part(track, names, index) for index, (track, names) in enumerate(zip(tracks, spellings, strict=True))
+    )
 
 
 def _is_choir(tracks: Sequence[Track]) -> bool:
@@ -83,7 +85,7 @@ def _is_choir(tracks: Sequence[Track]) -> bool:
         return False
     if not all(_is_line(track.notes) for track in tracks):
         return False
-    named = [_first_word(track.name) for track in tracks] == list(_CHOIR)
+    named = [_get_first_word(track.name) for track in tracks] == list(_CHOIR)
     heights = [float(track.notes["pitch"].mean()) for track in tracks]
     falls = all(a > b for a, b in pairwise(heights))
     in_range = all(track.notes["pitch"].min() >= 36 and track.notes["pitch"].max() <= 86 for track in tracks)
@@ -91,7 +93,7 @@ def _is_choir(tracks: Sequence[Track]) -> bool:
     return named or (falls and in_range and alike and heights[1] >= 57 and heights[2] <= 64)
 
 
-def _first_word(name: str) -> str:
+def _get_first_word(name: str) -> str:
     return name.lower().partition(" ")[0].strip(".,:")
 
 
@@ -100,31 +102,35 @@ def _is_line(notes: Notes) -> bool:
     return bool((ends[:-1] <= notes["start"][1:]).all())
 
 
-def _shared(tracks: Sequence[Track], spellings: Sequence[Sequence[Spelled]], first: int, clef: Clef) -> Part | None:
+def _make_shared_part(
+    tracks: Sequence[Track], spellings: Sequence[Sequence[Spelled]], first: int, clef: Clef
+) -> Part | None:
     both = range(first, first + 2)
-    lines = tuple(Line(tuple(_events(tracks[index].notes, spellings[index])), index) for index in both)
+    lines = tuple(Line(tuple(_make_events(tracks[index].notes, spellings[index])), index) for index in both)
     names = [tracks[index].name or _CHOIR[index].capitalize() for index in both]
     short = "\n".join(name[:1] for name in names)
     return Part("\n".join(names), short, tracks[first].program, (Staff(clef, lines, is_shared=True),), is_sung=True)
 
 
-def _part(track: Track, names: Sequence[Spelled], index: int) -> Part:
+def _make_part(track: Track, names: Sequence[Spelled], index: int) -> Part:
     if track.is_drum:
-        staves: tuple[Staff, ...] = (Staff(PERCUSSION, _lines(_events(track.notes, names), index)),)
+        staves: tuple[Staff, ...] = (Staff(PERCUSSION, _make_lines(_make_events(track.notes, names), index)),)
     elif _needs_two_staves(track):
-        at = _divide_at(track.notes)
+        at = _find_division(track.notes)
         above, below = track.notes["pitch"] >= at, track.notes["pitch"] < at
         staves = tuple(
             Staff(
                 clef,
-                _lines(_events(track.notes[mask], [n for n, mine in zip(names, mask, strict=True) if mine]), index),
+                _make_lines(
+                    _make_events(track.notes[mask], [n for n, mine in zip(names, mask, strict=True) if mine]), index
+                ),
             )
             for clef, mask in ((TREBLE, above), (BASS, below))
         )
     else:
-        staves = (Staff(_clef(track), _lines(_events(track.notes, names), index)),)
-    is_sung = _first_word(track.name) in _CHOIR or track.program in (52, 53, 54)
-    named = track.name or general_midi.name(track.program, is_drum=track.is_drum)
+        staves = (Staff(_choose_clef(track), _make_lines(_make_events(track.notes, names), index)),)
+    is_sung = _get_first_word(track.name) in _CHOIR or track.program in (52, 53, 54)
+    named = track.name or general_midi.name_instrument(track.program, is_drum=track.is_drum)
     return Part(named, "", track.program, staves, track.is_drum, is_sung)
 
 
@@ -139,19 +145,19 @@ def _needs_two_staves(track: Track) -> bool:
     return (low < _LOWEST_OF_TREBLE and high > _MIDDLE_C) or (low < _MIDDLE_C and high > _HIGHEST_OF_BASS)
 
 
-def _divide_at(notes: Notes) -> int:
+def _find_division(notes: Notes) -> int:
     """Find the pitch near middle C at which the upper staff begins: where fewest notes are close to the division."""
     pitches = notes["pitch"]
     near = {at: int(((pitches >= at - 2) & (pitches < at + 2)).sum()) for at in range(55, 66)}
     return min(near, key=lambda at: (near[at], abs(at - _MIDDLE_C)))
 
 
-def _clef(track: Track) -> Clef:
+def _choose_clef(track: Track) -> Clef:
     pitches = track.notes["pitch"].tolist()
     middle = median(pitches) if pitches else 67
     if track.program in _LOW_BASSES and middle < 48:
         return DOUBLE_BASS
-    if track.program in _GUITARS or (_first_word(track.name) == "tenor" and 48 < middle < 67):
+    if track.program in _GUITARS or (_get_first_word(track.name) == "tenor" and 48 < middle < 67):
         return TENOR_TREBLE
     if track.program == _VIOLA and middle < 72:
         return ALTO
@@ -164,7 +170,7 @@ def _clef(track: Track) -> Clef:
 # --- voices of a staff ------------------------------------------------------------------------------------------------
 
 
-def _events(notes: Notes, names: Sequence[Spelled]) -> list[Event]:
+def _make_events(notes: Notes, names: Sequence[Spelled]) -> list[Event]:
     """Group notes that begin and end together into chords, by start; two onsets of a pitch at once are two events."""
     found: dict[tuple[int, int, int], list[tuple[Spelled, int]]] = {}
     for (start, duration, pitch, velocity), name in zip(notes.tolist(), names, strict=True):
@@ -179,26 +185,26 @@ def _events(notes: Notes, names: Sequence[Spelled]) -> list[Event]:
     ]
 
 
-def _lines(events: Sequence[Event], track: int) -> tuple[Line, ...]:
+def _make_lines(events: Sequence[Event], track: int) -> tuple[Line, ...]:
     """Make one line if nothing overlaps, else an upper and a lower one, else lines of chords that are tied in part.
 
     In these, a note of a pitch that still sounds goes to another line.
     """
     if all(a.end <= b.start for a, b in pairwise(events)):
         return (Line(tuple(events), track),)
-    groups = list(_overlapping(events))
-    coloured = [_two_lines(group) for group in groups]
+    groups = list(_group_overlapping(events))
+    coloured = [_split_in_two(group) for group in groups]
     if all(coloured):
         both = [both for both in coloured if both]
         return tuple(Line(tuple(event for pair in both for event in pair[side]), track) for side in (0, 1))
-    layered = [_layers(group) for group in groups]
+    layered = [_split_layers(group) for group in groups]
     return tuple(
-        Line(tuple(event for layers in layered if side < len(layers) for event in _sliced(layers[side])), track)
+        Line(tuple(event for layers in layered if side < len(layers) for event in _slice(layers[side])), track)
         for side in range(max(map(len, layered)))
     )
 
 
-def _overlapping(events: Sequence[Event]) -> Iterable[list[Event]]:
+def _group_overlapping(events: Sequence[Event]) -> Iterable[list[Event]]:
     """Yield runs of events each of which overlaps one before it."""
     group: list[Event] = []
     until = 0
@@ -212,7 +218,7 @@ def _overlapping(events: Sequence[Event]) -> Iterable[list[Event]]:
         yield group
 
 
-def _two_lines(group: Sequence[Event]) -> tuple[list[Event], list[Event]] | None:
+def _split_in_two(group: Sequence[Event]) -> tuple[list[Event], list[Event]] | None:
     """Split a run into an upper and a lower line; None if three events overlap."""
     if len(group) == 1:
         return [group[0]], []
@@ -222,13 +228,13 @@ def _two_lines(group: Sequence[Event]) -> tuple[list[Event], list[Event]] | None
         free = [line for line in (first, second) if not line or line[-1].end <= event.start]
         if not free:
             return None
-        nearest = min(free, key=lambda line: abs(_height(line[-1]) - _height(event)) if line else 12)
+        nearest = min(free, key=lambda line: abs(_compute_height(line[-1]) - _compute_height(event)) if line else 12)
         nearest.append(event)
-    mean = [sum(map(_height, line)) / len(line) for line in (first, second)]
+    mean = [sum(map(_compute_height, line)) / len(line) for line in (first, second)]
     return (first, second) if mean[0] >= mean[1] else (second, first)
 
 
-def _layers(group: Sequence[Event]) -> list[list[Event]]:
+def _split_layers(group: Sequence[Event]) -> list[list[Event]]:
     """Split a run into lines in which no pitch sounds twice at once. Raises ValueError beyond `MOST_LINES`."""
     layers: list[list[Event]] = []
     until: list[dict[int, int]] = []  # for each line, where each of its pitches ends
@@ -249,11 +255,11 @@ def _layers(group: Sequence[Event]) -> list[list[Event]]:
     return layers
 
 
-def _height(event: Event) -> float:
+def _compute_height(event: Event) -> float:
     return sum(name.pitch for name in event.pitches) / len(event.pitches)
 
 
-def _sliced(group: Sequence[Event]) -> list[Event]:
+def _slice(group: Sequence[Event]) -> list[Event]:
     """Slice a run into chords that change wherever a note begins or ends, each tone tied as long as it sounds."""
     ticks = sorted({tick for event in group for tick in (event.start, event.end)})
     found = []
@@ -276,7 +282,7 @@ def _sliced(group: Sequence[Event]) -> list[Event]:
     return found
 
 
-def with_drum_lengths(notes: Notes, beats: NDArray[np.int64]) -> Notes:
+def set_drum_lengths(notes: Notes, beats: NDArray[np.int64]) -> Notes:
     """Set the lengths of drum notes: until the next onset or the end of the beat, as a player reads them.
 
     `beats` are the ticks of all beats, and of the end of the piece.

@@ -9,7 +9,7 @@ from composer.music import texts
 
 def clean(text: str) -> str:
     """Clean a text for XML: one line, valid characters, and single spaces."""
-    return " ".join(texts.clean(text).split())
+    return " ".join(texts.clean_text(text).split())
 
 
 def add(parent: Element, tag: str, text: object, /, **attributes: str) -> Element:

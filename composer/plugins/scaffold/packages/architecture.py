@@ -16,7 +16,7 @@ class MyThing:
 
     width: Annotated[int, "size of the memory"] = 64
 
-    def module(self, column_sizes: Sequence[int], vocabulary_size: int) -> Any:
+    def build_module(self, column_sizes: Sequence[int], vocabulary_size: int) -> Any:
         """Build `(inputs (B, T, C), state) -> (logits (B, T, V), state)`; torch is imported only here."""
         import torch
         from torch import nn

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from composer import hookimpl
-from composer.storage.atomic import whole_file
+from composer.storage.atomic import write_whole_file
 from composer.types import Callback, Offers, RunView
 
 COMPOSER_API = 1
@@ -28,7 +28,7 @@ class MyThing(Callback):
         table = csv.reader(path.read_text(encoding="utf-8").splitlines()[1:] if path.exists() else [])
         # A resumed run repeats some steps.
         rows = [*(row for row in table if int(row[0]) < now.step), (now.step, now.train, now.valid)]
-        with whole_file(path) as scratch, scratch.open("w", encoding="utf-8", newline="") as file:
+        with write_whole_file(path) as scratch, scratch.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([("step", "train", "valid"), *rows])
 
 

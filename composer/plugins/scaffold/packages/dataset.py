@@ -26,7 +26,7 @@ class MyThing:
     training_options: ClassVar[dict[str, Any]] = {"hidden_size": 64}
     suggested: ClassVar[dict[str, Any]] = {"tempo": 120.0}
 
-    def sources(self) -> Sequence[str]:
+    def list_sources(self) -> Sequence[str]:
         """List the units that are read one by one, in a stable order."""
         return ["".join(order) for order in permutations("12345")]
 

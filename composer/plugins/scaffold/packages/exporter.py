@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 from composer import hookimpl
 from composer.music.score import TICKS_PER_QUARTER
-from composer.storage.atomic import whole_file
+from composer.storage.atomic import write_whole_file
 from composer.types import Offers, Piece
 
 COMPOSER_API = 1
@@ -29,7 +29,7 @@ class MyThing:
             for track in piece.score.tracks
             for note in track.notes
         ]
-        with whole_file(path) as scratch:
+        with write_whole_file(path) as scratch:
             scratch.write_text("".join(lines), encoding="utf-8")
 
 

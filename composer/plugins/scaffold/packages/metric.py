@@ -3,7 +3,7 @@
 import numpy as np
 
 from composer import hookimpl
-from composer.metrics.heard import Heard
+from composer.metrics.heard import ScoreView
 from composer.types import Array, Metric, Offers
 
 COMPOSER_API = 1
@@ -15,10 +15,10 @@ def my_thing() -> Metric:
     This text is the definition, with its source where there is one. Options would be parameters.
     """
 
-    def count(heard: Heard) -> Array:
+    def count(heard: ScoreView) -> Array:
         """Count (rows, 2) the onsets off the beat, and all onsets, of each bar; both add up over bars and pieces."""
         onsets = heard.notes["start"].astype(np.int64)
-        row = heard.bar_of(onsets)
+        row = heard.find_bar(onsets)
         off = (onsets - heard.origins[row]) % heard.beat_ticks[row] > 0
         counts = np.zeros((heard.rows, 2))
         np.add.at(counts, row, np.stack([off, np.ones_like(off)], axis=-1))

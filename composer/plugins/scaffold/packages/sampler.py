@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from composer import hookimpl
-from composer.arrays import namespace
-from composer.music.notes import pitches
+from composer.arrays import get_namespace
+from composer.music.notes import compute_pitches
 from composer.types import Array, Context, Offers
 
 COMPOSER_API = 1
@@ -25,7 +25,11 @@ class MyThing:
 
     def __call__(self, logits: Array, context: Context) -> Array:
         """Compute logits (B, V), reduced for each leap; -1 stands for no pitch."""
-        xp, pitch, last = namespace(logits), pitches(context.meaning, context.facts), context.struck.pitch
+        xp, pitch, last = (
+            get_namespace(logits),
+            compute_pitches(context.token_info, context.music),
+            context.recent_notes.pitch,
+        )
         leap = xp.where((pitch >= 0) & (last >= 0), xp.abs(pitch - last), 0)
         return logits - self.amount * leap
 

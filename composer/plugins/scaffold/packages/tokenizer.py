@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 
 from composer import hookimpl
-from composer.music.score import Score, Track, joined
+from composer.music.score import Score, Track, concatenate_notes
 from composer.plugins.registry import registry
 from composer.types import Offers, Tokens
 
@@ -21,13 +21,15 @@ class MyThing:
 
     steps: Annotated[int, "steps of the grid in a quarter note"] = 4
     vocabulary = property(lambda self: voices(self.steps).vocabulary)
-    meaning = property(lambda self: voices(self.steps).meaning)
+    token_info = property(lambda self: voices(self.steps).token_info)
     grammar = property(lambda self: voices(self.steps).grammar)
     decode = property(lambda self: voices(self.steps).decode)
 
     def encode(self, score: Score, *, ends: bool = True) -> Tokens:
         """Encode the line as tokens (T,); each note ends at the next. With `ends=False` the piece is open."""
-        notes = np.sort(joined([track.notes for track in score.tracks if not track.is_drum]), order=["start", "pitch"])
+        notes = np.sort(
+            concatenate_notes([track.notes for track in score.tracks if not track.is_drum]), order=["start", "pitch"]
+        )
         top = notes[np.append(np.diff(notes["start"]) > 0, True)[: len(notes)]]
         top["duration"][:-1] = np.minimum(top["duration"][:-1], np.diff(top["start"]))
         tokens: Tokens = voices(self.steps).encode(replace(score, tracks=(Track(top),)), ends=ends)

@@ -5,14 +5,14 @@ from my_thing import MyThing
 
 from composer.plugins.registry import registry
 from composer.request import Request
-from composer.sampling.batch_state import begin, context_of
+from composer.sampling.batch_state import begin, build_context
 
 
 def test_a_step_is_likelier_than_a_leap() -> None:
     sampler, tokenizer = MyThing(amount=0.5), registry().make("tokenizers", "voices", names=("Tune",))
     rows = begin(tokenizer, [sampler], [Request()])
     rows.struck.pitch[:] = 60
-    context = context_of(tokenizer, rows)
+    context = build_context(tokenizer, rows)
     logits = sampler(np.zeros((1, len(tokenizer.vocabulary))), context)[0]
     assert [logits[tokenizer.vocabulary.index(f"Pitch_{pitch}")] for pitch in (60, 62, 48)] == [0, -1, -6]
     assert logits[tokenizer.vocabulary.index("Rest_None")] == 0
