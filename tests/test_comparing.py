@@ -29,7 +29,7 @@ from composer_compare import (
 from composer_compare.plots import Point, plot
 from composer_compare.questions import parse_ablations
 from composer_compare.result_store import ResultStore, compute_identity
-from composer_compare.results import Findings
+from composer_compare.results import Results
 from composer_compare.verdict import judge
 
 LINE = ("compare", "lstm", "gru", "--dataset", "folder:tunes", "--steps", 12, "--seeds", 2, "--trials", 2, "--out", "t")
@@ -438,8 +438,10 @@ def test_a_claim_is_decided_by_its_interval():
 
 
 def test_claims_of_those_who_had_no_part_are_not_decided():
-    nobody = spec.Trial({"training": {}}, (spec.Contender("mingru", {}), spec.Contender("minlstm", {})), (), "music")
-    found = claims.judge_claims(Findings(nobody, {}))
+    nobody = spec.Experiment(
+        {"training": {}}, (spec.Candidate("mingru", {}), spec.Candidate("minlstm", {})), (), "music"
+    )
+    found = claims.judge_claims(Results(nobody, {}))
     assert {finding.state for claim, finding in found if claim.number != 16} == {"not decided"}
 
 

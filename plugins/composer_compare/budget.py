@@ -8,14 +8,14 @@ from typing import Any
 from composer.errors import BadOption
 from composer.plugins.registry import registry
 from composer.types import Tokenizer
-from composer_compare.spec import SIZES, SMALL, WIDTH, Contender
+from composer_compare.spec import SIZES, SMALL, WIDTH, Candidate
 
 WIDEST = 4096
 
 
 def make_candidates(
     names: Sequence[str], given: Sequence[Mapping[str, Any]], tokenizer: Tokenizer, size: str
-) -> tuple[Contender, ...]:
+) -> tuple[Candidate, ...]:
     """Choose options that make the architectures equal in `size`. Raises UnknownName, BadOption.
 
     The first keeps its width; the others get the width whose number of parameters comes nearest to the first's. One
@@ -35,7 +35,7 @@ def make_candidates(
             "parameters": find_nearest_width(name, own, tokenizer, first) if first and width else 0,
         }
         asked, other = widths[size], widths[SIZES[1 - SIZES.index(size)]]
-        found.append(Contender(name, {**own, WIDTH: asked} if asked and WIDTH in own else own, other))
+        found.append(Candidate(name, {**own, WIDTH: asked} if asked and WIDTH in own else own, other))
     return tuple(found)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from composer_compare import judging, memory, values
 from composer_compare.judging import Finding
-from composer_compare.results import Findings
+from composer_compare.results import Results
 
 
 @dataclass(frozen=True)
@@ -16,10 +16,10 @@ class Claim:
 
     number: int
     text: str
-    judge: Callable[[Findings], Finding]
+    judge: Callable[[Results], Finding]
 
 
-def judge_claims(findings: Findings) -> list[tuple[Claim, Finding]]:
+def judge_claims(findings: Results) -> list[tuple[Claim, Finding]]:
     """Judge every claim."""
     return [(claim, claim.judge(findings)) for claim in CLAIMS]
 

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from composer.types import Executor
     from composer_compare.plan import PlannedRun
-    from composer_compare.results import Findings
+    from composer_compare.results import Results
     from composer_compare.running import ExperimentProgress
-    from composer_compare.spec import Trial
+    from composer_compare.spec import Experiment
 
 
 @click.command(cls=WithPlugins, short_help="Compare architectures fairly.")
@@ -95,7 +95,7 @@ def compare(
     """  # noqa: D301  (a \b keeps click from filling the lines)
     from composer_compare.report import check_folder
     from composer_compare.result_store import ResultStore
-    from composer_compare.results import Findings
+    from composer_compare.results import Results
     from composer_compare.running import run_experiment
 
     check_folder(out)
@@ -103,7 +103,7 @@ def compare(
     made = make_executor(executor, executor_options)
     trial = _build_experiment(ctx, architectures, _count_workers(made), **asked)
     if only_report:
-        _finish(Findings(trial, ResultStore(out).read()), out, as_json, command)
+        _finish(Results(trial, ResultStore(out).read()), out, as_json, command)
         return
     if only_plan:
         results = run_experiment(trial, out, made, lambda _: None, only="cost")
@@ -111,7 +111,7 @@ def compare(
         return
     with _report_progress() as report:
         results = run_experiment(trial, out, made, report)
-    _finish(Findings(trial, results), out, as_json, command)
+    _finish(Results(trial, results), out, as_json, command)
 
 
 def _count_workers(executor: Executor) -> int:
@@ -136,14 +136,14 @@ def _build_experiment(
     steps: int | None,
     device: str,
     workers: int | None,
-) -> Trial:
+) -> Experiment:
     from composer.cli.corpora import build_corpus, prepare_tokenizer
     from composer.data.datasets import make_dataset
     from composer.training.loop import Settings
     from composer.training.recipes import Recipe, convert_to_plain
     from composer_compare import budget
     from composer_compare.questions import parse_ablations
-    from composer_compare.spec import Trial, parse_match, parse_minutes
+    from composer_compare.spec import Experiment, parse_match, parse_minutes
 
     size, length = parse_match(match)
     asked, most = parse_ablations(questions), parse_minutes(time)
@@ -167,7 +167,7 @@ def _build_experiment(
         "licence": music.licence,
         **{k: str(v) for k, v in sides.items()},
     }
-    return Trial(
+    return Experiment(
         recipe={**json.loads(json.dumps(recipe)), "training": {"device": device}},
         contenders=contenders,
         questions=asked,
@@ -212,7 +212,7 @@ def _describe_result(result: Mapping[str, Any]) -> str:
     return f"valid {result['valid']:.3f} nats per note in {format_duration(result['seconds'])}"
 
 
-def _show_plan(trial: Trial, results: Mapping[str, Any], as_json: bool) -> None:
+def _show_plan(trial: Experiment, results: Mapping[str, Any], as_json: bool) -> None:
     """Print the planned runs by question, with their cost."""
     from composer.cli.tables import print_table
     from composer_compare.plan import plan_runs
@@ -237,7 +237,7 @@ def _show_plan(trial: Trial, results: Mapping[str, Any], as_json: bool) -> None:
     click.echo(f"About {format_duration(total / trial.workers)}, {trial.workers} at a time.")
 
 
-def _finish(findings: Findings, out: Path, as_json: bool, command: str) -> None:
+def _finish(findings: Results, out: Path, as_json: bool, command: str) -> None:
     """Write the report; print the table, the verdict and the missing results."""
     from composer.cli.tables import print_table
     from composer_compare import report

@@ -9,14 +9,14 @@ import numpy as np
 from composer_compare.plots import Point
 from composer_compare.probes import LAGS
 from composer_compare.questions import ABLATIONS
-from composer_compare.results import Findings
+from composer_compare.results import Results
 from composer_compare.statistics import Estimate, estimate_from_pieces, estimate_from_seeds
 from composer_compare.values import collect_recall, compute_fading
 
 Figure = tuple[str, str, str, Mapping[str, Sequence[Point]], Mapping[str, bool]]
 
 
-def build_figures(findings: Findings) -> Iterator[Figure]:
+def build_figures(findings: Results) -> Iterator[Figure]:
     """Yield title, axes and lines of every plot that has data."""
     for title, across, up, line, scales in FIGURES:
         lines = {name: places for name in findings.names if (places := line(findings, name))}
@@ -29,7 +29,7 @@ def _make_point(x: float, estimate: Estimate) -> Point:
     return Point(x, estimate.mean, *((estimate.low, estimate.high) if known else (None, None)))
 
 
-def _trace_learning(findings: Findings, name: str) -> list[Point]:
+def _trace_learning(findings: Results, name: str) -> list[Point]:
     runs = list(findings.select("likelihood", name).values())
     courses = [[(point[0], point[3]) for point in run["history"]] for run in runs]
     return [
@@ -38,12 +38,12 @@ def _trace_learning(findings: Findings, name: str) -> list[Point]:
     ]
 
 
-def _trace_learning_in_time(findings: Findings, name: str) -> list[Point]:
+def _trace_learning_in_time(findings: Results, name: str) -> list[Point]:
     pace = findings.get_cost(name).get("step_seconds", 0.0) / 60
     return [Point(p.x * pace, p.y, p.low, p.high) for p in _trace_learning(findings, name)]
 
 
-def _trace_levels(findings: Findings, name: str, question: str, usual: float) -> list[Point]:
+def _trace_levels(findings: Results, name: str, question: str, usual: float) -> list[Point]:
     places = [
         _make_point(level, estimate)
         for level in ABLATIONS[question].levels
@@ -53,15 +53,15 @@ def _trace_levels(findings: Findings, name: str, question: str, usual: float) ->
     return sorted([*places, _make_point(usual, whole)], key=lambda p: p.x) if places and whole else []
 
 
-def _trace_data(findings: Findings, name: str) -> list[Point]:
+def _trace_data(findings: Results, name: str) -> list[Point]:
     return _trace_levels(findings, name, "data", 1.0)
 
 
-def _trace_noise(findings: Findings, name: str) -> list[Point]:
+def _trace_noise(findings: Results, name: str) -> list[Point]:
     return _trace_levels(findings, name, "noise", 0.0)
 
 
-def _trace_lengths(findings: Findings, name: str) -> list[Point]:
+def _trace_lengths(findings: Results, name: str) -> list[Point]:
     """Compute the likelihood of each quarter of the test pieces, by length."""
     quarters = np.array_split(np.argsort(findings.notes, kind="stable"), QUARTERS)
     scores = list(findings.collect_scores()[name].values())
@@ -74,7 +74,7 @@ def _trace_lengths(findings: Findings, name: str) -> list[Point]:
     ]
 
 
-def _trace_context(findings: Findings, name: str) -> list[Point]:
+def _trace_context(findings: Results, name: str) -> list[Point]:
     runs = [run["context"].get("nats_per_note", {}) for run in findings.select("likelihood", name).values()]
     reaches = [int(reach) for reach in (runs[0] if runs else {}) if reach != "all"]
     return [
@@ -83,12 +83,12 @@ def _trace_context(findings: Findings, name: str) -> list[Point]:
     ]
 
 
-def _trace_recall(findings: Findings, name: str) -> list[Point]:
+def _trace_recall(findings: Results, name: str) -> list[Point]:
     runs = list(collect_recall(findings, name).values())
     return [_make_point(int(gap), estimate_from_seeds([run[gap] for run in runs])) for gap in (runs[0] if runs else {})]
 
 
-def _trace_gradients(findings: Findings, name: str) -> list[Point]:
+def _trace_gradients(findings: Results, name: str) -> list[Point]:
     found = []
     for lag in LAGS:
         power = findings.estimate_mean("likelihood", name, 1.0, lambda result, lag=lag: compute_fading(result, lag))
@@ -97,7 +97,7 @@ def _trace_gradients(findings: Findings, name: str) -> list[Point]:
     return found
 
 
-def _trace_rates(findings: Findings, name: str) -> list[Point]:
+def _trace_rates(findings: Results, name: str) -> list[Point]:
     means = {
         rate: findings.estimate_mean("stability", name, rate, lambda r: r["valid"])
         for rate in ABLATIONS["stability"].levels
@@ -110,7 +110,7 @@ QUARTERS = 4
 STEP, TIME, SHARE, WRONG = "steps", "minutes", "share of the pieces", "share of wrong notes"
 NATS, A_NOTE, NORM = "nats per note", "nats a note (by chance 1.39)", "norm, beside that over one token"
 
-FIGURES: Sequence[tuple[str, str, str, Callable[[Findings, str], list[Point]], Mapping[str, bool]]] = (
+FIGURES: Sequence[tuple[str, str, str, Callable[[Results, str], list[Point]], Mapping[str, bool]]] = (
     ("Learning: validation against steps", STEP, NATS, _trace_learning, {}),
     ("Learning: validation against time of a processor", TIME, NATS, _trace_learning_in_time, {}),
     ("Held-out likelihood against the share of the data", SHARE, NATS, _trace_data, {"log_x": True}),

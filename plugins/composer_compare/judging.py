@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from composer_compare.questions import ABLATIONS
-from composer_compare.results import Findings
+from composer_compare.results import Results
 from composer_compare.statistics import LEVEL, Estimate, compute_exact_p, estimate_difference, estimate_from_seeds
 from composer_compare.values import compute_length_gap, compute_nats, compute_transposition_loss, has_diverged
 
@@ -60,27 +60,27 @@ def estimate_paired_difference(one: Mapping[int, float], other: Mapping[int, flo
 
 
 def _collect_values(
-    found: Findings, name: str, figure: Callable[[Mapping[str, Any]], float], question: str, level: float
+    found: Results, name: str, figure: Callable[[Mapping[str, Any]], float], question: str, level: float
 ) -> dict[int, float]:
     return {seed: figure(result) for seed, result in found.select(question, name, level).items()}
 
 
 def judge_gru_lower(
     figure: Callable[[Mapping[str, Any]], float], what: str, question: str = "likelihood", level: float = 1.0
-) -> Callable[[Findings], Finding]:
+) -> Callable[[Results], Finding]:
     """Return a judge of whether a figure is smaller for gru than for lstm, seed by seed."""
 
-    def judge(found: Findings) -> Finding:
+    def judge(found: Results) -> Finding:
         sides = [_collect_values(found, name, figure, question, level) for name in ("gru", "lstm")]
         return judge_difference(estimate_paired_difference(*sides), f"{what}, gru less lstm")
 
     return judge
 
 
-def judge_robustness(question: str, level: float, what: str) -> Callable[[Findings], Finding]:
+def judge_robustness(question: str, level: float, what: str) -> Callable[[Results], Finding]:
     """Return a judge of whether gru loses less than lstm when the training music is altered."""
 
-    def judge(found: Findings) -> Finding:
+    def judge(found: Results) -> Finding:
         losses = []
         for name in ("gru", "lstm"):
             usual, altered = (
@@ -92,7 +92,7 @@ def judge_robustness(question: str, level: float, what: str) -> Callable[[Findin
     return judge
 
 
-def compare_likelihoods(found: Findings, question: str) -> Estimate | None:
+def compare_likelihoods(found: Results, question: str) -> Estimate | None:
     """Estimate by how many nats per note lstm is above gru, over seeds and pieces; None if either is missing."""
     scores = found.collect_scores(question)
     seeds = sorted(scores.get("lstm", {}).keys() & scores.get("gru", {}).keys())
@@ -102,12 +102,12 @@ def compare_likelihoods(found: Findings, question: str) -> Estimate | None:
     return estimate_difference(lstm, gru, found.notes)
 
 
-def judge_accuracy(found: Findings) -> Finding:
+def judge_accuracy(found: Results) -> Finding:
     """Judge whether lstm predicts held-out pieces better than gru."""
     return judge_difference(compare_likelihoods(found, "likelihood"), "lstm less gru")
 
 
-def judge_expressiveness(found: Findings) -> Finding:
+def judge_expressiveness(found: Results) -> Finding:
     """Judge accuracy at equal width and at equal parameters: held if at both, not held if gru wins either."""
     places = dict(zip((found.trial.size, found.trial.other_size), ("likelihood", "width"), strict=True))
     both = [
@@ -121,10 +121,10 @@ def judge_expressiveness(found: Findings) -> Finding:
 # --- counted figures --------------------------------------------------------------------------------------------------
 
 
-def judge_counts(key: str, wanted: Mapping[str, int], what: str) -> Callable[[Findings], Finding]:
+def judge_counts(key: str, wanted: Mapping[str, int], what: str) -> Callable[[Results], Finding]:
     """Return a judge of whether the counted numbers are the claimed ones."""
 
-    def judge(found: Findings) -> Finding:
+    def judge(found: Results) -> Finding:
         values = {name: found.get_cost(name).get(key) for name in wanted}
         if any(value is None for value in values.values()):
             return report_missing(what)
@@ -134,7 +134,7 @@ def judge_counts(key: str, wanted: Mapping[str, int], what: str) -> Callable[[Fi
     return judge
 
 
-def judge_size(found: Findings) -> Finding:
+def judge_size(found: Results) -> Finding:
     """Judge whether a unit of gru has fewer weights and less state than one of lstm."""
     costs = {name: found.get_cost(name) for name in ("gru", "lstm")}
     if not all(cost.get("sums") for cost in costs.values()):
@@ -149,7 +149,7 @@ def judge_size(found: Findings) -> Finding:
     return Finding(HELD if fewer else NOT_HELD, f"{said} (gru, lstm); {trial}")
 
 
-def judge_speed(found: Findings) -> Finding:
+def judge_speed(found: Results) -> Finding:
     """Judge whether a step of gru takes less time than one of lstm."""
     costs = [found.get_cost(name) for name in ("gru", "lstm")]
     if not all(costs):
@@ -160,7 +160,7 @@ def judge_speed(found: Findings) -> Finding:
     return Finding(HELD if faster else NOT_HELD if gru > lstm * (1 + FASTER) else OPEN, said)
 
 
-def judge_code(found: Findings) -> Finding:
+def judge_code(found: Results) -> Finding:
     """Judge whether gru has fewer equations."""
     from composer.plugins.registry import registry
 
@@ -176,7 +176,7 @@ def judge_code(found: Findings) -> Finding:
 # --- the rest ---------------------------------------------------------------------------------------------------------
 
 
-def judge_divergence(found: Findings) -> Finding:
+def judge_divergence(found: Results) -> Finding:
     """Judge whether lstm diverges at high learning rates where gru, at the same rates and seeds, does not."""
     runs = {
         name: {
@@ -199,19 +199,19 @@ def judge_divergence(found: Findings) -> Finding:
     return Finding(HELD if sure and lstm > gru else NOT_HELD if not lstm or (sure and gru > lstm) else OPEN, said)
 
 
-def judge_bias(found: Findings) -> Finding:
+def judge_bias(found: Results) -> Finding:
     """Judge whether lstm loses less than gru in keys absent from training."""
     sides = [_collect_values(found, name, compute_transposition_loss, "bias", 1.0) for name in ("lstm", "gru")]
     return judge_difference(estimate_paired_difference(*sides), "lost in keys that were not learnt, lstm less gru")
 
 
-def judge_dropout(found: Findings) -> Finding:
+def judge_dropout(found: Results) -> Finding:
     """Judge whether lstm predicts held-out pieces better with dropout."""
     sides = [_collect_values(found, "lstm", compute_nats, "dropout", level) for level in (0.3, 0.0)]
     return judge_difference(estimate_paired_difference(*sides), "lstm with dropout 0.3 less without")
 
 
-def judge_lengths(found: Findings) -> Finding:
+def judge_lengths(found: Results) -> Finding:
     """Judge whether lstm finds longer pieces no harder than the others do; what is harder for all lies in the music."""
     harder = {name: _collect_values(found, name, compute_length_gap, "likelihood", 1.0) for name in found.names}
     lstm = harder.pop("lstm", {})
@@ -230,7 +230,7 @@ def _average(by_seed: Mapping[int, float]) -> float:
     return sum(by_seed.values()) / max(len(by_seed), 1)
 
 
-def judge_tie(found: Findings) -> Finding:
+def judge_tie(found: Results) -> Finding:
     """Judge whether lstm and gru cannot be told apart."""
     verdict = found.verdict
     if len(verdict.standing) < 2:
@@ -244,7 +244,7 @@ def judge_tie(found: Findings) -> Finding:
     return Finding(NOT_HELD if pair.decided else HELD, said)
 
 
-def judge_writing(found: Findings) -> Finding:
+def judge_writing(found: Results) -> Finding:
     """Judge whether most figures of the pieces of both lie within the reference ranges."""
     shares, said = [], []
     for name in ("lstm", "gru"):

@@ -16,7 +16,7 @@ from composer_compare.judging import (
     judge_difference,
     report_missing,
 )
-from composer_compare.results import Findings
+from composer_compare.results import Results
 from composer_compare.statistics import estimate_from_seeds
 from composer_compare.values import collect_recall, compute_fading
 
@@ -27,13 +27,13 @@ LONG = 16
 """The shortest long gap, in bars."""
 
 
-def _collect_fading(found: Findings, name: str, lag: int) -> dict[int, float]:
+def _collect_fading(found: Results, name: str, lag: int) -> dict[int, float]:
     """Collect, by seed, the powers of ten by which a gradient fades."""
     runs = found.select("likelihood", name)
     return {seed: power for seed, result in runs.items() if (power := compute_fading(result, lag)) is not None}
 
 
-def judge_rnn_fading(found: Findings) -> Finding:
+def judge_rnn_fading(found: Results) -> Finding:
     """Judge whether the gradient of rnn fades sooner than that of every gated cell present, seed by seed."""
     powers = {name: _collect_fading(found, name, FAR) for name in ("rnn", "lstm", "gru")}
     rnn = powers.pop("rnn")
@@ -47,7 +47,7 @@ def judge_rnn_fading(found: Findings) -> Finding:
     return Finding(state, f"gradient over {FAR} tokens beside that over one: {said}")
 
 
-def judge_gru_fading(found: Findings) -> Finding:
+def judge_gru_fading(found: Results) -> Finding:
     """Judge whether the gradient of gru falls below a tenth."""
     powers = _collect_fading(found, "gru", FARTHER)
     if not powers:
@@ -56,7 +56,7 @@ def judge_gru_fading(found: Findings) -> Finding:
     return Finding(judge_difference(estimate_from_seeds([power + 1 for power in powers.values()]), "gru").state, said)
 
 
-def judge_recall(found: Findings) -> Finding:
+def judge_recall(found: Results) -> Finding:
     """Judge whether lstm recalls a motif after a long gap better than gru."""
 
     def average_long_gaps(name: str) -> dict[int, float]:

@@ -14,7 +14,7 @@ from typing import Any
 from composer_compare import budget, tuning
 from composer_compare.questions import ABLATIONS, set_option
 from composer_compare.result_store import ResultsByRun, compute_identity
-from composer_compare.spec import Contender, Trial
+from composer_compare.spec import Candidate, Experiment
 
 TUNING = 1 / 3
 """Length of a run of the search, as a share of a compared run."""
@@ -66,7 +66,7 @@ class PlannedRun:
     seconds: float = 0.0
 
 
-def plan_runs(trial: Trial, results: ResultsByRun, *, foresee: bool = False) -> list[PlannedRun]:
+def plan_runs(trial: Experiment, results: ResultsByRun, *, foresee: bool = False) -> list[PlannedRun]:
     """List all runs known by now, in order; the plan is complete when each has a result.
 
     With `foresee`, runs that depend on the search are listed before it ends, with its first trial.
@@ -96,7 +96,7 @@ def _have_ended(entries: list[PlannedRun], results: ResultsByRun) -> bool:
 # --- pace and length --------------------------------------------------------------------------------------------------
 
 
-def _make_run(trial: Trial, contender: Contender, work: str, **training: Any) -> ExperimentRun:
+def _make_run(trial: Experiment, contender: Candidate, work: str, **training: Any) -> ExperimentRun:
     recipe = {
         **trial.recipe,
         "architecture": {"name": contender.name, **contender.options},
@@ -105,12 +105,12 @@ def _make_run(trial: Trial, contender: Contender, work: str, **training: Any) ->
     return ExperimentRun(work, recipe, trial.music)
 
 
-def make_speed_run(trial: Trial, contender: Contender) -> ExperimentRun:
+def make_speed_run(trial: Experiment, contender: Candidate) -> ExperimentRun:
     """Build the run that measures an architecture's speed and counts its size."""
     return _make_run(trial, contender, "pace")
 
 
-def compute_steps(trial: Trial, results: ResultsByRun) -> dict[str, int]:
+def compute_steps(trial: Experiment, results: ResultsByRun) -> dict[str, int]:
     """Compute the steps of a full-length run for each architecture of known speed."""
     found = {one.name: results[make_speed_run(trial, one).identity] for one in trial.contenders}
     paces = {name: result["step_seconds"] for name, result in found.items() if "failure" not in result}
@@ -126,7 +126,7 @@ def compute_steps(trial: Trial, results: ResultsByRun) -> dict[str, int]:
 # --- the search -------------------------------------------------------------------------------------------------------
 
 
-def plan_search(trial: Trial, contender: Contender, steps: int, results: ResultsByRun) -> Iterator[PlannedRun]:
+def plan_search(trial: Experiment, contender: Candidate, steps: int, results: ResultsByRun) -> Iterator[PlannedRun]:
     """Yield the runs that search for a learning rate and a dropout."""
     for place, choice in enumerate(tuning.list_choices(trial.trials)):
         run = _make_run(
@@ -142,7 +142,7 @@ def plan_search(trial: Trial, contender: Contender, steps: int, results: Results
         )
 
 
-def choose_settings(trial: Trial, contender: Contender, steps: int, results: ResultsByRun) -> tuning.Choice | None:
+def choose_settings(trial: Experiment, contender: Candidate, steps: int, results: ResultsByRun) -> tuning.Choice | None:
     """Choose the best of the search; the first trial until the search has ended, None if all failed."""
     runs = [entry.run.identity for entry in plan_search(trial, contender, steps, results)]
     tried = tuning.list_choices(trial.trials)
@@ -151,7 +151,7 @@ def choose_settings(trial: Trial, contender: Contender, steps: int, results: Res
     return tuning.choose_best([(choice, results[run].get("valid")) for choice, run in zip(tried, runs, strict=True)])
 
 
-def _set_dropout(contender: Contender, dropout: float) -> Contender:
+def _set_dropout(contender: Candidate, dropout: float) -> Candidate:
     """Set the dropout, if the architecture has one."""
     known = set_option(contender, "dropout", dropout)
     return known or contender
@@ -163,7 +163,7 @@ def _make_length(steps: int, evaluations: int) -> dict[str, Any]:
     return {"steps": steps, "evaluations": count, "patience": count, "checkpoint_every": 60.0}
 
 
-def make_final_run(trial: Trial, contender: Contender, steps: int, results: ResultsByRun) -> ExperimentRun | None:
+def make_final_run(trial: Experiment, contender: Candidate, steps: int, results: ResultsByRun) -> ExperimentRun | None:
     """Build the run that is compared, with the best settings found; None if there are none."""
     choice = choose_settings(trial, contender, steps, results)
     if choice is None:
@@ -178,9 +178,9 @@ def make_final_run(trial: Trial, contender: Contender, steps: int, results: Resu
 
 
 def _plan_ablation(
-    trial: Trial,
+    trial: Experiment,
     name: str,
-    able: list[Contender],
+    able: list[Candidate],
     finals: Mapping[str, ExperimentRun],
     results: ResultsByRun,
     foresee: bool,
@@ -210,7 +210,7 @@ def _set_seed(run: ExperimentRun, seed: int) -> ExperimentRun:
     return replace(run, recipe={**run.recipe, "training": {**run.recipe["training"], "seed": seed}})
 
 
-def _estimate_seconds(trial: Trial, contender: Contender, run: ExperimentRun, results: ResultsByRun) -> float:
+def _estimate_seconds(trial: Experiment, contender: Candidate, run: ExperimentRun, results: ResultsByRun) -> float:
     pace = results[make_speed_run(trial, contender).identity]
     settings = run.recipe["training"]
     return MEASURING + settings["steps"] * pace["step_seconds"] + settings["evaluations"] * pace["validation_seconds"]

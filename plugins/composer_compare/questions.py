@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from composer.errors import BadOption, printable, suggest
 from composer.plugins.registry import registry
-from composer_compare.spec import WIDTH, Contender
+from composer_compare.spec import WIDTH, Candidate
 
 if TYPE_CHECKING:
     from composer_compare.plan import ExperimentRun
 
-Change = Callable[["ExperimentRun", Contender, float], "ExperimentRun | None"]
+Change = Callable[["ExperimentRun", Candidate, float], "ExperimentRun | None"]
 """The change to the compared run at one of the levels; None for an architecture that cannot take part."""
 
 
 @dataclass(frozen=True)
-class Question:
+class Ablation:
     """A question, its levels, and the length of its runs relative to the compared ones."""
 
     about: str
@@ -29,13 +29,13 @@ class Question:
     after: bool = False  # whether it needs the model of the compared run
 
 
-def set_option(contender: Contender, option: str, value: Any) -> Contender | None:
+def set_option(contender: Candidate, option: str, value: Any) -> Candidate | None:
     """Set an option of the candidate; None if it has no such option."""
     known = {found.name for found in registry().get_offer("architectures", contender.name).options}
     return replace(contender, options={**contender.options, option: value}) if option in known else None
 
 
-def _set_option(run: ExperimentRun, contender: Contender, option: str, value: Any) -> ExperimentRun | None:
+def _set_option(run: ExperimentRun, contender: Candidate, option: str, value: Any) -> ExperimentRun | None:
     if set_option(contender, option, value) is None:
         return None
     return replace(run, recipe={**run.recipe, "architecture": {**run.recipe["architecture"], option: value}})
@@ -45,11 +45,11 @@ def _set_training(run: ExperimentRun, **training: Any) -> ExperimentRun:
     return replace(run, recipe={**run.recipe, "training": {**run.recipe["training"], **training}})
 
 
-def _reduce_data(run: ExperimentRun, _: Contender, share: float) -> ExperimentRun:
+def _reduce_data(run: ExperimentRun, _: Candidate, share: float) -> ExperimentRun:
     return replace(run, share=share)
 
 
-def _add_noise(run: ExperimentRun, _: Contender, noise: float) -> ExperimentRun:
+def _add_noise(run: ExperimentRun, _: Candidate, noise: float) -> ExperimentRun:
     return replace(run, noise=noise)
 
 
@@ -57,7 +57,7 @@ UNSTABLE = 0.25
 """Length of a run at a learning rate that may be too high, as a share of a compared run."""
 
 
-def _raise_rate(run: ExperimentRun, _: Contender, rate: float) -> ExperimentRun:
+def _raise_rate(run: ExperimentRun, _: Candidate, rate: float) -> ExperimentRun:
     steps = max(round(UNSTABLE * run.recipe["training"]["steps"]), 1)
     count = min(5, steps)
     # Gradients are not clipped, since clipping would hide a divergence.
@@ -65,19 +65,19 @@ def _raise_rate(run: ExperimentRun, _: Contender, rate: float) -> ExperimentRun:
     return replace(rushed, work="tune")
 
 
-def _keep_key(run: ExperimentRun, _: Contender, __: float) -> ExperimentRun:
+def _keep_key(run: ExperimentRun, _: Candidate, __: float) -> ExperimentRun:
     return replace(_set_training(run, transpose=0), shifts=(-3, 3))
 
 
-def _swap_width(run: ExperimentRun, contender: Contender, _: float) -> ExperimentRun | None:
+def _swap_width(run: ExperimentRun, contender: Candidate, _: float) -> ExperimentRun | None:
     return _set_option(run, contender, WIDTH, contender.other) if contender.other else None
 
 
-def _set_dropout(run: ExperimentRun, contender: Contender, share: float) -> ExperimentRun | None:
+def _set_dropout(run: ExperimentRun, contender: Candidate, share: float) -> ExperimentRun | None:
     return _set_option(run, contender, "dropout", share)
 
 
-def _make_recall_run(run: ExperimentRun, contender: Contender, rate: float) -> ExperimentRun | None:
+def _make_recall_run(run: ExperimentRun, contender: Candidate, rate: float) -> ExperimentRun | None:
     from composer_compare.recall_task import TRAINING
 
     plain = _set_option(run, contender, "dropout", 0.0) or run
@@ -91,24 +91,24 @@ def _make_recall_run(run: ExperimentRun, contender: Contender, rate: float) -> E
     )
 
 
-def _make_writing_run(run: ExperimentRun, _: Contender, __: float) -> ExperimentRun:
+def _make_writing_run(run: ExperimentRun, _: Candidate, __: float) -> ExperimentRun:
     return replace(run, work="write")
 
 
-ABLATIONS: Mapping[str, Question] = {
-    "likelihood": Question("nats per note on held-out pieces", lambda run, _, __: run),
-    "music": Question(
+ABLATIONS: Mapping[str, Ablation] = {
+    "likelihood": Ablation("nats per note on held-out pieces", lambda run, _, __: run),
+    "music": Ablation(
         "the pieces that each writes, beside the test pieces", _make_writing_run, (1.0,), 0.0, 30.0, after=True
     ),
-    "memory": Question(
+    "memory": Ablation(
         "a motif recalled after a gap, in music made for it", _make_recall_run, (3e-3, 1e-2), 0.0, 120.0
     ),
-    "data": Question("with 5, 10, 25 and 50 % of the training pieces", _reduce_data, (0.05, 0.1, 0.25, 0.5)),
-    "noise": Question("with wrong notes in the training pieces", _add_noise, (0.05, 0.2)),
-    "stability": Question("at learning rates that may be too high", _raise_rate, (3e-3, 1e-2, 3e-2, 1e-1), UNSTABLE),
-    "bias": Question("trained in the pieces' own keys, tested in others", _keep_key),
-    "width": Question("at equal width instead of equal parameters, or the reverse", _swap_width),
-    "dropout": Question("with and without dropout", _set_dropout, (0.0, 0.3)),
+    "data": Ablation("with 5, 10, 25 and 50 % of the training pieces", _reduce_data, (0.05, 0.1, 0.25, 0.5)),
+    "noise": Ablation("with wrong notes in the training pieces", _add_noise, (0.05, 0.2)),
+    "stability": Ablation("at learning rates that may be too high", _raise_rate, (3e-3, 1e-2, 3e-2, 1e-1), UNSTABLE),
+    "bias": Ablation("trained in the pieces' own keys, tested in others", _keep_key),
+    "width": Ablation("at equal width instead of equal parameters, or the reverse", _swap_width),
+    "dropout": Ablation("with and without dropout", _set_dropout, (0.0, 0.3)),
 }
 """In the default order of execution."""
 

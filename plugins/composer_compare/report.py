@@ -19,14 +19,14 @@ from composer_compare.counting import count_generation_bytes
 from composer_compare.curves import build_figures
 from composer_compare.plots import plot
 from composer_compare.result_store import NAME, ResultStore
-from composer_compare.results import Findings
+from composer_compare.results import Results
 from composer_compare.statistics import Estimate, estimate_from_seeds
 from composer_compare.values import compute_gap
 
 PAGE, DATA = "report.html", "report.json"
 
 
-def write(findings: Findings, folder: Path, command: str = "") -> None:
+def write(findings: Results, folder: Path, command: str = "") -> None:
     """Write the page and the data into a folder; `command` is the command line shown. Raises CannotWrite."""
     for name, text in (
         (PAGE, render_page(findings, command)),
@@ -55,7 +55,7 @@ def _is_report(path: Path) -> bool:
         return False
 
 
-def collect_data(findings: Findings, command: str = "") -> dict[str, Any]:
+def collect_data(findings: Results, command: str = "") -> dict[str, Any]:
     """Collect the content of the page as plain values."""
     verdict = findings.verdict
     return {
@@ -98,7 +98,7 @@ SHADED = (
 )
 
 
-def render_page(findings: Findings, command: str = "") -> str:
+def render_page(findings: Results, command: str = "") -> str:
     """Render one self-contained file."""
     style = package("composer_compare").joinpath("report.css").read_text(encoding="utf-8")
     named = findings.trial.named
@@ -130,12 +130,12 @@ def render_page(findings: Findings, command: str = "") -> str:
     )
 
 
-def _render_missing(findings: Findings) -> str:
+def _render_missing(findings: Results) -> str:
     holes = "".join(f"<li>{escape(hole)}</li>" for hole in findings.list_missing())
     return f'<section class="missing"><h2>What is missing</h2><ul>{holes}</ul></section>' if holes else ""
 
 
-def _render_method(findings: Findings, command: str) -> str:
+def _render_method(findings: Results, command: str) -> str:
     trial, named = findings.trial, findings.trial.named
     pieces = f"{named.get('train')} training, {named.get('valid')} validation and {named.get('test')} test pieces"
     return (
@@ -150,12 +150,12 @@ def _render_method(findings: Findings, command: str) -> str:
     )
 
 
-def _describe_fastest(findings: Findings) -> str:
+def _describe_fastest(findings: Results) -> str:
     names = ", ".join(findings.list_fastest())
     return f"The highest rate tried was the best for {escape(names)}: a higher one might be better. " if names else ""
 
 
-def _describe_machine(findings: Findings) -> str:
+def _describe_machine(findings: Results) -> str:
     """Describe the machine on which times were taken, and its load."""
     costs = [cost for name in findings.names if (cost := findings.get_cost(name))]
     if not costs:
@@ -199,7 +199,7 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
 }
 
 
-def _render_costs(findings: Findings) -> str:
+def _render_costs(findings: Results) -> str:
     rows = []
     for name in findings.names:
         cost, estimate = findings.get_cost(name), findings.estimate_likelihood(name)
@@ -218,7 +218,7 @@ def format_estimate(estimate: Estimate | None, form: str = ".3f") -> str:
     return f"{estimate.mean:{form}}" + (f" [{estimate.low:{form}}, {estimate.high:{form}}]" if known else "")
 
 
-def _render_music(findings: Findings) -> str:
+def _render_music(findings: Results) -> str:
     """Render the figures of the generated pieces, beside those of real ones."""
     rows, real = [], None
     for name in findings.names:
@@ -260,7 +260,7 @@ MUSIC: Sequence[tuple[str, str, Callable[[Mapping[str, Any]], float | None]]] = 
 )
 
 
-def _render_pairs(findings: Findings) -> str:
+def _render_pairs(findings: Results) -> str:
     rows = [
         [
             f"{p.worse} behind {p.better}",
@@ -273,6 +273,6 @@ def _render_pairs(findings: Findings) -> str:
     return _render_table(["pair", "nats per note", "p", ""], rows)
 
 
-def _render_claims(findings: Findings) -> str:
+def _render_claims(findings: Results) -> str:
     rows = [[str(claim.number), claim.text, found.state, found.figure] for claim, found in judge_claims(findings)]
     return _render_table(["", "claim", "here", "measured"], rows, "words")

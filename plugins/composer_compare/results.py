@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from composer_compare.plan import PlannedRun, choose_settings, compute_steps, make_speed_run, plan_runs
 from composer_compare.result_store import ResultsByRun
-from composer_compare.spec import Trial
+from composer_compare.spec import Experiment
 from composer_compare.statistics import Estimate, estimate_from_pieces, estimate_from_seeds
 from composer_compare.tuning import is_fastest
 from composer_compare.verdict import Verdict, judge
@@ -21,10 +21,10 @@ Result = Mapping[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Findings:
+class Results:
     """The results of an experiment so far."""
 
-    trial: Trial
+    trial: Experiment
     results: ResultsByRun
 
     @cached_property

@@ -14,7 +14,7 @@ from composer.storage.inside import join_inside
 from composer.types import Executor
 from composer_compare.plan import PlannedRun, plan_runs
 from composer_compare.result_store import ResultsByRun, ResultStore
-from composer_compare.spec import Trial
+from composer_compare.spec import Experiment
 from composer_compare.worker import MODELS, RUNNING, run_one
 
 LIMIT = 86_400.0
@@ -35,7 +35,9 @@ class ExperimentProgress:
 Report = Callable[[ExperimentProgress], None]
 
 
-def run_experiment(trial: Trial, folder: Path, executor: Executor, report: Report, *, only: str = "") -> ResultsByRun:
+def run_experiment(
+    trial: Experiment, folder: Path, executor: Executor, report: Report, *, only: str = ""
+) -> ResultsByRun:
     """Run what is missing and return all results of an experiment. With `only`, run that question alone.
 
     Results already in the folder are used. A run whose worker was lost counts as failed now, and is retried by the next
@@ -60,7 +62,7 @@ def run_experiment(trial: Trial, folder: Path, executor: Executor, report: Repor
     return results
 
 
-def _find_waiting(trial: Trial, results: ResultsByRun, only: str) -> dict[str, PlannedRun]:
+def _find_waiting(trial: Experiment, results: ResultsByRun, only: str) -> dict[str, PlannedRun]:
     """Find the runs that can be done now and have no result, each once, in order."""
     found: dict[str, PlannedRun] = {}
     for entry in plan_runs(trial, results):
@@ -69,7 +71,7 @@ def _find_waiting(trial: Trial, results: ResultsByRun, only: str) -> dict[str, P
     return found
 
 
-def _measure_progress(trial: Trial, entry: PlannedRun, results: ResultsByRun) -> ExperimentProgress:
+def _measure_progress(trial: Experiment, entry: PlannedRun, results: ResultsByRun) -> ExperimentProgress:
     entries = {one.run.identity: one for one in plan_runs(trial, results, foresee=True)}
     left = [one.seconds for identity, one in entries.items() if identity not in results]
     return ExperimentProgress(entry, results[entry.run.identity], len(entries) - len(left), len(entries), sum(left))

@@ -19,7 +19,7 @@ SMALL: Mapping[str, Any] = {WIDTH: 128, "embedding_size": 64}
 
 
 @dataclass(frozen=True)
-class Contender:
+class Candidate:
     """An architecture with its options; `other` is its width if the other of `SIZES` were equal."""
 
     name: str
@@ -28,14 +28,14 @@ class Contender:
 
 
 @dataclass(frozen=True)
-class Trial:
+class Experiment:
     """A comparison. `music` identifies the corpus by content, so that results are never reused for other music.
 
     Either `steps` is the training length of the first candidate, or `minutes` the time for all together.
     """
 
     recipe: Mapping[str, Any]  # the common dataset, tokenizer and training settings
-    contenders: tuple[Contender, ...]
+    contenders: tuple[Candidate, ...]
     questions: tuple[str, ...]
     music: str
     size: str = "parameters"

@@ -7,7 +7,7 @@ from math import log10
 from typing import Any
 
 from composer_compare.questions import ABLATIONS
-from composer_compare.results import Findings
+from composer_compare.results import Results
 
 Result = Mapping[str, Any]
 
@@ -32,7 +32,7 @@ def compute_fading(result: Result, lag: int) -> float | None:
     return log10(max(value, FAINTEST)) if isinstance(value, float) else None
 
 
-def collect_recall(found: Findings, name: str) -> dict[int, Mapping[str, float]]:
+def collect_recall(found: Results, name: str) -> dict[int, Mapping[str, float]]:
     """Collect nats per note of a recalled motif by gap, for each seed, at the rate that validated best."""
     tried = [by_seed for level in ABLATIONS["memory"].levels if (by_seed := found.select("memory", name, level))]
     if not tried:

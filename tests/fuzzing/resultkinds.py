@@ -19,8 +19,8 @@ from composer_compare import command, report
 from composer_compare import result_store as ledgers
 from composer_compare.plan import plan_runs
 from composer_compare.result_store import NAME, ResultStore
-from composer_compare.results import Findings
-from composer_compare.spec import Contender, Trial
+from composer_compare.results import Results
+from composer_compare.spec import Candidate, Experiment
 
 
 class IndexFiles(Kind):
@@ -78,9 +78,9 @@ class Comparison(Kind):
 
     def begin(self):
         os.fsync = lambda file: None  # in this process alone: a disk takes its time, and is not what is tried
-        self.trial = Trial(
+        self.trial = Experiment(
             recipe={"dataset": "folder:x", "dataset_options": {}, "tokenizer": {"name": "voices"}, "training": {}},
-            contenders=(Contender("lstm", {"hidden_size": 8}, 9), Contender("gru", {"hidden_size": 9}, 8)),
+            contenders=(Candidate("lstm", {"hidden_size": 8}, 9), Candidate("gru", {"hidden_size": 9}, 8)),
             questions=("likelihood", "music", "stability", "memory", "bias"),
             music="abc",
             seeds=2,
@@ -100,7 +100,7 @@ class Comparison(Kind):
         self.good = (self.out / NAME).read_bytes()
         with redirect_stdout(io.StringIO()):
             self.tell()
-        assert not Findings(self.trial, self.right).list_missing()
+        assert not Results(self.trial, self.right).list_missing()
 
     def make(self, draw, suffix):
         if draw.random() < 0.05:
@@ -142,7 +142,7 @@ class Comparison(Kind):
         assert ledger.read()[ledgers.compute_identity(MORE)] == {"failure": "none"}
 
     def tell(self):
-        findings = Findings(self.trial, ResultStore(self.out).read())
+        findings = Results(self.trial, ResultStore(self.out).read())
         plan_runs(self.trial, findings.results)
         command._finish(findings, self.out, False, "composer compare")
         json.loads((self.out / report.DATA).read_text(), parse_constant=refuse)
