@@ -138,7 +138,7 @@ def test_options_that_make_no_network_are_refused(name, options, said):
 def test_architectures_are_listed_and_chosen_without_torch():
     program = (
         "import sys; from composer.plugins.registry import registry\n"
-        "for name in registry().names('architectures'): registry().make('architectures', name)\n"
+        "for name in registry().list_names('architectures'): registry().make('architectures', name)\n"
         "print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -90,7 +90,7 @@ def test_the_three_forms_say_the_same(here):
 
 
 def test_a_list_of_a_sampler_that_takes_one_is_one_value(here):
-    names = {key for key, (_, option) in __import__("composer_batch.jobs", fromlist=["x"]).sampler_keys().items()}
+    names = {key for key, (_, option) in __import__("composer_batch.jobs", fromlist=["x"]).list_sampler_keys().items()}
     assert {"temperature", "top-p", "density", "density-per"} <= names
 
 

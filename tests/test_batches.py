@@ -25,8 +25,8 @@ def stream(corpus, tokenizer):
 
 def pieces_of(stream, number):
     """(piece, inputs, targets) of each row of a batch, put together from its chunks."""
-    rows = stream.batch(number)
-    chunks = list(stream.chunks(number))
+    rows = stream.select_batch(number)
+    chunks = list(stream.cut_chunks(number))
     for place, row in enumerate(rows):
         parts = [chunk for chunk in chunks if len(chunk.inputs) > place]
         length = stream.lengths[row]
@@ -46,7 +46,7 @@ def test_every_token_of_every_piece_is_seen_once_an_epoch(stream, corpus, epoch,
     seen = []
     for number in range(epoch * found.batches, (epoch + 1) * found.batches):
         for piece, inputs, targets in pieces_of(found, number):
-            assert np.array_equal(targets, corpus.piece(piece))
+            assert np.array_equal(targets, corpus.read_piece(piece))
             assert np.array_equal(inputs, corpus.inputs[corpus.offsets[piece] : corpus.offsets[piece + 1]])
             seen.append(piece)
     assert sorted(seen) == sorted(corpus.split("train"))
@@ -55,7 +55,7 @@ def test_every_token_of_every_piece_is_seen_once_an_epoch(stream, corpus, epoch,
 def test_rows_that_go_on_are_the_first_ones_of_the_chunk_before(stream):
     for number in range(stream().batches):
         before = None
-        for chunk in stream().chunks(number):
+        for chunk in stream().cut_chunks(number):
             assert chunk.rows == (None if before is None else len(chunk.inputs))
             assert before is None or chunk.rows <= before
             before = len(chunk.inputs)
@@ -63,7 +63,7 @@ def test_rows_that_go_on_are_the_first_ones_of_the_chunk_before(stream):
 
 def test_the_stream_is_a_function_of_the_seed_and_the_number(stream):
     def content(found, number):
-        return [(chunk.inputs.tobytes(), chunk.targets.tobytes()) for chunk in found.chunks(number)]
+        return [(chunk.inputs.tobytes(), chunk.targets.tobytes()) for chunk in found.cut_chunks(number)]
 
     found = stream(transpose=3, seed=1)
     later = content(found, 7)
@@ -74,7 +74,7 @@ def test_the_stream_is_a_function_of_the_seed_and_the_number(stream):
 
 def test_epochs_have_their_pieces_in_other_company(stream):
     found = stream()
-    first, second = ([set(found.batch(n)) for n in range(e, e + found.batches)] for e in (0, found.batches))
+    first, second = ([set(found.select_batch(n)) for n in range(e, e + found.batches)] for e in (0, found.batches))
     assert first != second
 
 
@@ -91,7 +91,7 @@ def test_at_least_94_percent_of_what_a_model_runs_over_is_music(tokenizer, piece
 
 def test_the_share_of_music_is_counted_as_it_is_run_over(stream):
     found = stream()
-    chunks = [chunk for number in range(found.batches) for chunk in found.chunks(number)]
+    chunks = [chunk for number in range(found.batches) for chunk in found.cut_chunks(number)]
     real = sum(np.count_nonzero(chunk.targets != IGNORED) for chunk in chunks)
     assert compute_real_share(found) == pytest.approx(real / sum(chunk.targets.size for chunk in chunks))
 
@@ -104,7 +104,7 @@ def moved_pieces(stream, tokenizer, corpus, epochs=4):
     pitch, is_key = tokenizer.token_info.pitch, tokenizer.token_info.kind == "Key"
     for number in range(epochs * stream.batches):
         for piece, inputs, targets in pieces_of(stream, number):
-            tokens = corpus.piece(piece)
+            tokens = corpus.read_piece(piece)
             place = int(np.flatnonzero((pitch[tokens] >= 0) & ~is_key[tokens])[0])
             yield int(pitch[targets[place]] - pitch[tokens[place]]), inputs, targets, tokens
 
@@ -112,7 +112,7 @@ def moved_pieces(stream, tokenizer, corpus, epochs=4):
 def test_pieces_are_moved_both_ways_and_never_out_of_reach(stream, tokenizer, corpus):
     found = stream(transpose=5)
     pitch = tokenizer.token_info.pitch
-    written = np.concatenate([pitch[corpus.piece(piece)] for piece in corpus.split("train")])
+    written = np.concatenate([pitch[corpus.read_piece(piece)] for piece in corpus.split("train")])
     lowest, highest = written[written >= 0].min(), written.max()
     moves = set()
     for semitones, _, targets, _ in moved_pieces(found, tokenizer, corpus):

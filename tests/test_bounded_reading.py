@@ -251,7 +251,7 @@ class Stranger:
         notes = make_notes([(480 * n, 480, self.pitch + n * len(more) % 12, 80) for n in range(8)])
         return Score((Track(notes),), title=str(os.getpid()))
 
-    def provenance(self, path):
+    def read_provenance(self, path):
         return {"by": str(self(path).title)}
 
     def halves(self, path):

@@ -19,18 +19,18 @@ WORK = """
 import json, sys, warnings
 warnings.showwarning = lambda message, *_, **__: print(f"composer: {message}", file=sys.stderr)
 from composer.data import corpus
-from composer.tokens.jit.c_compiler import library
+from composer.tokens.jit.c_compiler import load_library
 from composer.errors import ComposerError
-from composer.originality.index import indexed
+from composer.originality.index import build_index
 from composer.plugins.registry import registry
 from walks import VOICES, Walks, walk
 
 try:
     tokenizer = registry().make("tokenizers", "voices", **VOICES)
     made = corpus.build(Walks(10), tokenizer)
-    found = indexed(made, tokenizer).against("train")
-    compiled = library("int answer(void) { return 42; }", ("-shared", "-fPIC"))
-    said = [compiled.answer() if compiled else 42, len(registry().names("readers")), made.tokens.tolist()[:99]]
+    found = build_index(made, tokenizer).select_split("train")
+    compiled = load_library("int answer(void) { return 42; }", ("-shared", "-fPIC"))
+    said = [compiled.answer() if compiled else 42, len(registry().list_names("readers")), made.tokens.tolist()[:99]]
     print(json.dumps([*said, found.counts.tolist()[-1]]))
 except ComposerError as error:
     sys.exit(f"composer: {error}")

@@ -50,7 +50,7 @@ def kept(points):
 
 
 def test_what_is_recalled_is_what_was_offered_and_nothing_is_imported_for_it(points):
-    offer = kept(points).offer("samplers", "swing")
+    offer = kept(points).get_offer("samplers", "swing")
     assert "swing_plugin" not in sys.modules
     assert offer.summary == "Lengthen every other note."
     assert offer.options == offers.load(points).get_offer("samplers", "swing").options

@@ -488,7 +488,7 @@ def test_an_evaluation_tells_nats_per_frame_where_the_tokenizer_writes_frames(ru
     def frames(_, tokens):
         return np.where(tokens == 1, -1, np.arange(len(tokens)) // 5)
 
-    monkeypatch.setattr(Remi, "frames", frames, raising=False)
+    monkeypatch.setattr(Remi, "assign_frames", frames, raising=False)
     found = json.loads(run(*EVALUATE, "--json").out)
     assert 0 < found["frames"] == found["masked"]["frames"] <= found["tokens"] / 5
     assert found["masked"]["nats_per_frame"] < found["nats_per_frame"]

@@ -143,7 +143,7 @@ def fine():
 def test_a_plugin_that_would_replace_a_command_of_composer_s_is_left_out_whole(monkeypatch):
     found, fault = loaded(monkeypatch, {"fine": fine, "generate": fine})
     assert fault == "offers the command 'generate', which composer has itself"
-    assert found.names("commands") == []
+    assert found.list_names("commands") == []
 
 
 def test_what_is_no_click_command_leaves_its_plugin_out(monkeypatch):

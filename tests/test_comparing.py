@@ -162,9 +162,9 @@ def test_wrong_notes_are_in_the_training_pieces_alone(corpus, tokenizer, tmp_pat
     number = {name: place for place, name in enumerate(noisy.names.tolist())}
     for side in ("valid", "test"):
         for piece in corpus.split(side).tolist():
-            assert np.array_equal(noisy.read_piece(number[str(piece)]), corpus.piece(piece))
+            assert np.array_equal(noisy.read_piece(number[str(piece)]), corpus.read_piece(piece))
             assert number[str(piece)] in noisy.split(side)
-    changed = [not np.array_equal(noisy.read_piece(p), corpus.piece(int(noisy.names[p]))) for p in noisy.split("train")]
+    changed = [not np.array_equal(noisy.read_piece(p), corpus.read_piece(int(noisy.names[p]))) for p in noisy.split("train")]
     assert np.mean(changed) > 0.9
 
 
@@ -323,7 +323,7 @@ def test_one_that_fails_is_named_and_the_others_go_on(folder, run, monkeypatch):
     def broken(self):
         raise RuntimeError("no such layer")
 
-    monkeypatch.setattr(Gru, "recurrence", broken)
+    monkeypatch.setattr(Gru, "build_recurrence", broken)
     found = run("compare", "lstm", "gru", "rnn", *LINE[3:], *SMALL, "--seeds", 1, "--trials", 1, "--steps", 4)
     assert found.status == 0
     assert re.search(r"missing: gru, cost: .*\(no such layer\)", found.err)
@@ -451,7 +451,7 @@ class Gradients:
     def __init__(self, **by_name):
         self.by_name = by_name
 
-    def of(self, question, name, level=1.0):
+    def select(self, question, name, level=1.0):
         assert question == "likelihood"
         found = self.by_name.get(name, ())
         return {seed: {"gradients": {"32": norm, "64": norm}} for seed, norm in enumerate(found)}
@@ -482,7 +482,7 @@ class Lengths:
     def __init__(self, **harder):
         self.harder = harder
 
-    def of(self, question, name, level=1.0):
+    def select(self, question, name, level=1.0):
         both = {"tokens": [900, 100], "notes": [300, 50]}
         harder = enumerate(self.harder.get(name, ()))
         return {seed: {"test": {**both, "nats": [300 * (2 + more), 100]}} for seed, more in harder}
@@ -537,5 +537,5 @@ def test_explain_counts_what_says_nothing_of_itself():
         def forward(self, inputs, state=None):
             return self.head(inputs[..., :1].float()), (torch.zeros(len(inputs), 3),)
 
-    found = count_size(SimpleNamespace(module=lambda sizes, words: Plain()), [5, 5], 7)
+    found = count_size(SimpleNamespace(build_module=lambda sizes, words: Plain()), [5, 5], 7)
     assert (found["parameters"], found["multiply_adds"], found["state_bytes"], found["gates"]) == (14, 7, 12, None)

@@ -81,7 +81,7 @@ def test_a_continuation_is_plain_values_and_back(player):
     wanted = make_continuation(player, Request(seed=5, bars=1), performed())
     assert Continuation.from_json(json.loads(json.dumps(wanted.to_json()))) == wanted
     (piece,) = make(player, [wanted])
-    assert read_task(piece.provenance) == replace(wanted, request=player.resolved(wanted.request))
+    assert read_task(piece.provenance) == replace(wanted, request=player.resolve(wanted.request))
 
 
 def test_a_continuation_is_the_same_alone_and_among_others(player):

@@ -57,7 +57,7 @@ def test_all_that_is_registered_keeps_its_contract(case):
 def shared_steps(monkeypatch):
     """Every step of the kernel is shared among threads, be it ever so short."""
     monkeypatch.setattr("composer_native.steps.ENOUGH", 0)
-    monkeypatch.setattr("composer_native.threads.Pace.threads", lambda pace: max(pace.seconds))
+    monkeypatch.setattr("composer_native.threads.ThreadTuner.choose_threads", lambda pace: max(pace.seconds))
 
 
 def with_threads(count, name, precision, rows):

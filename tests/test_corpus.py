@@ -93,7 +93,7 @@ def test_every_piece_is_there_and_decodes_to_itself(built, tokenizer):
     assert corpus.names.tolist() == [f"walk {number}" for number in range(24)]
     for number in range(24):
         expected = tokenizer.encode(walk(number))
-        assert np.array_equal(corpus.piece(number), expected)
+        assert np.array_equal(corpus.read_piece(number), expected)
         assert corpus.notes[number] == walk(number).note_count
         assert corpus.beats[number] == walk(number).end / 480
         pitches = [note["pitch"] for track in walk(number).tracks for note in track.notes]
@@ -207,7 +207,7 @@ def test_two_processes_give_the_same_sides(built, tokenizer, tmp_path, monkeypat
 def test_other_sides_are_another_corpus(built, monkeypatch):
     first = built(Given())
     assert built(Given()).folder == first.folder
-    monkeypatch.setattr(Given, "side", lambda _, source: {"walk 1": "valid", "walk 2": "test"}.get(source, "train"))
+    monkeypatch.setattr(Given, "split", lambda _, source: {"walk 1": "valid", "walk 2": "test"}.get(source, "train"))
     second = built(Given())
     assert second.folder != first.folder
     assert second.names[second.split("test")].tolist() == ["walk 2"]

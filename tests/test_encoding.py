@@ -47,7 +47,7 @@ def chorales():
 def stepwise(tokenizer):
     """The same grammar, known by what every grammar has."""
     grammar = tokenizer.grammar
-    needed = {name: getattr(grammar, name) for name in ("columns", "start", "advance", "inputs")}
+    needed = {name: getattr(grammar, name) for name in ("columns", "start", "advance", "make_inputs")}
     return SimpleNamespace(grammar=SimpleNamespace(**needed))
 
 

@@ -269,13 +269,13 @@ def by_neighbour(right, state):
 @pytest.mark.parametrize(
     ("functions", "rule"),
     [
-        ({"allowed": no_way_on}, "every reachable state allows a token; none may come after .* Bar_1"),
+        ({"mask": no_way_on}, "every reachable state allows a token; none may come after .* Bar_1"),
         ({"advance": in_place}, "the argument of a grammar's function is unchanged"),
-        ({"inputs": by_neighbour}, "a row is the same in a batch as alone"),
-        ({"inputs": lambda right, state: right(state) * 1000}, "the first column of inputs|inputs are 0..size-1"),
-        ({"inputs": lambda right, state: right(state)[:, 1:]}, "one column for each of `columns`"),
-        ({"states": without_upbeats}, r"states\(\) agrees with advance\(\); not in column 4 after .* Bar_"),
-        ({"states": lambda right, tokens: right(tokens)[1:]}, r"states\(\) is \(T, S\)"),
+        ({"make_inputs": by_neighbour}, "a row is the same in a batch as alone"),
+        ({"make_inputs": lambda right, state: right(state) * 1000}, "the first column of inputs|inputs are 0..size-1"),
+        ({"make_inputs": lambda right, state: right(state)[:, 1:]}, "one column for each of `columns`"),
+        ({"compute_states": without_upbeats}, r"compute_states\(\) agrees with advance\(\); not in column 4 after .* Bar_"),
+        ({"compute_states": lambda right, tokens: right(tokens)[1:]}, r"compute_states\(\) is \(T, S\)"),
     ],
 )
 def test_a_grammar_with_a_fault(functions, rule):

@@ -330,9 +330,9 @@ def test_the_same_music_teaches_the_same(cls):
     plain = cls(**options(cls, **SMALL, bpe=10))
     pieces = [plain.encode(common(number)) for number in range(4)]
     assert isinstance(plain, Trainable)
-    assert (plain.is_trained, plain.fit(pieces).learnt) == (False, True)
+    assert (plain.is_trained, plain.fit(pieces).is_trained) == (False, True)
     assert plain.fit(pieces) == plain.fit(iter(pieces))
-    assert plain.fit([]).learnt
+    assert plain.fit([]).is_trained
 
 
 def test_a_corpus_teaches_with_the_pieces_to_train_on(tmp_path):

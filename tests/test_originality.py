@@ -134,8 +134,8 @@ def moved(piece, semitones):
 
 def test_a_training_piece_moved_up_a_tone_is_copied_through_and_through(index, corpus, tokenizer):
     number = int(corpus.split("train")[3])
-    piece = moved(tokenizer.decode(corpus.piece(number)), 2)
-    found = compare(piece, index.against("train"))
+    piece = moved(tokenizer.decode(corpus.read_piece(number)), 2)
+    found = compare(piece, index.select_split("train"))
     assert found.copied_share == 1.0
     assert not any(found.novelty)
     assert (found.longest.source, found.longest.split) == (corpus.names[number], "train")
@@ -148,7 +148,7 @@ def test_real_pieces_are_recognised_as_they_are_and_in_another_key(name, sources
     """As the dataset reads them, though the index holds what their tokens say."""
     dataset = make_dataset(name)
     few = list(dataset.list_sources())[1 : 1 + sources]
-    monkeypatch.setattr(type(dataset), "sources", lambda _: few)
+    monkeypatch.setattr(type(dataset), "list_sources", lambda _: few)
     tokenizer = registry().make("tokenizers", dataset.tokenizer, **dataset.tokenizer_options)
     corpus = build(dataset, tokenizer, name=name)
     music = build_index(corpus, tokenizer).select_split("all")
@@ -169,14 +169,14 @@ def test_an_index_that_a_disk_has_spoilt_is_built_anew(corpus, tokenizer):
 
 
 def test_only_pieces_of_the_split_count(index, corpus, tokenizer):
-    held_out = tokenizer.decode(corpus.piece(int(corpus.split("test")[0])))
-    assert compare(held_out, index.against("all")).copied_share == 1.0
-    assert compare(held_out, index.against("train")).copied_share < 1.0
+    held_out = tokenizer.decode(corpus.read_piece(int(corpus.split("test")[0])))
+    assert compare(held_out, index.select_split("all")).copied_share == 1.0
+    assert compare(held_out, index.select_split("train")).copied_share < 1.0
 
 
 def test_a_planted_passage_is_found_where_it_stands(index, corpus, tokenizer):
     number = int(corpus.split("train")[0])
-    source = tokenizer.decode(corpus.piece(number))
+    source = tokenizer.decode(corpus.read_piece(number))
     taken = source.tracks[0].notes[4:14].copy()
     assert len(taken) == 10
     shift = taken["start"][0] - 5 * 480
@@ -184,7 +184,7 @@ def test_a_planted_passage_is_found_where_it_stands(index, corpus, tokenizer):
     before = line((60, 1.5), (71, 0.5), (48, 3)).notes
     after = line((49, 1.75), (71, 0.25), start=int(taken["start"][-1] + taken["duration"][-1])).notes
     planted = score(Track(np.concatenate([before, taken, after]), name="Flute"))
-    found = compare(planted, index.against("train"))
+    found = compare(planted, index.select_split("train"))
     assert found.notes == 15
     assert 10 <= found.copied < 15
     assert found.longest.here.track == "Flute"
@@ -194,11 +194,11 @@ def test_a_planted_passage_is_found_where_it_stands(index, corpus, tokenizer):
 
 def test_the_novelty_curve_is_of_all_runs_of_so_many_notes(index, corpus, tokenizer):
     """Beside the plain definition."""
-    known = [extract_lines(tokenizer.decode(corpus.piece(int(n)))) for n in corpus.split("train")]
+    known = [extract_lines(tokenizer.decode(corpus.read_piece(int(n)))) for n in corpus.split("train")]
     train = [found.symbols.tolist() for piece in known for found in piece]
     tune = walk(77)
     own = [found.symbols.tolist() for found in extract_lines(tune)]
-    novelty = compare(tune, index.against("train")).novelty
+    novelty = compare(tune, index.select_split("train")).novelty
     for n in (1, 2, 3, 5, 9):
         heard = {tuple(text[i : i + n - 1]) for text in train for i in range(len(text) - n + 2)}
         runs = [tuple(text[i : i + n - 1]) for text in own for i in range(len(text) - n + 2)]
@@ -207,7 +207,7 @@ def test_the_novelty_curve_is_of_all_runs_of_so_many_notes(index, corpus, tokeni
 
 
 def test_a_piece_without_a_line_shares_nothing(index):
-    found = compare(score(line((60, 1))), index.against("all"))
+    found = compare(score(line((60, 1))), index.select_split("all"))
     assert (found.notes, found.copied_share, found.longest, found.novelty) == (0, 0.0, None, [])
 
 
@@ -335,7 +335,7 @@ def test_a_form_is_held_to_it_as_a_whole(text, anew, here, player):
     parrot = learns(player, here / "learnt", make(player, forms(player, text)))
     held = make(parrot, forms(parrot, text, max_copied_bars=5))
     for piece in held:
-        assert compare(piece.score, parrot.is_trained()).copied_bars <= 5
+        assert compare(piece.score, parrot.load_training_music()).copied_bars <= 5
         assert piece.provenance["request"]["max_copied_bars"] == 5
     redrawn = [piece for piece in held if "redrawn" in piece.provenance]
     assert redrawn

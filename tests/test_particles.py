@@ -121,14 +121,14 @@ def test_no_particle_is_punished_for_having_written_more_tokens(little, many):
 
 @pytest.mark.parametrize(("particles", "settle"), [(1, ()), (4, ()), (4, (1,))], ids=str)
 def test_the_estimate_of_the_normalising_constant_is_unbiased(little, particles, settle):
-    estimates = np.exp([-result.given_nats for result in drawn(little, particles, 500, settle)])
+    estimates = np.exp([-result.fixed_nats for result in drawn(little, particles, 500, settle)])
     error = estimates.std() / np.sqrt(len(estimates))
     assert abs(estimates.mean() - sum(little[-1].values())) < 4 * error
     assert error < 0.1 * estimates.mean()
 
 
 def test_more_particles_estimate_better(little):
-    spread = [np.std([result.given_nats for result in drawn(little, count, 60)]) for count in (1, 8, 64)]
+    spread = [np.std([result.fixed_nats for result in drawn(little, count, 60)]) for count in (1, 8, 64)]
     assert spread[0] > 2 * spread[1] > 4 * spread[2]
 
 
@@ -154,7 +154,7 @@ def test_no_particle_of_a_piece_goes_on_before_all_have_reached_the_same_beat(li
 
 def test_one_particle_with_nothing_given_is_plain_sampling(player):
     requests = [Request(seed=3, index=index, bars=2) for index in range(3)]
-    step, tokenizer = player.stepper(player.resolved(requests[0])), player.tokenizer
+    step, tokenizer = player.get_step(player.resolve(requests[0])), player.tokenizer
 
     def free(state):
         return np.ones((len(state), len(tokenizer.vocabulary)), dtype=bool)

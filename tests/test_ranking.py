@@ -92,7 +92,7 @@ def test_of_faults_none_is_too_little():
 
 
 def test_a_card_keeps_the_standard(player, corpus):
-    real = [player.tokenizer.decode(corpus.piece(number)) for number in corpus.split("train")]
+    real = [player.tokenizer.decode(corpus.read_piece(number)) for number in corpus.split("train")]
     valid, module = corpus.split("valid"), player.model.make_module()
     each = [compute_likelihood(module, corpus, player.tokenizer, valid[[n]], masked=True) for n in range(len(valid))]
     held = read_standard(json.loads(json.dumps(player.model.card)))

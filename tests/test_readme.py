@@ -192,7 +192,7 @@ def test_examples_of_explaining(workplace, capsys):
 
 def test_examples_of_comparing(workplace, monkeypatch, capsys):
     chorales = Chorales().list_sources()
-    monkeypatch.setattr(Chorales, "sources", lambda _: chorales[:40])
+    monkeypatch.setattr(Chorales, "list_sources", lambda _: chorales[:40])
     (workplace / "mine").mkdir()
     pieces = generator.generate(open_model("tunes"), [Request(index=index, bars=4) for index in range(30)])
     for number, piece in enumerate(pieces):
@@ -242,7 +242,7 @@ def test_examples_of_checking(workplace):
 
 def test_examples_of_originality(workplace, monkeypatch):
     chorales = Chorales().list_sources()
-    monkeypatch.setattr(Chorales, "sources", lambda _: chorales[:8])  # it takes a minute or two to read them all
+    monkeypatch.setattr(Chorales, "list_sources", lambda _: chorales[:8])  # it takes a minute or two to read them all
     pieces = generator.generate(open_model("tunes"), [Request(index=index, bars=8) for index in range(6)])
     for folder in ("midi", "pieces"):
         (workplace / folder).mkdir()
@@ -262,7 +262,7 @@ def test_examples_of_playing(workplace, capsys):
 
 def test_examples_of_training(workplace, monkeypatch):
     chorales = Chorales().list_sources()
-    monkeypatch.setattr(Chorales, "sources", lambda _: chorales[:40])  # it takes half a minute to read them all
+    monkeypatch.setattr(Chorales, "list_sources", lambda _: chorales[:40])  # it takes half a minute to read them all
     (workplace / "midi").mkdir()
     tunes = open_model("tunes")
     pieces = generator.generate(tunes, [Request(index=index, bars=4) for index in range(12)])

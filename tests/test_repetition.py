@@ -141,7 +141,7 @@ def test_a_card_states_the_limits():
 
 
 def test_a_trained_model_states_what_its_pieces_reach(player, corpus):
-    real = [player.tokenizer.decode(corpus.piece(number)) for number in corpus.split("train")]
+    real = [player.tokenizer.decode(corpus.read_piece(number)) for number in corpus.split("train")]
     found = player.model.card["repetition"]
     assert found == {"notes": measure_limits(real).notes, "bars": measure_limits(real).bars, "pieces": len(real)}
     module = player.model.make_module()

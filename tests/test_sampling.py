@@ -196,7 +196,7 @@ class Careless:
 
 
 def sampled(player, samplers, requests):
-    return sample(player.stepper(player.resolved(requests[0])), player.tokenizer, samplers, requests)
+    return sample(player.get_step(player.resolve(requests[0])), player.tokenizer, samplers, requests)
 
 
 def test_links_come_in_the_order_of_the_user_and_constraints_before_them_all(player):
@@ -301,7 +301,7 @@ def test_what_constraints_cost_is_the_mass_that_they_leave(player):
     (free,), (bound,) = (sampled(player, chain, asked()) for chain in ([], [Only("even", [])]))
     assert (free.constraint_nats, free.dead_ends) == (0, 0)
     assert bound.constraint_nats > 0
-    grammar, step, state, mass = player.tokenizer.grammar, player.stepper(player.resolved(Request())), None, 0.0
+    grammar, step, state, mass = player.tokenizer.grammar, player.get_step(player.resolve(Request())), None, 0.0
     place = grammar.start(asked()[0], 1)
     for token in bound.tokens:
         logits, state = step(grammar.make_inputs(place), state)
@@ -317,7 +317,7 @@ def test_what_constraints_cost_is_the_mass_that_they_leave(player):
 
 def side_by_side(player, samplers, requests, most):
     """(the results by number, how many rows each step had)."""
-    step, widths = player.stepper(player.resolved(requests[0])), []
+    step, widths = player.get_step(player.resolve(requests[0])), []
 
     def counting(inputs, state):
         widths.append(len(inputs))
@@ -418,7 +418,7 @@ def test_the_likelihood_of_a_piece_is_what_the_evaluation_finds(player, tokenize
         tokens=np.concatenate(sequences),
         inputs=np.concatenate(compute_inputs(tokenizer, sequences)),
         offsets=np.concatenate([[0], np.cumsum(list(map(len, sequences)))]),
-        piece=lambda number: sequences[number],
+        read_piece=lambda number: sequences[number],
     )
     nats = compute_piece_nats(player.model.make_module(), pieces, tokenizer, np.arange(3), masked=True)
     assert [result.model_nats for result in found] == pytest.approx(nats, rel=1e-5)
@@ -516,12 +516,12 @@ def test_a_piece_says_its_precision_and_none_is_changed_unasked(player):
     suiting = [maker for maker in makers.values() if maker.supports(player.model, "cpu")]
     if not any("int8" in maker.tolerances for maker in suiting):
         pytest.skip("no stepper has int8 here")
-    asked_for = [request.to_json() for request in map(player.resolved, asked(2, precision="int8"))]
+    asked_for = [request.to_json() for request in map(player.resolve, asked(2, precision="int8"))]
     pieces = generate(player, asked(2, precision="int8"))
     assert [piece.provenance["request"] for piece in pieces] == asked_for
     again = generate(player, [Request.from_json(request) for request in asked_for[::-1]])[::-1]
     assert notes_of(again) == notes_of(pieces)
-    assert player.resolved(Request()).precision == "float32"
+    assert player.resolve(Request()).precision == "float32"
 
 
 # --- primers ----------------------------------------------------------------------------------------------------------

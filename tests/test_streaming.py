@@ -94,7 +94,7 @@ def test_a_bar_is_there_before_the_next_is_written(monkeypatch):
         steps += 1
         return stepper(inputs, state)
 
-    monkeypatch.setattr(Generator, "stepper", lambda *_: counting)
+    monkeypatch.setattr(Generator, "get_step", lambda *_: counting)
     stream = streaming.stream_bars(player, Request(seed=1, bars=1_000_000))
     seen = [steps for _ in islice(stream, 5)]
     assert seen == sorted(set(seen))

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from composer import hookimpl
-from composer.storage.atomic import whole_file
+from composer.storage.atomic import write_whole_file
 
 COMPOSER_API = 1
 
@@ -34,7 +34,7 @@ class Fading:
 
     width: Annotated[int, "numbers that are remembered"] = 16
 
-    def module(self, column_sizes, vocabulary_size):
+    def build_module(self, column_sizes, vocabulary_size):
         import torch
         from torch import nn
 
@@ -64,7 +64,7 @@ class Hush:
     amount: Annotated[float, "subtracted from its logit", "2"]
 
     def __call__(self, logits, context):
-        return logits - self.amount * (context.meaning.pitch >= 0)
+        return logits - self.amount * (context.token_info.pitch >= 0)
 
 
 def text_file():
@@ -72,7 +72,7 @@ def text_file():
 
     def write(pieces, path):
         notes = [note for piece in pieces for track in piece.score.tracks for note in track.notes]
-        with whole_file(path) as scratch:
+        with write_whole_file(path) as scratch:
             scratch.write_text("".join(f"{n['start']} {n['duration']} {n['pitch']}\\n" for n in notes))
 
     return write
@@ -185,8 +185,8 @@ def test_it_is_left_out_for_one_run_and_by_the_environment(python):
     python(
         "-c",
         "import os; from composer.plugins.registry import registry\n"
-        "assert 'hush' in registry().names('samplers')\n"
+        "assert 'hush' in registry().list_names('samplers')\n"
         "for names in ('all', 'composer-fading', ' x , fading'):\n"
         "    os.environ['COMPOSER_DISABLE_PLUGINS'] = names\n"
-        "    assert 'hush' not in registry().names('samplers') and 'top-p' in registry().names('samplers'), names\n",
+        "    assert 'hush' not in registry().list_names('samplers') and 'top-p' in registry().list_names('samplers'), names\n",
     )

@@ -494,7 +494,7 @@ def test_a_likelihood_is_that_of_every_token_of_the_piece(module, corpus, tokeni
 
     grammar, state, hidden, expected = tokenizer.grammar, tokenizer.grammar.start(Request(), 1), None, 0.0
     with torch.no_grad():
-        for token in corpus.piece(5):
+        for token in corpus.read_piece(5):
             logits, hidden = module(torch.from_numpy(grammar.make_inputs(state))[:, None], hidden)
             allowed = torch.from_numpy(grammar.mask(state)) if masked else torch.ones_like(logits[0], dtype=bool)
             expected -= float(torch.log_softmax(torch.where(allowed, logits[0], -torch.inf), -1)[0, token])
@@ -548,7 +548,7 @@ def pieces_of(*sequences):
         offsets=np.concatenate([[0], np.cumsum(list(map(len, sequences)))]),
         notes=np.ones(len(sequences), dtype=np.int64),
         beats=np.full(len(sequences), 2.0),
-        piece=lambda number: np.array(sequences[number]),
+        read_piece=lambda number: np.array(sequences[number]),
     )
 
 

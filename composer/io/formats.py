@@ -38,7 +38,7 @@ def choose_options(path: Path, exporter: Exporter) -> dict[str, Any]:
     """Return the options with which a file is best read for `exporter`: those that its reader has."""
     if not (isinstance(exporter, HasReading) and is_read(path)):
         return {}
-    known = {option.name for option in registry().offer("readers", path.suffix.lower()).options}
+    known = {option.name for option in registry().get_offer("readers", path.suffix.lower()).options}
     return {name: value for name, value in exporter.reading.items() if name in known}
 
 
@@ -91,12 +91,12 @@ def read_pieces(reader: Reader, path: Path) -> Iterator[tuple[str, Score | Excep
     """
     if not isinstance(reader, HasPieces):
         yield "", read_with(reader, path)
-    elif isinstance(reader.pieces, Isolated):
-        yield from call_reader(reader.pieces, path)
+    elif isinstance(reader.read_pieces, Isolated):
+        yield from call_reader(reader.read_pieces, path)
     else:
         with _refuse_errors(path):
             check_regular(path)
-            found = reader.pieces(path)
+            found = reader.read_pieces(path)
             while (piece := run_bounded(next, found, None)) is not None:
                 yield piece
 
@@ -176,7 +176,7 @@ def read_provenance(path: Path) -> dict[str, Any]:
     beside = path if path.suffix.lower() == ".json" else path.with_name(path.name + ".json")
     its_reader = make_reader(path) if is_read(path) else None
     found: dict[str, Any] = (
-        dict(call_reader(its_reader.provenance, path)) if isinstance(its_reader, SupportsProvenance) else {}
+        dict(call_reader(its_reader.read_provenance, path)) if isinstance(its_reader, SupportsProvenance) else {}
     )
     if found or not beside.is_file():
         return found

@@ -37,7 +37,7 @@ def check(path: Path) -> Checked:
     reader = formats.make_reader(path)
     try:
         if isinstance(reader, SupportsLint):
-            return Checked(path, tuple(formats.call_reader(reader.inspect, path)))
+            return Checked(path, tuple(formats.call_reader(reader.lint, path)))
         return Checked(path, tuple(_find_by_reading(reader, path)))
     except ComposerError as error:
         return Checked(path, (_make_finding(path, error),))

@@ -35,10 +35,10 @@ def make_recent_notes(rows: int, lookback: int) -> RecentNotes:
     return RecentNotes(*(np.full((rows, lookback), -1) for _ in range(3)))
 
 
-def update_recent_notes(struck: RecentNotes, music: MusicalState, token_info: TokenInfo, tokens: Array) -> RecentNotes:
+def update_recent_notes(recent_notes: RecentNotes, music: MusicalState, token_info: TokenInfo, tokens: Array) -> RecentNotes:
     """Update the recent notes with `tokens` (B,)."""
-    if not struck.tick.shape[1]:
-        return struck
+    if not recent_notes.tick.shape[1]:
+        return recent_notes
     xp = get_namespace(tokens)
     written = xp.take(convert_like(token_info.pitch, tokens), tokens)
     pitch = written + music.shift
@@ -46,9 +46,9 @@ def update_recent_notes(struck: RecentNotes, music: MusicalState, token_info: To
     if token_info.sustains:
         new = new & ~xp.any(pitch[:, None] == music.sounding, axis=1)
     if not xp.any(new):
-        return struck
+        return recent_notes
     pushed = (
         xp.where(new[:, None], xp.concat([old[:, 1:], now[:, None]], axis=1), old)
-        for old, now in ((struck.tick, music.tick), (struck.pitch, pitch), (struck.voice, music.voice))
+        for old, now in ((recent_notes.tick, music.tick), (recent_notes.pitch, pitch), (recent_notes.voice, music.voice))
     )
     return RecentNotes(*pushed)

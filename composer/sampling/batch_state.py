@@ -33,16 +33,16 @@ class BatchState:
     grammar: Array
     state: State | None  # recurrent state of the model
     history: NDArray[np.int64]
-    struck: RecentNotes
+    recent_notes: RecentNotes
     primer: NDArray[np.int64]  # (B, longest) the primers' tokens, -1 after their ends
     nats: NDArray[np.float64]  # (B, kinds) costs of the tokens so far
 
     def gather(self, rows: NDArray[np.integer]) -> BatchState:
         """Select rows, in this order; a row may be selected several times."""
         state = None if self.state is None else tuple(part[rows] for part in self.state)
-        struck = RecentNotes(*(part[rows] for part in _list_arrays(self.struck)))
+        recent_notes = RecentNotes(*(part[rows] for part in _list_arrays(self.recent_notes)))
         parts = {name: getattr(self, name)[rows] for name in _NAMES}
-        return BatchState(state=state, struck=struck, **parts)
+        return BatchState(state=state, recent_notes=recent_notes, **parts)
 
     def get_primer_tokens(self) -> NDArray[np.int64]:
         """Return (B,) the next token of each primer, -1 after its end."""
@@ -60,17 +60,17 @@ class BatchState:
             place=self.place + 1,
             grammar=tokenizer.grammar.advance(self.grammar, tokens),
             history=np.concatenate([self.history[:, 1:], tokens[:, None]], axis=1),
-            struck=update_recent_notes(self.struck, music, tokenizer.token_info, tokens),
+            recent_notes=update_recent_notes(self.recent_notes, music, tokenizer.token_info, tokens),
         )
 
     def replace_row(self, place: int, other: BatchState) -> BatchState:
         """Replace the row in this place by the only row of `other`."""
         parts = {name: _put(getattr(self, name), place, getattr(other, name)) for name in _NAMES}
-        struck = (_put(a, place, b) for a, b in zip(_list_arrays(self.struck), _list_arrays(other.struck), strict=True))
+        recent_notes = (_put(a, place, b) for a, b in zip(_list_arrays(self.recent_notes), _list_arrays(other.recent_notes), strict=True))
         state = self.state
         if state is not None and other.state is not None:
             state = tuple(_put(a, place, b) for a, b in zip(state, other.state, strict=True))
-        return BatchState(state=state, struck=RecentNotes(*struck), **parts)
+        return BatchState(state=state, recent_notes=RecentNotes(*recent_notes), **parts)
 
 
 _NAMES = ("number", "place", "grammar", "history", "primer", "nats")
@@ -85,8 +85,8 @@ def concatenate(one: BatchState, other: BatchState) -> BatchState:
     longest = max(one.primer.shape[1], other.primer.shape[1])
     one, other = (replace(rows, primer=_pad_width(rows.primer, longest)) for rows in (one, other))
     parts = {name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in _NAMES}
-    struck = RecentNotes(*map(np.concatenate, zip(_list_arrays(one.struck), _list_arrays(other.struck), strict=True)))
-    return BatchState(state=state, struck=struck, **parts)
+    recent_notes = RecentNotes(*map(np.concatenate, zip(_list_arrays(one.recent_notes), _list_arrays(other.recent_notes), strict=True)))
+    return BatchState(state=state, recent_notes=recent_notes, **parts)
 
 
 def _make_zeros(part: Array, rows: int) -> Array:
@@ -111,8 +111,8 @@ def run_step(step: Step, tokenizer: Tokenizer, rows: BatchState) -> tuple[NDArra
     return np.concatenate([logits, first]).astype(np.float64), both
 
 
-def _list_arrays(struck: RecentNotes) -> list[Array]:
-    return [struck.tick, struck.pitch, struck.voice]
+def _list_arrays(recent_notes: RecentNotes) -> list[Array]:
+    return [recent_notes.tick, recent_notes.pitch, recent_notes.voice]
 
 
 def _put(array: Array, place: int, row: Array) -> Array:
@@ -135,7 +135,7 @@ def begin(tokenizer: Tokenizer, samplers: Sequence[Sampler], requests: Sequence[
         grammar=np.concatenate([tokenizer.grammar.start(request, 1) for request in requests]),
         state=None,
         history=np.full((count, HISTORY), -1),
-        struck=make_recent_notes(count, find_lookback(samplers)),
+        recent_notes=make_recent_notes(count, find_lookback(samplers)),
         primer=np.concatenate([_pad_width(np.array([r.primer], dtype=np.int64), longest) for r in requests]),
         nats=np.zeros((count, len(KINDS))),
     )
@@ -144,7 +144,7 @@ def begin(tokenizer: Tokenizer, samplers: Sequence[Sampler], requests: Sequence[
 def build_context(tokenizer: Tokenizer, rows: BatchState) -> Context:
     """Build the context of samplers, with the mask of the grammar alone."""
     music, allowed = _LazyState(tokenizer, rows.grammar), tokenizer.grammar.mask(rows.grammar)
-    return Context(rows.place, music, tokenizer.token_info, rows.history, allowed, rows.struck)
+    return Context(rows.place, music, tokenizer.token_info, rows.history, allowed, rows.recent_notes)
 
 
 class _LazyState(MusicalState):

@@ -99,7 +99,7 @@ def _check(tokenizer: Tokenizer, constraints: Sequence[Constraint], request: Req
 
 def _select_extremes(keys: Ints) -> Ints:
     """Select the first key, and those with the lowest and the highest tonic: all other ranges lie between."""
-    homes = [ALL_KEYS[key].home for key in keys]
+    homes = [ALL_KEYS[key].tonic_offset for key in keys]
     return keys[np.unique([0, int(np.argmin(homes)), int(np.argmax(homes))])]
 
 

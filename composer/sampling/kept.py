@@ -45,11 +45,11 @@ def _warn(
     notes = np.flatnonzero(tokenizer.token_info.pitch[tokens] >= 0)
     if not constraints or not len(notes):
         return
-    states, struck = _walk(tokenizer, request, tokens, find_lookback(samplers))
+    states, recent_notes = _walk(tokenizer, request, tokens, find_lookback(samplers))
     if given is not None:
         notes = notes[_mask_forced(tokenizer, states[notes], *given)]
     music, allowed = tokenizer.grammar.interpret(states[notes]), tokenizer.grammar.mask(states[notes])
-    past = RecentNotes(struck.tick[notes], struck.pitch[notes], struck.voice[notes])
+    past = RecentNotes(recent_notes.tick[notes], recent_notes.pitch[notes], recent_notes.voice[notes])
     context = Context(notes, music, tokenizer.token_info, np.full((len(notes), 1), -1), allowed, past)
     for constraint in constraints:
         broken = np.flatnonzero(~constraint.mask(context)[np.arange(len(notes)), tokens[notes]])
@@ -64,15 +64,15 @@ def _warn(
 
 def _walk(tokenizer: Tokenizer, request: Request, tokens: Tokens, back: int) -> tuple[NDArray[np.int64], RecentNotes]:
     """Compute (T, S) the grammar's state before each token, and the recent notes there."""
-    grammar, struck = tokenizer.grammar, make_recent_notes(1, back)
+    grammar, recent_notes = tokenizer.grammar, make_recent_notes(1, back)
     state, states, past = grammar.start(request, 1), [], []
     for token in tokens:
         states.append(state)
-        past.append(struck)
-        struck = (
-            update_recent_notes(struck, grammar.interpret(state), tokenizer.token_info, np.array([token]))
+        past.append(recent_notes)
+        recent_notes = (
+            update_recent_notes(recent_notes, grammar.interpret(state), tokenizer.token_info, np.array([token]))
             if back
-            else struck
+            else recent_notes
         )
         state = grammar.advance(state, np.array([token]))
     columns = ([getattr(one, name) for one in past] for name in ("tick", "pitch", "voice"))

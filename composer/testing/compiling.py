@@ -24,11 +24,11 @@ def check_compiled(tokenizer: Tokenizer, sequences: Sequence[tuple[Request, Toke
         sequences = [pair for pair, goes in zip(sequences, going, strict=True) if goes]
         states = states[going]
         tokens = np.array([tokens[place] for _, tokens in sequences])
-        _check_same("allowed", plain.mask(states), quick.mask(states))
-        _check_same("inputs", plain.make_inputs(states), quick.make_inputs(states))
+        _check_same("mask", plain.mask(states), quick.mask(states))
+        _check_same("make_inputs", plain.make_inputs(states), quick.make_inputs(states))
         here, there = plain.interpret(states), quick.interpret(states)
         for field in fields(MusicalState):
-            _check_same(f"facts.{field.name}", getattr(here, field.name), getattr(there, field.name))
+            _check_same(f"music.{field.name}", getattr(here, field.name), getattr(there, field.name))
         after = plain.advance(states, tokens)
         _check_same("advance", after, quick.advance(states, tokens))
         states = after

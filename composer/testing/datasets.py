@@ -25,7 +25,7 @@ def check_dataset(dataset: Dataset, sources: int = 2, pieces: int = 5) -> None:
     require(len(set(names)) == len(names), "no two sources have the same name")
     require(names == list(dataset.list_sources()), "sources come in the same order every time")
     copy = pickle.loads(pickle.dumps(dataset))  # noqa: S301  (made a line before)
-    require(list(copy.sources()) == names, "a dataset can be pickled, and keeps its sources")
+    require(list(copy.list_sources()) == names, "a dataset can be pickled, and keeps its sources")
     if isinstance(dataset, PredefinedSplit):
         sides = [dataset.split(name) for name in names]
         require(set(sides) <= set(SPLITS), f"a split is one of {', '.join(SPLITS)}")

@@ -126,7 +126,7 @@ def _write(exporter: Exporter, score: Score, path: Path) -> bytes:
 def _write_and_read(exporter: Exporter, reader: Reader, score: Score, path: Path) -> Score:
     _write(exporter, score, path)
     if isinstance(reader, SupportsLint):
-        errors = [finding.text for finding in reader.inspect(path) if finding.severity == "error"]
+        errors = [finding.text for finding in reader.lint(path) if finding.severity == "error"]
         require(not errors, f"a linting reader finds no errors in written files; it finds {errors}")
     return reader(path)
 

@@ -80,7 +80,7 @@ def check_conditions(tokenizer: Tokenizer, tokens: Tokens, request: Request) -> 
 def _check_music(tokenizer: Tokenizer, tokens: Tokens, request: Request) -> None:
     """Check that the musical states along a piece agree with its score: onsets, key and end."""
     score = tokenizer.decode(tokens)
-    rows = replace(begin(tokenizer, [], [request]), struck=make_recent_notes(1, len(tokens)))
+    rows = replace(begin(tokenizer, [], [request]), recent_notes=make_recent_notes(1, len(tokens)))
     for token in tokens:
         context = build_context(tokenizer, rows)
         music = context.music
@@ -99,8 +99,8 @@ def _check_music(tokenizer: Tokenizer, tokens: Tokens, request: Request) -> None
     if score.key_signatures:
         require(music.key[0] == score.key_signatures[0].key.index, "the musical state has the key of the score")
     require(music.bars_left[0] == 1 or request.bars is None, "after the requested number of bars, one bar is left")
-    struck = rows.struck
-    told_notes = {(int(tick), int(pitch)) for tick, pitch in zip(struck.tick[0], struck.pitch[0], strict=True)}
+    recent_notes = rows.recent_notes
+    told_notes = {(int(tick), int(pitch)) for tick, pitch in zip(recent_notes.tick[0], recent_notes.pitch[0], strict=True)}
     written = [track.notes for track in score.tracks if not track.is_drum]
     notes = {(int(note["start"]), int(note["pitch"])) for part in written for note in part}
     off = sorted(notes ^ (told_notes - {(-1, -1)}))

@@ -199,7 +199,7 @@ def train_on_recall(run: ExperimentRun, scratch: Path) -> Result:
     trained = _train_to_end(music, recall_task.SYMBOLS, architecture, settings, scratch)
     import torch
 
-    module = architecture.module(
+    module = architecture.build_module(
         [column.size for column in recall_task.SYMBOLS.grammar.columns], len(recall_task.SYMBOLS.vocabulary)
     )
     module.load_state_dict({name: torch.from_numpy(array) for name, array in trained.weights.items()})

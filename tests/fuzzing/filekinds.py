@@ -378,7 +378,7 @@ class CorpusFiles(Kind):
         assert len(found.names) == len(found.notes) == len(found.offsets) - 1
         for split in ("train", "valid", "test"):
             for number in found.split(split):
-                found.piece(number)
+                found.read_piece(number)
         str(found.refused)
         str(found.about["name"])
 

@@ -99,7 +99,7 @@ def mixed(draw, of):
     name, options = of_any(draw)
     if draw.random() < 0.7:
         name, options = of.name, {**of.options, **some(draw, options)}
-    others = of.list_shapes(name, options)
+    others = of.shapes(name, options)
     part = draw.choice(["_l0", "_l1", "_l2", ".0.", ".1.", "head", "pointer", "embedding", "", "recurrence"])
     of.arrays.update({array: shape for array, shape in others.items() if part in array})
 
@@ -314,7 +314,7 @@ class SanitisedGrammar(Kind):
             states[:, ::2] = np.where(
                 draw.random(states[:, ::2].shape) < 0.5, state[draw.integers(8), ::2], states[:, ::2]
             )
-            for function in (quick.mask, quick.make_inputs, quick.music):
+            for function in (quick.mask, quick.make_inputs, quick.interpret):
                 function(states)
             quick.advance(states, draw.integers(-most, most, 50))
 

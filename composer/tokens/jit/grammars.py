@@ -136,10 +136,10 @@ def _trace_grammar(grammar: Grammar) -> tuple[str, dict[str, Function]]:
     state, tokens = make_argument("state", columns), make_argument("tokens", None)
     music = grammar.interpret(state)
     functions = {
-        "inputs": Function((state,), (grammar.make_inputs(state),)),
-        "allowed": Function((state,), (grammar.mask(state),)),
+        "make_inputs": Function((state,), (grammar.make_inputs(state),)),
+        "mask": Function((state,), (grammar.mask(state),)),
         "advance": Function((state, tokens), (grammar.advance(state, tokens),)),
-        "facts": Function((state,), tuple(trace(getattr(music, field.name)) for field in fields(MusicalState))),
+        "interpret": Function((state,), tuple(trace(getattr(music, field.name)) for field in fields(MusicalState))),
     }
     return write_source(functions), functions
 

@@ -5,5 +5,5 @@ from my_thing import MyThing
 
 def test_each_order_is_a_piece_of_its_own() -> None:
     changes = MyThing(rounds=1)
-    pieces = [piece for source in changes.sources() for _, piece in changes.read(source)]
+    pieces = [piece for source in changes.list_sources() for _, piece in changes.read(source)]
     assert len({tuple(piece.tracks[0].notes["pitch"]) for piece in pieces}) == 120

@@ -7,6 +7,6 @@ from composer.testing import make_random_model
 
 def test_it_is_for_the_processor_and_chosen_by_name_alone() -> None:
     model = make_random_model("gru", "voices", hidden_size=8, layers=1)
-    assert MyThing().suits(model, "cpu")
-    assert not MyThing().suits(model, "cuda")
+    assert MyThing().supports(model, "cpu")
+    assert not MyThing().supports(model, "cuda")
     assert MyThing.speed < 0
