@@ -164,7 +164,9 @@ def test_wrong_notes_are_in_the_training_pieces_alone(corpus, tokenizer, tmp_pat
         for piece in corpus.split(side).tolist():
             assert np.array_equal(noisy.read_piece(number[str(piece)]), corpus.read_piece(piece))
             assert number[str(piece)] in noisy.split(side)
-    changed = [not np.array_equal(noisy.read_piece(p), corpus.read_piece(int(noisy.names[p]))) for p in noisy.split("train")]
+    changed = [
+        not np.array_equal(noisy.read_piece(p), corpus.read_piece(int(noisy.names[p]))) for p in noisy.split("train")
+    ]
     assert np.mean(changed) > 0.9
 
 

@@ -274,7 +274,10 @@ def by_neighbour(right, state):
         ({"make_inputs": by_neighbour}, "a row is the same in a batch as alone"),
         ({"make_inputs": lambda right, state: right(state) * 1000}, "the first column of inputs|inputs are 0..size-1"),
         ({"make_inputs": lambda right, state: right(state)[:, 1:]}, "one column for each of `columns`"),
-        ({"compute_states": without_upbeats}, r"compute_states\(\) agrees with advance\(\); not in column 4 after .* Bar_"),
+        (
+            {"compute_states": without_upbeats},
+            r"compute_states\(\) agrees with advance\(\); not in column 4 after .* Bar_",
+        ),
         ({"compute_states": lambda right, tokens: right(tokens)[1:]}, r"compute_states\(\) is \(T, S\)"),
     ],
 )

@@ -113,7 +113,7 @@ def _make_option(
 class WithPlugins(Grouped):
     """A command with an option for every option of the registered plugins of some kinds.
 
-    The command line decides which plugins are used, and so where an option goes; see `options_for`. If the command has
+    The command line decides which plugins are used, and so where an option goes; see `get_options`. If the command has
     an option of the same name, the plugin's gets its kind as a prefix: `--architecture-seed`.
     """
 

@@ -59,7 +59,7 @@ class Corpus:
 
     @cached_property
     def about(self) -> Mapping[str, Any]:
-        """Its origin, the number of pieces, every refused piece with its reason, and `Remarks.plain`."""
+        """Its origin, the number of pieces, every refused piece with its reason, and `Remarks.to_plain`."""
         return json.loads((self.folder / "corpus.json").read_text())
 
     @cached_property

@@ -56,7 +56,7 @@ def make_continuation(
 ) -> Continuation:
     """Continue `score` in its last time signature, and in its own tempos, if it has any and no `tempo` is given.
 
-    Without `own_tracks`, the notes move to the model's tracks. Raises and warns as `with_primer` does.
+    Without `own_tracks`, the notes move to the model's tracks. Raises and warns as `add_primer` does.
     """
     primer = apply_request(score, request)
     if primer.tempos and tempo is None:

@@ -198,7 +198,7 @@ def generate_each(player: Generator, requests: Iterable[Request], *, redraws: in
 
     A piece is retried, up to the attempt `redraws`, if it meets a dead end, is degenerate
     (`composer.generation.degeneration`), or copies more bars than its request allows (`composer.originality`). The last
-    attempt is kept as it is. Its provenance has the attempt in its request, and loops under `degenerate`. Copied bars
+    attempt is kept as it is. Its provenance has the attempt in its request, and loops under `describe_loops`. Copied bars
     lead to a RequestWarning, and stay out of the provenance: the piece can be made again without the training music.
     """
     waiting = iter(enumerate(requests))

@@ -100,7 +100,7 @@ class Fill:
 
 
 def generate_each(player: Generator, fills: Iterable[Fill], *, redraws: int = RETRIES) -> Results:
-    """Yield each piece with its index among the fills, or its error; retries as in `generator.pieces`.
+    """Yield each piece with its index among the fills, or its error; retries as in `generator.generate_each`.
 
     Fixed notes stay as in the score, to the tick. A note that begins before a gap keeps its onset. Its end in the gap
     is up to the model, if the tokenizer writes onsets and releases (`voices`). It stays, if the tokenizer writes

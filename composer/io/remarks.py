@@ -66,7 +66,7 @@ def find_kind(text: str) -> str:
 
 
 def format_lines(plain: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a report of one or two lines, from the values of `Remarks.plain`."""
+    """Yield a report of one or two lines, from the values of `Remarks.to_plain`."""
     left_out = [f"{kind} ({times:,} in {_count_files(files)})" for kind, (times, files) in plain["left_out"].items()]
     remarks = [f"{kind} ({_count_files(files)})" for kind, files in plain["remarks"].items()]
     for what, kinds in (("left out", left_out), ("mended", remarks)):

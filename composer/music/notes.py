@@ -35,7 +35,9 @@ def make_recent_notes(rows: int, lookback: int) -> RecentNotes:
     return RecentNotes(*(np.full((rows, lookback), -1) for _ in range(3)))
 
 
-def update_recent_notes(recent_notes: RecentNotes, music: MusicalState, token_info: TokenInfo, tokens: Array) -> RecentNotes:
+def update_recent_notes(
+    recent_notes: RecentNotes, music: MusicalState, token_info: TokenInfo, tokens: Array
+) -> RecentNotes:
     """Update the recent notes with `tokens` (B,)."""
     if not recent_notes.tick.shape[1]:
         return recent_notes
@@ -49,6 +51,10 @@ def update_recent_notes(recent_notes: RecentNotes, music: MusicalState, token_in
         return recent_notes
     pushed = (
         xp.where(new[:, None], xp.concat([old[:, 1:], now[:, None]], axis=1), old)
-        for old, now in ((recent_notes.tick, music.tick), (recent_notes.pitch, pitch), (recent_notes.voice, music.voice))
+        for old, now in (
+            (recent_notes.tick, music.tick),
+            (recent_notes.pitch, pitch),
+            (recent_notes.voice, music.voice),
+        )
     )
     return RecentNotes(*pushed)

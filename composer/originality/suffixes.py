@@ -56,12 +56,12 @@ class Matches:
 
 
 def count_admitted(admitted: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Count (N + 1,) the admitted ones among the first suffixes, for `longest_matches`."""
+    """Count (N + 1,) the admitted ones among the first suffixes, for `find_longest_matches`."""
     return np.append(0, np.cumsum(admitted))
 
 
 def compute_ranks(suffixes: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Invert a suffix array: (N,) the rank of each suffix, for `longest_matches`."""
+    """Invert a suffix array: (N,) the rank of each suffix, for `find_longest_matches`."""
     ranks = np.empty_like(suffixes)
     ranks[suffixes] = np.arange(len(suffixes), dtype=suffixes.dtype)
     return ranks

@@ -66,7 +66,10 @@ class BatchState:
     def replace_row(self, place: int, other: BatchState) -> BatchState:
         """Replace the row in this place by the only row of `other`."""
         parts = {name: _put(getattr(self, name), place, getattr(other, name)) for name in _NAMES}
-        recent_notes = (_put(a, place, b) for a, b in zip(_list_arrays(self.recent_notes), _list_arrays(other.recent_notes), strict=True))
+        recent_notes = (
+            _put(a, place, b)
+            for a, b in zip(_list_arrays(self.recent_notes), _list_arrays(other.recent_notes), strict=True)
+        )
         state = self.state
         if state is not None and other.state is not None:
             state = tuple(_put(a, place, b) for a, b in zip(state, other.state, strict=True))
@@ -85,7 +88,9 @@ def concatenate(one: BatchState, other: BatchState) -> BatchState:
     longest = max(one.primer.shape[1], other.primer.shape[1])
     one, other = (replace(rows, primer=_pad_width(rows.primer, longest)) for rows in (one, other))
     parts = {name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in _NAMES}
-    recent_notes = RecentNotes(*map(np.concatenate, zip(_list_arrays(one.recent_notes), _list_arrays(other.recent_notes), strict=True)))
+    recent_notes = RecentNotes(
+        *map(np.concatenate, zip(_list_arrays(one.recent_notes), _list_arrays(other.recent_notes), strict=True))
+    )
     return BatchState(state=state, recent_notes=recent_notes, **parts)
 
 

@@ -64,11 +64,11 @@ class Condition:
 
 @dataclass(frozen=True)
 class ConditionedPiece(SampledPiece):
-    """One piece in tokens. Tokens without an alternative count in none of the figures of `Sampled`.
+    """One piece in tokens. Tokens without an alternative count in none of the figures of `SampledPiece`.
 
     `dead_ends` counts the particles that met one.
 
-    `given_nats` is minus the log of the estimated likelihood of the fixed notes: the mean over q of the product of all
+    `fixed_nats` is minus the log of the estimated likelihood of the fixed notes: the mean over q of the product of all
     g_t. The estimate itself (not its log) is unbiased.
     """
 

@@ -53,12 +53,12 @@ def make_whole_folder(path: Path) -> Iterator[None]:
 
 
 _NEW: ContextVar[frozenset[Path]] = ContextVar("composer.storage.atomic.new", default=frozenset())
-"""Files that `whole_file` must not replace."""
+"""Files that `write_whole_file` must not replace."""
 
 
 @contextmanager
 def keep_existing(paths: Iterable[Path]) -> Iterator[None]:
-    """Keep `whole_file` from replacing these files, should another program write them meanwhile.
+    """Keep `write_whole_file` from replacing these files, should another program write them meanwhile.
 
     The new file then takes the next free name beside it, such as `x-1.mid`, and CannotWrite names it.
     """
@@ -73,7 +73,7 @@ def keep_existing(paths: Iterable[Path]) -> Iterator[None]:
 def write_whole_file(path: Path) -> Iterator[Path]:
     """Provide a path beside `path` to write to. It replaces `path` on success, and vanishes otherwise.
 
-    Within `replacing_none` it replaces no file. Raises CannotWrite, in one sentence, for any fault of the file system.
+    Within `keep_existing` it replaces no file. Raises CannotWrite, in one sentence, for any fault of the file system.
     """
     scratch = None
     try:

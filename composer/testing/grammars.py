@@ -100,7 +100,9 @@ def _check_music(tokenizer: Tokenizer, tokens: Tokens, request: Request) -> None
         require(music.key[0] == score.key_signatures[0].key.index, "the musical state has the key of the score")
     require(music.bars_left[0] == 1 or request.bars is None, "after the requested number of bars, one bar is left")
     recent_notes = rows.recent_notes
-    told_notes = {(int(tick), int(pitch)) for tick, pitch in zip(recent_notes.tick[0], recent_notes.pitch[0], strict=True)}
+    told_notes = {
+        (int(tick), int(pitch)) for tick, pitch in zip(recent_notes.tick[0], recent_notes.pitch[0], strict=True)
+    }
     written = [track.notes for track in score.tracks if not track.is_drum]
     notes = {(int(note["start"]), int(note["pitch"])) for part in written for note in part}
     off = sorted(notes ^ (told_notes - {(-1, -1)}))

@@ -46,7 +46,9 @@ def check_states(tokenizer: Tokenizer, sequences: Sequence[Tokens]) -> None:
             _call_unchanged(grammar.compute_states, tokens),
             np.array([state[row] for state in states[: len(tokens)]]),
         )
-        require(found.shape == expected.shape, f"compute_states() is (T, S), here {expected.shape} and not {found.shape}")
+        require(
+            found.shape == expected.shape, f"compute_states() is (T, S), here {expected.shape} and not {found.shape}"
+        )
         differ = np.argwhere(found != expected)
         for place, column in differ[:1]:
             where = f"column {column} after {name_tokens(tokenizer, tokens[:place]) or 'nothing'}"

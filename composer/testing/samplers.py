@@ -113,7 +113,10 @@ def _copy(context: Context) -> Context:
 
 def select_rows(context: Context, rows: slice | NDArray[np.int64]) -> Context:
     """Select some rows of a context."""
-    music, recent_notes = MusicalState(**_select(context.music, rows)), RecentNotes(**_select(context.recent_notes, rows))
+    music, recent_notes = (
+        MusicalState(**_select(context.music, rows)),
+        RecentNotes(**_select(context.recent_notes, rows)),
+    )
     step, history, allowed = (part[rows] for part in (context.step, context.history, context.allowed))
     return Context(step, music, context.token_info, history, allowed, recent_notes)
 

@@ -47,7 +47,7 @@ def batch() -> None:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """The values of the options that `_running` adds."""
+    """The values of the options that `_add_run_options` adds."""
 
     executor: str
     options: tuple[str, ...]

@@ -29,7 +29,7 @@ MOST_BYTES = 2**26
 """Bytes of the files of one chunk, estimated from earlier ones."""
 
 MOST_SECONDS = 60.0
-"""Seconds that a chunk of more than `BATCH` pieces may take, estimated from earlier ones."""
+"""Seconds that a chunk of more than `BATCH_SIZE` pieces may take, estimated from earlier ones."""
 
 
 @dataclass(frozen=True)

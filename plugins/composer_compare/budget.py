@@ -48,7 +48,9 @@ def count_parameters(name: str, options: Mapping[str, Any], tokenizer: Tokenizer
     """Count the parameters of the network; None if it cannot be built."""
     architecture = registry().make("architectures", name, **options)
     try:
-        module = architecture.build_module([column.size for column in tokenizer.grammar.columns], len(tokenizer.vocabulary))
+        module = architecture.build_module(
+            [column.size for column in tokenizer.grammar.columns], len(tokenizer.vocabulary)
+        )
     except Exception:  # from a plugin; its run reports the reason
         return None
     return sum(parameter.numel() for parameter in module.parameters())

@@ -20,7 +20,7 @@ _SCRIPTS = ("music", "sound", "player", "roll", "marks", "steering", "shown", "f
 
 
 def build_page(pieces: Sequence[dict[str, Any]]) -> str:
-    """Build the page of these pieces, as `content.values` and `PageExporter` make them."""
+    """Build the page of these pieces, as `content.describe_piece` and `PageExporter` make them."""
     data = json.dumps({"pieces": pieces}, separators=(",", ":"))
     data = data.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
     title = pieces[0]["title"] if len(pieces) == 1 else f"{len(pieces)} pieces"

@@ -1,6 +1,6 @@
 """How likely held-out pieces are, apart for those whose melody is much like that of a training piece.
 
-Two melodies are compared by their runs of eight steps (`composer.data.splits.melody`); kin are pieces that share half
+Two melodies are compared by their runs of eight steps (`composer.data.splits.extract_melody`); kin are pieces that share half
 of the runs of the shorter of the two.
 
     python tests/benchmarks/kin.py chorales tunes

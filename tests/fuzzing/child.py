@@ -1,4 +1,4 @@
-"""A process in which files of one kind are made and read, a line of JSON a file on stdout; `guarded` starts it.
+"""A process in which files of one kind are made and read, a line of JSON a file on stdout; `guard` starts it.
 
 python child.py KIND SEED FIRST COUNT FOLDER
 

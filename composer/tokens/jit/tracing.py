@@ -70,7 +70,7 @@ class Traced:
         """Refuse to become values."""
         raise Untraceable("a NumPy function needs values")
 
-    __array_ufunc__ = None  # makes `constant + traced` call __radd__
+    __array_ufunc__ = None  # makes `constant + trace` call __radd__
 
     def __getitem__(self, key: Any) -> Traced:
         """Index with integers, slices without a step, and None."""

@@ -47,7 +47,7 @@ class WrittenMeasure:
     keys: tuple[tuple[Fraction, Key | None], ...] = ()  # at its start, and changes
     tempos: tuple[tuple[Fraction, float], ...] = ()  # changes
     parts: tuple[tuple[Fraction, str], ...] = ()  # labels by `P:`
-    signs: tuple[tuple[Fraction, str], ...] = ()  # `fine`, `segno` and the like, as `decorations.sign_of` names them
+    signs: tuple[tuple[Fraction, str], ...] = ()  # `fine`, `segno` and the like, as `decorations.find_sign` names them
 
     @property
     def bar(self) -> Fraction:

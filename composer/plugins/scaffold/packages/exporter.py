@@ -21,7 +21,7 @@ class MyThing:
     holds: ClassVar[tuple[str, ...]] = ("start", "duration", "pitch")  # parts of a score that the format represents
 
     def __call__(self, pieces: Sequence[Piece], path: Path) -> None:
-        """Write a file, whole and never over another, by `whole_file`. Raises CannotWrite."""
+        """Write a file, whole and never over another, by `write_whole_file`. Raises CannotWrite."""
         lines = [
             f"{note['start'] / TICKS_PER_QUARTER:.{self.digits}f} "
             f"{note['duration'] / TICKS_PER_QUARTER:.{self.digits}f} {note['pitch']}\n"
