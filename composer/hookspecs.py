@@ -48,7 +48,7 @@ def register_samplers() -> Offers:  # type: ignore[empty-body]
 
 
 @hookspec
-def register_steppers() -> Offers:  # type: ignore[empty-body]
+def register_backends() -> Offers:  # type: ignore[empty-body]
     """Offer inference backends: name to a frozen dataclass that is a `Backend`."""
 
 

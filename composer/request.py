@@ -38,7 +38,7 @@ class Request:
     primer_ticks: int = 0  # begin of new music: at the end of the primer's last note, or a little later
     samplers: tuple[SamplerSpec, ...] = ()  # in the user's order
     max_copied_bars: int | None = None  # retry a piece that shares a longer passage with the training music
-    stepper: str = "auto"  # auto: the fastest that supports the model
+    backend: str = "auto"  # auto: the fastest that supports the model
     precision: str = "float32"
     device: str = "cpu"  # kind of device
 
@@ -53,7 +53,7 @@ class Request:
             _is_whole(self.most_bars, 1, 1_000_001), "most_bars", self.most_bars, "a whole number from 1 to 1,000,000"
         )
         _check(self.tempo is None or _is_tempo(self.tempo), "tempo", self.tempo, "from 5 to 1000 beats a minute")
-        for name in ("stepper", "precision", "device"):
+        for name in ("backend", "precision", "device"):
             _check(isinstance(getattr(self, name), str), name, getattr(self, name), "a name")
         tokens_fit = isinstance(self.primer, tuple) and all(_is_whole(token, 0, 2**31) for token in self.primer)
         _check(tokens_fit, "primer", self.primer, "tokens, which are whole numbers from 0")
@@ -76,17 +76,19 @@ class Request:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values, without those left at their defaults."""
-        return {name: value for name, value in asdict(self).items() if value != getattr(_DEFAULT, name)}
+        plain = {name: value for name, value in asdict(self).items() if value != getattr(_DEFAULT, name)}
+        return {_IN_JSON.get(name, name): value for name, value in plain.items()}
 
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> Request:
         """Make a request from the result of `to_json`. Raises BadOption for anything else."""
-        known = {f.name for f in fields(Request)}
+        known = {_IN_JSON.get(f.name, f.name) for f in fields(Request)}
         try:
             if unknown := sorted(set(values) - known):
                 raise BadOption(f"a request has no '{printable(unknown[0])}'.")
             links = tuple(SamplerSpec(link["name"], dict(link["options"])) for link in values.get("samplers", ()))
-            return replace(Request(), **{**values, "samplers": links, "primer": tuple(values.get("primer", ()))})
+            plain = {**values, "samplers": links, "primer": tuple(values.get("primer", ()))}
+            return replace(Request(), **{_OF_JSON.get(name, name): value for name, value in plain.items()})
         except (AttributeError, TypeError, KeyError, ValueError) as error:
             raise BadOption(f"this is not a request: {printable(str(error))}.") from None
 
@@ -111,3 +113,5 @@ def _is_link(value: object) -> bool:
 
 
 _DEFAULT = Request()
+_IN_JSON = {"backend": "stepper"}  # its first name, which files keep
+_OF_JSON = {word: name for name, word in _IN_JSON.items()}

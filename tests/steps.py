@@ -1,4 +1,4 @@
-"""The logits of a shipped model by any stepper, as a digest; run as a program it prints those of them all."""
+"""The logits of a shipped model by any backend, as a digest; run as a program it prints those of them all."""
 
 import hashlib
 import json
@@ -21,9 +21,9 @@ def opened() -> Generator:
 
 
 def suiting():
-    """Each stepper that suits the model with each of its precisions."""
+    """Each backend that suits the model with each of its precisions."""
     player = opened()
-    makers = {name: registry().make("steppers", name) for name in registry().list_names("steppers")}
+    makers = {name: registry().make("backends", name) for name in registry().list_names("backends")}
     return [
         (name, p) for name, maker in makers.items() if maker.supports(player.model, "cpu") for p in maker.tolerances
     ]
@@ -32,7 +32,7 @@ def suiting():
 def logits(name, precision, rows, **options):
     """(T, B, V) of the first `rows` of some inputs, step by step."""
     player = opened()
-    step = registry().make("steppers", name, **options).make(player.model, "cpu", precision)
+    step = registry().make("backends", name, **options).make(player.model, "cpu", precision)
     sizes = [column.size for column in player.tokenizer.grammar.columns]
     inputs = np.random.default_rng(0).integers(0, sizes, (STEPS, MOST_ROWS, len(sizes)))
     found, state = [], None

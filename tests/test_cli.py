@@ -146,7 +146,7 @@ def test_no_plugin_takes_over_an_option_of_a_command(run, here, crowded, recwarn
 
 
 def test_one_piece_goes_to_a_file_and_what_made_it_beside_it(run, here):
-    wishes = ["--bars", 3, "--seed", 5, "--index", 2, "--tempo", 90, "--key", "Dm", "--stepper", "numpy"]
+    wishes = ["--bars", 3, "--seed", 5, "--index", 2, "--tempo", 90, "--key", "Dm", "--backend", "numpy"]
     shown = run("generate", "x.mid", *MODEL, *wishes)
     assert shown.status == 0
     assert there(here) == ["x.mid", "x.mid.json"]
@@ -157,7 +157,7 @@ def test_one_piece_goes_to_a_file_and_what_made_it_beside_it(run, here):
         "bars": 3,
         "key": "Dm",
         "tempo": 90.0,
-        "stepper": "numpy",
+        "backend": "numpy",
     }
     assert made["model_hash"] == load(here.parent / "walks.safetensors").hash
     assert made["licence"] == "CC0-1.0"

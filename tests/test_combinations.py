@@ -1,4 +1,4 @@
-"""Every pair of an architecture, a tokenizer, a sampler, a stepper and an exporter works: ours and somebody else's.
+"""Every pair of an architecture, a tokenizer, a sampler, a backend and an exporter works: ours and somebody else's.
 
 Models are trained for a moment, once for each architecture and tokenizer; each piece is one row of a pairwise cover of
 what makes it, and each exporter writes pieces that have all of that among them.
@@ -27,7 +27,7 @@ from composer.training.loop import Settings
 from composer.training.recipes import Recipe
 from composer.training.train import train_recipe
 
-KINDS = ("architectures", "tokenizers", "samplers", "steppers", "exporters")
+KINDS = ("architectures", "tokenizers", "samplers", "backends", "exporters")
 
 SMALL = {"hidden_size": 8, "layers": 1, "embedding_size": 8, "dropout": 0.0, "width": 8, "heads": 2, "blocks": 1}
 """For architectures that have such options."""
@@ -146,10 +146,10 @@ def trained(architecture, tokenizer, corpus, path):
     return open_model(path)
 
 
-def tune(player, samplers, stepper, seed):
+def tune(player, samplers, backend, seed):
     """A bar with a note in it: models as little trained as these write rests and drums alone, and come to dead ends."""
     for index in range(8):
-        request = Request(seed, index, bars=1, tempo=480.0, samplers=samplers, stepper=stepper)
+        request = Request(seed, index, bars=1, tempo=480.0, samplers=samplers, backend=backend)
         try:
             (piece,) = generate(player, [request], redraws=0)
         except NothingAllowed:
@@ -181,11 +181,11 @@ def check(axes, tmp_path):
         (architecture, tokenizer): trained(architecture, tokenizer, corpora[tokenizer], tmp_path / f"{n}.safetensors")
         for n, (architecture, tokenizer) in enumerate(itertools.product(axes[0], axes[1]))
     }
-    steppers = {name: made("steppers", name) for name in axes[3]}
+    backends = {name: made("backends", name) for name in axes[3]}
     suits = {
-        (architecture, stepper): maker.supports(players[architecture, axes[1][0]].model, "cpu")
+        (architecture, backend): maker.supports(players[architecture, axes[1][0]].model, "cpu")
         for architecture in axes[0]
-        for stepper, maker in steppers.items()
+        for backend, maker in backends.items()
     }
 
     def possible(row):
@@ -194,10 +194,10 @@ def check(axes, tmp_path):
     pieces, failed = {}, []
     with warnings.catch_warnings(action="ignore"):
         for seed, row in enumerate(cover(axes[:4], possible)):
-            architecture, tokenizer, sampler, stepper = row
+            architecture, tokenizer, sampler, backend = row
             samplers = (SamplerSpec(sampler, OPTIONS.get(sampler, {})), *FEW_NOTES)
             try:
-                pieces[row] = tune(players[architecture, tokenizer], samplers, stepper, seed)
+                pieces[row] = tune(players[architecture, tokenizer], samplers, backend, seed)
             except (ComposerError, AssertionError) as error:
                 failed.append((row, error))
         for (n, row), suffix in itertools.product(enumerate(few(pieces)), axes[4]):
@@ -207,7 +207,7 @@ def check(axes, tmp_path):
             except (ComposerError, AssertionError) as error:
                 failed.append((row, suffix, error))
     assert not failed
-    for (architecture, stepper), fits in suits.items():
+    for (architecture, backend), fits in suits.items():
         if not fits:
             with pytest.raises(BadOption, match="cannot run this model"):
-                generate(players[architecture, axes[1][0]], [Request(bars=1, stepper=stepper)])
+                generate(players[architecture, axes[1][0]], [Request(bars=1, backend=backend)])

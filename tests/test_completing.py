@@ -19,7 +19,7 @@ def completed(*words):
     ("words", "found"),
     [
         (("generate", "--model", "ch"), ["chorales"]),
-        (("generate", "x.mid", "--stepper", "n"), ["native", "numpy"]),
+        (("generate", "x.mid", "--backend", "n"), ["native", "numpy"]),
         (("train", "tu"), ["tunes"]),
         (("train", "chorales", "--architecture", "mini"), []),
         (("train", "chorales", "--architecture", "min"), ["mingru", "minlstm"]),
@@ -32,7 +32,7 @@ def completed(*words):
         (("generate", "--top-"), ["--top-k", "--top-p"]),
         (("plugins", "check", "nat"), ["native"]),
         (("plugins", "show", "top-"), ["top-k", "top-p"]),
-        (("plugins", "new", "x", "--kind", "s"), ["sampler", "stepper"]),
+        (("plugins", "new", "x", "--kind", "s"), ["sampler"]),
         (("--without", "nati"), ["native"]),
     ],
 )

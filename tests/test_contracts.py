@@ -93,7 +93,7 @@ def test_logits_are_the_same_bits_in_any_batch_with_any_threads_and_in_another_p
 @pytest.mark.parametrize("options", [{"skip": False}, {"tie_weights": True}, {"layers": 1, "hidden_size": 33}], ids=str)
 @pytest.mark.parametrize("architecture", RECURRENT)
 def test_the_cells_described_are_those_of_torch_with_any_options(architecture, options):
-    check_backend(made("steppers", "numpy"), make_random_model(architecture, "voices", **options))
+    check_backend(made("backends", "numpy"), make_random_model(architecture, "voices", **options))
 
 
 def test_dataset_of_a_folder(tmp_path, monkeypatch):

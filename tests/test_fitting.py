@@ -1,4 +1,4 @@
-"""Weights that are not those of their architecture: every stepper refuses them, in one sentence, before any is used."""
+"""Weights that are not those of their architecture: every backend refuses them, in one sentence, before any is used."""
 
 import json
 import re
@@ -14,14 +14,14 @@ from composer.model import ComponentSpec, Model, load, save
 from composer.plugins.registry import registry
 from composer.request import Request
 from composer.tokens.jit import c_compiler
+from composer_backends.arrays import make_numpy_step
 from composer_native.steps import make_native_step
-from composer_steppers.arrays import make_numpy_step
 
 ARCHITECTURES = ["lstm", "gru", "rnn", "mingru", "minlstm"]
 SUMS = {"lstm": 4, "gru": 3, "rnn": 1, "mingru": 2, "minlstm": 3}
 FRAMES = {"lowest": 60, "highest": 72, "most_notes": 2, "shown": 1}
 needs_compiler = pytest.mark.skipif(c_compiler.find_compiler() is None, reason="there is no C compiler here")
-STEPPERS = ["numpy", "torch", pytest.param("native", marks=needs_compiler)]
+BACKENDS = ["numpy", "torch", pytest.param("native", marks=needs_compiler)]
 
 
 def untrained(name, **options):
@@ -54,12 +54,12 @@ def random(*shape):
     return np.random.default_rng(1).normal(0, 0.2, shape).astype(np.float16)
 
 
-def refusal(model, tmp_path, stepper="numpy"):
+def refusal(model, tmp_path, backend="numpy"):
     """What is said of the model as a file, which writes nothing."""
     path = tmp_path / "some.safetensors"
     save(model, path)
     with pytest.raises(BadModelFile) as caught:
-        generate(Generator(load(path)), [Request(bars=1, stepper=stepper)])
+        generate(Generator(load(path)), [Request(bars=1, backend=backend)])
     said = str(caught.value)
     assert said.startswith(f"{path}: its weights do not fit its architecture (")
     assert said.endswith(").")
@@ -68,10 +68,10 @@ def refusal(model, tmp_path, stepper="numpy"):
     return said.partition("(")[2].removesuffix(").")
 
 
-@pytest.mark.parametrize("stepper", STEPPERS)
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_a_model_that_fits_writes_music(name, stepper):
-    assert generate(Generator(untrained(name)), [Request(bars=1, stepper=stepper)])
+def test_a_model_that_fits_writes_music(name, backend):
+    assert generate(Generator(untrained(name)), [Request(bars=1, backend=backend)])
 
 
 # --- a second layer wider than the first ------------------------------------------------------------------------------
@@ -89,12 +89,12 @@ def wider_above(name):
     return with_weights(model, **above, head__weight=head, pointer__weight=pointer)
 
 
-@pytest.mark.parametrize("stepper", STEPPERS)
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_a_second_layer_wider_than_the_first_is_refused(name, stepper, tmp_path):
+def test_a_second_layer_wider_than_the_first_is_refused(name, backend, tmp_path):
     array = "gates.1.weight" if name.startswith("min") else "weight_ih_l1"
     found, right = SUMS[name] * 64, SUMS[name] * 8
-    said = refusal(wider_above(name), tmp_path, stepper)
+    said = refusal(wider_above(name), tmp_path, backend)
     assert said == f"'recurrence.{array}' is {found} x 8, and should be {right} x 8"
 
 
@@ -111,11 +111,11 @@ def ungated(name):
     return with_weights(model, **biases, **matrices)
 
 
-@pytest.mark.parametrize("stepper", STEPPERS)
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", [name for name in ARCHITECTURES if name != "rnn"])
-def test_one_sum_a_unit_instead_of_several_is_refused(name, stepper, tmp_path):
+def test_one_sum_a_unit_instead_of_several_is_refused(name, backend, tmp_path):
     array = "gates.0.weight" if name.startswith("min") else "weight_ih_l0"
-    said = refusal(ungated(name), tmp_path, stepper)
+    said = refusal(ungated(name), tmp_path, backend)
     assert said == f"'recurrence.{array}' is 8 x 6, and should be {8 * SUMS[name]} x 6"
 
 
@@ -144,7 +144,7 @@ def test_an_array_too_many_is_refused(tmp_path):
     assert refusal(with_weights(untrained("gru"), spare=random(2)), tmp_path) == "it has no array 'spare'"
 
 
-@pytest.mark.parametrize("stepper", STEPPERS)
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -162,8 +162,8 @@ def test_an_array_too_many_is_refused(tmp_path):
     ],
     ids=str,
 )
-def test_options_and_arrays_are_of_one_network(options, said, stepper, tmp_path):
-    found = refusal(with_options(untrained("lstm"), **options), tmp_path, stepper)
+def test_options_and_arrays_are_of_one_network(options, said, backend, tmp_path):
+    found = refusal(with_options(untrained("lstm"), **options), tmp_path, backend)
     assert said in (None, found)
 
 
@@ -255,7 +255,7 @@ def test_a_pointer_from_a_column_that_holds_more_than_tokens_is_refused():
 
 @needs_compiler
 @pytest.mark.parametrize("fault", ["other gates", "a wider layer", "another state", "half a pointer"])
-def test_the_kernel_s_stepper_refuses_it_by_itself(fault):
+def test_the_kernel_s_backend_refuses_it_by_itself(fault):
     with pytest.raises(UnfitWeights):
         make_native_step(BROKEN[fault](cell_of()[0]))
 
@@ -281,7 +281,7 @@ def test_a_column_beyond_its_table_is_refused(make, place, number):
 
 def test_the_reference_refuses_it_too():
     model = untrained("gru")
-    step = registry().make("steppers", "torch").make(model, "cpu")
+    step = registry().make("backends", "torch").make(model, "cpu")
     columns = np.zeros((1, len(model.make_tokenizer().grammar.columns)), dtype=np.int64)
     step(columns, None)
     columns[0, 2] = 16

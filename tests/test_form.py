@@ -23,7 +23,7 @@ FEW = {"particles": 2}
 
 def asked(text, seed=1, index=0, few=FEW, **fields):
     """A form of two bars a section, unless others are asked for."""
-    request = Request(seed=seed, index=index, stepper="numpy", **{"bars": 2, **fields})
+    request = Request(seed=seed, index=index, backend="numpy", **{"bars": 2, **fields})
     return replace(Form.parse(request, text), **few)
 
 
@@ -121,7 +121,7 @@ def test_the_same_letter_is_the_same_music_with_every_tokenizer(any_player):
 @pytest.mark.parametrize("name", ["tunes", "chorales"])
 def test_a_song_by_a_shipped_model(name):
     player = open_model(name)
-    request = replace(player.suggested, seed=2, bars=2, key="G", tempo=90.0, stepper="numpy")
+    request = replace(player.suggested, seed=2, bars=2, key="G", tempo=90.0, backend="numpy")
     (piece,) = make(player, [replace(Form.parse(request, "AABA"), **FEW)])
     score = piece.score
     sections = [sounding(score, place) for place in range(4)]
@@ -138,7 +138,7 @@ def test_a_song_by_a_shipped_model(name):
 
 
 def test_the_first_section_is_the_piece_without_a_form(player):
-    (alone,) = generator.generate(player, [Request(seed=4, bars=2, time_signature="4/4", stepper="numpy")])
+    (alone,) = generator.generate(player, [Request(seed=4, bars=2, time_signature="4/4", backend="numpy")])
     (piece,) = make(player, [asked("AB", seed=4, time_signature="4/4")])
     assert struck(piece.score, 0) == struck(alone.score, 0)
 
@@ -256,7 +256,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_the_command_line_writes_a_form_and_writes_it_again(run, folder, model_file):
-    options = ["--form", "A B A'", "--bars", "2", "--model", model_file, "--seed", "5", "--stepper", "numpy"]
+    options = ["--form", "A B A'", "--bars", "2", "--model", model_file, "--seed", "5", "--backend", "numpy"]
     assert run("generate", "out/", "--count", "2", *options).status == 0
     ran = run("generate", "one.mid", "--index", "1", *options)
     assert (ran.status, ", 6 bars, seed 5" in ran.out) == (0, True)
@@ -269,7 +269,7 @@ def test_the_command_line_writes_a_form_and_writes_it_again(run, folder, model_f
 
 
 def test_some_bars_of_a_form_anew(run, folder, model_file):
-    song = ["--form", "ABA", "--bars", "2", "--model", model_file, "--seed", "5", "--stepper", "numpy"]
+    song = ["--form", "ABA", "--bars", "2", "--model", model_file, "--seed", "5", "--backend", "numpy"]
     assert run("generate", "out.mid", *song).status == 0
     options = ["--bars", "3-4", "--seed", "+1", "--particles", "2"]
     assert run("regenerate", "out.mid", "other.mid", *options).status == 0

@@ -111,7 +111,7 @@ def test_an_architecture_with_a_fault_in_what_it_says_of_its_arrays(fault):
 
 @dataclass(frozen=True)
 class Hasty:
-    """A stepper with a fault."""
+    """A backend with a fault."""
 
     fault: str
     speed = 1
@@ -121,7 +121,7 @@ class Hasty:
         return True
 
     def make(self, model, device, precision="float32"):
-        right = registry().make("steppers", "numpy").make(model, device, precision)
+        right = registry().make("backends", "numpy").make(model, device, precision)
 
         def step(inputs, state):
             if self.fault == "in place":
@@ -137,12 +137,12 @@ class Hasty:
 @pytest.mark.parametrize(
     ("fault", "rule"),
     [
-        ("in place", "the argument of a stepper is unchanged"),
+        ("in place", "the argument of a backend is unchanged"),
         ("forgets", "logits are those of the reference within 0.0001; they are off by"),
         ("mixes", "a row is the same to the bit in a batch of 1 with 1 threads"),
     ],
 )
-def test_a_stepper_with_a_fault(fault, rule):
+def test_a_backend_with_a_fault(fault, rule):
     model = make_random_model("gru", "voices", **SMALL)
     check_backend(Hasty("none"), model)
     broken(rule, check_backend, Hasty(fault), model)

@@ -312,7 +312,7 @@ def test_weights_that_are_missing_are_refused(model):
     assert "do not fit" in refused(replace(model, weights=fewer))
 
 
-def test_half_a_pointer_is_refused_before_any_stepper_reads_beyond_it(model):
+def test_half_a_pointer_is_refused_before_any_backend_reads_beyond_it(model):
     fewer = {**model.weights}
     del fewer["pointer.bias"]
     with pytest.raises(BadModelFile, match="do not fit"):

@@ -17,11 +17,11 @@ from composer.sampling.distribution import Distribution
 from composer.sampling.loop import sample
 from composer.testing import make_random_model
 from composer.tokens.jit import c_compiler
+from composer_backends.arrays import make_numpy_step
 from composer_native import NativeBackend
 from composer_native import compiling as native_compiling
 from composer_native.steps import _build_model, _Update, make_native_step
 from composer_native.threads import ThreadTuner, count_threads
-from composer_steppers.arrays import make_numpy_step
 
 needs_compiler = pytest.mark.skipif(c_compiler.find_compiler() is None, reason="there is no C compiler here")
 
@@ -322,7 +322,7 @@ def test_threads_are_those_the_environment_names_or_all_processors(monkeypatch, 
 
 def test_a_number_of_threads_that_is_none_is_refused():
     with pytest.raises(BadOption, match="threads must be from 0 to 64"):
-        registry().make("steppers", "native", threads=65)
+        registry().make("backends", "native", threads=65)
 
 
 # --- compiling --------------------------------------------------------------------------------------------------------
@@ -354,7 +354,7 @@ def test_without_a_kernel_others_run_the_model(anew, monkeypatch, compiler):
     monkeypatch.setattr(c_compiler, "find_compiler", lambda: None if compiler == "none" else str(program))
     model = make_random_model("gru", "voices", hidden_size=8)
     assert not NativeBackend().supports(model, "cpu")
-    assert registry().make("steppers", "numpy").supports(model, "cpu")
+    assert registry().make("backends", "numpy").supports(model, "cpu")
 
 
 def test_a_compiler_that_failed_is_not_asked_again_until_it_is_another(anew, monkeypatch):

@@ -316,7 +316,7 @@ def test_what_copies_after_all_redraws_is_kept_and_said_to_be(parrot, here):
 
 def forms(player, text, **fields):
     """Four forms of four bars a section."""
-    request = replace(player.suggested, seed=1, bars=4, stepper="numpy", **fields)
+    request = replace(player.suggested, seed=1, bars=4, backend="numpy", **fields)
     return [replace(Form.parse(replace(request, index=n), text), particles=2) for n in range(4)]
 
 

@@ -19,7 +19,7 @@ LITTLE = {"names": ("Upper", "Lower"), "steps_per_quarter": 1, "lowest": 60, "hi
 
 
 def toy_step(tokenizer, seed=0, size=12, strength=1.0):
-    """A recurrent network with random weights, as a stepper that treats each row by itself."""
+    """A recurrent network with random weights, as a backend that treats each row by itself."""
     rng = np.random.default_rng(seed)
     tables = [rng.normal(size=(column.size, size)) for column in tokenizer.grammar.columns]
     inner = rng.normal(size=(size, size)) / np.sqrt(size)

@@ -138,7 +138,7 @@ WRONG = [
     ({"seed": "x"}, r"'seed' is x, and must be a whole number from 0 to 2\^64-1\."),
     ({"key": "H"}, r"'H' is not a key such as .*"),
     ({"form": "AB?"}, r"'AB\?' is no form such as .*"),
-    ({"stepper": "abacus"}, r".*'abacus'.*"),
+    ({"backend": "abacus"}, r".*'abacus'.*"),
     ({"count": 0}, r"'count' is 0, and must be a whole number from 1\."),
     ({"best": 2}, r"'best' chooses among several pieces; give 'count' as well\."),
     ({"best": 4, "count": 2}, r"'best' is 4, and must be from 1 to the 2 of 'count'\."),

@@ -84,7 +84,7 @@ REFUSED = {
     "generate o.mid --time-signature 5/16": ["no bars of 5/16; it has", "7/8"],
     "generate o.mid --best 1": ["--best chooses among the pieces of a folder; give --count"],
     "generate o/ --count 2 --best 3": ["--best 3 cannot be chosen from --count 2"],
-    "generate o.mid --stepper abacus": ["no plugin offers the stepper 'abacus'"],
+    "generate o.mid --backend abacus": ["no plugin offers the backend 'abacus'"],
     "harmonize melody.mid o.mid --seed -1": ["'seed' is -1"],
     "harmonize melody.mid o.mid --look-ahead 99999999": ["'look_ahead' is 99999999", "from 0 to 1,000,000 bars."],
     "harmonize melody.mid o.mid --range oboe=C4:C5": ["no voice 'oboe' for a range"],

@@ -115,7 +115,7 @@ def test_a_folder_changes_nothing_in_the_training(run, here, monkeypatch):
     from composer.generation import generator
 
     def greedy(*arguments, **options):
-        torch.rand(100)  # somebody's stepper may draw from torch's numbers
+        torch.rand(100)  # somebody's backend may draw from torch's numbers
         return generate(*arguments, **options)
 
     generate = generator.generate

@@ -480,17 +480,17 @@ def test_a_metre_that_the_model_does_not_know_is_refused(player):
 @pytest.mark.parametrize(
     ("wish", "said"),
     [
-        ({"stepper": "fast"}, "no plugin offers the stepper 'fast'"),
-        ({"stepper": "numpy", "device": "cuda"}, "'numpy' cannot run this model on 'cuda'"),
+        ({"backend": "fast"}, "no plugin offers the backend 'fast'"),
+        ({"backend": "numpy", "device": "cuda"}, "'numpy' cannot run this model on 'cuda'"),
         ({"precision": "int4"}, "unknown precision 'int4' for this model here; choose from float32"),
         (
-            {"precision": "int8", "stepper": "numpy"},
-            "unknown precision 'int8' in the stepper 'numpy'; choose from float32",
+            {"precision": "int8", "backend": "numpy"},
+            "unknown precision 'int8' in the backend 'numpy'; choose from float32",
         ),
         ({"device": "abacus"}, "there is no device 'abacus'"),
     ],
 )
-def test_a_stepper_precision_or_device_that_is_not_here_is_refused(player, wish, said):
+def test_a_backend_precision_or_device_that_is_not_here_is_refused(player, wish, said):
     with pytest.raises((BadOption, UnknownName), match=said):
         generate(player, asked(**wish))
 
@@ -499,12 +499,12 @@ def notes_of(pieces):
     return [[track.notes.tobytes() for track in piece.score.tracks] for piece in pieces]
 
 
-def test_every_stepper_writes_the_same_piece_and_is_named_in_it(player):
-    makers = {name: registry().make("steppers", name) for name in registry().list_names("steppers")}
+def test_every_backend_writes_the_same_piece_and_is_named_in_it(player):
+    makers = {name: registry().make("backends", name) for name in registry().list_names("backends")}
     suiting = [name for name, maker in makers.items() if maker.supports(player.model, "cpu")]
     unasked = generate(player, asked(3))
     for name in suiting:
-        pieces = generate(player, asked(3, stepper=name))
+        pieces = generate(player, asked(3, backend=name))
         assert notes_of(pieces) == notes_of(unasked)
         assert [piece.provenance["request"]["stepper"] for piece in pieces] == [name] * 3
     fastest = max(suiting, key=lambda name: makers[name].speed)
@@ -512,10 +512,10 @@ def test_every_stepper_writes_the_same_piece_and_is_named_in_it(player):
 
 
 def test_a_piece_says_its_precision_and_none_is_changed_unasked(player):
-    makers = {name: registry().make("steppers", name) for name in registry().list_names("steppers")}
+    makers = {name: registry().make("backends", name) for name in registry().list_names("backends")}
     suiting = [maker for maker in makers.values() if maker.supports(player.model, "cpu")]
     if not any("int8" in maker.tolerances for maker in suiting):
-        pytest.skip("no stepper has int8 here")
+        pytest.skip("no backend has int8 here")
     asked_for = [request.to_json() for request in map(player.resolve, asked(2, precision="int8"))]
     pieces = generate(player, asked(2, precision="int8"))
     assert [piece.provenance["request"] for piece in pieces] == asked_for

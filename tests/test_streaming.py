@@ -87,12 +87,12 @@ def test_the_tokens_are_those_of_the_piece_also_where_it_goes_back(monkeypatch):
 
 def test_a_bar_is_there_before_the_next_is_written(monkeypatch):
     player, steps = PLAYERS["voices"], 0
-    stepper = player.get_step(player.resolve(Request()))
+    backend = player.get_step(player.resolve(Request()))
 
     def counting(inputs, state):
         nonlocal steps
         steps += 1
-        return stepper(inputs, state)
+        return backend(inputs, state)
 
     monkeypatch.setattr(Generator, "get_step", lambda *_: counting)
     stream = streaming.stream_bars(player, Request(seed=1, bars=1_000_000))

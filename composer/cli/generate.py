@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from composer.cli import completing, writing
-from composer.cli.options import WithSamplers, list_samplers, list_texts
+from composer.cli.options import WithSamplers, add_backend, list_samplers, list_texts
 from composer.cli.writing import Shelf
 from composer.errors import BadOption
 from composer.generation.options import choose_seed
@@ -50,12 +50,7 @@ if TYPE_CHECKING:
 @click.option("--primer", help='Continue a music file, or notes: "D4 E4 F4/2 A4/2".')
 @writing.add_options
 @click.option("--device", default="cpu", help="cpu, cuda, …  [cpu]")
-@click.option(
-    "--stepper",
-    default="auto",
-    shell_complete=completing.complete_names("steppers"),
-    help="Inference backend: torch, numpy, …  [the fastest one that can]",
-)
+@add_backend
 @click.option("--precision", default="float32", help="Number format: int8 is faster.  [float32]")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 @click.pass_context
@@ -78,7 +73,7 @@ def generate(
     title: str | None,
     export_options: tuple[str, ...],
     device: str,
-    stepper: str,
+    backend: str,
     precision: str,
     quiet: bool,
 ) -> None:
@@ -105,7 +100,7 @@ def generate(
         from composer.generation.tasks import get_request, replace_request
 
         player = open_model(model_name)
-        where: dict[str, Any] = {"device": device, "stepper": stepper, "precision": precision}
+        where: dict[str, Any] = {"device": device, "backend": backend, "precision": precision}
         conditions = {"bars": bars, "time_signature": time_signature, "key": key, "tempo": tempo}
         conditions["max_copied_bars"] = max_copied_bars
         if max_copied_bars is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from composer.cli import completing, writing
-from composer.cli.options import list_samplers, list_texts
+from composer.cli.options import add_backend, list_samplers, list_texts
 from composer.cli.writing import Shelf
 from composer.errors import ComposerError, RequestWarning, UnreadableFile, printable
 from composer.generation.options import choose_seed, parse_look_ahead
@@ -45,12 +45,7 @@ _OPTIONS = (
     click.option("--seed", type=int, help="The same seed gives the same music.  [a new one, which is shown]"),
     writing.add_options,
     click.option("--device", default="cpu", help="cpu, cuda, …  [cpu]"),
-    click.option(
-        "--stepper",
-        default="auto",
-        shell_complete=completing.complete_names("steppers"),
-        help="Inference backend: torch, numpy, …  [the fastest one that can]",
-    ),
+    add_backend,
     click.option("--precision", default="float32", help="Number format: int8 is faster.  [float32]"),
     click.option("--quiet", is_flag=True, help="Print errors only."),
 )
@@ -68,7 +63,7 @@ class FillOptions:
     title: str | None
     export_options: tuple[str, ...]
     device: str
-    stepper: str
+    backend: str
     precision: str
     quiet: bool
 
@@ -124,7 +119,7 @@ def make_request(ctx: click.Context, player: Generator, asked: FillOptions) -> R
     """Build a request: the model's suggestion, with seed, device and samplers from the command line."""
     from composer.generation.generator import apply_samplers
 
-    where: dict[str, Any] = {"device": asked.device, "stepper": asked.stepper, "precision": asked.precision}
+    where: dict[str, Any] = {"device": asked.device, "backend": asked.backend, "precision": asked.precision}
     request = replace(player.suggested, seed=choose_seed(asked.seed), **where)
     return apply_samplers(request, list_samplers(ctx))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from composer.cli import completing
 from composer.errors import BadOption, printable, suggest
 from composer.generation.options import list_sampler_options
 from composer.plugins.options import Option, list_choices
@@ -26,6 +27,28 @@ class PluginOption(click.Option):
     """An option of something a plugin offers; help shows it under its own heading."""
 
     heading = ""
+
+
+class _Backend(click.Option):
+    """`--backend`, by its first name as well, which help leaves out."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return the flag and its description."""
+        record = super().get_help_record(ctx)
+        return record and (record[0].replace(", --stepper", ""), record[1])
+
+
+def add_backend(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the option `--backend` to a command."""
+    return click.option(
+        "--backend",
+        "--stepper",
+        "backend",
+        cls=_Backend,
+        default="auto",
+        shell_complete=completing.complete_names("backends"),
+        help="Inference backend: torch, numpy, …  [the fastest one that can]",
+    )(command)
 
 
 class Grouped(click.Command):

@@ -24,12 +24,12 @@ class Backends:
 
     def resolve(self, request: Request) -> Request:
         """Check the request's backend, or choose the fastest for `auto`. Raises UnknownName, BadOption."""
-        if request.stepper == "auto":
+        if request.backend == "auto":
             wanted = request.device, request.precision
             if wanted not in self._fastest:
                 self._fastest[wanted] = self._find_fastest(*wanted)
-            return replace(request, stepper=self._fastest[wanted])
-        chosen = request.stepper, request.device, request.precision
+            return replace(request, backend=self._fastest[wanted])
+        chosen = request.backend, request.device, request.precision
         if chosen not in self._checked:
             self._check(*chosen)
             self._checked.add(chosen)
@@ -37,16 +37,16 @@ class Backends:
 
     def get_step(self, request: Request) -> Step:
         """Return the step of a resolved request, made once."""
-        chosen = request.stepper, request.device, request.precision
+        chosen = request.backend, request.device, request.precision
         if chosen not in self._steps:
-            self._steps[chosen] = _make_backend(request.stepper).make(self._model, request.device, request.precision)
+            self._steps[chosen] = _make_backend(request.backend).make(self._model, request.device, request.precision)
         return self._steps[chosen]
 
     def _find_fastest(self, device: str, precision: str) -> str:
-        backends = {name: _make_backend(name) for name in registry().list_names("steppers")}
+        backends = {name: _make_backend(name) for name in registry().list_names("backends")}
         suiting = {name: backend for name, backend in backends.items() if backend.supports(self._model, device)}
         if not suiting:
-            raise BadOption(f"no plugin offers a stepper for this model on '{device}'.")
+            raise BadOption(f"no plugin offers a backend for this model on '{device}'.")
         _check_precision(precision, {p for one in suiting.values() for p in one.tolerances}, "for this model here")
         having = [name for name, backend in suiting.items() if precision in backend.tolerances]
         return max(having, key=lambda name: suiting[name].speed)
@@ -54,12 +54,12 @@ class Backends:
     def _check(self, name: str, device: str, precision: str) -> None:
         backend = _make_backend(name)
         if not backend.supports(self._model, device):
-            raise BadOption(f"the stepper '{name}' cannot run this model on '{device}'.")
-        _check_precision(precision, backend.tolerances, f"in the stepper '{name}'")
+            raise BadOption(f"the backend '{name}' cannot run this model on '{device}'.")
+        _check_precision(precision, backend.tolerances, f"in the backend '{name}'")
 
 
 def _make_backend(name: str) -> Backend:
-    backend: Backend = registry().make("steppers", name)
+    backend: Backend = registry().make("backends", name)
     return backend
 
 

@@ -34,7 +34,7 @@ Music: TypeAlias = Any
 class Composer(Generator):
     """A generator with a method for each task, by the options of the command line.
 
-    All methods share these options. `seed`: the same seed, the same music; random by default. `device`, `stepper`,
+    All methods share these options. `seed`: the same seed, the same music; random by default. `device`, `backend`,
     `precision`: the backend of the model. `**samplers`: `temperature=0.95`, `top_p=0.9`, `chords="Dm7 G7"`, and
     every other sampler that `composer generate --help` lists, in the order of the chain.
 
@@ -60,7 +60,7 @@ class Composer(Generator):
         max_copied_bars: int | None = None,
         primer: Music = None,
         device: str = "cpu",
-        stepper: str = "auto",
+        backend: str = "auto",
         precision: str = "float32",
         **samplers: Any,
     ) -> Piece: ...
@@ -80,7 +80,7 @@ class Composer(Generator):
         max_copied_bars: int | None = None,
         primer: Music = None,
         device: str = "cpu",
-        stepper: str = "auto",
+        backend: str = "auto",
         precision: str = "float32",
         **samplers: Any,
     ) -> Piece | list[Piece]:
@@ -94,8 +94,8 @@ class Composer(Generator):
         from composer.generation.form_spec import Form
 
         conditions = {"time_signature": time_signature, "key": key, "tempo": tempo, "max_copied_bars": max_copied_bars}
-        backend = {"device": device, "stepper": stepper, "precision": precision}
-        request = _build_request(self, "generate", seed, {"bars": bars, **conditions}, backend, samplers)
+        runtime = {"device": device, "backend": backend, "precision": precision}
+        request = _build_request(self, "generate", seed, {"bars": bars, **conditions}, runtime, samplers)
         one: Task = request if primer is None else _continue_primer(self, request, primer, tempo)
         if form is not None:
             one = Form.parse(replace(tasks.get_request(one), bars=bars), form)
@@ -120,14 +120,14 @@ class Composer(Generator):
         tempo: float | None = None,
         primer: Music = None,
         device: str = "cpu",
-        stepper: str = "auto",
+        backend: str = "auto",
         precision: str = "float32",
         **samplers: Any,
     ) -> Iterator[Bar]:
         """Write a piece as `generate` does, and yield each bar with its events as soon as it is complete."""
         conditions = {"bars": bars, "time_signature": time_signature, "key": key, "tempo": tempo}
-        backend = {"device": device, "stepper": stepper, "precision": precision}
-        request = _build_request(self, "stream", seed, conditions, backend, samplers)
+        runtime = {"device": device, "backend": backend, "precision": precision}
+        request = _build_request(self, "stream", seed, conditions, runtime, samplers)
         one = request if primer is None else _continue_primer(self, request, primer, tempo)
         return streaming.stream_bars(self, tasks.get_request(one))
 
@@ -141,7 +141,7 @@ class Composer(Generator):
         particles: int = 64,
         look_ahead: int | str = 2,
         device: str = "cpu",
-        stepper: str = "auto",
+        backend: str = "auto",
         precision: str = "float32",
         **samplers: Any,
     ) -> Piece:
@@ -153,8 +153,8 @@ class Composer(Generator):
         from composer.generation import infilling
         from composer.io.objects import read_notes
 
-        backend = {"device": device, "stepper": stepper, "precision": precision}
-        request = _build_request(self, "fill", seed, {}, backend, samplers)
+        runtime = {"device": device, "backend": backend, "precision": precision}
+        request = _build_request(self, "fill", seed, {}, runtime, samplers)
         around: dict[str, Any] = {"particles": particles, "look_ahead": _read_look_ahead(look_ahead)}
         span, names = None if bars is None else read_bars(bars), read_voices(voice)
         if span is None and not names:
@@ -173,7 +173,7 @@ class Composer(Generator):
         particles: int = 64,
         look_ahead: int | str = 2,
         device: str = "cpu",
-        stepper: str = "auto",
+        backend: str = "auto",
         precision: str = "float32",
         **samplers: Any,
     ) -> Piece:
@@ -184,8 +184,8 @@ class Composer(Generator):
         """
         from composer.generation import infilling
 
-        backend = {"device": device, "stepper": stepper, "precision": precision}
-        request = _build_request(self, "harmonize", seed, {}, backend, samplers)
+        runtime = {"device": device, "backend": backend, "precision": precision}
+        request = _build_request(self, "harmonize", seed, {}, runtime, samplers)
         request = replace(request, key=key, time_signature=time_signature)
         around: dict[str, Any] = {"particles": particles, "look_ahead": _read_look_ahead(look_ahead)}
         score, typed = _read_music(melody, "the melody")
@@ -204,7 +204,7 @@ class Composer(Generator):
         particles: int = 64,
         look_ahead: int | str = 2,
         device: str = "cpu",
-        stepper: str = "auto",
+        backend: str = "auto",
         precision: str = "float32",
         **samplers: Any,
     ) -> list[Piece]:
@@ -215,8 +215,8 @@ class Composer(Generator):
         from composer.generation import infilling
         from composer.io.objects import read_notes
 
-        backend = {"device": device, "stepper": stepper, "precision": precision}
-        request = _build_request(self, "vary", seed, {}, backend, samplers)
+        runtime = {"device": device, "backend": backend, "precision": precision}
+        request = _build_request(self, "vary", seed, {}, runtime, samplers)
         around: dict[str, Any] = {"particles": particles, "look_ahead": _read_look_ahead(look_ahead)}
         score = read_notes(piece)
         requests = [replace(request, index=index) for index in range(_check_count(count))]

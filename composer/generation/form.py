@@ -57,9 +57,9 @@ FOLLOWING = 8
 def generate_each(player: Generator, forms: Iterable[Form], *, redraws: int = RETRIES) -> Results:
     """Yield each piece with its index among the forms, or its error, when all pieces of its block are complete.
 
-    A section at a dead end, or degenerate, is retried (see `generator.generate_each`). The provenance holds the request of the
-    first section, and the attempts of the others. Warns with RequestWarning of a piece that copies too much after all
-    retries.
+    A section at a dead end, or degenerate, is retried (see `generator.generate_each`). The provenance holds the request
+    of the first section, and the attempts of the others. Warns with RequestWarning of a piece that copies too much
+    after all retries.
     """
     waiting = iter(enumerate(forms))
     while block := dict(islice(waiting, BATCH_SIZE)):

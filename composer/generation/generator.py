@@ -198,8 +198,9 @@ def generate_each(player: Generator, requests: Iterable[Request], *, redraws: in
 
     A piece is retried, up to the attempt `redraws`, if it meets a dead end, is degenerate
     (`composer.generation.degeneration`), or copies more bars than its request allows (`composer.originality`). The last
-    attempt is kept as it is. Its provenance has the attempt in its request, and loops under `describe_loops`. Copied bars
-    lead to a RequestWarning, and stay out of the provenance: the piece can be made again without the training music.
+    attempt is kept as it is. Its provenance has the attempt in its request, and loops under `describe_loops`. Copied
+    bars lead to a RequestWarning, and stay out of the provenance: the piece can be made again without the training
+    music.
     """
     waiting = iter(enumerate(requests))
     while block := list(islice(waiting, BLOCK)):
@@ -261,7 +262,7 @@ def group_alike(requests: Mapping[int, Request]) -> list[list[int]]:
     found: dict[Any, list[int]] = {}
     for number, request in requests.items():
         chain = repr(request.samplers)
-        found.setdefault((chain, request.stepper, request.precision, request.device), []).append(number)
+        found.setdefault((chain, request.backend, request.precision, request.device), []).append(number)
     return list(found.values())
 
 

@@ -56,7 +56,7 @@ def run_bounded(act: Callable[..., T], *arguments: Any) -> T:
 
 @contextmanager
 def keep_timer() -> Iterator[bool]:
-    """Keep the timer of `run_bounded` running for many calls, each of which is then cheap; yields whether there is one."""
+    """Keep the timer of `run_bounded` running for many calls, which are cheap then; yield whether there is one."""
     watches = _watch.thread is None and _watch.start()
     try:
         yield watches

@@ -25,7 +25,7 @@ KINDS = (
     "architectures",
     "tokenizers",
     "samplers",
-    "steppers",
+    "backends",
     "readers",
     "exporters",
     "callbacks",

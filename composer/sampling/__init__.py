@@ -10,5 +10,5 @@ smc.py             sequential Monte Carlo, around fixed notes
 feasibility.py     constraints that contradict each other
 naming.py          names of samplers and bars, for messages
 kept.py            warnings of primers and fixed notes that break a constraint
-torch_stepper.py   the reference backend, in torch
+torch_backend.py   the reference backend, in torch
 """

@@ -13,6 +13,7 @@ In a plugin's own tests:
 """
 
 from composer.testing.architectures import check_architecture
+from composer.testing.backends import check_backend, make_random_model
 from composer.testing.callbacks import check_callback
 from composer.testing.commands import check_command
 from composer.testing.datasets import check_dataset
@@ -26,7 +27,6 @@ from composer.testing.rules import BrokenRule, require
 from composer.testing.samplers import check_sampler
 from composer.testing.sequences import draw
 from composer.testing.shrinking import check_smallest
-from composer.testing.steppers import check_backend, make_random_model
 from composer.testing.suite import Case, list_cases, make_cases
 from composer.testing.tokenizers import check_tokenizer
 

@@ -18,6 +18,7 @@ from composer.plugins.cache import can_keep
 from composer.plugins.offers import KINDS, Offer, make
 from composer.plugins.registry import registry
 from composer.testing.architectures import check_architecture
+from composer.testing.backends import check_backend, make_random_model
 from composer.testing.commands import check_command
 from composer.testing.datasets import check_dataset
 from composer.testing.executors import check_executor
@@ -29,7 +30,6 @@ from composer.testing.music import SAMPLES
 from composer.testing.rules import BrokenRule, require
 from composer.testing.samplers import check_sampler
 from composer.testing.shrinking import check_smallest
-from composer.testing.steppers import check_backend, make_random_model
 from composer.testing.tokenizers import check_tokenizer
 from composer.types import Piece, Tokenizer
 
@@ -246,7 +246,7 @@ _CHECKS: Mapping[str, Callable[[_Thing], Checks]] = {
     "architectures": _cover_architecture,
     "tokenizers": _cover_tokenizer,
     "samplers": _cover_sampler,
-    "steppers": _cover_backend,
+    "backends": _cover_backend,
     "readers": _cover_reader,
     "exporters": _cover_exporter,
     "callbacks": _cover_callback,

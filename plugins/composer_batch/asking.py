@@ -119,7 +119,7 @@ class JobChecker:
         player = self.find_generator(job.model)
         conditions = {"bars": job.bars, "time_signature": job.time_signature, "key": job.key, "tempo": job.tempo}
         stated: dict[str, Any] = {name: value for name, value in conditions.items() if value is not None}
-        where: dict[str, Any] = {"device": job.device, "stepper": job.stepper, "precision": job.precision}
+        where: dict[str, Any] = {"device": job.device, "backend": job.backend, "precision": job.precision}
         request = apply_samplers(replace(player.suggested, **where, **stated), links)
         primed = None if job.primer is None else self._add_primer(job, player, request)
         if primed is not None:

@@ -51,7 +51,7 @@ class Job:
     title: Annotated[str | None, "title, in formats that have one"] = None
     formats: Annotated[tuple[str, ...], "formats of each piece, by suffix"] = ("mid",)
     device: Annotated[str, "cpu, cuda, …"] = "cpu"
-    stepper: Annotated[str, "inference backend; auto: the fastest one that can"] = "auto"
+    backend: Annotated[str, "inference backend; auto: the fastest one that can"] = "auto"
     precision: Annotated[str, "number format, such as int8"] = "float32"
     attempts: Annotated[int, "how often a piece is drawn, at most, until it passes the gates"] = 8
     keep: Annotated[str | None, "which pieces of the job to keep, such as: best 100 by likelihood"] = None
@@ -76,7 +76,7 @@ class Job:
 
 
 GRID = frozenset(
-    "model seed index bars form time_signature key tempo primer device stepper precision".split()  # noqa: SIM905
+    "model seed index bars form time_signature key tempo primer device backend precision".split()  # noqa: SIM905
 )
 """Options in which a list makes a grid; all options of samplers do so, too."""
 
@@ -131,6 +131,7 @@ def _find_axes(table: Table, samplers: Mapping[str, tuple[str, Option]]) -> list
     stands: dict[str, str] = {}
     for written, value in table.values.items():
         name, dashed = written.replace("-", "_"), written.replace("_", "-")
+        name = {"stepper": "backend"}.get(name, name)  # its first name
         if (other := stands.setdefault(name, written)) != written:
             raise table.make_error(
                 f"'{printable(other)}' and '{printable(written)}' are the same; leave one out.", written

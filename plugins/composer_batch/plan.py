@@ -104,8 +104,8 @@ def _list_fields(one: GridPoint) -> dict[str, Any]:
     """List the values that a file name pattern may use: options of the job, and samplers in its grid."""
     job = one.job
     model = Path(job.model).stem if job.model.endswith(".safetensors") else job.model
-    own = ("seed", "bars", "form", "time_signature", "key", "tempo", "device", "stepper", "precision")
-    found = {name: getattr(job, name) for name in own}
+    own = ("seed", "bars", "form", "time_signature", "key", "tempo", "device", "backend", "precision")
+    found = {name: getattr(job, name) for name in own} | {"stepper": job.backend}  # its first name
     keys = {option: key for key, option in _map_sampler_keys().items()}
     for link in one.links:
         for name, value in link.options.items():

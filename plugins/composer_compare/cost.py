@@ -70,14 +70,14 @@ def _measure_generation(recipe: Recipe, trained: Trained, columns: int) -> Resul
     model = make_model(recipe, trained.weights)
     player = Generator(model, "")
     usual = player.resolve(replace(player.suggested, device="cpu"))
-    found: Result = {"stepper": usual.stepper}
-    for name, stepper, rows in (
+    found: Result = {"stepper": usual.backend}
+    for name, backend, rows in (
         ("write_seconds_reference", "torch", 1),
-        ("write_seconds", usual.stepper, 1),
-        ("write_seconds_64", usual.stepper, 64),
+        ("write_seconds", usual.backend, 1),
+        ("write_seconds_64", usual.backend, 64),
     ):
         found[name] = float(
-            f"{_measure_step_seconds(player.get_step(replace(usual, stepper=stepper)), rows, columns):.4g}"
+            f"{_measure_step_seconds(player.get_step(replace(usual, backend=backend)), rows, columns):.4g}"
         )
     return found
 

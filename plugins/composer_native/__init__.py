@@ -50,6 +50,6 @@ MOST_THREADS = 64
 
 
 @hookimpl
-def register_steppers() -> dict[str, Callable[..., Any]]:
+def register_backends() -> dict[str, Callable[..., Any]]:
     """Register `native`."""
     return {"native": NativeBackend}

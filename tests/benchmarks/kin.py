@@ -1,7 +1,7 @@
 """How likely held-out pieces are, apart for those whose melody is much like that of a training piece.
 
-Two melodies are compared by their runs of eight steps (`composer.data.splits.extract_melody`); kin are pieces that share half
-of the runs of the shorter of the two.
+Two melodies are compared by their runs of eight steps (`composer.data.splits.extract_melody`); kin are pieces that
+share half of the runs of the shorter of the two.
 
     python tests/benchmarks/kin.py chorales tunes
 """

@@ -1,6 +1,6 @@
 """The whole sampling loop beside the bare steps of the same model: grammar, the default chain, draws and their costs.
 
-For 3 x 512 and for the shipped models, by the fastest stepper, in one thread.
+For 3 x 512 and for the shipped models, by the fastest backend, in one thread.
 
     OMP_NUM_THREADS=1 python tests/benchmarks/looping.py
 """

@@ -1,6 +1,6 @@
 """An architecture as somebody else would offer it: an LSTM whose gates see its cell (Gers and Schmidhuber 2000).
 
-Offered twice: `peephole` describes its cell to faster steppers, `peephole-forward` is a module and nothing else.
+Offered twice: `peephole` describes its cell to faster backends, `peephole-forward` is a module and nothing else.
 """
 
 from __future__ import annotations

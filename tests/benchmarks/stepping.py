@@ -1,4 +1,4 @@
-"""Steps of a model by each stepper and precision, beside the naive loop over torch and beside what the machine can do.
+"""Steps of a model by each backend and precision, beside the naive loop over torch and beside what the machine can do.
 
 Naive: the layers of torch (or the module of an architecture that is not ours) one step at a time, softmax, multinomial,
 with as many threads. The roofline is the longer of two times: to read all weights once, as fast as a dot product reads
@@ -98,8 +98,8 @@ def naive_loop(step: Callable[[torch.Tensor, Any], Any], rows: int) -> Callable[
 
 
 def stepping(player: Generator, name: str, precision: str, rows: int, *, draws: bool = True) -> Callable[[], None]:
-    """The same by a stepper; a draw from a cumulative sum."""
-    step = registry().make("steppers", name).make(player.model, "cpu", precision)
+    """The same by a backend; a draw from a cumulative sum."""
+    step = registry().make("backends", name).make(player.model, "cpu", precision)
     sizes = [column.size for column in player.tokenizer.grammar.columns]
     columns = np.random.default_rng(0).integers(0, sizes, (rows, len(sizes)))
     uniforms, state = np.full((rows, 1), 0.5), None
@@ -171,9 +171,9 @@ def roofline(cell: Cell, rows: int, precision: str) -> float:
 
 
 def ways(player: Generator) -> Iterator[tuple[str, str]]:
-    """Every stepper that suits the model, with each of its precisions."""
-    for name in registry().list_names("steppers"):
-        maker = registry().make("steppers", name)
+    """Every backend that suits the model, with each of its precisions."""
+    for name in registry().list_names("backends"):
+        maker = registry().make("backends", name)
         if maker.supports(player.model, "cpu"):
             yield from ((name, precision) for precision in maker.tolerances)
 

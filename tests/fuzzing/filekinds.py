@@ -112,7 +112,7 @@ def small_model():
 def followed(player, request):
     """What a request asks for, if it is short."""
     short = replace(request, bars=min(request.bars or 2, MOST_BARS), most_bars=min(request.most_bars, MOST_BARS))
-    return generate(player, [replace(short, stepper="numpy", device="cpu")], redraws=0)
+    return generate(player, [replace(short, backend="numpy", device="cpu")], redraws=0)
 
 
 class ModelFile(Kind):
@@ -316,7 +316,7 @@ class Sidecar(Kind):
         from composer.generation import continuation
 
         self.player = Generator(small_model(), "small")
-        request = Request(seed=3, bars=2, stepper="numpy")
+        request = Request(seed=3, bars=2, backend="numpy")
         primed = continuation.make_continuation(self.player, request, parse_notes("C5 D5 E5 F5"))
         self.good = [
             generate(self.player, [request])[0].provenance,

@@ -8,7 +8,7 @@ COMMANDS: Mapping[str, str] = {
     "architectures": "composer train folder:~/midi --out mine.safetensors --architecture {name}{options}",
     "tokenizers": "composer train folder:~/midi --out mine.safetensors --tokenizer {name}{options}",
     "samplers": "composer generate piece.mid{options}",
-    "steppers": "composer generate piece.mid --stepper {name}",
+    "backends": "composer generate piece.mid --backend {name}",
     "readers": "composer export piece{name} piece.mid",
     "exporters": "composer generate piece{name}",
     "callbacks": "composer train folder:~/midi --out mine.safetensors --run run/ --callback {name}",

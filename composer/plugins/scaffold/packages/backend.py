@@ -1,4 +1,4 @@
-"""Steps of one row at a time: a stepper for composer."""
+"""Steps of one row at a time: a backend for composer."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -39,6 +39,6 @@ class MyThing:
 
 
 @hookimpl
-def register_steppers() -> Offers:
-    """Offer it to `composer generate --stepper my-thing`."""
+def register_backends() -> Offers:
+    """Offer it to `composer generate --backend my-thing`."""
     return {"my-thing": MyThing}

@@ -7,8 +7,8 @@ from composer import hookimpl
 
 
 @hookimpl
-def register_steppers() -> dict[str, Callable[..., Any]]:
+def register_backends() -> dict[str, Callable[..., Any]]:
     """Register `torch` and `numpy`."""
-    from composer_steppers.options import NumpyBackend, TorchBackend
+    from composer_backends.options import NumpyBackend, TorchBackend
 
     return {"torch": TorchBackend, "numpy": NumpyBackend}

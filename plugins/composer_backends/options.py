@@ -27,7 +27,7 @@ class TorchBackend:
     def make(self, model: Model, device: str, precision: str = "float32") -> Step:
         """Make the step of the model's module."""
         from composer.devices import choose_device
-        from composer.sampling.torch_stepper import make_torch_step
+        from composer.sampling.torch_backend import make_torch_step
 
         chosen = choose_device(device)  # first, since it fails faster than torch is imported
         sizes = [column.size for column in model.make_tokenizer().grammar.columns]
@@ -47,6 +47,6 @@ class NumpyBackend:
 
     def make(self, model: Model, device: str, precision: str = "float32") -> Step:
         """Make the step of the model's cell."""
-        from composer_steppers.arrays import make_numpy_step
+        from composer_backends.arrays import make_numpy_step
 
         return make_numpy_step(model.make_cell())

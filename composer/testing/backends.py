@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from composer.model import ComponentSpec, Model
 from composer.plugins.registry import registry
-from composer.sampling.torch_stepper import make_torch_step
+from composer.sampling.torch_backend import make_torch_step
 from composer.testing.rules import rebuild, require
 from composer.types import Architecture, Backend, State, Step, Tokenizer
 
@@ -33,7 +33,7 @@ def _check_precision(step: Step, model: Model, tolerance: float) -> None:
     inputs = np.random.default_rng(0).integers(0, sizes, (STEPS, max(BATCHES), len(sizes)))
     before = inputs.copy()
     found = _run(step, inputs)
-    require(np.array_equal(inputs, before), "the argument of a stepper is unchanged")
+    require(np.array_equal(inputs, before), "the argument of a backend is unchanged")
     require(found.shape == (STEPS, max(BATCHES), len(model.vocabulary)), f"logits are (B, V), not {found.shape[1:]}")
     _check_reference(tolerance, model, inputs, found)
     for rows in BATCHES:
