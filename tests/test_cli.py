@@ -145,6 +145,14 @@ def test_no_plugin_takes_over_an_option_of_a_command(run, here, crowded, recwarn
 # --- generate ---------------------------------------------------------------------------------------------------------
 
 
+def test_a_backend_is_known_by_its_first_name_too(run, here):
+    for flag, name in (("--backend", "x.mid"), ("--stepper", "y.mid")):
+        assert run("generate", name, *MODEL, "--seed", 5, "--bars", 1, flag, "numpy").status == 0
+    assert (here / "x.mid").read_bytes() == (here / "y.mid").read_bytes()
+    assert json.loads((here / "x.mid.json").read_text())["request"]["stepper"] == "numpy"
+    assert "--stepper" not in run("generate", "--help").out
+
+
 def test_one_piece_goes_to_a_file_and_what_made_it_beside_it(run, here):
     wishes = ["--bars", 3, "--seed", 5, "--index", 2, "--tempo", 90, "--key", "Dm", "--backend", "numpy"]
     shown = run("generate", "x.mid", *MODEL, *wishes)
@@ -157,7 +165,7 @@ def test_one_piece_goes_to_a_file_and_what_made_it_beside_it(run, here):
         "bars": 3,
         "key": "Dm",
         "tempo": 90.0,
-        "backend": "numpy",
+        "stepper": "numpy",
     }
     assert made["model_hash"] == load(here.parent / "walks.safetensors").hash
     assert made["licence"] == "CC0-1.0"

@@ -88,8 +88,7 @@ def generate(
     composer generate more.mid --primer mine.mid
     composer generate song.mid --form AABA --bars 8
     """  # noqa: D301  (a \b keeps click from filling the lines)
-    if count > 1 and index is not None:
-        raise BadOption("--index asks for one piece and --count for several; give one of them.")
+    _check_index(index, count)
     chosen, links = choose_seed(seed), list_samplers(ctx)
     kept: dict[str, Any] = {"reads": [primer, model_name, *list_texts(links)], "force": force, "quiet": quiet}
     stems = (writing.name_piece(chosen, (index or 0) + n) for n in range(count))
@@ -115,6 +114,11 @@ def generate(
             writing.write(player, wanted, shelf)
         else:
             _write_best(player, wanted, best, shelf)
+
+
+def _check_index(index: int | None, count: int) -> None:
+    if count > 1 and index is not None:
+        raise BadOption("--index asks for one piece and --count for several; give one of them.")
 
 
 def _index_training_music(player: Generator) -> None:

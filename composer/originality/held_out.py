@@ -23,7 +23,7 @@ QUANTILES = (0.1, 0.5, 0.9)
 def measure_held_out(index: Index, least: int = LEAST) -> Mapping[str, Any]:
     """Compute the figures of the test split against the training split, once; they are cached with the index.
 
-    `copied_share` and `novelty` are over all notes and runs together; `estimate_from_pieces` has the 10 %, 50 % and 90
+    `copied_share` and `novelty` are over all notes and runs together; `of_pieces` has the 10 %, 50 % and 90
     % quantiles of the pieces. Raises CannotWrite.
     """
     path = index.corpus.folder / FOLDER / f"held-out-{least}.json"

@@ -35,7 +35,7 @@ def begin_sentence(titles: Sequence[str]) -> str:
 
 
 def get_bar_number(music: MusicalState, row: int) -> int:
-    """Number a bar as musicians do: 1 is the first whole bar, 0 a pickup; 1 before the first."""
+    """Count a bar as musicians do: 1 is the first whole bar, 0 a pickup; 1 before the first."""
     bar = int(music.bar[row])
     return 1 if bar < 0 else bar + 1 - (int(music.upbeat[row]) > 0)
 

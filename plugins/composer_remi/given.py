@@ -47,7 +47,7 @@ class FixedNotes:
         self.sounds, self.velocities, self.durations = (np.append(rows[:, column], -1) for column in (2, 3, 4))
 
     def _number_notes(self, steps: Any, parts: Any, pitches: Any) -> Any:
-        """Number notes by step, part and pitch, in the order of their tokens.
+        """Enumerate notes by step, part and pitch, in the order of their tokens.
 
         Part and pitch may be -1, before all others.
         """
