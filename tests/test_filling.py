@@ -218,14 +218,14 @@ def test_the_key_of_a_melody_is_estimated(player):
 def test_so_many_bars_of_voices_are_kept(player, whole, keep, kept):
     wanted = plan_variation(player, whole, Request(seed=1), keep=keep)
     cells = [(track, bar * BAR) for track in range(4) for bar in range(4)]
-    assert sum(is_fixed(wanted.given, track, tick) for track, tick in cells) == kept
+    assert sum(is_fixed(wanted.fixed, track, tick) for track, tick in cells) == kept
 
 
 def test_variations_differ_and_keep_what_they_say(player, whole):
     wanted = [plan_variation(player, whole, Request(seed=1, index=index), keep=0.6, **FEW) for index in range(2)]
-    assert len({fill_.given for fill_ in wanted}) == 2
+    assert len({fill_.fixed for fill_ in wanted}) == 2
     for fill_, piece in zip(wanted, make(player, wanted), strict=True):
-        for span in fill_.given:
+        for span in fill_.fixed:
             heard, found = (infilling.quantise(player, s).tracks[span.track] for s in (whole, piece.score))
             check_span(heard, found, span)
 

@@ -12,7 +12,7 @@ from composer.io import formats
 from composer.music.score import Tempo, TimeSignature, compute_bars
 from composer_notation.bargrid import round_to_ticks
 from composer_notation.kern.spines import MOST_COLUMNS
-from composer_notation.kern.tokens import GRID, read_bar, read_key, read_length, read_metre
+from composer_notation.kern.tokens import GRID, read_bar, read_key, read_length, read_time_signature
 from composer_notation.reader import NotationReader
 
 Q = 480  # ticks of a quarter note
@@ -440,7 +440,7 @@ def test_lengths(text, quarters):
     ],
 )  # fmt: skip
 def test_metres(text, metre):
-    assert read_metre(text) == metre
+    assert read_time_signature(text) == metre
 
 
 @pytest.mark.parametrize(

@@ -218,7 +218,7 @@ def open_shelf(
     the work.
     """
     from composer.io.outputs import Outputs, check_kept, find_named, parse_options
-    from composer.storage.atomic import check_place, make_whole_folder
+    from composer.storage.atomic import check_location, make_whole_folder
 
     folder = _find_folder(outs, several=several)
     if folder is None:
@@ -226,7 +226,7 @@ def open_shelf(
         return
     with make_whole_folder(folder):
         found = Outputs.of([folder / f"piece{SUFFIX}"], parse_options(export_options), force=force)
-        check_place(found.paths[0])
+        check_location(found.paths[0])
         new = not any(folder.iterdir())
         paths = (path for one in stems for path in found.rename(folder / one).files)
         instead = "choose another folder, or another --seed"

@@ -65,7 +65,7 @@ class Fill:
 
     request: Request
     score: Score
-    given: tuple[Span, ...]
+    fixed: tuple[Span, ...]
     particles: int = PARTICLES
     look_ahead: int | None = LOOK_AHEAD  # bars after a gap; None: to the end of the piece
 
@@ -79,7 +79,7 @@ class Fill:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values, as in the provenance of a file: `request` and `given`."""
-        spans = [[span.start, span.end, span.track] for span in self.given]
+        spans = [[span.start, span.end, span.track] for span in self.fixed]
         score = score_to_json(self.score)
         given = {"score": score, "spans": spans, "particles": self.particles, "look_ahead": self.look_ahead}
         return {"request": self.request.to_json(), "given": given}
@@ -163,7 +163,7 @@ def _check(player: Generator, wanted: Fill, quantised: Score) -> None:
     """Refuse constraints that contradict each other in the gaps. Raises BadOption."""
     request = wanted.request
     if request.time_signature is not None or len(quantised.time_signatures) < 2:
-        check_gaps(player.tokenizer, make_constraints(request), request, wanted.given, quantised.upbeat)
+        check_gaps(player.tokenizer, make_constraints(request), request, wanted.fixed, quantised.upbeat)
 
 
 def quantise(player: Generator, score: Score) -> Score:
@@ -189,7 +189,7 @@ def _split_batches(fills: Mapping[int, _ResolvedFill]) -> Iterator[list[int]]:
 
 
 def _make_condition(player: Generator, wanted: Fill, quantised: Score) -> Condition:
-    mask = player.tokenizer.grammar.fix_notes(quantised, wanted.given)
+    mask = player.tokenizer.grammar.fix_notes(quantised, wanted.fixed)
     return Condition(wanted.request, mask, wanted.particles, find_settled_bars(wanted, quantised))
 
 
@@ -198,7 +198,7 @@ def find_settled_bars(wanted: Fill, quantised: Score) -> tuple[int, ...]:
     if wanted.look_ahead is None:
         return ()
     found = compute_bars(quantised)
-    free = np.array([not _is_fixed(wanted.given, quantised, a, b) for a, b in _pair_bar_lines(found)] + [False])
+    free = np.array([not _is_fixed(wanted.fixed, quantised, a, b) for a, b in _pair_bar_lines(found)] + [False])
     last = np.flatnonzero(free[:-1] & ~free[1:])
     after = [int(bar) + 1 + wanted.look_ahead for bar in last]
     return tuple(bar for bar in after if not free[:-1][bar - wanted.look_ahead : bar].any())
@@ -223,8 +223,8 @@ def _is_covered(spans: Sequence[Span], start: int, end: int) -> bool:
 
 def _make_piece(player: Generator, wanted: Fill, quantised: Score, result: ConditionedPiece) -> Piece:
     answer = player.tokenizer.decode(result.tokens)
-    score = splice(wanted.score, quantised, answer, wanted.given)
-    found = describe_loops(answer, player.limits, wanted.given)
+    score = splice(wanted.score, quantised, answer, wanted.fixed)
+    found = describe_loops(answer, player.limits, wanted.fixed)
     nats = {**round_nats(result), "given": round(result.fixed_nats, 6)}
     return Piece(score, build_provenance(player, wanted.to_json(), nats, wanted.request.attempt, found))
 
@@ -280,7 +280,7 @@ def _check_and_warn(player: Generator, wanted: Fill, quantised: Score) -> Fill:
     """Check a fill, warn of constraints that its fixed notes break, and return it."""
     _check(player, wanted, quantised)
     warn_of_fixed_notes(
-        player.tokenizer, make_samplers(wanted.request.samplers), wanted.request, quantised, wanted.given
+        player.tokenizer, make_samplers(wanted.request.samplers), wanted.request, quantised, wanted.fixed
     )
     return wanted
 

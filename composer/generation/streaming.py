@@ -64,7 +64,7 @@ def stream_tokens(player: Generator, request: Request) -> Iterator[int]:
     for drawn in run_steps(player.get_step(request), player.writing, samplers, make_source([request])):
         for error in drawn.lost.values():
             raise error
-        while given_out + len(waiting) > drawn.place[0]:
+        while given_out + len(waiting) > drawn.index[0]:
             waiting.pop()
         waiting.append(int(drawn.token[0]))
         if len(waiting) > delay:
@@ -91,7 +91,7 @@ class _BarTokens:
     number: int
     start: int
     end: int
-    metre: list[int]
+    time_signature: list[int]
     tokens: list[int] = field(default_factory=list)
 
 
@@ -108,14 +108,14 @@ class _Window:
     head: list[int] = field(default_factory=list)  # the tokens before the first bar
     first: _BarTokens | None = None
     window: deque[_BarTokens] = field(default_factory=deque)
-    metre: list[int] = field(default_factory=list)
+    time_signature: list[int] = field(default_factory=list)
     sounding: set[Event] = field(default_factory=set)  # their note-ons
 
     def add_token(self, token: int, bar: int, start: int, end: int) -> Iterator[Bar]:
         """Take a token, after which the piece is in `bar`, between two ticks; yield a bar if one is complete."""
         token_info, current = self.tokenizer.token_info, self.window[-1] if self.window else self.first
         if token_info.is_time_signature[token] and current is not None:
-            self.metre = [token]
+            self.time_signature = [token]
         if current is None:
             if bar < 0:
                 self.head.append(token)
@@ -130,7 +130,7 @@ class _Window:
             yield self._complete(current, begins, ends=token == EOS)
         if bar > current.number:
             self._drop_bars(current.number)
-            self.window.append(_BarTokens(bar, start, end, self.metre, begins))
+            self.window.append(_BarTokens(bar, start, end, self.time_signature, begins))
 
     def _complete(self, bar: _BarTokens, after: list[int], *, ends: bool) -> Bar:
         events, kept = [], set()
@@ -148,7 +148,7 @@ class _Window:
     def _decode_notes(self, bar: _BarTokens, after: list[int]) -> Iterator[tuple[Event, int]]:
         """Yield the notes since the begin of the window, each with its end as far as it is known."""
         first = self.first or bar
-        metre = self.window[0].metre if self.window else []
+        metre = self.window[0].time_signature if self.window else []
         kept = [token for written in self.window for token in written.tokens]
         score = self.tokenizer.decode(np.array([*self.head, *first.tokens, *metre, *kept, *after]))
         moved = self.window[0].start - first.end if self.window else 0

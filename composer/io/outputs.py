@@ -19,7 +19,7 @@ from typing import Any
 
 from composer.errors import BadOption, CannotWrite, printable, suggest
 from composer.io.formats import find_suffix, is_read, make_exporter
-from composer.storage.atomic import check_place, keep_existing, write_whole_file
+from composer.storage.atomic import check_location, keep_existing, write_whole_file
 from composer.types import Exporter, Piece
 
 # --- what may be written ----------------------------------------------------------------------------------------------
@@ -43,7 +43,7 @@ def check(paths: Sequence[Path], *, reads: Iterable[Path] = (), force: bool = Fa
     `hint` follows the statement that a file exists; see `check_kept`.
     """
     for path in paths:
-        check_place(path)
+        check_location(path)
     _check_different(paths)
     check_kept(paths, reads=reads, force=force, hint=hint)
 

@@ -31,7 +31,7 @@ class Line:
     """One melody of a score, of at least two notes with distinct onsets."""
 
     track: int  # its number in the score
-    place: int  # its rank among the lines of that track, the highest first
+    rank: int  # its rank among the lines of that track, the highest first
     notes: Notes  # (n,)
 
     @cached_property

@@ -162,7 +162,7 @@ def _locate(score: Score, line: Line, first: int, notes: int) -> Position:
     ticks = int(run["start"][0]), int(run["start"][-1] + run["duration"][-1])
     number = np.floor(convert_to_bars(score, run["start"][[0, -1]])).astype(int) + (not _has_pickup(score))
     name = score.tracks[line.track].name or str(line.track + 1)
-    return Position(name, line.place + 1, (int(number[0]), int(number[1])), ticks)
+    return Position(name, line.rank + 1, (int(number[0]), int(number[1])), ticks)
 
 
 def convert_to_bars(score: Score, ticks: NDArray[np.int64]) -> NDArray[np.float64]:

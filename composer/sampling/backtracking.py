@@ -54,7 +54,7 @@ class _Trail:
     wished: Mask  # (V,) the tokens allowed for this request
     steps: deque[_Step] = field(default_factory=lambda: deque(maxlen=MOST_TOKENS))
     furthest: int = 0  # greatest number of tokens so far
-    anew: int = 0  # draws after returns
+    retried: int = 0  # draws after returns
     dead_ends: int = 0
     latest: int = -1  # tick of the latest dead end
     stuck: int = 0  # dead ends since the latest one
@@ -99,17 +99,17 @@ class Backtracker:
 
     def replace_uniforms(self, rows: BatchState, drawn: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return (B,) the uniforms `drawn`, replaced by numbers of another stream for pieces that have gone back."""
-        for row, (number, place) in enumerate(zip(rows.number, rows.place, strict=True)):
+        for row, (number, place) in enumerate(zip(rows.number, rows.index, strict=True)):
             trail = self._trails[number]
             if place < trail.furthest:
-                request, (block, step) = trail.request, divmod(trail.anew, BLOCK)
+                request, (block, step) = trail.request, divmod(trail.retried, BLOCK)
                 drawn[row] = draw_uniforms(request.seed, request.index, request.attempt, block, "anew")[step]
-                trail.anew += 1
+                trail.retried += 1
         return drawn
 
     def remember(self, rows: BatchState, tokens: NDArray[np.int64], given: NDArray[np.int64]) -> None:
         """Record one step. Pieces never go back before the first token, nor on tokens of a primer."""
-        for row, (number, place) in enumerate(zip(rows.number, rows.place, strict=True)):
+        for row, (number, place) in enumerate(zip(rows.number, rows.index, strict=True)):
             trail = self._trails[number]
             if place > 0 and given[row] < 0:
                 trail.steps.append(_Step(rows, row, int(tokens[row]), trail.ruled_out))

@@ -29,7 +29,7 @@ class BatchState:
     """
 
     number: NDArray[np.int64]
-    place: NDArray[np.int64]
+    index: NDArray[np.int64]
     grammar: Array
     state: State | None  # recurrent state of the model
     history: NDArray[np.int64]
@@ -48,16 +48,16 @@ class BatchState:
         """Return (B,) the next token of each primer, -1 after its end."""
         longest = self.primer.shape[1]
         if not longest:
-            return np.full(len(self.place), -1)
-        at = np.minimum(self.place, longest - 1)
-        return np.where(self.place < longest, self.primer[np.arange(len(at)), at], -1)
+            return np.full(len(self.index), -1)
+        at = np.minimum(self.index, longest - 1)
+        return np.where(self.index < longest, self.primer[np.arange(len(at)), at], -1)
 
     def advance(self, tokenizer: Tokenizer, tokens: NDArray[np.int64], music: MusicalState | None = None) -> BatchState:
         """Advance all rows by `tokens` (B,), with their musical state before these, if it is known already."""
         music = music or _LazyState(tokenizer, self.grammar)
         return replace(
             self,
-            place=self.place + 1,
+            index=self.index + 1,
             grammar=tokenizer.grammar.advance(self.grammar, tokens),
             history=np.concatenate([self.history[:, 1:], tokens[:, None]], axis=1),
             recent_notes=update_recent_notes(self.recent_notes, music, tokenizer.token_info, tokens),
@@ -76,7 +76,7 @@ class BatchState:
         return BatchState(state=state, recent_notes=RecentNotes(*recent_notes), **parts)
 
 
-_NAMES = ("number", "place", "grammar", "history", "primer", "nats")
+_NAMES = ("number", "index", "grammar", "history", "primer", "nats")
 
 
 def concatenate(one: BatchState, other: BatchState) -> BatchState:
@@ -106,7 +106,7 @@ def _pad_width(tokens: NDArray[np.int64], width: int) -> NDArray[np.int64]:
 
 def run_step(step: Step, tokenizer: Tokenizer, rows: BatchState) -> tuple[NDArray[np.float64], State]:
     """Run the network once: the logits (B, V), and its new state. Rows not stepped yet run by themselves."""
-    inputs, begun = tokenizer.grammar.make_inputs(rows.grammar), int(np.count_nonzero(rows.place))
+    inputs, begun = tokenizer.grammar.make_inputs(rows.grammar), int(np.count_nonzero(rows.index))
     if rows.state is None or begun in (0, len(inputs)):
         logits, state = step(inputs, rows.state if begun else None)
         return logits.astype(np.float64), state
@@ -136,7 +136,7 @@ def begin(tokenizer: Tokenizer, samplers: Sequence[Sampler], requests: Sequence[
     count, longest = len(requests), max(len(request.primer) for request in requests)
     return BatchState(
         number=np.arange(first, first + count),
-        place=np.zeros(count, dtype=np.int64),
+        index=np.zeros(count, dtype=np.int64),
         grammar=np.concatenate([tokenizer.grammar.start(request, 1) for request in requests]),
         state=None,
         history=np.full((count, HISTORY), -1),
@@ -149,7 +149,7 @@ def begin(tokenizer: Tokenizer, samplers: Sequence[Sampler], requests: Sequence[
 def build_context(tokenizer: Tokenizer, rows: BatchState) -> Context:
     """Build the context of samplers, with the mask of the grammar alone."""
     music, allowed = _LazyState(tokenizer, rows.grammar), tokenizer.grammar.mask(rows.grammar)
-    return Context(rows.place, music, tokenizer.token_info, rows.history, allowed, rows.recent_notes)
+    return Context(rows.index, music, tokenizer.token_info, rows.history, allowed, rows.recent_notes)
 
 
 class _LazyState(MusicalState):

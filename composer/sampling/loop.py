@@ -52,7 +52,7 @@ class DrawnStep:
     """One step of the loop: a token for each of the B running pieces."""
 
     number: Ints  # (B,) the piece, ascending
-    place: Ints  # (B,) the token's index in the piece; smaller than before after backtracking
+    index: Ints  # (B,) the token's index in the piece; smaller than before after backtracking
     token: Ints  # (B,)
     nats: NDArray[np.float64]  # (B, kinds) costs of the piece so far, by `composer.sampling.choice.KINDS`
     dead_ends: Mapping[int, int]  # by piece, where there were any
@@ -90,12 +90,12 @@ def sample_each(
             going = tokens[np.isin(numbers, drawn.number)]
             room = np.zeros((len(drawn.number) - len(going), tokens.shape[1]), dtype=np.int64)
             numbers, tokens = drawn.number, np.concatenate([going, room])
-        if drawn.place.max(initial=0) >= tokens.shape[1]:
+        if drawn.index.max(initial=0) >= tokens.shape[1]:
             tokens = np.concatenate([tokens, np.zeros_like(tokens)], axis=1)
-        tokens[np.arange(len(numbers)), drawn.place] = drawn.token
+        tokens[np.arange(len(numbers)), drawn.index] = drawn.token
         yield from drawn.lost.items()
         for row in np.flatnonzero(drawn.token == EOS).tolist():
-            number, length = int(numbers[row]), int(drawn.place[row]) + 1
+            number, length = int(numbers[row]), int(drawn.index[row]) + 1
             if number not in drawn.lost:
                 model, chain, constraints = drawn.nats[row].tolist()
                 dead_ends = drawn.dead_ends.get(number, 0)
@@ -158,7 +158,7 @@ class _Batch:
         check_sound(choice.model, given >= 0)  # tokens of a primer need no probability
         if choice.emptied is not None:
             self._report_emptied(rows, choice.emptied, context.music, given, lost)
-        uniforms = self._streams.draw(rows.place)
+        uniforms = self._streams.draw(rows.index)
         if self._retreat is not None:
             uniforms = self._retreat.replace_uniforms(rows, uniforms)
         tokens = np.where(given >= 0, given, choice.chain.draw(uniforms))
@@ -167,7 +167,7 @@ class _Batch:
         nats = rows.nats + np.where(given[:, None] < 0, choice.compute_costs(tokens), 0.0)
         self._rows = replace(rows, state=state, nats=nats).advance(self._tokenizer, tokens, context.music)
         dead_ends = {} if self._retreat is None else self._retreat.dead_ends
-        return DrawnStep(rows.number, rows.place, tokens, nats, dead_ends, lost)
+        return DrawnStep(rows.number, rows.index, tokens, nats, dead_ends, lost)
 
     def _leave_dead_ends(
         self, rows: BatchState, lost: dict[int, ComposerError]

@@ -172,7 +172,7 @@ def _make_results(cloud: _ParticleSet) -> list[ConditionedPiece | NothingAllowed
 
 def _make_result(cloud: _ParticleSet, piece: int) -> ConditionedPiece:
     rows, row = cloud.begun.rows, cloud.row[cloud.of[piece].start]
-    tokens = cloud.begun.written[row, : rows.place[row]].copy()
+    tokens = cloud.begun.written[row, : rows.index[row]].copy()
     model, chain, constraints = rows.nats[row].tolist()
     dead_ends, evidence = int(cloud.dead_ends[piece]), float(cloud.evidence[piece])
     return ConditionedPiece(tokens, model, chain, constraints, dead_ends, -evidence)
@@ -340,9 +340,9 @@ def _draw_uniforms(cloud: _ParticleSet) -> Floats:
 def _advance(tokenizer: Tokenizer, begun: _Hypotheses, tokens: Ints, costs: Floats) -> _Hypotheses:
     rows = begun.rows.advance(tokenizer, tokens)
     written = begun.written
-    if rows.place.max() > written.shape[1]:
+    if rows.index.max() > written.shape[1]:
         written = np.concatenate([written, np.zeros_like(written)], axis=1)
-    np.put_along_axis(written, begun.rows.place[:, None], tokens[:, None], axis=1)
+    np.put_along_axis(written, begun.rows.index[:, None], tokens[:, None], axis=1)
     reached = np.where(tokens == EOS, ENDED, _number_beats(tokenizer.grammar.interpret(rows.grammar)))
     return replace(begun, rows=replace(rows, nats=rows.nats + costs), written=written, reached=reached)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from composer.errors import CannotWrite, printable
 
 
-def check_place(path: Path) -> None:
+def check_location(path: Path) -> None:
     """Raise CannotWrite before the work if no file could be written to `path`."""
     shown = printable(str(path))
     if not os.path.isdir(path.absolute().parent):  # noqa: PTH112  (Path raises for a name that is too long)

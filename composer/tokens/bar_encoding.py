@@ -29,7 +29,7 @@ class Measures:
 
     starts: NDArray[np.int64]  # (bars + 1,)
     origins: NDArray[np.int64]  # (bars,) the first step of each bar, if it were whole
-    metres: NDArray[np.int64]  # (bars,) token of each bar's time signature
+    time_signatures: NDArray[np.int64]  # (bars,) token of each bar's time signature
     key: int  # token
     upbeat: int  # steps, 0 for none
 
@@ -51,7 +51,7 @@ def find_bars(grid: Grid, score: Score, end: int) -> Measures:
     return Measures(
         starts=starts,
         origins=origins,
-        metres=which + grid.first["TimeSignature"],
+        time_signatures=which + grid.first["TimeSignature"],
         key=grid.first["Key"] + find_key(score).index,
         upbeat=int(found.nominal[0] + found.time_signatures[0].bar_ticks) // grid.step_ticks
         if found.nominal[0] < 0
@@ -97,7 +97,7 @@ def assemble_tokens(
     announced.
     """
     bar_of = np.searchsorted(found.starts[:-1], steps, side="right") - 1
-    total = len(found.metres) if ends else int(bar_of[-1]) + 1 if len(steps) else 0
+    total = len(found.time_signatures) if ends else int(bar_of[-1]) + 1 if len(steps) else 0
     _check_silences(bar_of, total)
     content = np.empty((len(steps), rows.shape[1] + 1), dtype=np.int64)
     content[:, 0] = np.where(mark_changes(steps), grid.first["Position"] + steps - found.origins[bar_of], -1)
@@ -110,7 +110,7 @@ def assemble_tokens(
     if ends:
         last = min(COUNTDOWN, total)
         lines[total - last :] += np.arange(last, 0, -1)
-    metres = found.metres[:total]
+    metres = found.time_signatures[:total]
     changed = np.flatnonzero(metres[1:] != metres[:-1]) + 1  # bars with a new time signature
     if len(changed):
         lines = np.concatenate([lines, metres[changed]])
@@ -119,7 +119,7 @@ def assemble_tokens(
     music = np.empty(3 + len(lines) + int(before[-1]) + ends, dtype=np.int64)
     is_content = np.ones(len(music), dtype=bool)
     is_content[:3], is_content[indices] = False, False
-    music[:3] = found.metres[0], found.key, grid.first["Upbeat"] + found.upbeat
+    music[:3] = found.time_signatures[0], found.key, grid.first["Upbeat"] + found.upbeat
     music[indices] = lines
     if ends:
         music[-1], is_content[-1] = EOS, False

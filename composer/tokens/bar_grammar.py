@@ -53,7 +53,7 @@ KEY_COLUMN = 6
 class Slot:
     """The kind of token that comes next. Grammars add their own slots from `OWN` on."""
 
-    METRE = 0
+    TIME_SIGNATURE = 0
     KEY = 1
     UPBEAT = 2
     BAR = 3
@@ -77,7 +77,7 @@ class Field:
     LEFT = 9  # whole bars that may still begin
     EXACT = 10  # whether LEFT is requested, and not only a limit
     FLOOR = 11  # step before which nothing may be added (the end of a primer), -1 for none
-    METRE = 12  # token of the current time signature
+    TIME_SIGNATURE = 12  # token of the current time signature
     KEY = 13  # token of the key
     REQUESTED_SIGNATURE = 14  # token of the requested time signature, 0 for none
     REQUESTED_KEY = 15  # token of the requested key, 0 for none
@@ -181,7 +181,7 @@ def start(grid: Grid, request: Request, rows: int) -> NDArray[np.int64]:
     """Return the shared part of a state before the first token, (rows, Field.OWN)."""
     row = np.zeros(Field.OWN, dtype=np.int64)
     row[Field.TOKEN] = BOS
-    row[Field.SLOT] = Slot.METRE
+    row[Field.SLOT] = Slot.TIME_SIGNATURE
     row[Field.POSITION] = row[Field.BAR] = -1
     row[Field.LEFT] = request.most_bars if request.bars is None else request.bars
     row[Field.EXACT] = request.bars is not None
@@ -241,14 +241,14 @@ def _match_condition(state: Array, field: int, first: int, count: int) -> Array:
 
 def _mask_signatures(grid: Grid, state: Array, at_line: Array) -> Array:
     count, first = len(grid.signatures), grid.first["TimeSignature"]
-    opening = (state[:, Field.SLOT] == Slot.METRE)[:, None] & _match_condition(
+    opening = (state[:, Field.SLOT] == Slot.TIME_SIGNATURE)[:, None] & _match_condition(
         state, Field.REQUESTED_SIGNATURE, first, count
     )
     # Later the time signature may change, unless one is requested, and not before a primer ends.
     change = (at_line & (state[:, Field.REQUESTED_SIGNATURE] == 0) & (state[:, Field.NEXT] >= state[:, Field.FLOOR]))[
         :, None
     ]
-    return opening | (change & (make_range(count, state) + first != state[:, Field.METRE][:, None]))
+    return opening | (change & (make_range(count, state) + first != state[:, Field.TIME_SIGNATURE][:, None]))
 
 
 def _mask_bars(state: Array) -> Array:
@@ -291,7 +291,7 @@ def advance(grid: Grid, state: Array, tokens: Array) -> Array:
     bar_steps = convert_like(grid.bar_steps, state)
     metre = xp.where(is_metre, tokens - grid.first["TimeSignature"], xp.zeros_like(tokens))
     columns[Field.TOKEN] = tokens
-    columns[Field.METRE] = xp.where(is_metre, tokens, old[Field.METRE])
+    columns[Field.TIME_SIGNATURE] = xp.where(is_metre, tokens, old[Field.TIME_SIGNATURE])
     columns[Field.LENGTH] = xp.where(is_metre, xp.take(bar_steps, metre), old[Field.LENGTH])
     columns[Field.KEY] = xp.where(is_key, tokens, old[Field.KEY])
     columns[Field.UPBEAT] = xp.where(is_upbeat, tokens - grid.first["Upbeat"], old[Field.UPBEAT])
@@ -340,7 +340,7 @@ def compute_states(grid: Grid, tokens: Tokens) -> NDArray[np.int64]:
     is_metre, is_key, is_upbeat, is_bar, is_position = kinds = _mark_kinds(grid, tokens)
     metre = np.where(is_metre, tokens - grid.first["TimeSignature"], 0)
     columns[Field.TOKEN] = tokens
-    columns[Field.METRE] = carry_forward(tokens, is_metre, 0)
+    columns[Field.TIME_SIGNATURE] = carry_forward(tokens, is_metre, 0)
     columns[Field.LENGTH] = carry_forward(grid.bar_steps[metre], is_metre, 0)
     columns[Field.KEY] = carry_forward(tokens, is_key, 0)
     columns[Field.UPBEAT] = carry_forward(tokens - grid.first["Upbeat"], is_upbeat, 0)
@@ -376,7 +376,7 @@ def make_inputs(state: Array) -> Array:
         state[:, Field.POSITION] + 1,
         xp.where(state[:, Field.BAR] < 0, BAR_CYCLE, state[:, Field.BAR] % BAR_CYCLE),
         state[:, Field.COUNTDOWN],
-        state[:, Field.METRE],
+        state[:, Field.TIME_SIGNATURE],
         state[:, Field.KEY],
         state[:, Field.UPBEAT],
         xp.where((state[:, Field.COUNTDOWN] == 1) & (left > 0), left, xp.zeros_like(left)),
@@ -396,8 +396,8 @@ def interpret(grid: Grid, state: Array, **own: Array) -> MusicalState:
     xp = get_namespace(state)
     step = find_onset_step(state)
     position = step - state[:, Field.ORIGIN]
-    known = state[:, Field.METRE] != BOS
-    metre = xp.where(known, state[:, Field.METRE] - grid.first["TimeSignature"], 0)
+    known = state[:, Field.TIME_SIGNATURE] != BOS
+    metre = xp.where(known, state[:, Field.TIME_SIGNATURE] - grid.first["TimeSignature"], 0)
     beat = xp.take(convert_like(grid.beat_steps, state), metre)
     key = state[:, Field.KEY]
     return MusicalState(

@@ -43,7 +43,7 @@ class FixedBars:
     """The bars of a score up to the last fixed note. Positions are allowed only where they are needed."""
 
     grid: Grid
-    metres: NDArray[np.int64]  # (bars + 1,) token of each bar's time signature; the last one, 0, allows any
+    time_signatures: NDArray[np.int64]  # (bars + 1,) token of each bar's time signature; the last one, 0, allows any
     upbeat: int  # steps, -1 for any
     last: int  # the last bar with a fixed part
     open: NDArray[np.bool_]  # (steps + 1,) whether any part is free at a step; the last one stands for all later
@@ -57,9 +57,9 @@ class FixedBars:
         xp, slot = get_namespace(state), state[:, Field.SLOT]
         leave = need >= state[:, Field.NEXT]
         end = (need >= len(self.open) - 1) | (slot == Slot.END)  # sounding notes end with the piece
-        following = xp.clip(state[:, Field.BAR] + 1, 0, len(self.metres) - 1)
-        wanted = xp.take(convert_like(self.metres, state), following)
-        as_wanted = (wanted == 0) | (wanted == state[:, Field.METRE])
+        following = xp.clip(state[:, Field.BAR] + 1, 0, len(self.time_signatures) - 1)
+        wanted = xp.take(convert_like(self.time_signatures, state), following)
+        as_wanted = (wanted == 0) | (wanted == state[:, Field.TIME_SIGNATURE])
         rows, first = state.shape[0], self.grid.first
         metres = make_range(len(self.grid.signatures), state) + first["TimeSignature"]
         return xp.concat(
@@ -97,7 +97,7 @@ def fix_bars(grid: Grid, found: Measures, cover: NDArray[np.bool_]) -> FixedBars
     bars = int(np.searchsorted(found.starts[:-1], fixed[-1], side="right")) if len(fixed) else 0
     return FixedBars(
         grid=grid,
-        metres=np.append(found.metres[:bars], 0),
+        time_signatures=np.append(found.time_signatures[:bars], 0),
         upbeat=found.upbeat if bars else -1,
         last=bars - 1,
         open=np.any(~cover, axis=0, keepdims=True)[0],

@@ -71,7 +71,7 @@ class ProcessGroup:
             parameter.grad = part.view_as(parameter)
         return flat[0]
 
-    def told(self, find: Callable[[], float]) -> float:
+    def broadcast(self, find: Callable[[], float]) -> float:
         """Return the value that the main process finds; the other processes wait for it."""
         if self.size == 1:
             return find()
@@ -88,7 +88,7 @@ class ProcessGroup:
             return
         from torch import distributed
 
-        if self.told(lambda: float(step)) != step:
+        if self.broadcast(lambda: float(step)) != step:
             raise TrainingFailed("the processes are not at the same step; all must see the folder of the run.")
         for module in modules:
             for parameter in module.parameters():
@@ -104,7 +104,7 @@ class ProcessGroup:
             self._wait()
 
     def _wait(self) -> None:
-        self.told(lambda: 0.0)
+        self.broadcast(lambda: 0.0)
 
 
 ALONE = ProcessGroup()

@@ -213,7 +213,7 @@ def _run(
                 now = meter.compute_progress(run.batch / stream.batches)  # raises if the run is not worth saving
                 saved = _save(run, folder, device, notifier, now)
         now = meter.compute_progress(run.batch / stream.batches)
-        valid = processes.told(lambda: compute_likelihood(run.average, corpus, tokenizer, unseen).nats_per_note)
+        valid = processes.broadcast(lambda: compute_likelihood(run.average, corpus, tokenizer, unseen).nats_per_note)
         valid, weights = _check_finite(valid, run.step), copy_weights(run.average)
         meter.add_time()
         if run.best_point is None or valid < run.best_point.valid:

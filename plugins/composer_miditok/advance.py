@@ -29,7 +29,7 @@ def advance(tables: Tables, state: Array, tokens: Array) -> Array:
 def _update_time(tables: Tables, after: dict[str, Array], tokens: Array) -> None:
     """Update bars, time signatures, positions and moves."""
     xp = get_namespace(tokens)
-    bar, metre = take_rows(tables.bar, tokens), take_rows(tables.metre, tokens)
+    bar, metre = take_rows(tables.bar, tokens), take_rows(tables.time_signature, tokens)
     onward = bar & (after["BAR"] >= 0)
     after["ORIGIN"] = xp.where(onward, after["ORIGIN"] + after["LENGTH"], after["ORIGIN"])
     after["BAR"] = xp.where(bar | ((metre >= 0) & (after["BAR"] < 0)), after["BAR"] + 1, after["BAR"])

@@ -50,7 +50,7 @@ class FixedNotes:
         ended = (state[:, Field.TOKEN] == EOS)[:, None]
         is_end = make_range(len(self.tables.tokens), state) == EOS
         over = (here.next_note >= len(self.starts) - 1)[:, None]
-        return ended | (here.sounds & here.moves & here.metres & (~is_end | over))
+        return ended | (here.sounds & here.moves & here.time_signatures & (~is_end | over))
 
 
 def _compute_order(ticks: Array, parts: Array, sounds: Array) -> Array:
@@ -218,7 +218,7 @@ class View:
         xp, tables, plan = get_namespace(self.state), self.fixed.tables, self.fixed.plan
         is_move, until = find_targets(tables, self.state)
         need = self.look_up(self.fixed.starts, self.next_note)
-        longer = bool(plan.last_free_part[-1] >= 0) & (self.state[:, Field.LAST] >= len(plan.music.metres))
+        longer = bool(plan.last_free_part[-1] >= 0) & (self.state[:, Field.LAST] >= len(plan.music.time_signatures))
         ahead = (until <= plan.last_free) | ((need < NEVER) | longer)[:, None]
         bound = need
         if not tables.by_position:
@@ -245,11 +245,11 @@ class View:
         return xp.where(until == self.tick[:, None], stays[:, None] & good, good)
 
     @cached_property
-    def metres(self) -> Array:
+    def time_signatures(self) -> Array:
         """(B, V) the time signatures of the score; where one must be stated, all else is masked."""
         tables, state = self.fixed.tables, self.state
-        stated, now = convert_like(tables.metre, state)[None, :], state[:, Field.METRE]
-        wanted = self.look_up(self.fixed.plan.metres, state[:, Field.BAR])
+        stated, now = convert_like(tables.time_signature, state)[None, :], state[:, Field.TIME_SIGNATURE]
+        wanted = self.look_up(self.fixed.plan.time_signatures, state[:, Field.BAR])
         may = (stated < 0) | (wanted < 0)[:, None] | (stated == wanted[:, None])
         if tables.by_position:
             return may

@@ -127,7 +127,7 @@ def _mask_positions(tables: Tables, state: Array) -> Array:
 
 def _mask_signatures(tables: Tables, state: Array) -> Array:
     """Mask (B, V) the time signatures that may come; other tokens stay allowed."""
-    stated, now = convert_like(tables.metre, state)[None, :], state[:, Field.METRE][:, None]
+    stated, now = convert_like(tables.time_signature, state)[None, :], state[:, Field.TIME_SIGNATURE][:, None]
     requested, origin = state[:, Field.REQUESTED][:, None], state[:, Field.ORIGIN][:, None]
     matches = (requested < 0) | (stated == requested)
     before = (origin < state[:, Field.FLOOR][:, None]) & (now >= 0)

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.types import Tokens
-from composer_miditok.tables import METRE, join_tokens, split_token
+from composer_miditok.tables import TIME_SIGNATURE, join_tokens, split_token
 
 Ints = NDArray[np.int64]
 
-MOVES = ("Bar", METRE, "Position", "TimeShift")
+MOVES = ("Bar", TIME_SIGNATURE, "Position", "TimeShift")
 
 LEAST = 2
 """Fewest occurrences of a pair that is merged."""

@@ -64,7 +64,7 @@ class Plan:
     def lengths(self) -> Ints:
         """(N,) the duration of each note of the score, rounded to one with a token, if durations have tokens."""
         sounds, lengths = self.music.sounds, self.tables.length
-        metres = self.music.metres[self.music.lines.find_bar(sounds.starts)]
+        metres = self.music.time_signatures[self.music.lines.find_bar(sounds.starts)]
         found = sounds.ends - sounds.starts
         for metre in np.unique(metres) if not self.tables.scheme.has_note_offs else ():
             known, here = np.unique(lengths[metre][lengths[metre] >= 0]), metres == metre
@@ -101,16 +101,16 @@ class Plan:
     # --- bars ---------------------------------------------------------------------------------------------------------
 
     @cached_property
-    def metres(self) -> Ints:
+    def time_signatures(self) -> Ints:
         """(bars + 1,) time signatures up to the last fixed bar; the last entry, -1, allows any."""
         covered_ticks = np.flatnonzero(self.cover[:-1].any(axis=1))
         bars = int(self.music.lines.find_bar(covered_ticks[-1:])[0]) + 1 if len(covered_ticks) else 0
-        return np.append(self.music.metres[:bars], -1)
+        return np.append(self.music.time_signatures[:bars], -1)
 
     @cached_property
     def stops(self) -> Ints:
         """(n + 1,) the ticks at which these time signatures change, and NEVER."""
-        changes = np.flatnonzero(np.diff(self.metres[:-1])) + 1
+        changes = np.flatnonzero(np.diff(self.time_signatures[:-1])) + 1
         return np.append(self.music.lines.starts[changes], NEVER)
 
     def _check_end(self) -> None:

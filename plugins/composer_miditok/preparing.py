@@ -20,7 +20,7 @@ class PreparedScore:
 
     sounds: Sounds
     lines: BarLines
-    metres: NDArray[np.int64]  # (bars,) index of each bar's time signature
+    time_signatures: NDArray[np.int64]  # (bars,) index of each bar's time signature
     end: int  # of the last bar
 
     def find_changes(self, scheme: Scheme) -> dict[int, TimeSignature]:
@@ -29,8 +29,8 @@ class PreparedScore:
         until = max(int(self.sounds.starts[-1]) + 1, until)
         return {
             int(start): scheme.metres[metre]
-            for bar, (start, metre) in enumerate(zip(self.lines.starts, self.metres, strict=True))
-            if start < until and (bar == 0 or metre != self.metres[bar - 1])
+            for bar, (start, metre) in enumerate(zip(self.lines.starts, self.time_signatures, strict=True))
+            if start < until and (bar == 0 or metre != self.time_signatures[bar - 1])
         }
 
 
@@ -51,7 +51,7 @@ def prepare(scheme: Scheme, score: Score, *, lands: bool) -> PreparedScore:
     (check_held if scheme.has_note_offs else check_onsets)(sounds, SOUNDS)
     if lands and np.diff(np.append(0, sounds.starts)).max() > scheme.longest * scheme.division:
         raise CannotExpress(f"nothing begins for more than {scheme.longest} beats, the longest move.")
-    return PreparedScore(sounds, lines, found.metres - first, int(found.starts[-1]) + moved)
+    return PreparedScore(sounds, lines, found.time_signatures - first, int(found.starts[-1]) + moved)
 
 
 def _check_range(scheme: Scheme, sounds: Sounds) -> None:

@@ -68,7 +68,7 @@ class BarLines:
         """Build the bar lines of a score, with a whole first bar; `first` is the token of the first time signature."""
         starts = found.starts[:-1] - found.origins[0]
         starts[0] = 0
-        return BarLines(starts, step[found.metres - first])
+        return BarLines(starts, step[found.time_signatures - first])
 
     def find_bar(self, times: NDArray[Any]) -> Ints:
         """Return the index of the bar at each time."""

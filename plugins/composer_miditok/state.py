@@ -31,7 +31,7 @@ class Field:
     LENGTH = 4  # of a bar, 0 before it is known
     BAR = 5  # 0 for the first, -1 before it
     POSITION = 6  # in the bar, -1 before the first
-    METRE = 7  # index of the time signature, -1 before the first
+    TIME_SIGNATURE = 7  # index of the time signature, -1 before the first
     PROGRAM = 8  # current
     SOUND = 9  # token of the last onset, 0 for none
     PENDING = 10  # code of the last onset
@@ -57,12 +57,12 @@ def make_start(tables: Tables, request: Request) -> NDArray[np.int64]:
     scheme = tables.scheme
     row = np.zeros((1, Field.COUNT), dtype=np.int64)
     row[0, Field.TOKEN], row[0, Field.TYPE] = BOS, tables.types.index("BOS")
-    row[0, [Field.BAR, Field.POSITION, Field.METRE, Field.PENDING, Field.FLOOR, Field.REQUESTED]] = -1
+    row[0, [Field.BAR, Field.POSITION, Field.TIME_SIGNATURE, Field.PENDING, Field.FLOOR, Field.REQUESTED]] = -1
     row[0, Field.PROGRAM] = NO_PROGRAM if scheme.programs else 0
     row[0, Field.LAST], row[0, Field.EXACT] = OPEN, request.bars is not None
     row[0, Field.NOTES :] = -1
     if not scheme.has_time_signatures:
-        row[0, [Field.BAR, Field.METRE, Field.LENGTH]] = 0, 0, tables.bars[0]
+        row[0, [Field.BAR, Field.TIME_SIGNATURE, Field.LENGTH]] = 0, 0, tables.bars[0]
     if request.time_signature is not None:
         text = str(parse_time_signature(request.time_signature))
         if text not in scheme.time_signatures:
@@ -99,7 +99,7 @@ def find_sounding(state: Array) -> Array:
 
 def get_signature(state: Array) -> Array:
     """Return (B,) the index of the current time signature, 0 before the first."""
-    return get_namespace(state).clip(state[:, Field.METRE], 0, None)
+    return get_namespace(state).clip(state[:, Field.TIME_SIGNATURE], 0, None)
 
 
 def encode_note(program: Array, sound: Array) -> Array:

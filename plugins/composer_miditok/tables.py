@@ -16,7 +16,7 @@ from composer_miditok.sounds import DRUMS
 
 Ints = NDArray[np.int64]
 
-METRE = "TimeSignature"
+TIME_SIGNATURE = "TimeSignature"
 """composer's name of MidiTok's `TimeSig`."""
 
 ONSETS = ("Pitch", "PitchDrum", "NoteOn", "DrumOn")
@@ -47,12 +47,12 @@ def build_vocabulary(scheme: Scheme) -> tuple[str, ...]:
 
 
 def _translate_from_miditok(name: str) -> str:
-    return name.replace("TimeSig", METRE, 1)
+    return name.replace("TimeSig", TIME_SIGNATURE, 1)
 
 
 def translate_to_miditok(token: str) -> str:
     """Return a token as MidiTok writes it."""
-    return token.replace(METRE, "TimeSig", 1)
+    return token.replace(TIME_SIGNATURE, "TimeSig", 1)
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Tables:
             _translate_from_miditok(kind): {_translate_from_miditok(after) for after in found}
             for kind, found in edges.items()
         }
-        first = "Bar" if "Bar" in graph else METRE if METRE in graph else "TimeShift"
+        first = "Bar" if "Bar" in graph else TIME_SIGNATURE if TIME_SIGNATURE in graph else "TimeShift"
         graph |= {"BOS": {first}, "EOS": {"EOS"}}
         for last in ("Duration",) if not self.scheme.has_note_offs else RELEASES:
             graph[last] = {*graph.get(last, ()), "EOS"}
@@ -133,10 +133,10 @@ class Tables:
         return self._collect(lambda kind, value: int(value) if kind == "Velocity" else None)
 
     @cached_property
-    def metre(self) -> Ints:
+    def time_signature(self) -> Ints:
         """The index of the time signature stated, -1 for none."""
         index = {text: i for i, text in enumerate(self.scheme.time_signatures)}
-        return self._collect(lambda kind, value: index[value] if kind == METRE else None)
+        return self._collect(lambda kind, value: index[value] if kind == TIME_SIGNATURE else None)
 
     @cached_property
     def bar(self) -> NDArray[np.bool_]:

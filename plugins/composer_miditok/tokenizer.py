@@ -21,7 +21,15 @@ from composer_miditok import merges
 from composer_miditok.grammar import MidiTokGrammar
 from composer_miditok.scheme import Scheme
 from composer_miditok.sounds import DRUMS
-from composer_miditok.tables import DRUM, METRE, Tables, build_vocabulary, make_tables, name_voice, translate_to_miditok
+from composer_miditok.tables import (
+    DRUM,
+    TIME_SIGNATURE,
+    Tables,
+    build_vocabulary,
+    make_tables,
+    name_voice,
+    translate_to_miditok,
+)
 
 TIME_SIGNATURES = ("4/4", "1/4", "2/4", "3/4", "5/4", "6/4", "3/8", "6/8", "12/8")
 """The default time signatures of MidiTok."""
@@ -97,7 +105,7 @@ class Structured:
             position=position if fixed else unknown,
             key=unknown,
             voices=tuple(name_voice(program) for program in (*range(128), DRUMS)) if self.programs else (),
-            time_signatures=tuple(value for kind, _, value in pairs if kind == METRE),
+            time_signatures=tuple(value for kind, _, value in pairs if kind == TIME_SIGNATURE),
         )
 
     @cached_property

@@ -104,7 +104,7 @@ def _apply_accidentals(altered: tuple[int, ...], accidentals: str, text: str) ->
 # --- time -------------------------------------------------------------------------------------------------------------
 
 
-def parse_metre(text: str) -> tuple[int, int] | None:
+def parse_time_signature(text: str) -> tuple[int, int] | None:
     """Parse the value of an `M:` field (3.1.6) as (numerator, denominator); None for free metre."""
     named = text.strip()
     if named.lower() in ("", "none"):

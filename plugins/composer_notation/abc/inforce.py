@@ -12,8 +12,8 @@ from composer_notation.abc.fields import (
     KeyField,
     Properties,
     parse_key_field,
-    parse_metre,
     parse_properties,
+    parse_time_signature,
     parse_unit_length,
 )
 from composer_notation.sounding import VELOCITY
@@ -26,7 +26,7 @@ class VoiceState:
     """The state of a voice: key, metre, octave, instrument and more."""
 
     signature: KeyField = NO_SIGNATURE
-    metre: tuple[int, int] | None = None
+    time_signature: tuple[int, int] | None = None
     unit: Fraction = Fraction(1, 2)  # quarter notes
     octave: int = 0
     transpose: int = 0  # semitones
@@ -51,7 +51,7 @@ def apply_field(force: VoiceState, text: str, left_out: Counter[str]) -> VoiceSt
             its, others = parse_key_field(value)
             return _apply_properties(replace(force, signature=its or force.signature), others, left_out)
         case "M":
-            return replace(force, metre=parse_metre(value))
+            return replace(force, time_signature=parse_time_signature(value))
         case "L":
             return replace(force, unit=parse_unit_length(value))
         case "V":

@@ -91,7 +91,7 @@ def read_voice(tune: Tune, voice: Voice, left_out: Counter[str], most: int = MOS
         raise ValueError(f"has more than {MOST_SYMBOLS:,} notes and signs")
     found: list[WrittenMeasure] = []
     tied: tuple[_NamedNote, ...] = ()
-    for stretch in _cut(zip(written, find_units(written, force.unit, force.metre), strict=True)):
+    for stretch in _cut(zip(written, find_units(written, force.unit, force.time_signature), strict=True)):
         reader = _MeasureReader(stretch, force, tied, left_out)
         found.append(reader.read())
         force, tied = reader.force, reader.tied_on
@@ -231,7 +231,7 @@ class _MeasureReader:
             self._read_layer(layer)
             ends.append(self.force)
         self.force = ends[0]
-        numerator, denominator = self.force.metre or (0, 4)
+        numerator, denominator = self.force.time_signature or (0, 4)
         return WrittenMeasure(
             notes=tuple(self.notes),
             length=self.length,

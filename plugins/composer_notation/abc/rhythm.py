@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from composer_notation.abc.fields import parse_metre as metre_of
+from composer_notation.abc.fields import parse_time_signature as metre_of
 from composer_notation.abc.fields import parse_unit_length
 from composer_notation.abc.symbols import Symbol
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from composer.music.score import KeySignature, Score, Tempo, Text, Track, concatenate_notes, make_notes
 from composer_notation.abc.fields import choose_unit_length, expand_parts, parse_tempo, parse_unit_length
-from composer_notation.abc.fields import parse_metre as metre_of
+from composer_notation.abc.fields import parse_time_signature as metre_of
 from composer_notation.abc.melody import WrittenMeasure, read_voice
 from composer_notation.abc.playing import find_order
 from composer_notation.abc.symbols import MOST_SYMBOLS

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice, pairwise
 from pathlib import Path
 
-from composer_notation.abc.fields import choose_unit_length, parse_metre, parse_properties, parse_unit_length
+from composer_notation.abc.fields import choose_unit_length, parse_properties, parse_time_signature, parse_unit_length
 from composer_notation.abc.inforce import VoiceState, apply_directive, apply_field
 from composer_notation.abc.macros import Macros
 from composer_notation.abc.symbols import DEFAULT_LETTERS, Symbol, scan_symbols
@@ -66,10 +66,10 @@ class Tune:
 
     def build_state(self, voice: Voice, left_out: Counter[str]) -> VoiceState:
         """Build the initial state of a voice. ValueError for an invalid field."""
-        its_metre = parse_metre(self.header["M"]) if "M" in self.header else None
+        its_metre = parse_time_signature(self.header["M"]) if "M" in self.header else None
         unit = parse_unit_length(self.header["L"]) if "L" in self.header else choose_unit_length(its_metre)
         ours = left_out if voice.number == 1 else Counter()  # directives for all voices count once
-        force = apply_field(VoiceState(metre=its_metre, unit=unit), f"K:{self.header.get('K', '')}", ours)
+        force = apply_field(VoiceState(time_signature=its_metre, unit=unit), f"K:{self.header.get('K', '')}", ours)
         for words in (directive.split() for directive in self.directives):
             if _is_for_voice(words, voice):
                 force = apply_directive(force, words, ours)

@@ -24,9 +24,9 @@ from composer_notation.kern.tokens import (
     read_bar,
     read_key,
     read_length,
-    read_metre,
     read_signature,
     read_tempo,
+    read_time_signature,
     read_token,
     read_transposition,
 )
@@ -75,7 +75,7 @@ class Measure:
     """The music between two bar lines, labels or changes of metre. Times are counted from its start."""
 
     start: Time
-    metre: tuple[int, int]
+    time_signature: tuple[int, int]
     labels: tuple[str, ...] = ()
     opens: bool = False
     closes: bool = False
@@ -130,7 +130,7 @@ class _Reader:
     now: Time = -1  # the time of the latest row with notes
     reached: Time = 0  # the latest end of all notes so far
     paths: Sequence[Path] = ()
-    metre: tuple[int, int] = (4, 4)
+    time_signature: tuple[int, int] = (4, 4)
     count: int = 0  # of notes
 
     @property
@@ -225,11 +225,11 @@ class _Reader:
             self.here.tempo = bpm
 
     def _read_metre(self, text: str) -> None:
-        metre = read_metre(text)
+        metre = read_time_signature(text)
         if metre is None:
             self.music.left_out["time signatures that give no bars"] += 1
-        elif metre != self.metre:
-            self.metre = metre
+        elif metre != self.time_signature:
+            self.time_signature = metre
             self.here.is_new = True
 
     def _read_key(self, spine: Spine, text: str) -> None:
@@ -346,7 +346,7 @@ class _Reader:
     def _find_bar_end(self) -> Time:
         """Return the time at which the current measure is complete."""
         start = self.measure.start if self.measure else 0
-        numerator, denominator = self.measure.metre if self.measure else self.metre
+        numerator, denominator = self.measure.time_signature if self.measure else self.time_signature
         return start + 4 * GRID * numerator // denominator
 
     def _begin_row(self, at: Time, row: Row) -> Measure:
@@ -358,7 +358,7 @@ class _Reader:
                 latest.length, latest.closes = at - latest.start, here.closes
             if len(self.music.measures) == MOST_MEASURES:
                 raise Malformed(f"has more than {MOST_MEASURES:,} measures; split it into pieces")
-            latest = Measure(at, self.metre, tuple(here.labels), here.opens)
+            latest = Measure(at, self.time_signature, tuple(here.labels), here.opens)
             self.music.measures.append(latest)
         latest.signs.update(here.signs)
         latest.keys += [(at - latest.start, spine, *key) for spine, key in here.keys.items()]

@@ -120,11 +120,11 @@ def _warn_of_faults(music: Music, ties: int) -> None:
 
 def _split_bars(measure: Measure, start: Time, has_bars: bool) -> Iterator[Bar]:
     at, length = _convert_to_quarters(start), _convert_to_quarters(measure.length)
-    bar = Bar(at, length, *measure.metre)
+    bar = Bar(at, length, *measure.time_signature)
     if not has_bars and length > bar.bar and length % bar.bar:
         whole = length - length % bar.bar
         yield replace(bar, length=whole)
-        bar = Bar(at + whole, length - whole, *measure.metre)
+        bar = Bar(at + whole, length - whole, *measure.time_signature)
     if bar.length:
         yield bar
 

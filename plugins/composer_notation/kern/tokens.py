@@ -138,7 +138,7 @@ def read_bar(text: str) -> Bar:
     return Bar(dots[0] < strokes[-1], dots[-1] > strokes[0])
 
 
-def read_metre(text: str) -> tuple[int, int] | None:
+def read_time_signature(text: str) -> tuple[int, int] | None:
     """Read `*M3/4`, `*M2+3/8`, `*M3/8+2/4` or `*M4/0` (breves) as a time signature; None for one that gives no bars."""
     beats, whole, smallest = 0, Fraction(0), Fraction(1)
     for part in text[2:].split("+")[:MOST_BEATS]:
