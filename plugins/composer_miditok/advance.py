@@ -37,7 +37,7 @@ def _update_time(tables: Tables, after: dict[str, Array], tokens: Array) -> None
         after["BAR"] = xp.where(bar, after["BAR"] - 1, after["BAR"])
     after["TICK"] = xp.where(bar, after["ORIGIN"], after["TICK"])
     after["POSITION"] = xp.where(bar, -1, after["POSITION"])
-    after["METRE"] = xp.where(metre >= 0, metre, after["METRE"])
+    after["TIME_SIGNATURE"] = xp.where(metre >= 0, metre, after["TIME_SIGNATURE"])
     after["LENGTH"] = xp.where(metre >= 0, take_rows(tables.bars, xp.clip(metre, 0, None)), after["LENGTH"])
     index = _index_table(tables, after, tokens)
     position, shift = take_rows(tables.position.reshape(-1), index), take_rows(tables.shift.reshape(-1), index)
@@ -62,7 +62,7 @@ def _update_bars(after: dict[str, Array], shift: Array) -> None:
 
 def _index_table(tables: Tables, after: dict[str, Array], tokens: Array) -> Array:
     """Compute (B,) the index of each token in a flattened (M, V) table of times."""
-    return get_namespace(tokens).clip(after["METRE"], 0, None) * len(tables.tokens) + tokens
+    return get_namespace(tokens).clip(after["TIME_SIGNATURE"], 0, None) * len(tables.tokens) + tokens
 
 
 def _update_notes(tables: Tables, state: Array, after: dict[str, Array], tokens: Array) -> list[Array]:
