@@ -126,7 +126,7 @@ def test_the_same_line_does_nothing_twice_and_makes_what_is_gone(run, here):
 
 def test_what_a_power_cut_spoilt_is_made_again(run, here, monkeypatch):
     with monkeypatch.context() as cut:
-        cut.setattr("composer_batch.manifest.write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        cut.setattr("composer_batch.manifest.write_manifest", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         assert (
             run("batch", "jobs.toml", "--out", "out", *PLAIN).status != 0
         )  # all is done, but not on the disk for sure

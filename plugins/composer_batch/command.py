@@ -220,7 +220,7 @@ def _run_cells(
     with show_progress(quiet=asked.quiet, as_json=asked.as_json) as report:
         ended = run_batch(out, cells, executor, settings, report, retry=failed)
     if asked.parquet:
-        parquet.write(out)
+        parquet.write_parquet(out)
     print_end(ended, quiet=asked.quiet, as_json=asked.as_json)
     if count := ended.counts["failed"]:
         what = "1 piece was" if count == 1 else f"{count:,} pieces were"

@@ -17,7 +17,7 @@ from composer.storage.inside import join_inside, open_inside
 WAIT = 60.0
 """Seconds to wait while another process uses the catalogue."""
 
-LONGEST = 2**27
+LARGEST_VALUE = 2**27
 """Bytes of one value: a cell with a long primer."""
 
 _MAGIC, _CLASSIC = b"SQLite format 3\0", b"\1\1"
@@ -76,7 +76,7 @@ def _check_file(path: Path) -> None:
 
 def _check_content(connection: sqlite3.Connection, tables: str) -> None:
     """Raise sqlite3.Error or ValueError for a schema other than ours, and for damaged pages."""
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_VALUE)
     connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
     for setting in ("trusted_schema = OFF", "cell_size_check = ON", "synchronous = FULL"):
         connection.execute(f"PRAGMA {setting}")

@@ -11,7 +11,7 @@ from composer_batch.catalogue import Catalogue
 NAME = "manifest.jsonl"
 
 
-def write(catalogue: Catalogue, path: Path) -> None:
+def write_manifest(catalogue: Catalogue, path: Path) -> None:
     """Write one line for each finished piece, in the order of the jobs. Raises CannotWrite."""
     with write_whole_file(path) as scratch, scratch.open("w", encoding="utf-8") as file:
         for row in catalogue.read_pieces("done"):

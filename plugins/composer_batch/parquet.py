@@ -29,7 +29,7 @@ def check() -> None:
         raise BadOption("pyarrow, which writes Parquet, is not installed; `pip install 'composer-midi[parquet]'`.")
 
 
-def write(out: Path) -> None:
+def write_parquet(out: Path) -> None:
     """Write a row for each requested piece, whatever its state. Raises CannotWrite."""
     import pyarrow
     from pyarrow import parquet

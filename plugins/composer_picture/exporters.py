@@ -40,7 +40,7 @@ class PngExporter:
         """Write the file, whole or not at all. Raises CannotWrite."""
         picture = _draw(pieces, path, self.theme, self.width, self.bars)
         with write_whole_file(path) as scratch:
-            png.write(picture, scratch, self.scale)
+            png.write_png(picture, scratch, self.scale)
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class SvgExporter:
         """Write the file, whole or not at all. Raises CannotWrite."""
         picture = _draw(pieces, path, self.theme, self.width, self.bars)
         with write_whole_file(path) as scratch:
-            svg.write(picture, scratch)
+            svg.write_svg(picture, scratch)
 
 
 def _check(theme: str, width: int, bars: int) -> None:

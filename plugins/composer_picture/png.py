@@ -19,7 +19,7 @@ _FINE = 4  # oversampling of corners, for smooth edges
 _FEW = 4_000  # with more boxes, corners are not rounded
 
 
-def write(drawing: Drawing, path: Path, scale: float) -> None:
+def write_png(drawing: Drawing, path: Path, scale: float) -> None:
     """Write the drawing with `scale` pixels to a unit."""
     from PIL import Image, ImageDraw
     from PIL.PngImagePlugin import PngInfo

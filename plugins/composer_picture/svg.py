@@ -15,7 +15,7 @@ _FONT = "'DejaVu Sans', Verdana, 'Segoe UI', Roboto, sans-serif"
 _FEW = 4_000  # more boxes are one path, and not elements of their own
 
 
-def write(drawing: Drawing, path: Path) -> None:
+def write_svg(drawing: Drawing, path: Path) -> None:
     """Write the drawing, one unit to a pixel."""
     path.write_text("\n".join(_write_lines(drawing)) + "\n", encoding="utf-8")
 
