@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from composer.plugins.registry import registry
 from composer.testing import check_backend, check_dataset, make_cases, make_random_model
 from composer.types import Piece
-from composer_native import compiling
+from composer_native import steps as native
 from composer_voices.tokenizer import Voices
 
 RECURRENT = ("lstm", "gru", "rnn", "mingru", "minlstm")
@@ -75,7 +75,7 @@ def with_threads(count, name, precision, rows):
 
 def test_logits_are_the_same_bits_in_any_batch_with_any_threads_and_in_another_process(shared_steps):
     environment = {**os.environ, "OMP_NUM_THREADS": "2"}
-    if found := compiling.load_kernel():  # it need not be compiled again
+    if found := native.load_kernel():  # it need not be compiled again
         environment["COMPOSER_CACHE"] = str(Path(found._name).parents[1])
     command = [sys.executable, steps.__file__]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as other:

@@ -75,11 +75,11 @@ def draw_piece(piece: Piece, theme: Theme, *, width: float, in_row: int = 0) -> 
     frame = _Frame(score, theme, its_grid, tall, lane, drum, left, right, words, parts)
     title, head = naming.make_title(piece), list(_draw_head(piece, frame))
     top = max((word.y for word in head if isinstance(word, Words)), default=MARGIN) + 22
-    shapes: list[Shape] = head
+    drawn: list[Shape] = head
     for number, row in enumerate(its_grid.rows):
-        shapes += _draw_row(frame, row, top + number * frame.row)
+        drawn += _draw_row(frame, row, top + number * frame.row)
     height = top + len(its_grid.rows) * frame.row - _BETWEEN + MARGIN
-    return Drawing(width, float(np.ceil(height)), theme.background, title or "Piano roll", tuple(shapes))
+    return Drawing(width, float(np.ceil(height)), theme.background, title or "Piano roll", tuple(drawn))
 
 
 # --- above the rows ---------------------------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-RATE = 48_000  # the filter's coefficients are for this rate
+from composer_sound.takes import RATE
+
 STEP = RATE // 10
 """Samples from one block of 400 ms to the next."""
 
