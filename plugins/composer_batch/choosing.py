@@ -50,4 +50,4 @@ def keep_best_of_shards(out: Path, parts: int, kept: Mapping[int, str]) -> None:
             return  # the shard that ends last does it
         if keep_best(out, catalogues, kept):
             for path, catalogue in zip(paths, catalogues, strict=True):
-                manifest.write_manifest(catalogue, path.with_name(manifest.NAME))
+                manifest.write_manifest(catalogue, path.with_name(manifest.MANIFEST))

@@ -8,7 +8,7 @@ from pathlib import Path
 from composer.storage.atomic import write_whole_file
 from composer_batch.catalogue import Catalogue
 
-NAME = "manifest.jsonl"
+MANIFEST = "manifest.jsonl"
 
 
 def write_manifest(catalogue: Catalogue, path: Path) -> None:

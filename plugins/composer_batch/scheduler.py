@@ -126,7 +126,7 @@ def run(
         tell(course.measure_progress())
         for _ in _run_chunks(course, executor, now):
             tell(course.measure_progress())
-        manifest.write_manifest(catalogue, home / manifest.NAME)
+        manifest.write_manifest(catalogue, home / manifest.MANIFEST)
         if parts > 1:
             choosing.keep_best_of_shards(out, parts, choosing.collect_keep_rules(known))
             course.counts = catalogue.count_states()

@@ -125,11 +125,11 @@ def judge_counts(key: str, wanted: Mapping[str, int], what: str) -> Callable[[Re
     """Return a judge of whether the counted numbers are the claimed ones."""
 
     def judge(found: Results) -> Finding:
-        values = {name: found.get_cost(name).get(key) for name in wanted}
-        if any(value is None for value in values.values()):
+        counted = {name: found.get_cost(name).get(key) for name in wanted}
+        if any(value is None for value in counted.values()):
             return report_missing(what)
-        said = ", ".join(f"{name} {value}" for name, value in values.items())
-        return Finding(HELD if values == dict(wanted) else NOT_HELD, f"{what}: {said}")
+        said = ", ".join(f"{name} {value}" for name, value in counted.items())
+        return Finding(HELD if counted == dict(wanted) else NOT_HELD, f"{what}: {said}")
 
     return judge
 

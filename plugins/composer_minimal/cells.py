@@ -14,7 +14,7 @@ def update_mingru(from_input: Array, _: Array, state: State) -> State:
     xp = get_namespace(from_input)
     width = from_input.shape[1] // 2
     update = sigmoid(xp, from_input[:, :width])
-    return (state[0] + update * (_apply_g(xp, from_input[:, width:]) - state[0]),)
+    return (state[0] + update * (_apply_g_array(xp, from_input[:, width:]) - state[0]),)
 
 
 def update_minlstm(from_input: Array, _: Array, state: State) -> State:
@@ -23,11 +23,11 @@ def update_minlstm(from_input: Array, _: Array, state: State) -> State:
     width = from_input.shape[1] // 3
     log_forget, log_input = (_log_sigmoid(xp, from_input[:, gate * width : (gate + 1) * width]) for gate in (0, 1))
     forget = sigmoid(xp, log_forget - log_input)  # f / (f + i)
-    candidate = _apply_g(xp, from_input[:, 2 * width :])
+    candidate = _apply_g_array(xp, from_input[:, 2 * width :])
     return (candidate + forget * (state[0] - candidate),)
 
 
-def _apply_g(xp: Array, x: Array) -> Array:
+def _apply_g_array(xp: Array, x: Array) -> Array:
     return xp.where(x >= 0, x + 0.5, sigmoid(xp, x))
 
 
