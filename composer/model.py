@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from composer.errors import BadModelFile, ComposerError, UnknownName, printable, suggest
 from composer.plugins.registry import registry
 from composer.storage.atomic import write_whole_file
+from composer.storage.inside import expand_home
 from composer.storage.opening import check_regular, open_regular
-from composer.storage.paths import expand_home
 from composer.types import Architecture, Cell, HasCell, Tokenizer
 
 if TYPE_CHECKING:

@@ -18,9 +18,8 @@ from composer.testing import check_executor
 from composer.types import Outcome
 from composer_batch.jobfile import read
 from composer_batch.jobs import expand_grids
-from composer_batch.packing import compute_chunk_size
 from composer_batch.plan import make_plan
-from composer_batch.scheduler import Settings, run
+from composer_batch.scheduler import Settings, compute_chunk_size, run
 from composer_executors import here
 
 JOBS = '[[job]]\nmodel = "{model}"\nbars = 1\ncount = {count}\n'

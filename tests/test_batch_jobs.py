@@ -11,7 +11,7 @@ import pytest
 
 from composer.errors import BadJobs, BadOption
 from composer.plugins.registry import registry
-from composer_batch import apart, asking, places
+from composer_batch import jobs, requests, worker
 from composer_batch.jobfile import LARGEST, read
 from composer_batch.jobs import expand_grids
 from composer_batch.plan import count_pieces, iterate_pieces, make_plan
@@ -191,7 +191,7 @@ def test_no_random_pattern_leaves_its_folder(here):
         ]
         pattern = "".join(rng.sample(parts, 2))
         try:
-            stem = places.make_names(pattern, fields).make_stem(1234, 5)
+            stem = jobs.make_names(pattern, fields).make_stem(1234, 5)
         except BadOption:
             continue
         folder, name = stem.split("/")
@@ -227,13 +227,13 @@ MEETING = {
 def test_names_that_meet_are_found_without_a_look_at_each(here, kind):
     """What is said is what is true of all names, one by one."""
     patterns, stretches, met = MEETING[kind]
-    jobs = ""
+    text = ""
     for seed, (pattern, (index, many)) in enumerate(zip(patterns, stretches, strict=True)):
         rest = f"index = {index}" if many == 1 else f"count = {many}"
-        jobs += f"[[job]]\nmodel = 'walks.safetensors'\nseed = {seed}\nfile = '{pattern}'\n{rest}\n"
-    wanted = expand_grids(read(written(here, jobs)))
-    found = [replace(s, index=index) for s, (index, _) in zip(apart.list_ranges(wanted), stretches, strict=True)]
-    names = [places.make_names(pattern, {}) for pattern in patterns]
+        text += f"[[job]]\nmodel = 'walks.safetensors'\nseed = {seed}\nfile = '{pattern}'\n{rest}\n"
+    wanted = expand_grids(read(written(here, text)))
+    found = [replace(s, index=index) for s, (index, _) in zip(worker.list_ranges(wanted), stretches, strict=True)]
+    names = [jobs.make_names(pattern, {}) for pattern in patterns]
     try:
         stems = [
             name.make_stem(stretch.number + place, stretch.index + place).casefold()
@@ -245,10 +245,10 @@ def test_names_that_meet_are_found_without_a_look_at_each(here, kind):
         stems = ["", ""]
     assert (len(set(stems)) < len(stems)) == (met != "")
     if met == "":
-        apart.check_names(found, names)
+        worker.check_names(found, names)
         return
     with pytest.raises(BadJobs, match=f"two pieces would be called '{met}'" if met else "invalid file name"):
-        apart.check_names(found, names)
+        worker.check_names(found, names)
 
 
 def test_a_plan_of_five_million_pieces_and_one_of_five_thousand_rows_take_a_moment(here):
@@ -272,7 +272,7 @@ def test_the_same_pieces_are_found_among_thousands(here):
 
 
 def test_primers_of_all_jobs_together_have_a_bound(here, monkeypatch):
-    monkeypatch.setattr(asking, "MOST_OF_PRIMERS", 100_000)
+    monkeypatch.setattr(requests, "MOST_OF_PRIMERS", 100_000)
     table = f"[[job]]\nmodel = 'walks.safetensors'\nprimer = '{'C4 D4 ' * 50}'\nseed = {list(range(1000))}"
     assert "MiB of primers" in refusal(here, table)
 
@@ -280,7 +280,7 @@ def test_primers_of_all_jobs_together_have_a_bound(here, monkeypatch):
 def test_constraints_of_many_are_held_against_each_other_when_they_are_drawn(here, monkeypatch):
     table = "[[job]]\nmodel = 'walks.safetensors'\nbars = 2\nscale = 'C'\nchords = ['C', 'D', 'F#']"
     assert "leave no note" in refusal(here, table)
-    monkeypatch.setattr(asking, "MOST_CHECKED", 2)
+    monkeypatch.setattr(requests, "MOST_CHECKED", 2)
     assert len(planned(here, table)) == 3
 
 

@@ -18,7 +18,7 @@ import pytest
 from composer.generation.composer import open_model
 from composer.generation.tasks import regenerate
 from composer.io import formats
-from composer.io.lock import hold_lock
+from composer.io.outputs import hold_lock
 from composer.model import load, save
 from composer.plugins.discovery import Plugin
 from composer.plugins.offers import Offer
@@ -126,7 +126,7 @@ def test_the_same_line_does_nothing_twice_and_makes_what_is_gone(run, here):
 
 def test_what_a_power_cut_spoilt_is_made_again(run, here, monkeypatch):
     with monkeypatch.context() as cut:
-        cut.setattr("composer_batch.manifest.write_manifest", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        cut.setattr("composer_batch.folder.write_manifest", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         assert (
             run("batch", "jobs.toml", "--out", "out", *PLAIN).status != 0
         )  # all is done, but not on the disk for sure
@@ -169,7 +169,7 @@ def test_the_catalogue_as_parquet(run, here):
 
 
 def test_without_pyarrow_nothing_is_begun(run, here, monkeypatch):
-    monkeypatch.setattr("composer_batch.parquet.find_spec", lambda name: None)
+    monkeypatch.setattr("composer_batch.reports.find_spec", lambda name: None)
     said = mistake(run("batch", "jobs.toml", "--out", "out", "--parquet", *PLAIN))
     assert "pip install 'composer-midi[parquet]'" in said
     assert not (here / "out").exists()
@@ -322,7 +322,7 @@ def test_a_catalogue_that_cannot_grow_is_one_sentence_and_harms_nothing(run, her
 
 def test_a_catalogue_that_somebody_else_holds(run, here, monkeypatch):
     assert run("batch", "jobs.toml", "--out", "out", *PLAIN).status == 0
-    monkeypatch.setattr("composer_batch.database.WAIT", 0.1)
+    monkeypatch.setattr("composer_batch.schema.WAIT", 0.1)
     holder = sqlite3.connect(here / "out/catalogue.sqlite", isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
     for line in (["batch", "jobs.toml", "--out", "out", *PLAIN], ["batch", "status", "out"]):

@@ -174,7 +174,7 @@ def test_one_piece_goes_to_a_file_and_what_made_it_beside_it(run, here):
 
 
 def test_a_midi_file_carries_what_made_it(run, here):
-    from composer_midifile.provenance import read_provenance
+    from composer_midifile.reading import read_provenance
 
     run("generate", "x.mid", *SOME)
     assert read_provenance(here / "x.mid") == json.loads((here / "x.mid.json").read_text())

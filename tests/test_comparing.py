@@ -11,21 +11,8 @@ import pytest
 from walks import Walks
 
 from composer.errors import BadOption
-from composer.io.lock import hold_lock
-from composer_compare import (
-    budget,
-    claims,
-    cost,
-    judging,
-    memory,
-    perturbed_data,
-    probes,
-    recall_task,
-    spec,
-    statistics,
-    tuning,
-    worker,
-)
+from composer.io.outputs import hold_lock
+from composer_compare import claims, cost, judging, perturbed_data, probes, spec, statistics, tuning, worker
 from composer_compare.plots import Point, plot
 from composer_compare.questions import parse_ablations
 from composer_compare.result_store import ResultStore, compute_identity
@@ -119,20 +106,20 @@ def test_what_is_equal_is_read_from_the_command_line():
 
 def test_widths_make_the_parameters_equal(tokenizer):
     small = {"hidden_size": 48, "embedding_size": 16, "layers": 2}
-    found = budget.make_candidates(("lstm", "rnn", "mingru"), [small] * 3, tokenizer, "parameters")
-    counts = [budget.count_parameters(one.name, one.options, tokenizer) for one in found]
+    found = spec.make_candidates(("lstm", "rnn", "mingru"), [small] * 3, tokenizer, "parameters")
+    counts = [spec.count_parameters(one.name, one.options, tokenizer) for one in found]
     assert counts == pytest.approx([counts[0]] * 3, rel=0.01)
     assert found[1].options["hidden_size"] > found[0].options["hidden_size"] == 48
-    equal = budget.make_candidates(("lstm", "rnn"), [small] * 2, tokenizer, "width")
+    equal = spec.make_candidates(("lstm", "rnn"), [small] * 2, tokenizer, "width")
     assert equal[1].options["hidden_size"] == 48
     assert equal[1].other == found[1].options["hidden_size"]
 
 
 def test_steps_fill_the_time():
     paces = {"slow": 0.2, "fast": 0.05}
-    assert budget.distribute_steps(paces, "slow", "tokens", 0, 1000, 4) == {"slow": 1000, "fast": 1000}
-    assert budget.distribute_steps(paces, "slow", "time", 0, 1000, 4) == {"slow": 625, "fast": 2500}
-    assert budget.distribute_steps(paces, "slow", "time", 100, 0, 4) == {"slow": 100, "fast": 400}
+    assert spec.distribute_steps(paces, "slow", "tokens", 0, 1000, 4) == {"slow": 1000, "fast": 1000}
+    assert spec.distribute_steps(paces, "slow", "time", 0, 1000, 4) == {"slow": 625, "fast": 2500}
+    assert spec.distribute_steps(paces, "slow", "time", 100, 0, 4) == {"slow": 100, "fast": 400}
 
 
 def test_the_search_is_the_same_and_spread_out():
@@ -227,16 +214,16 @@ def test_gradients_fade_as_the_network_says(corpus, tokenizer):
 
 
 def test_motifs_come_again_after_their_gaps(tmp_path):
-    found, gaps, sides = recall_task.make_pieces(seed=5)
+    found, gaps, sides = probes.make_pieces(seed=5)
     assert len({len(piece) for piece, side in zip(found, sides, strict=True) if side == "train"}) == 1
     for piece, gap in zip(found, gaps, strict=True):
-        back = recall_task.MOTIF + gap + 1
-        assert np.array_equal(piece[: recall_task.MOTIF], piece[back : back + recall_task.MOTIF])
-        assert (piece[recall_task.MOTIF : back - 1] == recall_task.EMPTY).all()
-    music = recall_task.write_corpus(tmp_path, seed=5)
-    assert {side: len(music.split(side)) for side in recall_task.PIECES} == recall_task.PIECES
+        back = probes.MOTIF + gap + 1
+        assert np.array_equal(piece[: probes.MOTIF], piece[back : back + probes.MOTIF])
+        assert (piece[probes.MOTIF : back - 1] == probes.EMPTY).all()
+    music = probes.write_corpus(tmp_path, seed=5)
+    assert {side: len(music.split(side)) for side in probes.PIECES} == probes.PIECES
     learnt = {gap for gap, side in zip(gaps, sides, strict=True) if side != "test"}
-    assert (learnt, set(gaps)) == (set(recall_task.GAPS), {*recall_task.GAPS, *recall_task.LONGER})
+    assert (learnt, set(gaps)) == (set(probes.GAPS), {*probes.GAPS, *probes.LONGER})
 
 
 # --- the whole --------------------------------------------------------------------------------------------------------
@@ -472,8 +459,8 @@ GATED = {"lstm": (0.01, 0.06, 0.2), "gru": (0.9, 1.1, 0.7)}
     ],
 )
 def test_gradients_are_told_apart_by_powers_of_ten(found, short_memory, gru_too):
-    assert memory.judge_rnn_fading(found).state == short_memory
-    assert memory.judge_gru_fading(found).state == gru_too
+    assert judging.judge_rnn_fading(found).state == short_memory
+    assert judging.judge_gru_fading(found).state == gru_too
 
 
 class Lengths:
@@ -529,7 +516,7 @@ def test_explain_counts_and_says(run):
 def test_explain_counts_what_says_nothing_of_itself():
     import torch
 
-    from composer_compare.counting import count_size
+    from composer_compare.cost import count_size
 
     class Plain(torch.nn.Module):
         def __init__(self):

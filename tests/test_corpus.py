@@ -26,7 +26,7 @@ from composer.errors import (
     RunWarning,
     UnreadableFile,
 )
-from composer.io import remarks
+from composer.io import lint
 from composer.music.score import Score, Track, make_notes
 from composer.plugins.registry import registry
 from composer.types import Piece
@@ -128,7 +128,7 @@ def test_bad_pieces_are_set_aside_with_their_reasons_and_the_rest_is_kept(built)
 def test_what_readers_say_is_added_up_by_kind(built, tokenizer, tmp_path, monkeypatch):
     corpus = built(Told(count=12))
     assert corpus.about["mended"] == 12
-    assert list(remarks.format_lines(corpus.about)) == [
+    assert list(lint.format_lines(corpus.about)) == [
         "left out: grace notes (66 in 11 files); lyrics (6 in 6 files).",
         "mended: bar N was too long (12 files).",
     ]
@@ -138,10 +138,10 @@ def test_what_readers_say_is_added_up_by_kind(built, tokenizer, tmp_path, monkey
 
 
 def test_a_report_names_the_kinds_that_are_most_frequent():
-    found = remarks.Remarks()
-    for kind in range(1, 2 * remarks.MOST_KINDS + 1):
+    found = lint.Remarks()
+    for kind in range(1, 2 * lint.MOST_KINDS + 1):
         found.note([LeftOutWarning("x", {f"things {kind}": kind})])
-    [line] = remarks.format_lines(found.to_plain())
+    [line] = lint.format_lines(found.to_plain())
     assert line.startswith("left out: other things (1,500,500 in 1,000 files); things 1000 (1,000 in 1 file); ")
     assert line.endswith("; and 993 more kinds.")
 

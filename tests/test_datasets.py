@@ -15,12 +15,10 @@ from composer.music.keys import Key
 from composer.music.score import Score, TimeSignature, Track, compute_bars, make_notes
 from composer.plugins.registry import registry
 from composer.types import Piece
-from composer_chorales.dataset import Chorales
-from composer_chorales.voices import find_key, make_chorale, make_monophonic
+from composer_chorales.dataset import Chorales, find_key, make_chorale, make_monophonic
 from composer_folder.dataset import Folder
 from composer_notation.abc.tunebook import split_tunes
-from composer_tunes.dataset import Tunes
-from composer_tunes.tune import make_score
+from composer_tunes.dataset import Tunes, make_score
 
 Q = 480  # ticks of a quarter note
 

@@ -13,8 +13,8 @@ from composer.errors import BadOption, CannotWrite, ReadingWarning
 from composer.io import formats
 from composer.music.score import KeySignature, Score, Tempo, Text, Track, make_notes
 from composer.types import Piece
-from composer_engraving import drawing, engraved
-from composer_engraving.svg import join_pages
+from composer_engraving import drawing, engraver
+from composer_engraving.drawing import join_pages
 
 SVG = "{http://www.w3.org/2000/svg}"
 TUNE = replace(
@@ -222,7 +222,7 @@ def test_markup_and_control_characters_do_no_harm(engrave, suffix):
 
 @pytest.mark.parametrize("suffix", [".svg", ".pdf"])
 def test_what_cannot_be_engraved_is_refused_in_one_sentence(engrave, suffix, tmp_path, monkeypatch):
-    monkeypatch.setattr(engraved, "MOST_NOTES", 7)
+    monkeypatch.setattr(engraver, "MOST_NOTES", 7)
     for pieces, said in [
         ([Score()], "contains no notes"),
         ([TUNE, TUNE], "holds one piece, and here are 2"),
@@ -230,11 +230,11 @@ def test_what_cannot_be_engraved_is_refused_in_one_sentence(engrave, suffix, tmp
         ([score(line((0, 80_000), (60, 1)))], "has more than 5,000 bars"),
         ([score(*[line((0, 4_000), (60, 1))] * 7)], "its parts have 7,007 bars together"),
     ]:
-        monkeypatch.setattr(engraved, "MOST_MEASURES", 5_000)
+        monkeypatch.setattr(engraver, "MOST_MEASURES", 5_000)
         with pytest.raises(CannotWrite, match=rf"piece\{suffix}: [^\n]*{said}[^\n]*\.$"):
             engrave(suffix, *pieces)
     assert list(tmp_path.iterdir()) == []
-    monkeypatch.setattr(engraved, "MOST_NOTES", 7_000)
+    monkeypatch.setattr(engraver, "MOST_NOTES", 7_000)
     with pytest.raises(CannotWrite, match="cannot be written"):
         formats.write([Piece(TUNE)], tmp_path / "no such folder" / f"piece{suffix}")
 

@@ -18,7 +18,7 @@ from composer.music.merging import is_fixed
 from composer.music.score import Tempo, Text, Track, compute_bars, make_notes
 from composer.plugins.registry import registry
 from composer.request import Request, SamplerSpec
-from composer.testing.given import check_span
+from composer.testing.grammars import check_span
 from composer.types import Piece, Span
 
 BAR = 1920

@@ -29,7 +29,7 @@ from composer.testing import (
     check_tokenizer,
     make_random_model,
 )
-from composer.testing.music import SAMPLES
+from composer.testing.sequences import SAMPLES
 from composer.tokens.bar_grammar import Field
 from composer.types import Metric
 from composer_voices.tokenizer import Voices

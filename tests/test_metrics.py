@@ -9,8 +9,8 @@ from music import BAR, QUARTER, drums, line, score
 
 from composer import metrics
 from composer.errors import BadOption, EmptyDataset, UnknownName
-from composer.metrics import frechet, values
-from composer.metrics.densities import Densities, compute_kl_divergence, measure_overlap
+from composer.metrics import distances, plain_values
+from composer.metrics.distances import Densities, compute_kl_divergence, measure_overlap
 from composer.music.score import END, Score, Text
 from composer.types import Piece
 
@@ -232,23 +232,23 @@ def test_numbers_that_are_all_the_same():
 def test_the_frechet_distance_by_hand():
     real = RANDOM.normal(size=(200, 3))
     real -= real.mean(axis=0)
-    assert frechet.compute_distance(real, real) == pytest.approx(0, abs=1e-9)
-    assert frechet.compute_distance(real + np.array([3, 0, 4]), real) == pytest.approx(25)
+    assert distances.compute_distance(real, real) == pytest.approx(0, abs=1e-9)
+    assert distances.compute_distance(real + np.array([3, 0, 4]), real) == pytest.approx(25)
     # Twice as wide everywhere: tr(4C + C - 2 * 2C) = tr(C).
-    assert frechet.compute_distance(2 * real, real) == pytest.approx(real.var(axis=0).sum())
+    assert distances.compute_distance(2 * real, real) == pytest.approx(real.var(axis=0).sum())
 
 
 def test_few_pieces_have_a_covariance_too():
     few = RANDOM.normal(size=(5, 30))
-    assert np.linalg.eigvalsh(frechet.estimate_covariance(few)).min() > 0.01
+    assert np.linalg.eigvalsh(distances.estimate_covariance(few)).min() > 0.01
     many = RANDOM.normal(size=(20_000, 3)) @ np.array([[1, 2, 0], [0, 1, 1], [0, 0, 3]])
-    assert frechet.estimate_covariance(many) == pytest.approx(np.cov(many.T, bias=True), abs=0.01)
+    assert distances.estimate_covariance(many) == pytest.approx(np.cov(many.T, bias=True), abs=0.01)
 
 
 def test_features_that_are_missing_or_constant():
     ours = np.array([[1.0, 5.0, np.nan, 2.0], [3.0, 5.0, np.nan, np.nan], [5.0, 5.0, 1.0, 4.0]])
     real = np.array([[1.0, 5.0, 1.0, 1.0], [3.0, 5.0, 2.0, 3.0]])
-    one, other = frechet.select_comparable(ours, real)
+    one, other = distances.select_comparable(ours, real)
     assert other.tolist() == [[-1, -1], [1, 1]]  # the first and the last; in standard deviations of the real ones
     assert one.tolist() == [[-1, 0], [1, 1], [3, 2]]
 
@@ -291,7 +291,9 @@ def test_one_real_piece_has_no_interval():
 
 def test_both_sets_as_plain_values():
     real, ours = (metrics.measure(walks(4, seed), NAMES) for seed in (1, 2))
-    found = json.loads(json.dumps(values.describe_contrast(metrics.contrast(ours, real), ours, real), allow_nan=False))
+    found = json.loads(
+        json.dumps(plain_values.describe_contrast(metrics.contrast(ours, real), ours, real), allow_nan=False)
+    )
     assert found["frechet_feature_distance"]["features"] == 4
     pitch = found["features"]["pitch range"]
     assert pitch["unit"] == "semitones"

@@ -15,8 +15,7 @@ from composer.music.keys import parse_key
 from composer.music.score import KeySignature, Score, Tempo, Text, TimeSignature, Track, make_notes
 from composer.plugins.offers import load
 from composer.types import Piece
-from composer_midifile.provenance import read_provenance
-from composer_midifile.reading import MidiReader
+from composer_midifile.reading import MidiReader, read_provenance
 from composer_midifile.writing import MidiExporter
 
 # --- files, byte by byte ----------------------------------------------------------------------------------------------

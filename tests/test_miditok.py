@@ -17,7 +17,7 @@ from composer.model import load
 from composer.plugins.registry import registry
 from composer.request import Request, SamplerSpec
 from composer.testing import check_fixed_notes, check_grammar, check_tokenizer, draw, make_random_model
-from composer.testing.given import find_counterpart, make_request
+from composer.testing.grammars import find_counterpart, make_request
 from composer.tokens.vocabulary import transpose_tokens
 from composer.types import Piece, Span, Trainable
 

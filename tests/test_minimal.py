@@ -10,8 +10,7 @@ from composer.errors import BadModelFile, BadOption
 from composer.plugins.registry import registry
 from composer.testing import check_architecture, make_random_model
 from composer_minimal import layers as module_of_layers
-from composer_minimal.layers import MinimalLayers
-from composer_minimal.scan import run_in_parallel, run_sequentially
+from composer_minimal.layers import MinimalLayers, run_in_parallel, run_sequentially
 
 NAMES = ["mingru", "minlstm"]
 KINDS = ["minGRU", "minLSTM"]

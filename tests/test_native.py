@@ -19,7 +19,7 @@ from composer.testing import make_random_model
 from composer.tokens.jit import c_compiler
 from composer_backends.arrays import make_numpy_step
 from composer_native import NativeBackend
-from composer_native import compiling as native_compiling
+from composer_native import steps as native_compiling
 from composer_native.steps import _build_model, _Update, make_native_step
 from composer_native.threads import ThreadTuner, count_threads
 

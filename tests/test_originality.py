@@ -22,12 +22,11 @@ from composer.model import load
 from composer.model import save as save_model
 from composer.music.score import Score, Track
 from composer.originality import suffixes
-from composer.originality.index import build_index
-from composer.originality.lines import extract_lines
+from composer.originality.index import build_index, extract_lines
 from composer.originality.passages import compare
 from composer.plugins.registry import registry
 from composer.types import Piece
-from composer_callbacks.drawn import Originality
+from composer_callbacks.samples import Originality
 
 # --- lines ------------------------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from composer.plugins.discovery import Plugin
 from composer.plugins.offers import Offer, Registry
 from composer.plugins.registry import registry
 from composer.types import Piece
-from composer_page import content, places
+from composer_page import bar_positions, exporter
 
 HOSTILE = '</script><img src=x onerror="window.pwned=1"><!--DATA--><b>\'&quot;\x00\ud800\u2028'
 MADE_BY = {"model": "tunes", "model_hash": "ab" * 32, "request": {"seed": 7, "bars": 4}, "licence": "none"}
@@ -63,7 +63,7 @@ def forms(monkeypatch):
         if mid:
             offers[".mid"] = found.offers["exporters"][".mid"]
         made = Registry({**found.offers, "exporters": offers}, found.plugins)
-        monkeypatch.setattr("composer_page.forms.registry", lambda: made)
+        monkeypatch.setattr("composer_page.bar_positions.registry", lambda: made)
 
     only({})
     return only
@@ -186,13 +186,13 @@ def test_what_nobody_writes_is_left_out_and_a_fault_costs_its_part_alone(tmp_pat
 
 
 def test_bars_are_found_on_an_engraved_score():
-    found = places.find_bars(VEROVIO.encode(), 2)
+    found = bar_positions.find_bars(VEROVIO.encode(), 2)
     assert [place[0] for place in found] == pytest.approx([0.05, 0.45])
     assert [place[2] for place in found] == pytest.approx([0.4, 0.5])
     assert [place[1] + place[3] / 2 for place in found] == pytest.approx([0.28, 0.28])
-    assert places.find_bars(VEROVIO.encode(), 3) == []
+    assert bar_positions.find_bars(VEROVIO.encode(), 3) == []
     for other in (b"", b"<svg", b"<svg viewBox='1 2'/>", b"<svg><svg/></svg>"):
-        assert places.find_bars(other, 1) == []
+        assert bar_positions.find_bars(other, 1) == []
 
 
 def hostile_piece():
@@ -223,10 +223,10 @@ def test_names_from_outside_are_no_markup(tmp_path, forms, count):
 
 def test_what_made_a_piece_is_cut_where_nobody_would_read_it():
     long = {**MADE_BY, "request": {"seed": 7, "primer": [*range(90_000)]}}
-    made_by = content.describe_piece(Piece(TWO, long), 0)["madeBy"]
+    made_by = exporter.describe_piece(Piece(TWO, long), 0)["madeBy"]
     assert made_by["request"] == {"seed": 7, "primer": "(too long to be shown)"}
     deep = {**MADE_BY, "request": {str(n): "x" * 400 for n in range(500)}}
-    assert len(json.dumps(content.describe_piece(Piece(TWO, deep), 0)["madeBy"])) < 25_000
+    assert len(json.dumps(exporter.describe_piece(Piece(TWO, deep), 0)["madeBy"])) < 25_000
 
 
 @pytest.mark.parametrize(
@@ -544,7 +544,7 @@ def test_names_from_outside_do_nothing_in_a_browser(opened):
 @pytest.mark.browser
 def test_the_synthesiser_is_neither_silent_nor_too_loud(opened):
     page = opened(Piece(TWO))
-    scripts = [Path(content.__file__).with_name(name).read_text() for name in ("music.js", "sound.js")]
+    scripts = [Path(exporter.__file__).with_name(name).read_text() for name in ("music.js", "sound.js")]
     most = page.browser.execute_async_script("\n".join([*scripts, RENDER]))
     assert len(most) == 18
     assert all(0.02 < peak < 0.9 for peak in most)
@@ -553,7 +553,7 @@ def test_the_synthesiser_is_neither_silent_nor_too_loud(opened):
 @pytest.mark.browser
 def test_notes_begin_and_end_without_a_click(opened):
     page = opened(Piece(TWO))
-    scripts = [Path(content.__file__).with_name(name).read_text() for name in ("music.js", "sound.js")]
+    scripts = [Path(exporter.__file__).with_name(name).read_text() for name in ("music.js", "sound.js")]
     found = page.browser.execute_async_script("\n".join([*scripts, EDGES]))
     assert len(found) == 16
     for begun, let_go, over in found:

@@ -12,9 +12,8 @@ from composer.errors import BadOption, CannotWrite
 from composer.io import formats
 from composer.music.score import Score, Tempo, Text, TimeSignature, Track, make_notes
 from composer.types import Piece
-from composer_picture import naming, roll
-from composer_picture.shapes import Boxes, Words
-from composer_picture.themes import DARK, LIGHT, THEMES
+from composer_picture import roll, shapes
+from composer_picture.shapes import DARK, LIGHT, THEMES, Boxes, Words
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = "\"></text><script>alert('1')</script>&amp;\x00\x1b[31m\ud800\u202e"
@@ -76,7 +75,7 @@ def test_what_is_written_on_it():
         assert text in said, text
     assert "end" not in said
     assert "tunes  ·  seed 7  ·  index 2  ·  2 bars  ·  4/4  ·  C major  ·  96 bpm" in said
-    assert naming.make_title(Piece(replace(TWO, title=""), {**made_by, "title": ""})) == "tunes, seed 7, index 2"
+    assert shapes.make_title(Piece(replace(TWO, title=""), {**made_by, "title": ""})) == "tunes, seed 7, index 2"
 
 
 def test_louder_is_taller():

@@ -26,9 +26,8 @@ from composer.plugins.registry import registry
 from composer.types import Piece
 from composer_play import audio as sounds
 from composer_play import command
-from composer_play.keyboard import read_keys
+from composer_play.keyboard import Transport, find_next_bar, find_previous_bar, read_keys
 from composer_play.roll import ASCII, View, draw_legend, draw_roll, make_roll
-from composer_play.transport import Transport, find_next_bar, find_previous_bar
 
 TWO_BARS = score(
     line((72, 1), (74, 1), (76, 2), (72, 4), name="flute"), line((48, 4), (43, 4), name="bass"),

@@ -15,10 +15,10 @@ import pytest
 
 import composer
 from composer import ComposerError
+from composer.cli.fill import vary as vary_command
 from composer.cli.generate import generate as command
-from composer.cli.vary import vary as vary_command
 from composer.errors import BadOption, CannotWrite, ReadingWarning, UnreadableFile
-from composer.io import formats, notebook, objects
+from composer.io import formats, objects, pieces
 from composer.model import load
 
 SMALL = {"steps": 3, "evaluations": 1, "chunk": 32, "hidden_size": 16, "embedding_size": 16, "device": "cpu"}
@@ -340,7 +340,7 @@ def test_a_notebook_shows_the_roll_and_lets_it_be_heard(piece):
 
 
 def test_a_long_piece_is_shown_without_sound(piece, monkeypatch):
-    monkeypatch.setattr(notebook, "LONGEST", 1.0)
+    monkeypatch.setattr(pieces, "LONGEST", 1.0)
     shown = piece._repr_html_()
     assert "<svg" in shown
     assert "<audio" not in shown

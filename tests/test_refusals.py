@@ -123,7 +123,7 @@ REFUSED = {
 @pytest.mark.parametrize("command", REFUSED)
 def test_what_cannot_be_met_is_one_sentence_before_sampling(run, folder, command, monkeypatch):
     monkeypatch.setattr("composer.generation.infilling.sample_conditioned", lambda *_: pytest.fail("sampling began"))
-    monkeypatch.setattr("composer.sampling.choice.Distribution", lambda *_: pytest.fail("sampling began"))
+    monkeypatch.setattr("composer.sampling.distribution.Distribution", lambda *_: pytest.fail("sampling began"))
     before = there(folder)
     ran, said = told(run, [part.strip("'") for part in command.split()])
     assert (ran.status, ran.out, said) == (2, "", [])

@@ -9,7 +9,7 @@ from composer.music.score import Tempo, Track, make_notes
 from composer.plugins.registry import registry
 from composer.request import Request
 from composer.testing import check_fixed_notes, check_grammar, check_tokenizer, draw
-from composer.testing.given import find_counterpart, make_request
+from composer.testing.grammars import find_counterpart, make_request
 from composer.types import Span
 from composer_remi.tokenizer import Remi
 

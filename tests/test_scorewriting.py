@@ -18,11 +18,10 @@ from composer.music.keys import LETTERS, parse_key
 from composer.music.score import END, KeySignature, Score, Tempo, Text, TimeSignature, Track, make_notes
 from composer.types import Piece
 from composer_notation.reader import NotationReader
-from composer_notation.writing.beams import find_beams
+from composer_notation.writing.above import parse_harmony
 from composer_notation.writing.exporters import AbcExporter, MusicXmlExporter
-from composer_notation.writing.harmony import parse_harmony
 from composer_notation.writing.pages import lay_out
-from composer_notation.writing.rhythm import Event, Measure, write_symbols
+from composer_notation.writing.rhythm import Event, Measure, find_beams, write_symbols
 from composer_notation.writing.spelling import Spelled, spell
 
 THIRD = Fraction(1, 3)

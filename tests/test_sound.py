@@ -20,7 +20,7 @@ from composer.io import formats
 from composer.music.score import Score, Tempo, Text, Track, make_notes
 from composer.plugins.registry import registry
 from composer.types import Piece
-from composer_sound import loudness, oggpages, rendering, soundfonts, synthesis, takes
+from composer_sound import encoding, rendering, soundfonts, takes
 from composer_sound.exporting import SoundExporter
 
 XYLOPHONE, WOODBLOCK, ORGAN, FLUTE, STRINGS, GLOCKENSPIEL = 13, 115, 19, 73, 48, 9
@@ -84,8 +84,8 @@ def lufs(sound):
     shelf = lfilter([1.53512485958697, -2.69169618940638, 1.19839281085285], [1, -1.69065929318241, 0.73248077421585],
                     sound, axis=0)  # fmt: skip
     weighted = lfilter([1, -2, 1], [1, -1.99004745483398, 0.99007225036621], shelf, axis=0)
-    starts = range(0, len(sound) - 4 * loudness.STEP + 1, loudness.STEP)
-    blocks = np.array([np.mean(weighted[at : at + 4 * loudness.STEP] ** 2, axis=0).sum() for at in starts])
+    starts = range(0, len(sound) - 4 * encoding.STEP + 1, encoding.STEP)
+    blocks = np.array([np.mean(weighted[at : at + 4 * encoding.STEP] ** 2, axis=0).sum() for at in starts])
     blocks = blocks[-0.691 + 10 * np.log10(blocks + 1e-12) > -70]
     gate = blocks.mean() / 10
     return -0.691 + 10 * np.log10(blocks[blocks > gate].mean())
@@ -238,9 +238,9 @@ def test_peaks_stay_below_full_scale_however_loud_it_is_asked(tmp_path):
 def test_what_clips_in_the_synthesiser_is_played_softer_instead(tmp_path, monkeypatch):
     loud = score(line((tuple(range(24, 96, 3)), 2), program=ORGAN, velocity=127))
     found = wav(loud, tmp_path)
-    monkeypatch.setattr(synthesis, "_VOLUMES", (100,))
+    monkeypatch.setattr(rendering, "_VOLUMES", (100,))
     assert np.corrcoef(found[:RATE], wav(loud, tmp_path)[:RATE])[0, 1] > 0.9999
-    monkeypatch.setattr(synthesis, "_VOLUMES", (127,))
+    monkeypatch.setattr(rendering, "_VOLUMES", (127,))
     assert np.corrcoef(found[:RATE], wav(loud, tmp_path)[:RATE])[0, 1] < 0.9999
 
 
@@ -249,14 +249,14 @@ def test_loudness_is_that_of_the_recommendation():
     time = np.arange(3 * RATE) / RATE
     for frequency, tolerance in ((997.0, 0.05), (55.0, 0.1), (8000.0, 0.05)):
         sine = np.stack((np.sin(2 * np.pi * frequency * time), 0 * time), 1).astype(np.float32)
-        found = loudness.measure_loudness(loudness.compute_powers(sine))
+        found = encoding.measure_loudness(encoding.compute_powers(sine))
         assert found == pytest.approx(lufs(sine), abs=tolerance)
         if frequency == 997:
             assert found == pytest.approx(-3.01, abs=0.05)
     rng = np.random.default_rng(0)
     gusts = (rng.normal(size=(6 * RATE, 2)) * np.repeat([0.1, 0.0001, 0.02], 2 * RATE)[:, None]).astype(np.float32)
-    assert loudness.measure_loudness(loudness.compute_powers(gusts)) == pytest.approx(lufs(gusts), abs=0.1)
-    assert loudness.measure_loudness(np.zeros(0, np.float32)) == -70
+    assert encoding.measure_loudness(encoding.compute_powers(gusts)) == pytest.approx(lufs(gusts), abs=0.1)
+    assert encoding.measure_loudness(np.zeros(0, np.float32)) == -70
 
 
 # --- what is refused --------------------------------------------------------------------------------------------------
@@ -390,7 +390,7 @@ def test_the_checksum_of_a_page_is_oggs():
         register ^= byte << 24
         for _ in range(8):
             register = (register << 1 ^ (0x04C11DB7 if register >> 31 else 0)) & 0xFFFFFFFF
-    assert oggpages.compute_checksum(page) == register
+    assert encoding.compute_checksum(page) == register
 
 
 def test_every_note_is_in_one_take_and_every_channel_has_one_track():

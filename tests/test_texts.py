@@ -8,8 +8,7 @@ from walks import walk
 
 from composer.errors import ReadingWarning
 from composer.io.formats import write
-from composer.music.score import Text, Track
-from composer.music.texts import clean_text
+from composer.music.score import Text, Track, clean_text
 from composer.plugins.registry import registry
 from composer.types import Piece
 

@@ -10,7 +10,7 @@ from composer.music.score import compute_bars
 from composer.plugins.registry import registry
 from composer.request import Request
 from composer.testing import check_fixed_notes, check_grammar, draw
-from composer.testing.given import make_request
+from composer.testing.grammars import make_request
 from composer.types import Span
 from composer_voices.tokenizer import Voices
 

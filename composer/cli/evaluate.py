@@ -72,7 +72,7 @@ def evaluate(
     wanted = _choose_metrics(names, against, plot)
     ctx.with_resource(writing.guard_plot(plot, reads=[model_name, dataset_name, against], force=force))
     [options] = get_options(ctx, [("datasets", kind)])
-    from composer.cli.corpora import build_corpus
+    from composer.cli.progress import build_corpus
     from composer.data.datasets import make_dataset
     from composer.devices import choose_device
     from composer.generation.composer import open_model

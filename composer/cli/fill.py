@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from composer.cli import given, writing
+from composer.cli import fixed_notes, writing
 from composer.cli.options import WithSamplers
 from composer.errors import BadOption
-from composer.generation.options import parse_bars, parse_voices
+from composer.generation.options import choose_seed, parse_bars, parse_voices
 
 
 @click.command(cls=WithSamplers)
@@ -18,7 +19,7 @@ from composer.generation.options import parse_bars, parse_voices
 @writing.add_outs
 @click.option("--bars", metavar="A-B", help="Bars to rewrite; 1 is the first whole bar, 0 a pickup.")
 @click.option("--voice", metavar="NAMES", help="Voices to rewrite, such as tenor,bass, or 3,4.")
-@given.add_options
+@fixed_notes.add_options
 @click.pass_context
 def fill(
     ctx: click.Context, /, piece: Path, outs: tuple[str, ...], bars: str | None, voice: str | None, **options: Any
@@ -33,7 +34,7 @@ def fill(
     composer fill piece.mid out.mid --voice tenor,bass
     composer fill piece.mid out.mid --bars 5-8 --voice bass --particles 256 --seed 7
     """  # noqa: D301  (a \b keeps click from filling the lines)
-    asked = given.FillOptions(**options)
+    asked = fixed_notes.FillOptions(**options)
     shelf = asked.make_shelf(ctx, outs, piece)
     span = None if bars is None else parse_bars(bars)
     names = parse_voices(voice)
@@ -42,6 +43,90 @@ def fill(
     from composer.generation.infilling import plan_gap
     from composer.io.formats import read_notes
 
-    player, score = given.choose_generator(piece, asked), read_notes(piece)
-    request = given.make_request(ctx, player, asked)
-    given.make(player, [plan_gap(player, score, request, bars=span, voices=names, **asked.search_options)], shelf)
+    player, score = fixed_notes.choose_generator(piece, asked), read_notes(piece)
+    request = fixed_notes.make_request(ctx, player, asked)
+    fixed_notes.make(player, [plan_gap(player, score, request, bars=span, voices=names, **asked.search_options)], shelf)
+
+
+# --- `composer harmonize` ---------------------------------------------------------------------------------------------
+
+
+@click.command(cls=WithSamplers)
+@click.argument("melody")
+@writing.add_outs
+@click.option("--voice", metavar="NAME", help="The voice that has the melody.  [the first]")
+@click.option("--key", help="Key of a melody without one, such as Dm, F# or Bb.  [estimated]")
+@click.option("--time-signature", metavar="N/D", help="Time signature of a melody without one, such as 3/4.  [4/4]")
+@fixed_notes.add_options
+@click.pass_context
+def harmonize(
+    ctx: click.Context,
+    /,
+    melody: str,
+    outs: tuple[str, ...],
+    voice: str | None,
+    key: str | None,
+    time_signature: str | None,
+    **options: Any,
+) -> None:
+    """Write the other voices to MELODY, which stays note for note.
+
+    MELODY is a music file, or notes such as "D4 E4 F4/2 A4/2". The piece has its time signature, length, pickup and
+    key.
+
+    \b
+    composer harmonize melody.mid harmonized.mid --model chorales
+    composer harmonize melody.mid harmonized.mid --voice tenor --seed 7
+    composer harmonize "D4 E4 F4/2 A4/2 G4*2" harmonized.mid --key Dm
+    """  # noqa: D301  (a \b keeps click from filling the lines)
+    asked = fixed_notes.FillOptions(**options)
+    shelf = asked.make_shelf(ctx, outs, melody, "MELODY")
+    from composer.generation import infilling
+    from composer.generation.primers import is_typed, read_primer
+    from composer.music.score import Tempo
+
+    typed, score = is_typed(melody), read_primer(melody, "the melody")
+    player = fixed_notes.choose_generator(None if typed else Path(melody), asked)
+    if typed and player.suggested.tempo is not None:
+        score = replace(score, tempos=(Tempo(0, player.suggested.tempo),))
+    request = replace(fixed_notes.make_request(ctx, player, asked), key=key, time_signature=time_signature)
+    wanted = infilling.plan_harmony(player, score, request, voice=voice, own_track=not typed, **asked.search_options)
+    fixed_notes.make(player, [wanted], shelf)
+
+
+# --- `composer vary` --------------------------------------------------------------------------------------------------
+
+
+@click.command(cls=WithSamplers)
+@click.argument("piece", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path())
+@click.option("--count", type=click.IntRange(1, 1_000_000), default=8, show_default=True, help="How many variations.")
+@click.option(
+    "--keep", type=float, default=0.7, show_default=True, help="Share of all bars of all voices that is kept."
+)
+@fixed_notes.add_options
+@click.pass_context
+def vary(ctx: click.Context, /, piece: Path, out: str, count: int, keep: float, **options: Any) -> None:
+    """Write variations of PIECE to the folder OUT.
+
+    Each keeps some bars of some voices, chosen at random; the others are rewritten to fit.
+
+    \b
+    composer vary piece.mid out/ --count 8 --keep 0.7
+    """  # noqa: D301  (a \b keeps click from filling the lines)
+    asked = fixed_notes.FillOptions(**options)
+    asked = replace(asked, seed=(seed := choose_seed(asked.seed)))
+    kept: dict[str, Any] = {"reads": asked.list_reads(ctx, piece), "force": asked.force, "quiet": asked.quiet}
+    stems = (writing.name_piece(seed, index) for index in range(count))
+    with writing.open_shelf([out], asked.export_options, asked.title, stems=stems, several=True, **kept) as shelf:
+        from composer.generation import infilling
+        from composer.io.formats import read_notes
+
+        player, score = fixed_notes.choose_generator(piece, asked), read_notes(piece)
+        request = fixed_notes.make_request(ctx, player, asked)
+        wanted = (replace(request, index=index) for index in range(count))
+        fixed_notes.make(
+            player,
+            [infilling.plan_variation(player, score, one, keep=keep, **asked.search_options) for one in wanted],
+            shelf,
+        )

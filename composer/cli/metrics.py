@@ -37,7 +37,7 @@ def metrics(paths: tuple[Path, ...], names: str, as_json: bool, plot: Path | Non
     """  # noqa: D301  (a \b keeps click from filling the lines)
     from composer import metrics as listening
     from composer.io.lint import list_music
-    from composer.metrics import plots, values
+    from composer.metrics import plain_values, plots
 
     chosen = listening.make_metrics(names.split(","))
     with writing.guard_plot(plot, reads=paths, force=force):
@@ -45,7 +45,7 @@ def metrics(paths: tuple[Path, ...], names: str, as_json: bool, plot: Path | Non
         if plot:
             plots.plot_bars(found, plot)
     if as_json:
-        shown = {"files": list(found.titles), "metrics": values.describe_values(found)}
+        shown = {"files": list(found.titles), "metrics": plain_values.describe_values(found)}
         click.echo(json.dumps(shown, indent=1))
     else:
         _show(found)

@@ -85,7 +85,7 @@ def originality(
 
 def _load_music(ctx: click.Context, name: str, split: str, workers: int | None) -> Music:
     """Load the pieces to compare with. Read and index them if they are not in the cache."""
-    from composer.cli.corpora import build_corpus
+    from composer.cli.progress import build_corpus
     from composer.data.datasets import make_dataset
     from composer.originality.index import build_index, has_changed
 

@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from composer.cli import completing, listening, writing
-from composer.cli.choices import WithSettings, is_on_command_line, merge_options
-from composer.cli.listening import CallbackChoice
+from composer.cli import callbacks, completing, writing
+from composer.cli.callbacks import CallbackChoice
+from composer.cli.options import WithSettings, is_on_command_line, merge_options
 from composer.devices import count_processors
 from composer.errors import BadOption, CannotWrite, ComposerError, TrainingFailed, printable
-from composer.storage.paths import expand_home, is_folder
+from composer.storage.inside import expand_home, is_folder
 
 if TYPE_CHECKING:
     from composer.model import Model
+    from composer.training.loop import Settings
     from composer.training.recipes import Plain
     from composer.types import Callback
+
 
 ARCHITECTURE = "lstm"
 """The architecture, unless another is named."""
@@ -46,7 +48,7 @@ def add_run_options(command: Any) -> Any:
     for option in (
         writing.force,
         click.option("--print-recipe", is_flag=True, help="Print the recipe, and train nothing."),
-        listening.add_options,
+        callbacks.add_options,
         click.option(
             "--run",
             "--run-folder",
@@ -149,7 +151,7 @@ def carry_out(ctx: click.Context, plain: Plain, how: RunChoices, print_recipe: b
     check_and_train(plain, "composer " + shlex.join(sys.argv[1:]), how)
 
 
-_WITH_RESUME = ("resume", "workers", *listening.PARAMETERS, "force", "out")
+_WITH_RESUME = ("resume", "workers", *callbacks.PARAMETERS, "force", "out")
 """Options that go with --resume."""
 
 
@@ -205,8 +207,7 @@ def _train(
     plain: Plain, out: Path, folder: Path | None, command: str, how: RunChoices, callbacks: Mapping[str, Callback]
 ) -> None:
     """Train with a recipe. Of several processes, the main one shows progress and results."""
-    from composer.cli.corpora import build_corpus, prepare_tokenizer
-    from composer.cli.progress import show_training
+    from composer.cli.progress import build_corpus, prepare_tokenizer, show_training
     from composer.data.corpus import build
     from composer.training import recipe_file, recipes, run_folder
     from composer.training.distributed import join_process_group
@@ -252,3 +253,49 @@ def _print_result(model: Model, out: Path, folder: Path | None) -> None:
         f"{test['nats_per_note']:.3f} nats per note over {test['pieces']} pieces "
         f"({test['masked']['nats_per_note']:.3f} within the grammar){before}."
     )
+
+
+# --- `composer finetune` ----------------------------------------------------------------------------------------------
+
+
+class FinetuneCommand(WithSettings):
+    """A command without options of tokenizers and architectures: these are the model's."""
+
+    kinds = ("datasets",)
+
+    def get_defaults(self) -> Settings:
+        """Return the settings of finetuning: fewer steps, and smaller ones."""
+        from composer.training.loop import FINETUNING
+
+        return FINETUNING
+
+
+@click.command(cls=FinetuneCommand)
+@click.argument("model", shell_complete=completing.complete_names("models", or_files=True))
+@click.argument("dataset", shell_complete=completing.complete_names("datasets", or_files=True))
+@add_run_options
+@click.pass_context
+def finetune(
+    ctx: click.Context,
+    /,
+    model: str,
+    dataset: str,
+    workers: int | None,
+    print_recipe: bool,
+    force: bool,
+    **given: Any,
+) -> None:
+    """Train MODEL, a name of `composer models` or a .safetensors file, further on DATASET, such as folder:PATH.
+
+    \b
+    composer finetune chorales folder:~/mine --out mine.safetensors
+    composer finetune tunes folder:~/tunes --out mine.safetensors --steps 200 --run run/
+
+    Training starts from the model's tokenizer, architecture and weights. The learning rate is lower than that of
+    `composer train`, and the steps are fewer. A few files are enough; there must be at least three. A run that is kept
+    with --run is resumed by `composer train --resume`.
+    """  # noqa: D301  (a \b keeps click from filling the lines)
+    how = RunChoices(workers, CallbackChoice.take_from(given), force)
+    places = {key: value for key, value in given.items() if value is not None}
+    plain = {"begin_from": model, "dataset": dataset, **places}
+    carry_out(ctx, plain, how, print_recipe)

@@ -27,7 +27,7 @@ from composer.data.encoding import Encoded, Encodings, Refused, add_inputs, enco
 from composer.data.parallel import Map, share_work
 from composer.data.splits import SPLITS, assign_splits, convert_splits
 from composer.errors import CannotWrite, EmptyDataset, printable
-from composer.io.remarks import Remarks
+from composer.io.lint import Remarks
 from composer.storage.cache import (
     clear_damaged,
     find_cache_folder,

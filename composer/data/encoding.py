@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from composer.data.splits import hash_melody
 from composer.errors import CannotExpress, ComposerError, ReadingWarning, printable
 from composer.io.bounds import OutOfBounds, keep_timer, run_bounded
-from composer.io.remarks import Remarks
+from composer.io.lint import Remarks
 from composer.music.score import MOST_BARS, Score, TimeSignature
 from composer.request import Request
 from composer.types import Dataset, Grammar, PredefinedSplit, SupportsStates, Tokenizer, Tokens

@@ -131,7 +131,7 @@ class Generator:
 
     def load_training_music(self, report: Report | None = None) -> Music:
         """Index the model's training music, once. Raises BadModelFile if that is not here."""
-        from composer.originality.training_music import index_training_music
+        from composer.originality.held_out import index_training_music
 
         if not self._learnt:
             self._learnt.append(index_training_music(self.model, self.tokenizer, report))
@@ -242,7 +242,7 @@ def _decide_retry(player: Generator, request: Request, made: PieceResult, redraw
     last, most = request.attempt >= redraws, request.max_copied_bars
     if most is None or not redraws or isinstance(made, ComposerError):
         return False
-    from composer.originality.training_music import describe_copy
+    from composer.originality.held_out import describe_copy
 
     found = describe_copy(made.score, player.load_training_music(), most, request.primer_ticks)
     if found and last:

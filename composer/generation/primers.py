@@ -11,8 +11,8 @@ from composer.io.formats import read_notes
 from composer.music.keys import parse_key, parse_pitch
 from composer.music.score import TICKS_PER_QUARTER, KeySignature, Score, Track, make_notes, parse_time_signature
 from composer.request import Request
+from composer.storage.inside import expand_home, is_file
 from composer.storage.opening import check_regular
-from composer.storage.paths import expand_home, is_file
 from composer.tokens.bar_encoding import find_key
 
 LONGEST_NOTE = 64

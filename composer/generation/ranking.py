@@ -23,9 +23,8 @@ from composer.errors import BadModelFile, ComposerError
 from composer.generation.degeneration import UNLIMITED
 from composer.generation.generator import Generator
 from composer.generation.tasks import Task, generate_each, put_in_order
-from composer.metrics import counting
-from composer.metrics.heard import view_score
-from composer.metrics.textures import FIFTH, UNISON, find_parallels
+from composer.metrics import counts
+from composer.metrics.score_view import FIFTH, UNISON, find_parallels, view_score
 from composer.music.score import Score, compute_bars, concatenate_notes
 from composer.types import Piece
 
@@ -115,7 +114,7 @@ def measure_rules(score: Score) -> dict[str, float]:
     if len(heard.notes):
         pitches = heard.notes["pitch"]
         found |= {"lowest pitch": float(pitches.min()), "highest pitch": float(pitches.max())}
-        found["notes outside the key"] = float(np.mean(counting.is_outside_scale(pitches, heard.key)))
+        found["notes outside the key"] = float(np.mean(counts.is_outside_scale(pitches, heard.key)))
     if heard.lines:
         beats = max(heard.beats, 1e-9)
         found |= {

@@ -16,7 +16,7 @@ from composer.errors import LeftOutWarning, ReadingWarning, UnreadableFile, prin
 from composer.io import formats
 from composer.io.pieces import UNTITLED, Piece, import_library, make_scratch_path
 from composer.music.score import Score
-from composer.storage.paths import expand_home
+from composer.storage.inside import expand_home
 
 _KERN = re.compile(r"(?:!![^\n]*\n|\s)*\*\*")
 _ABC = re.compile(r"(?:%[^\n]*\n|\s)*[A-Za-z]:", re.ASCII)

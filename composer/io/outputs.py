@@ -10,16 +10,21 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import time
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from composer.errors import BadOption, CannotWrite, printable, suggest
+from composer.errors import BadOption, BatchFailed, CannotWrite, LeftOutWarning, printable, suggest
 from composer.io.formats import find_suffix, is_read, make_exporter
+from composer.plugins.registry import registry
 from composer.storage.atomic import check_location, keep_existing, write_whole_file
+from composer.storage.inside import join_inside, open_inside
 from composer.types import Exporter, Piece
 
 # --- what may be written ----------------------------------------------------------------------------------------------
@@ -220,3 +225,112 @@ def parse_options(texts: Sequence[str]) -> dict[str, dict[str, str]]:
             raise BadOption(f"invalid option '{printable(text)}': expected SUFFIX.NAME=VALUE, as in wav.loudness=-14.")
         found.setdefault(suffix.lower(), {})[option.replace("-", "_")] = value
     return found
+
+
+# --- The lock of a folder ---------------------------------------------------------------------------------------------
+
+
+NAME = ".lock"
+
+PAUSE = 0.2
+"""Seconds between two attempts to take the lock."""
+
+
+@contextmanager
+def hold_lock(
+    folder: Path, *, wait: bool = False, advice: str = "", pause: Callable[[float], None] = time.sleep
+) -> Iterator[None]:
+    """Hold the folder for this process alone; `wait` for it if asked, and `advice` extends the error.
+
+    Raises BatchFailed if another run holds it, CannotWrite if the folder is not writable.
+    """
+    shown = printable(str(folder))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = open_inside(join_inside(folder, NAME), "hold")
+    except OSError as error:
+        raise CannotWrite(f"{shown}: cannot be written to ({error.strerror}).") from error
+    with file:
+        while not _take(file):
+            if not wait:
+                raise BatchFailed(f"{shown}: another run is at work there; let it end{advice}.")
+            pause(PAUSE)
+        yield
+
+
+def _take(file: BinaryIO) -> bool:
+    """Try to take the lock; tells whether it is ours."""
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            file.seek(0)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError as error:
+        raise CannotWrite(f"{printable(file.name)}: this file system has no locks ({error.strerror}).") from error
+    return True
+
+
+# --- The music files in a folder and its subfolders, by the suffixes that plugins read --------------------------------
+
+
+HIDDEN, MACOS, CLOSED = "hidden files", "files that macOS adds", "folders that cannot be opened"
+"""What is left out, and said to be."""
+
+MACOS_FOLDER, MACOS_PREFIX = "__MACOSX", "._"
+"""Where macOS keeps what other file systems have no place for: files with the names of others, but no music."""
+
+
+def find_music(root: Path) -> list[str]:
+    """Find every file of a suffix that a plugin reads: paths from `root`, with `/` between names, sorted.
+
+    Links are followed; a folder reached twice counts once. Hidden files and folders are left out. LeftOutWarning counts
+    the files left out, and the folders that cannot be opened.
+    """
+    left_out: Counter[str] = Counter()
+    found = sorted(_walk(root, left_out))
+    if left_out:
+        warnings.warn(LeftOutWarning(printable(str(root)), left_out), stacklevel=2)
+    return found
+
+
+def _walk(root: Path, left_out: Counter[str]) -> Iterator[str]:
+    suffixes = registry().offers["readers"]
+    seen: set[tuple[int, int]] = set()
+    ahead = [(str(root), "", False)]
+    while ahead:
+        folder, before, is_left_out = ahead.pop()
+        try:
+            place = os.stat(folder)  # noqa: PTH116  (a folder may hold a hundred thousand)
+            if (place.st_dev, place.st_ino) in seen:
+                continue
+            seen.add((place.st_dev, place.st_ino))
+            with os.scandir(folder) as inside:
+                entries = list(inside)
+        except OSError:
+            left_out[CLOSED] += 1
+            continue
+        for entry in entries:
+            name = entry.name
+            if os.path.splitext(name)[1].lower() in suffixes and not _is_folder(entry):  # noqa: PTH122  (likewise)
+                if is_left_out or name.startswith(MACOS_PREFIX):
+                    left_out[MACOS] += 1
+                elif name.startswith("."):
+                    left_out[HIDDEN] += 1
+                else:
+                    yield before + name
+            elif not name.startswith(".") and _is_folder(entry):
+                ahead.append((entry.path, f"{before}{name}/", is_left_out or name == MACOS_FOLDER))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a circular link
+        return False

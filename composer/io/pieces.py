@@ -2,19 +2,54 @@
 
 from __future__ import annotations
 
+import base64
 import importlib
 import io
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from html import escape
 from pathlib import Path
 from typing import Any
 
 from composer.errors import CannotWrite, printable
-from composer.music.score import Score
-from composer.music.texts import clean_text
-from composer.storage.paths import expand_home
+from composer.music.score import Score, clean_text
+from composer.storage.inside import expand_home
+
+LONGEST = 45.0
+"""Seconds of a piece that is shown with its sound."""
+
+ROLL, SOUND = ".roll.svg", ".mp3"
+
+
+def render_html(piece: Piece) -> str:
+    """Draw a piece, with sound if it is short; parts without an exporter are left out."""
+    words = escape(piece.title or "A piece")
+    shown = f"<p>{words}: {piece.score.note_count:,} notes.</p>"
+    roll = _try_export(piece, ROLL)
+    if roll is not None:
+        picture = roll.decode()
+        shown = f'<div style="max-width: 100%; overflow-x: auto">{picture[picture.index("<svg") :]}</div>'
+    return shown + _render_sound(piece)
+
+
+def _render_sound(piece: Piece) -> str:
+    if not piece.score.note_count or piece.seconds > LONGEST:
+        return ""
+    sound = _try_export(piece, SOUND)
+    if sound is None:
+        return ""
+    return f'<audio controls src="data:audio/mpeg;base64,{base64.b64encode(sound).decode()}"></audio>'
+
+
+def _try_export(piece: Piece, suffix: str) -> bytes | None:
+    """Write a piece to bytes; None for any error of an exporter, so that the rest is still shown."""
+    try:
+        return piece.to_bytes(suffix)
+    except Exception:
+        return None
+
 
 UNTITLED = "untitled"
 """The name of a scratch file."""
@@ -89,8 +124,6 @@ class Piece:
 
     def _repr_html_(self) -> str:
         """Show the piece in a notebook: its roll, and its sound if it is short."""
-        from composer.io.notebook import render_html
-
         return render_html(self)
 
 

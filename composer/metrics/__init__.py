@@ -5,25 +5,32 @@ real pieces, and `compare` puts both side by side. `contrast` compares the distr
 in two sets. The profiles show whether a condition was followed.
 """
 
-from composer.metrics.bands import ReferenceRange, compute_ranges
-from composer.metrics.comparison import (
-    HEADINGS,
-    Figure,
-    collect_references,
-    compare,
-    format_rows,
-    judge,
-    judge_measured,
+from composer.metrics.distances import Contrast, Estimate, Feature, contrast
+from composer.metrics.measurements import (
+    Measurements,
+    compute_figures,
+    compute_histogram,
+    get_definition,
+    make_metrics,
+    measure,
 )
-from composer.metrics.contrasting import Contrast, Estimate, Feature, contrast
-from composer.metrics.figures import compute_figures, compute_histogram
-from composer.metrics.measured import Measurements, get_definition, make_metrics, measure
 from composer.metrics.profiles import (
     compute_divergence,
     compute_margin,
     compute_onset_profile,
     compute_pitch_class_profile,
     is_nearer,
+)
+from composer.metrics.reference import (
+    HEADINGS,
+    Figure,
+    ReferenceRange,
+    collect_references,
+    compare,
+    compute_ranges,
+    format_rows,
+    judge,
+    judge_measured,
 )
 
 __all__ = [

@@ -6,6 +6,7 @@ there is one). Bars and beats follow from the time signatures.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.music.keys import Key
-from composer.music.texts import clean_text
+
+_BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+"""Control characters, and the ends of lines and paragraphs."""
+
+_HIDDEN = re.compile(
+    "["
+    "\xad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # invisible, or bidirectional
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e007f"
+    "\ud800-\udfff"  # halves of characters, which no encoding holds
+    "\ufdd0-\ufdef" + "".join(chr(plane << 16 | 0xFFFE) + chr(plane << 16 | 0xFFFF) for plane in range(17)) + "]+"
+)
+"""Invisible characters and bidirectional controls. Joiners stay: Persian, Indic scripts and emoji need them."""
+
+
+def clean_text(text: str) -> str:
+    """Put `text` on one line, without control characters, surrogates and bidirectional controls."""
+    if text.isprintable():
+        return text
+    cleaned = _HIDDEN.sub("", _BREAKS.sub(" ", text))
+    return text if cleaned == text else cleaned.strip()
+
 
 TICKS_PER_QUARTER = 480
 """One resolution for every Score: it divides by 64ths, triplets and quintuplets."""

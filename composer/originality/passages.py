@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from composer.errors import CannotExpress
 from composer.music.score import Score, compute_bars
-from composer.originality.index import Music
-from composer.originality.lines import Line, extract_lines
+from composer.originality.index import Line, Music, extract_lines
 from composer.originality.suffixes import Matches
 
 LEAST = 8

@@ -18,8 +18,14 @@ from numpy.typing import NDArray
 from composer.errors import NothingAllowed
 from composer.request import Request
 from composer.sampling.batch_state import BatchState, build_context, constrain
-from composer.sampling.feasibility import ConditionKey, check_request
-from composer.sampling.naming import begin_sentence, find_conflict, get_bar_number, name_sampler
+from composer.sampling.feasibility import (
+    ConditionKey,
+    begin_sentence,
+    check_request,
+    find_conflict,
+    get_bar_number,
+    name_sampler,
+)
 from composer.sampling.random_streams import BLOCK, draw_uniforms
 from composer.tokens.vocabulary import EOS
 from composer.types import Constraint, Context, Tokenizer

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.arrays import get_namespace
-from composer.music.notes import make_recent_notes, update_recent_notes
 from composer.request import Request
-from composer.sampling.choice import KINDS
+from composer.sampling.distribution import KINDS
+from composer.tokens.vocabulary import make_recent_notes, update_recent_notes
 from composer.types import Array, Constraint, Context, MusicalState, RecentNotes, Sampler, State, Step, Tokenizer
 
 HISTORY = 64

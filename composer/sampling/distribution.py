@@ -5,11 +5,15 @@ Sums run sequentially, so that the figures of a row do not depend on the number 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+
+from composer.errors import BadModelFile
+from composer.types import Constraint, Context, LogitsProcessor, Sampler
 
 Floats = NDArray[np.float64]
 
@@ -58,3 +62,99 @@ class Distribution:
         # A product rounded up to the total would exceed every token that can be drawn.
         passed = np.minimum(uniforms * total, np.nextafter(total, 0))
         return (cumulative > passed[:, None]).argmax(axis=1)
+
+
+# --- Choice -----------------------------------------------------------------------------------------------------------
+
+
+Mask = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+
+KINDS = ("model", "chain", "constraints")
+"""The costs that are summed over a piece, in nats."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Samplers by kind, sorted once: a look at a protocol takes longer than most samplers."""
+
+    constraints: Sequence[Constraint]
+    links: Sequence[LogitsProcessor]
+
+    @staticmethod
+    def build(samplers: Sequence[Sampler]) -> Chain:
+        """Sort samplers by kind; each kind keeps its order."""
+        constraints = [sampler for sampler in samplers if isinstance(sampler, Constraint)]
+        return Chain(constraints, [sampler for sampler in samplers if not isinstance(sampler, Constraint)])
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The distributions of B rows over their next token."""
+
+    free: Distribution | None  # of the model within the grammar, if there are constraints
+    model: Distribution  # of the model within grammar and constraints
+    kept: Distribution  # the same within the mask `kept`
+    chain: Distribution  # after all logits processors; before them in rows that these leave empty
+    emptied: Ints | None  # (B,) the index of the processor that emptied a row, -1 for none; None if none did
+
+    def compute_costs(self, tokens: Ints, rows: Ints | None = None) -> Floats:
+        """Compute (N, kinds) the costs of tokens by `KINDS`, one token for each row or for each of `rows` (N,)."""
+        costs = np.zeros((len(tokens), len(KINDS)))
+        costs[:, 0] = -self.model.compute_log_probability(tokens, rows)
+        costs[:, 1] = costs[:, 0] if self.chain is self.model else -self.chain.compute_log_probability(tokens, rows)
+        if self.free is not None:
+            lost = self.free.log_mass - self.model.log_mass
+            costs[:, 2] = lost if rows is None else lost[rows]
+        return costs
+
+
+def choose(
+    links: Sequence[LogitsProcessor],
+    logits: Floats,
+    context: Context,
+    legal: Mask | None = None,
+    kept: Mask | None = None,
+) -> Choice:
+    """Compute the choice in a context; `legal` (B, V) is the mask of the grammar alone, if there are constraints.
+
+    With `kept` (B, V), the logits processors see only these of the allowed tokens.
+    """
+    model = plain = _mask_logits(logits, context.allowed)
+    free = None if legal is None else _mask_logits(logits, legal)
+    if kept is not None:
+        plain, context = _mask_logits(logits, kept), replace(context, allowed=kept)
+    chain, emptied = _apply_processors(links, plain, context)
+    return Choice(free, model, plain, chain, emptied)
+
+
+def _mask_logits(logits: Floats, mask: Mask) -> Distribution:
+    return Distribution(np.where(mask, logits, -np.inf))
+
+
+def _apply_processors(
+    links: Sequence[LogitsProcessor], plain: Distribution, context: Context
+) -> tuple[Distribution, Ints | None]:
+    """Apply all logits processors; also return `Choice.emptied`. No processor can bring back a masked token."""
+    emptied = None
+    if not links:
+        return plain, emptied
+    shaped = plain.logits
+    for place, link in enumerate(links):
+        shaped = np.where(context.allowed, link(shaped, context), -np.inf)
+        nothing = ~np.isfinite(shaped.max(axis=1))
+        if nothing.any():
+            emptied = np.full(len(nothing), -1) if emptied is None else emptied
+            emptied[nothing & (emptied < 0)] = place
+            shaped = np.where(nothing[:, None], plain.logits, shaped)
+    return Distribution(shaped), emptied
+
+
+def check_sound(model: Distribution, spared: Mask) -> None:
+    """Raise BadModelFile for a model whose logits are NaN or infinite, which would generate for ever.
+
+    Rows that are `spared` (B,) are not checked.
+    """
+    unsound = ~np.isfinite(model.top) | (model.top == LOWEST)
+    if unsound.any() and (unsound & ~spared).any():
+        raise BadModelFile("the model gives no probabilities (its logits are NaN or infinite); train it again.")

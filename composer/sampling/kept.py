@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from composer.errors import RequestWarning
 from composer.music.keys import name_pitch
-from composer.music.notes import make_recent_notes, update_recent_notes
 from composer.music.score import Score
 from composer.request import Request
 from composer.sampling.batch_state import find_lookback
-from composer.sampling.naming import get_bar_number, name_sampler
+from composer.sampling.feasibility import get_bar_number, name_sampler
+from composer.tokens.vocabulary import make_recent_notes, update_recent_notes
 from composer.types import Constraint, Context, RecentNotes, Sampler, Span, Tokenizer, Tokens
 
 Mask = NDArray[np.bool_]

@@ -1,6 +1,6 @@
 """The sampling loop, the same for every model.
 
-Each step computes the distributions of all rows (`composer.sampling.choice`), and draws a token for each row with its
+Each step computes the distributions of all rows (`composer.sampling.distribution`), and draws a token for each row with its
 piece's own uniform. A piece at a dead end goes back some tokens (`composer.sampling.backtracking`); if that does not
 help, this piece alone fails. When a piece ends, its row takes the next request at once.
 """
@@ -18,8 +18,8 @@ from composer.errors import OF_ONE_PIECE, ComposerError, NothingAllowed
 from composer.request import Request
 from composer.sampling.backtracking import Backtracker
 from composer.sampling.batch_state import BatchState, begin, build_context, concatenate, run_step
-from composer.sampling.choice import Chain, check_sound, choose
-from composer.sampling.naming import get_bar_number, name_sampler
+from composer.sampling.distribution import Chain, check_sound, choose
+from composer.sampling.feasibility import get_bar_number, name_sampler
 from composer.sampling.random_streams import Streams
 from composer.tokens.vocabulary import EOS
 from composer.types import Context, MusicalState, Sampler, Step, Tokenizer, Tokens
@@ -54,7 +54,7 @@ class DrawnStep:
     number: Ints  # (B,) the piece, ascending
     index: Ints  # (B,) the token's index in the piece; smaller than before after backtracking
     token: Ints  # (B,)
-    nats: NDArray[np.float64]  # (B, kinds) costs of the piece so far, by `composer.sampling.choice.KINDS`
+    nats: NDArray[np.float64]  # (B, kinds) costs of the piece so far, by `composer.sampling.distribution.KINDS`
     dead_ends: Mapping[int, int]  # by piece, where there were any
     lost: Mapping[int, ComposerError]  # failed pieces and their errors; their tokens here mean nothing
 

@@ -30,10 +30,9 @@ from numpy.typing import NDArray
 from composer.errors import NothingAllowed
 from composer.request import Request
 from composer.sampling.batch_state import BatchState, begin, build_context, concatenate, constrain, run_step
-from composer.sampling.choice import Chain, Choice, check_sound, choose
-from composer.sampling.distribution import Distribution
+from composer.sampling.distribution import Chain, Choice, Distribution, check_sound, choose
+from composer.sampling.feasibility import begin_sentence, find_conflict, get_bar_number, name_sampler
 from composer.sampling.loop import SampledPiece
-from composer.sampling.naming import begin_sentence, find_conflict, get_bar_number, name_sampler
 from composer.sampling.random_streams import BLOCK, draw_uniforms
 from composer.tokens.vocabulary import EOS
 from composer.types import Array, Constraint, MusicalState, Sampler, Step, Tokenizer

@@ -15,7 +15,7 @@ from pathlib import Path
 from warnings import warn
 
 from composer.errors import RunWarning, printable
-from composer.storage.paths import expand_home
+from composer.storage.inside import expand_home
 
 CACHE = "COMPOSER_CACHE"
 

@@ -12,17 +12,13 @@ In a plugin's own tests:
 `composer plugins check my-plugin` run them.
 """
 
-from composer.testing.architectures import check_architecture
+from composer.testing.architectures import check_architecture, check_model
 from composer.testing.backends import check_backend, make_random_model
 from composer.testing.callbacks import check_callback
-from composer.testing.commands import check_command
-from composer.testing.datasets import check_dataset
-from composer.testing.executors import check_executor
-from composer.testing.files import check_exporter, check_reader, check_round_trip
-from composer.testing.given import check_fixed_notes
-from composer.testing.grammars import check_grammar
+from composer.testing.commands import check_command, check_executor
+from composer.testing.files import check_dataset, check_exporter, check_reader, check_round_trip
+from composer.testing.grammars import check_fixed_notes, check_grammar
 from composer.testing.metrics import check_metric
-from composer.testing.models import check_model
 from composer.testing.rules import BrokenRule, require
 from composer.testing.samplers import check_sampler
 from composer.testing.sequences import draw

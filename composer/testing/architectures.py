@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from composer.errors import BadModelFile, ComposerError
+from composer.model import Model, load
 from composer.testing.rules import rebuild, require
-from composer.types import Architecture, HasShapes
+from composer.types import Architecture, HasShapes, ModelFile
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
 
 SIZES, VOCABULARY = (13, 5, 3), 13
 ROWS, PLACES = 4, 9
@@ -98,3 +105,51 @@ def _check_saved(architecture: Architecture, module: nn.Module, inputs: Tensor, 
     again.load_state_dict(saved)
     again.eval()
     require(again(inputs)[0].equal(whole), "a module with the saved weights of another gives the same logits")
+
+
+# --- The contract of a model in a package -----------------------------------------------------------------------------
+
+
+BARS = 2
+
+
+def check_model(offered: ModelFile) -> None:
+    """Check that the file loads, its plugins are installed, its card is complete, and it writes music."""
+    path = offered()
+    require(isinstance(path, Path) and path.is_file(), f"a model is offered as the path of its file; {path} is none")
+    require(path.suffix == ".safetensors", f"a model file ends in .safetensors; not so {path.name}")
+    model = _load(path)
+    _check_card(model.card)
+    _check_writes(model)
+
+
+def _load(path: Path) -> Model:
+    try:
+        model = load(path)
+        model.make_tokenizer()
+        model.make_module()
+    except BadModelFile as error:
+        require(False, f"a model file loads, and what it needs is installed; {error}")
+    return model
+
+
+def _check_card(card: Mapping[str, Any]) -> None:
+    missing = [name for name in ("title", "licence", "command", "seed") if card.get(name) in (None, "")]
+    dataset, test = card.get("dataset", {}), card.get("test", {})
+    missing += [f"dataset.{name}" for name in ("name", "source", "citation") if not dataset.get(name)]
+    require(not missing, f"the card of a model is complete; it lacks {', '.join(missing)}")
+    require(test.get("nats_per_note", 0) > 0, "the card of a model states its likelihood on the test split")
+    json.dumps(card)
+
+
+def _check_writes(model: Model) -> None:
+    from composer.generation.generator import Generator, generate
+
+    player = Generator(model)
+    try:
+        request = replace(player.suggested, bars=BARS, seed=1)
+        first, again = (generate(player, [request])[0].score for _ in range(2))
+    except ComposerError as error:
+        require(False, f"a model can write its own suggested request; {error}")
+    require(first.note_count, "a model writes notes")
+    require(first == again, "the same request makes the same piece")

@@ -15,8 +15,8 @@ from composer.data.corpus import Corpus, build
 from composer.errors import RunWarning
 from composer.music.score import Score
 from composer.plugins.registry import registry
-from composer.testing.music import make_part
 from composer.testing.rules import require
+from composer.testing.sequences import make_part
 from composer.training.callbacks import Callbacks, Event, Moment, RunContext
 from composer.training.loop import Settings, train
 from composer.training.recipes import Recipe

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.metrics.heard import ScoreView, view_score
-from composer.metrics.measured import evaluate_metric
+from composer.metrics.measurements import evaluate_metric
+from composer.metrics.score_view import ScoreView, view_score
 from composer.music.keys import parse_key
 from composer.music.score import KeySignature, Notes, Score, TimeSignature, Track, make_notes
 from composer.testing.rules import require

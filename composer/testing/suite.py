@@ -17,18 +17,15 @@ from composer.music.score import Score
 from composer.plugins.cache import can_keep
 from composer.plugins.offers import KINDS, Offer, make
 from composer.plugins.registry import registry
-from composer.testing.architectures import check_architecture
+from composer.testing.architectures import check_architecture, check_model
 from composer.testing.backends import check_backend, make_random_model
-from composer.testing.commands import check_command
-from composer.testing.datasets import check_dataset
-from composer.testing.executors import check_executor
-from composer.testing.files import HOLDS, check_exporter, check_reader, check_round_trip
+from composer.testing.commands import check_command, check_executor
+from composer.testing.files import HOLDS, check_dataset, check_exporter, check_reader, check_round_trip
 from composer.testing.grammars import check_grammar
 from composer.testing.metrics import check_metric
-from composer.testing.models import check_model
-from composer.testing.music import SAMPLES
 from composer.testing.rules import BrokenRule, require
 from composer.testing.samplers import check_sampler
+from composer.testing.sequences import SAMPLES
 from composer.testing.shrinking import check_smallest
 from composer.testing.tokenizers import check_tokenizer
 from composer.types import Piece, Tokenizer

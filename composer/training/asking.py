@@ -22,7 +22,7 @@ from composer.generation.generator import Generator
 from composer.io.outputs import find_named, guard
 from composer.plugins.options import read_options
 from composer.plugins.registry import registry
-from composer.storage.paths import expand_home
+from composer.storage.inside import expand_home
 from composer.training import evaluation, recipe_file, recipes, run_folder
 from composer.training.loop import Settings
 from composer.training.train import train_recipe

@@ -16,7 +16,7 @@ from composer.data.corpus import Corpus, build
 from composer.data.datasets import make_training_dataset
 from composer.generation import degeneration, ranking
 from composer.generation.generator import Generator, generate
-from composer.metrics import Contrast, Figure, Measurements, ReferenceRange, values
+from composer.metrics import Contrast, Figure, Measurements, ReferenceRange, plain_values
 from composer.model import Model
 from composer.music.score import Score
 from composer.originality.held_out import measure_held_out
@@ -145,7 +145,7 @@ class Comparison:
     def to_json(self) -> dict[str, Any]:
         """Return plain values of both sets, of each piece and of each bar."""
         counts = {"pieces": len(self.model), "real_pieces": list(self.real.titles)}
-        return {**counts, **values.describe_contrast(self.contrast, self.model, self.real)}
+        return {**counts, **plain_values.describe_contrast(self.contrast, self.model, self.real)}
 
 
 def compare_with_real(

@@ -22,9 +22,8 @@ from typing import Any
 from composer.errors import BadModelFile, BadOption, BadRecipe, CannotWrite, printable
 from composer.model import Model, load
 from composer.storage.atomic import write_whole_file
-from composer.storage.inside import join_inside, open_inside
+from composer.storage.inside import expand_home, is_file, join_inside, open_inside
 from composer.storage.opening import read_bytes
-from composer.storage.paths import expand_home, is_file
 from composer.storage.seals import is_ours, sign_words
 from composer.training.callbacks import Progress, Record
 from composer.training.recipe_file import format_recipe, read_recipe

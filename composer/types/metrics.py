@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from composer.metrics.heard import ScoreView
+    from composer.metrics.score_view import ScoreView
 
 
 @dataclass(frozen=True, eq=False)

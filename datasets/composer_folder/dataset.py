@@ -11,11 +11,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from composer.errors import BadOption, ComposerError, EmptyDataset, printable
 from composer.io import formats
-from composer.io.folders import find_music
+from composer.io.outputs import find_music
 from composer.music.score import Score
 from composer.plugins.registry import registry
+from composer.storage.inside import expand_home, is_file, is_folder
 from composer.storage.opening import read_bytes
-from composer.storage.paths import expand_home, is_file, is_folder
 from composer.types import Reader
 
 LARGEST = 2**28

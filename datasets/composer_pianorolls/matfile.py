@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from composer.data.splits import SPLITS
 from composer.errors import BadOption, EmptyDataset, UnreadableFile, printable
-from composer.storage.paths import expand_home, is_file
+from composer.storage.inside import expand_home, is_file
 
 LOWEST = 21
 """MIDI pitch of the first column."""

@@ -55,7 +55,7 @@ def main(recipe: Path, dataset: str | None, results: Path, architectures: str, s
 
 def run(path: Path, dataset: str | None, name: str, seed: int, seconds: float) -> Result:
     """Train for about `seconds`, and return figures of the model's card."""
-    from composer.cli.corpora import build_corpus
+    from composer.cli.progress import build_corpus
     from composer.training import recipe_file
     from composer.training.train import train_recipe
 

@@ -27,9 +27,8 @@ from typing import Any
 from composer import __version__
 from composer.errors import BadOption, BatchFailed, CannotWrite, UnreadableFile, printable
 from composer_batch.cell import Cell
-from composer_batch.database import connect
 from composer_batch.plan import iterate_pieces
-from composer_batch.rowcheck import check_row, read_pair
+from composer_batch.schema import check_row, connect, read_pair
 
 NAME = "catalogue.sqlite"
 

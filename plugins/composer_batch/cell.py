@@ -10,8 +10,7 @@ from typing import Any
 
 from composer.generation.tasks import Task, get_request, read_task, replace_request
 from composer_batch.filters import Keep, make_gates
-from composer_batch.jobs import LARGEST, MOST_ATTEMPTS, MOST_PIECE_BARS, MOST_PIECES
-from composer_batch.places import Names, make_names
+from composer_batch.jobs import LARGEST, MOST_ATTEMPTS, MOST_PIECE_BARS, MOST_PIECES, Names, make_names
 
 MOST_PARTICLES = 256
 """Particles of a piece in sections."""

@@ -150,7 +150,7 @@ def retry(folder: Path, failed: bool, **options: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def status(folder: Path, as_json: bool) -> None:
     """Print the progress of the batch in a FOLDER, all shards together."""
-    from composer_batch.status import summarise
+    from composer_batch.reports import summarise
 
     found = summarise(folder)
     if as_json:
@@ -211,16 +211,16 @@ def _parse_shard(text: str | None) -> Shard:
 def _run_cells(
     out: Path, cells: Any, executor: Executor, settings: Settings, asked: RunOptions, *, failed: bool = False
 ) -> None:
-    from composer_batch import parquet
+    from composer_batch import reports
     from composer_batch.progress import print_end, show_progress
     from composer_batch.scheduler import run as run_batch
 
     if asked.parquet:
-        parquet.check()
+        reports.check()
     with show_progress(quiet=asked.quiet, as_json=asked.as_json) as report:
         ended = run_batch(out, cells, executor, settings, report, retry=failed)
     if asked.parquet:
-        parquet.write_parquet(out)
+        reports.write_parquet(out)
     print_end(ended, quiet=asked.quiet, as_json=asked.as_json)
     if count := ended.counts["failed"]:
         what = "1 piece was" if count == 1 else f"{count:,} pieces were"
@@ -230,8 +230,7 @@ def _run_cells(
 def _show_plan(cells: Any, out: Path | None, as_json: bool) -> None:
     import shutil
 
-    from composer_batch.plan import count_pieces
-    from composer_batch.trial import estimate
+    from composer_batch.plan import count_pieces, estimate
 
     models, found = count_pieces(cells), estimate(cells)
     existing = next((path for path in (out, *out.absolute().parents) if path.is_dir()), None) if out else None

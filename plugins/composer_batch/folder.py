@@ -14,16 +14,44 @@ disk at the end of a run only. The next run reads the files of an unfinished run
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from composer.errors import BatchFailed, CannotWrite, printable
-from composer.io.lock import NAME as LOCK
-from composer.storage.inside import join_inside
-from composer.storage.paths import is_file
-from composer_batch.catalogue import NAME, Catalogue, Shard
+from composer.io.outputs import NAME as LOCK
+from composer.io.outputs import hold_lock
+from composer.storage.atomic import write_whole_file
+from composer.storage.inside import is_file, join_inside
+from composer_batch import folder
+from composer_batch.catalogue import NAME, Catalogue, Shard, open_catalogue
+from composer_batch.cell import Cell
+from composer_batch.filters import Keep
+
+MANIFEST = "manifest.jsonl"
+
+
+def write_manifest(catalogue: Catalogue, path: Path) -> None:
+    """Write one line for each finished piece, in the order of the jobs. Raises CannotWrite."""
+    with write_whole_file(path) as scratch, scratch.open("w", encoding="utf-8") as file:
+        for row in catalogue.read_pieces("done"):
+            files = {
+                f"{row['stem']}.{suffix}": {"sha256": digest, "bytes": size}
+                for suffix, (digest, size) in row["files"].items()
+            }
+            line = {
+                "number": row["number"],
+                "files": files,
+                "model": row["model"],
+                "model_hash": row["model_hash"],
+                **(row["asked"] or {}),
+                "metrics": row["metrics"],
+            }
+            file.write(json.dumps(line) + "\n")
+
 
 SHARDS, SCRATCH, PARQUET = "shards", ".scratch", "catalogue.parquet"
 
@@ -132,3 +160,42 @@ def flush(catalogue: Catalogue, run: int) -> None:
     if hasattr(os, "sync"):
         os.sync()
         catalogue.mark_settled(run)
+
+
+# --- Selection --------------------------------------------------------------------------------------------------------
+
+
+def keep_best(out: Path, catalogues: Sequence[Catalogue], kept: Mapping[int, str]) -> int:
+    """Keep the best pieces of each job, by its `keep`, across these catalogues. Return how many were removed."""
+    count = 0
+    for job, text in kept.items():
+        keep = Keep.parse(text)
+        if len(catalogues) == 1:
+            beyond = [(catalogues[0], number) for *_, number in catalogues[0].rank_pieces(job, keep.by, keep.count)]
+        else:
+            ranked = [(key, shard) for shard, one in enumerate(catalogues) for key in one.rank_pieces(job, keep.by)]
+            beyond = [(catalogues[shard], key[-1]) for key, shard in sorted(ranked)[keep.count :]]
+        count += len(beyond)
+        for catalogue in catalogues:
+            dropped = catalogue.drop([number for one, number in beyond if one is catalogue])
+            folder.remove_files(out, catalogue, dropped)
+    return count
+
+
+def collect_keep_rules(cells: Iterable[Cell]) -> dict[int, str]:
+    """Collect the `keep` of each job that has one."""
+    return {cell.job: cell.keep for cell in cells if cell.keep is not None}
+
+
+def keep_best_of_shards(out: Path, parts: int, kept: Mapping[int, str]) -> None:
+    """Keep the best pieces of all shards, and rewrite their manifests. Do nothing while a shard has pieces to make."""
+    if not kept:
+        return
+    with hold_lock(out / folder.SHARDS, wait=True), ExitStack() as stack:
+        paths = folder.find_catalogues(out)
+        catalogues = [stack.enter_context(open_catalogue(path)) for path in paths]
+        if len(paths) < parts or any(catalogue.count_states()["waiting"] for catalogue in catalogues):
+            return  # the shard that ends last does it
+        if keep_best(out, catalogues, kept):
+            for path, catalogue in zip(paths, catalogues, strict=True):
+                write_manifest(catalogue, path.with_name(MANIFEST))

@@ -5,20 +5,22 @@ from __future__ import annotations
 import heapq
 import html
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from itertools import islice
 from math import inf
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from composer.errors import BadOption, ComposerError, printable
+from composer.errors import BadOption, ComposerError, UnreadableFile, printable
 from composer.io import formats
 from composer.plugins.registry import registry
 from composer.storage.atomic import write_whole_file
 from composer.types import Piece
-from composer_batch.catalogue import open_catalogue
-from composer_batch.folder import find_catalogues, make_path
+from composer_batch.catalogue import STATES, open_catalogue
+from composer_batch.folder import PARQUET, find_catalogues, make_path
 
 SUFFIX = ".html"
 
@@ -109,3 +111,70 @@ def _build_plain_page(out: Path, page: Path, best: Sequence[dict[str, Any]]) -> 
 def _format_link(path: Path, page: Path) -> str:
     target = Path(os.path.relpath(path.absolute(), page.absolute().parent)).as_posix()
     return f'<a href="{html.escape(quote(target))}">{html.escape(path.name)}</a>'
+
+
+# --- The catalogue of a batch as Parquet, all shards together, for tables and data frames -----------------------------
+
+
+GROUP = 8192
+"""Rows in memory at once."""
+
+COLUMNS = {
+    **dict.fromkeys(("number", "job", "seed", "index", "tries", "attempt", "bytes", "run"), "int64"),
+    **dict.fromkeys(("model", "model_hash", "state", "stem", "asked", "files", "metrics", "reason"), "string"),
+    **dict.fromkeys(("rank", "distance", "seconds", "made_at"), "float64"),
+}
+"""The columns of the catalogue, with their types. Those with several values are JSON."""
+
+
+def check() -> None:
+    """Raise BadOption where Parquet cannot be written."""
+    if find_spec("pyarrow") is None:
+        raise BadOption("pyarrow, which writes Parquet, is not installed; `pip install 'composer-midi[parquet]'`.")
+
+
+def write_parquet(out: Path) -> None:
+    """Write a row for each requested piece, whatever its state. Raises CannotWrite."""
+    import pyarrow
+    from pyarrow import parquet
+
+    schema = pyarrow.schema([(name, getattr(pyarrow, kind)()) for name, kind in COLUMNS.items()])
+    with write_whole_file(out / PARQUET) as scratch, parquet.ParquetWriter(scratch, schema) as writer:
+        for path in find_catalogues(out):
+            with open_catalogue(path, reading=True) as catalogue:
+                rows = catalogue.read_rows(list(COLUMNS))
+                while group := list(islice(rows, GROUP)):
+                    columns: dict[str, Any] = dict(zip(COLUMNS, zip(*group, strict=True), strict=True))
+                    try:
+                        writer.write_table(pyarrow.table(columns, schema=schema))
+                    except (pyarrow.ArrowException, TypeError, ValueError, OverflowError) as error:
+                        what = printable(" ".join(str(error).split()), 160)
+                        shown = printable(str(path))
+                        raise UnreadableFile(f"{shown}: corrupt, or not a catalogue ({what}).") from None
+
+
+# --- The state of a batch, from its folder, all shards together -------------------------------------------------------
+
+
+def summarise(out: Path) -> dict[str, Any]:
+    """Count pieces by state, rejections by gate, and the reasons of failures. Raises BadOption without a batch."""
+    paths = find_catalogues(out)
+    if not paths:
+        raise BadOption(f"{printable(str(out))}: contains no batch.")
+    states: Counter[str] = Counter()
+    rejections: Counter[str] = Counter()
+    aside: Counter[str] = Counter()
+    shards = []
+    for path in paths:
+        with open_catalogue(path, reading=True) as catalogue:
+            states.update(catalogue.count_states())
+            rejections.update(catalogue.count_rejections())
+            aside.update(row["reason"] for row in catalogue.read_pieces("failed", "reason"))
+            shards.append(catalogue.read_header()["shard"])
+    return {
+        "pieces": states.total(),
+        "states": {state: states[state] for state in STATES if states[state]},
+        "rejections": dict(rejections.most_common()),
+        "set aside": dict(aside.most_common(20)),
+        "shards": ", ".join(shards) if shards != ["1/1"] else "",
+    }

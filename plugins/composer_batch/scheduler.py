@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,12 +12,67 @@ from pathlib import Path
 
 from composer.errors import BatchFailed
 from composer.generation.generator import BATCH_SIZE
-from composer.io.lock import hold_lock
+from composer.io.outputs import hold_lock
 from composer.types import Executor, Outcome
-from composer_batch import choosing, folder, manifest, packing
+from composer_batch import folder
 from composer_batch.catalogue import NAME, WHOLE, Catalogue, PieceRecord, Shard, open_catalogue
 from composer_batch.cell import Cell
 from composer_batch.worker import Chunk, FinishedPiece, Stopped, draw, finish
+
+PAGE = 1024
+"""Rows that are read from the catalogue at once."""
+
+
+def make_chunks(
+    catalogue: Catalogue, cells: Sequence[Cell], largest: int, workers: Callable[[], int], most: Callable[[int], int]
+) -> Iterator[Chunk]:
+    """Yield chunks of one model and sampler chain. Pieces of similar length stand together, the longest first.
+
+    No chunk has more than `largest` pieces, or more than `most` of its last cell.
+    """
+    groups: dict[tuple[object, ...], list[int]] = {}
+    for position, cell in enumerate(cells):
+        groups.setdefault(cell.batch_key, []).append(position)
+    for positions in groups.values():
+        positions.sort(key=lambda position: (-cells[position].length, position))  # long pieces are started early
+        left = sum(catalogue.count_waiting(position) for position in positions)
+        size, due = 0, 0
+        pieces: list[tuple[int, int, int]] = []
+        for position in positions:
+            for number, index in _read_waiting(catalogue, position):
+                if not due:
+                    due = workers()
+                    size = compute_chunk_size(left, due, largest)
+                pieces.append((number, position, index))
+                if len(pieces) >= min(size, most(position)):
+                    yield make_chunk(cells, pieces)
+                    left, due, pieces = left - len(pieces), due - 1, []
+        if pieces:
+            yield make_chunk(cells, pieces)
+
+
+def compute_chunk_size(left: int, workers: int, most: int) -> int:
+    """Compute the size of each of the next chunks, one for each worker, from the number of pieces left.
+
+    A round of equal chunks takes half of the rest, so that all workers end together (factoring: Hummel, Schonberg and
+    Flynn 1992). While there are enough pieces, each chunk fills a batch.
+    """
+    size = min(max(-(-left // (2 * workers)), BATCH_SIZE), most)
+    rounds = -(-left // (workers * size))
+    return -(-left // (workers * rounds))
+
+
+def make_chunk(cells: Sequence[Cell] | Mapping[int, Cell], pieces: Sequence[tuple[int, int, int]]) -> Chunk:
+    """Make a chunk of these pieces (number, position of the cell, index) and their cells."""
+    return Chunk({position: cells[position] for _, position, _ in pieces}, tuple(pieces))
+
+
+def _read_waiting(catalogue: Catalogue, position: int) -> Iterator[tuple[int, int]]:
+    after = -1
+    while page := catalogue.list_waiting(position, after, PAGE):
+        yield from page
+        after = page[-1][0]
+
 
 TRIES = 3
 """Workers lost on a piece before it is set aside."""
@@ -126,9 +181,9 @@ def run(
         tell(course.measure_progress())
         for _ in _run_chunks(course, executor, now):
             tell(course.measure_progress())
-        manifest.write_manifest(catalogue, home / manifest.MANIFEST)
+        folder.write_manifest(catalogue, home / folder.MANIFEST)
         if parts > 1:
-            choosing.keep_best_of_shards(out, parts, choosing.collect_keep_rules(known))
+            folder.keep_best_of_shards(out, parts, folder.collect_keep_rules(known))
             course.counts = catalogue.count_states()
         folder.flush(catalogue, number)
         return course.measure_progress()
@@ -144,7 +199,7 @@ def _schedule_chunks(course: _RunState, executor: Executor) -> Iterator[Chunk]:
         """Return how many chunks the executor works on at once."""
         return max(int(getattr(executor, "places", 1)), 1)
 
-    for chunk in packing.make_chunks(
+    for chunk in make_chunks(
         course.catalogue, course.cells, course.settings.chunk, count_workers, partial(_limit_chunk, course)
     ):
         yield from _drain_retries(course)
@@ -248,7 +303,7 @@ def _handle_loss(course: _RunState, chunk: Chunk, fault: str) -> None:
     if count > 1:
         size = -(-count // PARTS)
         for start in range(0, count, size):
-            course.retries.append(packing.make_chunk(chunk.cells, chunk.pieces[start : start + size]))
+            course.retries.append(make_chunk(chunk.cells, chunk.pieces[start : start + size]))
         return
     number = chunk.pieces[0][0]
     if course.catalogue.count_try(number) < TRIES:
@@ -261,7 +316,7 @@ def _handle_loss(course: _RunState, chunk: Chunk, fault: str) -> None:
 
 def _keep_best(course: _RunState, positions: Iterable[int]) -> None:
     """Keep the best pieces of the jobs of these cells."""
-    rules = choosing.collect_keep_rules(course.cells[position] for position in positions)
-    count = choosing.keep_best(course.out, [course.catalogue], rules)
+    rules = folder.collect_keep_rules(course.cells[position] for position in positions)
+    count = folder.keep_best(course.out, [course.catalogue], rules)
     course.counts["done"] -= count
     course.counts["passed over"] += count

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import math
+import re
+import sqlite3
 import types
 import typing
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
+from composer.errors import CannotWrite, UnreadableFile, printable
 from composer.plugins.options import Option, list_choices, read_options
+from composer.storage.inside import join_inside, open_inside
+from composer_batch.cell import SUFFIX
 from composer_batch.filters import Gates
 from composer_batch.jobfile import DEFAULTS, JOB, LONGEST
-from composer_batch.jobs import GRID, MOST_ATTEMPTS, MOST_PIECE_BARS, MOST_PIECES, Job, list_sampler_keys
+from composer_batch.jobs import GRID, LARGEST, MOST_ATTEMPTS, MOST_PIECE_BARS, MOST_PIECES, Job, list_sampler_keys
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -77,3 +88,176 @@ def _describe_type(annotation: Any) -> dict[str, Any]:
     if kind == "string":
         return {"type": "string", "maxLength": LONGEST}
     return {"type": kind} if kind else {}
+
+
+# --- Checks rows of a catalogue ---------------------------------------------------------------------------------------
+
+
+_STEM = re.compile(r"\d{4,}/[^/\\\0-\x1f]{1,200}")
+
+
+def check_row(row: Mapping[str, Any], *, written: bool) -> dict[str, Any]:
+    """Check the columns of a piece, and parse those in JSON. Raises ValueError for values that no run writes.
+
+    A piece that is `written` has files.
+    """
+    values = {name: _parse_json(value) if name in _PLAIN else value for name, value in row.items()}
+    for name, value in values.items():
+        if (name in _CHECKS and not _CHECKS[name](value)) or (written and name == "files" and value is None):
+            raise ValueError(f"a piece has an invalid '{name}'")
+    return values
+
+
+def read_pair(row: tuple[Any, ...]) -> tuple[str, str]:
+    """Read a row of two texts, a name and its value. Raises ValueError for others."""
+    name, value = row
+    if not (isinstance(name, str) and isinstance(value, str)):
+        raise ValueError("a value is not text")
+    return name, value
+
+
+def _parse_json(text: Any) -> Any:
+    try:
+        return json.loads(text) if text else None
+    except (TypeError, RecursionError):
+        raise ValueError("a piece has a value that is not JSON") from None
+
+
+def _is_stem(value: Any) -> bool:
+    """Tell whether a value is a path that stays in the folder of the batch."""
+    return isinstance(value, str) and bool(_STEM.fullmatch(value)) and not value.endswith(("/.", "/.."))
+
+
+def _are_files(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, Mapping)
+        and all(map(SUFFIX.fullmatch, value))
+        and all(isinstance(of, list) and list(map(type, of)) == [str, int] for of in value.values())
+    )
+
+
+def _is_table(value: Any) -> bool:
+    return value is None or isinstance(value, Mapping)
+
+
+def _are_metrics(value: Any) -> bool:
+    """Tell whether the metrics that are shown have the right types."""
+    if value is None:
+        return True
+    figures = (value.get(name) for name in ("notes", "nats per note")) if isinstance(value, Mapping) else ("",)
+    return all(map(_is_figure, figures)) and all(isinstance(rule, str) for rule in value.get("broken", []))
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2 * LARGEST
+
+
+def _is_figure(value: Any) -> bool:
+    return value is None or (type(value) in (int, float) and math.isfinite(value))
+
+
+def _make_type_check(*kinds: type) -> Callable[[Any], bool]:
+    return lambda value: type(value) in kinds
+
+
+_PLAIN = ("asked", "files", "metrics")
+
+_CHECKS: Mapping[str, Callable[[Any], bool]] = {
+    "stem": _is_stem,
+    "files": _are_files,
+    "asked": _is_table,
+    "metrics": _are_metrics,
+    **dict.fromkeys(("model", "model_hash", "reason"), _make_type_check(str)),
+    **dict.fromkeys(("number", "seed", "index"), _is_count),
+    **dict.fromkeys(("rank", "distance"), _is_figure),
+    "run": _make_type_check(int, type(None)),
+}
+
+
+# --- Opens a catalogue safely -----------------------------------------------------------------------------------------
+
+
+WAIT = 60.0
+"""Seconds to wait while another process uses the catalogue."""
+
+LARGEST_VALUE = 2**27
+"""Bytes of one value: a cell with a long primer."""
+
+_MAGIC, _CLASSIC = b"SQLite format 3\0", b"\1\1"
+_MANY_FILES = bytes.fromhex("d9d505f920a163d7")
+"""The end of a journal of several databases, which names a file that SQLite would delete."""
+
+
+def connect(path: Path, tables: str, *, reading: bool) -> sqlite3.Connection:
+    """Open a catalogue with these tables. Create it if need be.
+
+    Raises UnreadableFile for a file that is no catalogue, CannotWrite for one that cannot be opened.
+    """
+    shown = printable(str(path))
+    for suffix in ("", "-journal", "-wal", "-shm"):
+        join_inside(path.parent, path.name + suffix, error=UnreadableFile)
+    if reading and not path.is_file():
+        raise UnreadableFile(f"{shown}: no such file; a batch that was begun has one.")
+    try:
+        _check_file(path)
+        # A reader may have to roll back the journal of a killed run.
+        uri = f"{path.absolute().as_uri()}?mode={'rw' if reading else 'rwc'}"
+        connection = sqlite3.connect(uri, timeout=WAIT, uri=True)
+    except (OSError, sqlite3.Error) as error:
+        raise CannotWrite(f"{shown}: cannot be opened ({getattr(error, 'strerror', None) or error}).") from error
+    except ValueError as error:
+        raise UnreadableFile(f"{shown}: is not the catalogue of a batch ({error}).") from None
+    try:
+        _check_content(connection, tables)
+    except BaseException as error:
+        connection.close()
+        message = printable(str(error), 160)
+        if isinstance(error, sqlite3.OperationalError):
+            raise CannotWrite(
+                f"{shown}: is in use ({message}); wait until the other run ends, and try again."
+            ) from error
+        if isinstance(error, sqlite3.Error | ValueError):  # messages about a damaged file may not be valid text
+            raise UnreadableFile(f"{shown}: is not the catalogue of a batch ({message}).") from error
+        raise
+    return connection
+
+
+def _check_file(path: Path) -> None:
+    """Raise ValueError for a file that SQLite would not treat as one of ours."""
+    if path.exists():
+        with open_inside(path, "read") as file:
+            head = file.read(100)
+        if head and not (head.startswith(_MAGIC) and head[18:20] == _CLASSIC):
+            raise ValueError("no header of SQLite")
+    journal = path.with_name(f"{path.name}-journal")
+    if journal.exists():
+        with open_inside(journal, "read") as file:
+            file.seek(max(journal.stat().st_size - len(_MANY_FILES), 0))
+            if file.read() == _MANY_FILES:
+                raise ValueError("its journal names other files")
+
+
+def _check_content(connection: sqlite3.Connection, tables: str) -> None:
+    """Raise sqlite3.Error or ValueError for a schema other than ours, and for damaged pages."""
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_VALUE)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+    for setting in ("trusted_schema = OFF", "cell_size_check = ON", "synchronous = FULL"):
+        connection.execute(f"PRAGMA {setting}")
+    found = _read_schema(connection)
+    if found and found != _build_schema(tables):
+        raise ValueError("its tables are not those of a batch")
+    (result,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if result != "ok":
+        raise ValueError("its pages are damaged")
+
+
+def _read_schema(connection: sqlite3.Connection) -> frozenset[tuple[object, ...]]:
+    rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master LIMIT 100")
+    return frozenset((*about, sql if sql is None else " ".join(str(sql).split())) for *about, sql in rows)
+
+
+@lru_cache(maxsize=1)
+def _build_schema(tables: str) -> frozenset[tuple[object, ...]]:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(tables)
+        return _read_schema(connection)

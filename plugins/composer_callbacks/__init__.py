@@ -7,7 +7,7 @@ from composer.types import Offers
 @hookimpl
 def register_callbacks() -> Offers:
     """Register the three callbacks."""
-    from composer_callbacks.drawn import Originality, Samples
+    from composer_callbacks.samples import Originality, Samples
     from composer_callbacks.tensorboard import TensorBoard
 
     return {"samples": Samples, "originality": Originality, "tensorboard": TensorBoard}

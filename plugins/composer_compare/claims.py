@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from composer_compare import judging, memory, values
+from composer_compare import judging, results
 from composer_compare.judging import Finding
 from composer_compare.results import Results
 
@@ -25,7 +25,7 @@ def judge_claims(findings: Results) -> list[tuple[Claim, Finding]]:
 
 
 CLAIMS = (
-    Claim(1, "A plain recurrent network has vanishing gradients and a short memory.", memory.judge_rnn_fading),
+    Claim(1, "A plain recurrent network has vanishing gradients and a short memory.", judging.judge_rnn_fading),
     Claim(2, "GRU has two gates, LSTM three.", judging.judge_counts("gates", {"gru": 2, "lstm": 3}, "gates")),
     Claim(
         3, "LSTM keeps a memory cell apart; GRU shows its whole state.",
@@ -35,16 +35,16 @@ CLAIMS = (
     Claim(5, "GRU is cheaper to compute and trains faster.", judging.judge_speed),
     Claim(6, "GRU needs less data.", judging.judge_robustness("data", 0.05, "lost with 5 % of the pieces")),
     Claim(7, "GRU copes better with noise.", judging.judge_robustness("noise", 0.2, "lost with 20 % of wrong notes")),
-    Claim(8, "GRU overfits less.", judging.judge_gru_lower(values.compute_gap, "valid less train")),
+    Claim(8, "GRU overfits less.", judging.judge_gru_lower(results.compute_gap, "valid less train")),
     Claim(
         9, "LSTM overfits on small sets.",
-        judging.judge_gru_lower(values.compute_gap, "valid less train at 5 % of the pieces", "data", 0.05),
+        judging.judge_gru_lower(results.compute_gap, "valid less train at 5 % of the pieces", "data", 0.05),
     ),
-    Claim(10, "LSTM learns long dependencies better.", memory.judge_recall),
+    Claim(10, "LSTM learns long dependencies better.", judging.judge_recall),
     Claim(11, "LSTM is more accurate where there is much data.", judging.judge_accuracy),
     Claim(12, "LSTM is the more expressive, at equal width and at equal parameters.", judging.judge_expressiveness),
     Claim(13, "LSTM can explode at a high learning rate, where GRU does not.", judging.judge_divergence),
-    Claim(14, "GRU may still have vanishing gradients.", memory.judge_gru_fading),
+    Claim(14, "GRU may still have vanishing gradients.", judging.judge_gru_fading),
     Claim(15, "GRU generalises worse from biased music.", judging.judge_bias),
     Claim(16, "GRU is less code.", judging.judge_code),
     Claim(17, "Dropout keeps LSTM from overfitting.", judging.judge_dropout),

@@ -137,11 +137,11 @@ def _build_experiment(
     device: str,
     workers: int | None,
 ) -> Experiment:
-    from composer.cli.corpora import build_corpus, prepare_tokenizer
+    from composer.cli.progress import build_corpus, prepare_tokenizer
     from composer.data.datasets import make_dataset
     from composer.training.loop import Settings
     from composer.training.recipes import Recipe, convert_to_plain
-    from composer_compare import budget
+    from composer_compare import spec
     from composer_compare.questions import parse_ablations
     from composer_compare.spec import Experiment, parse_match, parse_minutes
 
@@ -155,7 +155,7 @@ def _build_experiment(
     suggested = music.tokenizer_options if word == music.tokenizer else {}
     writing = registry().make("tokenizers", word, **{**suggested, **of_tokenizer})
     writing = prepare_tokenizer(music, writing, dataset, workers or count_processors())
-    contenders = budget.make_candidates(names, of_each, writing, size)
+    contenders = spec.make_candidates(names, of_each, writing, size)
     corpus = build_corpus(music, writing, dataset, workers)
     some = registry().make("architectures", names[0], **of_each[0])
     common = convert_to_plain(Recipe(music, word, writing, names[0], some, Settings()), dataset)

@@ -58,7 +58,7 @@ def make_printable(text: str) -> str:
 
 
 def _count_size(made: Any, tokenizer: Any, name: str) -> Mapping[str, Any]:
-    from composer_compare.counting import count_size
+    from composer_compare.cost import count_size
 
     try:
         return count_size(made, [column.size for column in tokenizer.grammar.columns], len(tokenizer.vocabulary))

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
-from composer_compare import budget, tuning
+from composer_compare import spec, tuning
 from composer_compare.questions import ABLATIONS, set_option
 from composer_compare.result_store import ResultsByRun, compute_identity
 from composer_compare.spec import Candidate, Experiment
@@ -120,7 +120,7 @@ def compute_steps(trial: Experiment, results: ResultsByRun) -> dict[str, int]:
     aside = len(paces) * (runs * MEASURING + trial.seeds * sum(one.seconds * len(one.levels) for one in chosen))
     whole = 60 * trial.minutes * trial.workers
     seconds = max(whole - aside, 0.1 * whole)
-    return budget.distribute_steps(paces, trial.contenders[0].name, trial.length, trial.steps, seconds, work)
+    return spec.distribute_steps(paces, trial.contenders[0].name, trial.length, trial.steps, seconds, work)
 
 
 # --- the search -------------------------------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ def _set_dropout(run: ExperimentRun, contender: Candidate, share: float) -> Expe
 
 
 def _make_recall_run(run: ExperimentRun, contender: Candidate, rate: float) -> ExperimentRun | None:
-    from composer_compare.recall_task import TRAINING
+    from composer_compare.probes import TRAINING
 
     plain = _set_option(run, contender, "dropout", 0.0) or run
     if WIDTH in contender.options:  # half as wide: wide networks of any kind remember a motif

@@ -15,13 +15,11 @@ from composer.errors import CannotWrite, printable
 from composer.storage.atomic import write_whole_file
 from composer.storage.inside import open_inside
 from composer_compare.claims import judge_claims
-from composer_compare.counting import count_generation_bytes
-from composer_compare.curves import build_figures
-from composer_compare.plots import plot
+from composer_compare.cost import count_generation_bytes
+from composer_compare.plots import build_figures, plot
 from composer_compare.result_store import NAME, ResultStore
-from composer_compare.results import Results
+from composer_compare.results import Results, compute_gap
 from composer_compare.statistics import Estimate, estimate_from_seeds
-from composer_compare.values import compute_gap
 
 PAGE, DATA = "report.html", "report.json"
 

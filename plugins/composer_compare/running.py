@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from composer.io.lock import hold_lock
+from composer.io.outputs import hold_lock
 from composer.storage.inside import join_inside
 from composer.types import Executor
 from composer_compare.plan import PlannedRun, plan_runs

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from composer_compare.recall_task import GAPS, LONGER
+from composer_compare.probes import GAPS, LONGER
 
 MOST = 1e15
 """An upper bound on the size of any figure."""

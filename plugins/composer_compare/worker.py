@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -13,24 +14,68 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from composer import metrics
 from composer.data.corpus import Corpus
 from composer.devices import use_one_thread
 from composer.errors import ComposerError, TrainingFailed, printable
+from composer.generation.generator import Generator
+from composer.metrics import Measurements
+from composer.model import Model
 from composer.plugins.registry import registry
 from composer.storage.inside import join_inside
-from composer.training import evaluation, loop
+from composer.training import evaluation, loop, model_card
 from composer.training.loop import Settings
 from composer.training.recipes import Recipe
 from composer.training.state import Trained
 from composer.training.train import make_model
 from composer.types import Architecture, Tokenizer
-from composer_compare import perturbed_data, probes, recall_task
+from composer_compare import perturbed_data, probes
 from composer_compare.cost import Result, measure_speed
-from composer_compare.material import alter_music, load_music, make_recipe
+from composer_compare.perturbed_data import alter_music, load_music, make_recipe
 from composer_compare.plan import ExperimentRun
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+def evaluate_writing(model: Model, corpus: Corpus, tokenizer: Tokenizer, seed: int) -> dict[str, Any]:
+    """Generate a piece per test piece, 50 at most, with the dataset's suggestions, and measure them.
+
+    `distance` is the Fréchet feature distance from the test pieces, with its interval and the distance between halves
+    of these. `inside` counts the figures within the reference range of 99 in 100 sets of as many real pieces. `copied`
+    is the overlap of the pieces with the training pieces, `held_out` that of the test pieces.
+    """
+    player = Generator(model, "")
+    real = _measure_real(corpus.folder, tokenizer)  # type: ignore[arg-type]  # a frozen dataclass
+    test = metrics.measure(
+        [tokenizer.decode(corpus.read_piece(n)) for n in corpus.split("test").tolist()], real.metrics
+    )
+    pieces = model_card.generate_suggested(player, min(len(test), model_card.MOST_PIECES), seed)
+    ours = metrics.measure(pieces, real.metrics)
+    judged = metrics.judge_measured(ours, real, seed=seed, level=model_card.LEVEL)
+    shared = model_card.measure_originality(pieces, corpus, tokenizer)
+    return {
+        "pieces": len(pieces),
+        "distance": model_card.describe_distance(metrics.contrast(ours, test, seed)),
+        "inside": sum(figure.inside for figure in judged),
+        "figures": len(judged),
+        "outside": [figure.name for figure in judged if not figure.inside],
+        "copied": _summarise_copies(shared),
+        "held_out": _summarise_copies(shared["held_out"]),
+    }
+
+
+@lru_cache(maxsize=2)
+def _measure_real(folder: Path, tokenizer: Tokenizer) -> Measurements:
+    """Measure all pieces of the corpus, once per process."""
+    corpus = Corpus(folder)
+    return metrics.measure([tokenizer.decode(corpus.read_piece(number)) for number in range(len(corpus.names))])
+
+
+def _summarise_copies(found: Mapping[str, Any]) -> dict[str, Any]:
+    longest = found["longest"]
+    return {"share": found["copied_share"], "longest_notes": longest["notes"] if longest else 0}
+
 
 MODELS, RUNNING = "models", "running"
 """Folders beside the results: of trained models, and of unfinished runs."""
@@ -178,7 +223,6 @@ def _locate_model(run: ExperimentRun, scratch: Path) -> Path:
 def generate_pieces(run: ExperimentRun, scratch: Path) -> Result:
     """Generate with the model of a run that has ended. Raises TrainingFailed if it is missing."""
     from composer.model import load
-    from composer_compare.written import evaluate_writing
 
     corpus, tokenizer = load_music(run)
     path = _locate_model(replace(run, work="final"), scratch)
@@ -195,15 +239,15 @@ def train_on_recall(run: ExperimentRun, scratch: Path) -> Result:
     options = dict(run.recipe["architecture"])
     architecture = registry().make("architectures", options.pop("name"), **options)
     settings = Settings(**run.recipe["training"])
-    music = recall_task.write_corpus(scratch / "music", settings.seed)
-    trained = _train_to_end(music, recall_task.SYMBOLS, architecture, settings, scratch)
+    music = probes.write_corpus(scratch / "music", settings.seed)
+    trained = _train_to_end(music, probes.SYMBOLS, architecture, settings, scratch)
     import torch
 
     module = architecture.build_module(
-        [column.size for column in recall_task.SYMBOLS.grammar.columns], len(recall_task.SYMBOLS.vocabulary)
+        [column.size for column in probes.SYMBOLS.grammar.columns], len(probes.SYMBOLS.vocabulary)
     )
     module.load_state_dict({name: torch.from_numpy(array) for name, array in trained.weights.items()})
-    return {**_summarise_training(trained), "recall": recall_task.measure_recall(module, music, settings.seed)}
+    return {**_summarise_training(trained), "recall": probes.measure_recall(module, music, settings.seed)}
 
 
 WORK: Mapping[str, Callable[[ExperimentRun, Path], Result]] = {

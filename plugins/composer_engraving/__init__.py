@@ -7,7 +7,7 @@ from composer.types import Offers
 @hookimpl
 def register_exporters() -> Offers:
     """Register `.svg` (one tall page) and `.pdf`."""
+    from composer_engraving.drawing import SvgExporter
     from composer_engraving.pdf import PdfExporter
-    from composer_engraving.svg import SvgExporter
 
     return {".svg": SvgExporter, ".pdf": PdfExporter}

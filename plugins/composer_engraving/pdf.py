@@ -12,10 +12,9 @@ from typing import Annotated, Any, ClassVar
 from composer.errors import CannotWrite, printable
 from composer.storage.atomic import write_whole_file
 from composer.types import Piece
-from composer_engraving import drawing, musicfont
+from composer_engraving import drawing, outlines
 from composer_engraving.drawing import Drawn, Glyph, Run, Shape, Words
-from composer_engraving.engraved import check_staff, engrave_piece
-from composer_engraving.engraver import Sheet
+from composer_engraving.engraver import Sheet, check_staff, engrave_piece
 from composer_engraving.outlines import Matrix, Segment, multiply
 
 PAPERS = {"a4": (210.0, 297.0), "letter": (215.9, 279.4), "a3": (297.0, 420.0), "a5": (148.0, 210.0)}
@@ -134,15 +133,15 @@ class _Pen:
         from reportlab.pdfbase.pdfmetrics import stringWidth
 
         if run.is_music:
-            return sum(musicfont.read_widths().get(ord(letter), 0.0) for letter in run.text) * run.size / 1000
+            return sum(outlines.read_widths().get(ord(letter), 0.0) for letter in run.text) * run.size / 1000
         return float(stringWidth(run.text, self._find_font(run), run.size))
 
     def _draw_signs(self, run: Run, matrix: Matrix) -> None:
         x = 0.0
         for letter in run.text:
             scale = run.size / 1000
-            self._draw_glyph(musicfont.read_sign(ord(letter)), multiply(matrix, (scale, 0, 0, scale, x, 0)))
-            x += musicfont.read_widths().get(ord(letter), 0.0) * scale
+            self._draw_glyph(outlines.read_sign(ord(letter)), multiply(matrix, (scale, 0, 0, scale, x, 0)))
+            x += outlines.read_widths().get(ord(letter), 0.0) * scale
 
     def _draw_run(self, run: Run, matrix: Matrix) -> None:
         self.canvas.saveState()

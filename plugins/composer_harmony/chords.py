@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from composer.arrays import convert_like, get_namespace
 from composer.errors import printable
 from composer.music.keys import ALL_KEYS
-from composer.music.notes import mask_sustained
+from composer.tokens.vocabulary import mask_sustained
 from composer.types import Array, Context
-from composer_harmony.classes import mask_classes, parse_pitch_class, restrict_keys
-from composer_harmony.scale import SCALES
+from composer_harmony.scale import SCALES, mask_classes, parse_pitch_class, restrict_keys
 
 QUALITIES = {
     **dict.fromkeys(["", "maj", "M"], (0, 4, 7)),

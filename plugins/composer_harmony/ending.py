@@ -11,10 +11,9 @@ import numpy as np
 from composer.arrays import convert_like, get_namespace, make_range
 from composer.errors import BadOption
 from composer.music.keys import ALL_KEYS, parse_key
-from composer.music.notes import compute_pitches, mask_onsets
-from composer.tokens.vocabulary import EOS
+from composer.tokens.vocabulary import EOS, compute_pitches, mask_onsets
 from composer.types import Array, Context, MusicalState
-from composer_harmony.classes import mask_classes
+from composer_harmony.scale import mask_classes
 
 MAJOR, MINOR = (0, 4, 7), (0, 3, 4, 7)
 """Degrees of the final chord, in semitones. In minor either third is right: a piece in minor may end in major."""

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from composer.metrics.counting import Counts, count_in_last_bar, make_share, measure_above_tonic
-from composer.metrics.heard import ScoreView, find_final_chord
+from composer.metrics.counts import Counts, count_in_last_bar, make_share, measure_above_tonic
+from composer.metrics.score_view import ScoreView, find_final_chord
 from composer.types import Metric
 
 _TRIADS = {False: (0, 4, 7), True: (0, 3, 4, 7)}

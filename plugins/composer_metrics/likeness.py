@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.metrics.counting import Counts, make_share, pair_counts
-from composer.metrics.heard import ScoreView
+from composer.metrics.counts import Counts, make_share, pair_counts
+from composer.metrics.score_view import ScoreView
 from composer.types import Metric
 
 LAGS = (1, 2, 4, 8)

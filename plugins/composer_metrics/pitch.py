@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from composer.metrics.counting import (
+from composer.metrics.counts import (
     Counts,
     compute_intervals,
     count_histogram,
@@ -17,7 +17,7 @@ from composer.metrics.counting import (
     measure_above_tonic,
     pair_counts,
 )
-from composer.metrics.heard import ScoreView
+from composer.metrics.score_view import ScoreView
 from composer.music.keys import MAJOR_SCALE
 from composer.types import Metric
 

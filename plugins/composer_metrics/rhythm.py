@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.metrics.counting import Counts, count_histogram, count_ticks, make_share, pair_counts
-from composer.metrics.heard import ScoreView, compute_ends
+from composer.metrics.counts import Counts, count_histogram, count_ticks, make_share, pair_counts
+from composer.metrics.score_view import ScoreView, compute_ends
 from composer.music.score import TICKS_PER_QUARTER
 from composer.types import Metric
 from composer_metrics.likeness import Content, compare_bars

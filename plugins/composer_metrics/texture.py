@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.metrics.counting import Counts, count_ticks, make_share, pair_counts
-from composer.metrics.heard import ScoreView, compute_ends
+from composer.metrics.counts import Counts, count_ticks, make_share, pair_counts
+from composer.metrics.score_view import ScoreView, compute_ends
 from composer.types import Metric
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from composer.metrics.counting import (
+from composer.metrics.counts import (
     Counts,
     compute_intervals,
     compute_mean,
@@ -23,8 +23,7 @@ from composer.metrics.counting import (
     make_share,
     pair_counts,
 )
-from composer.metrics.heard import ScoreView
-from composer.metrics.textures import FIFTH, OCTAVE, UNISON, find_parallels, pair_voices
+from composer.metrics.score_view import FIFTH, OCTAVE, UNISON, ScoreView, find_parallels, pair_voices
 from composer.types import Metric
 
 VOICES = ("soprano", "alto", "tenor", "bass")

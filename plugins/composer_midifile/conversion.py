@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from composer.music.keys import get_signature_key
 from composer.music.score import TICKS_PER_QUARTER, KeySignature, Tempo, Text, TimeSignature
-from composer_midifile import upbeats
+from composer_midifile import conductor
 
 SLOWEST, FASTEST = 5.0, 1000.0
 """Limits of tempos, in quarter notes a minute."""
@@ -83,8 +83,8 @@ class Conversion:
 
     def align_to_bar_lines(self, signatures: tuple[TimeSignature, ...]) -> tuple[TimeSignature, ...]:
         """Align signatures that stand a tick or two of the file beside a bar line."""
-        reach = max(upbeats.BESIDE, upbeats.BESIDE * TICKS_PER_QUARTER // self.division)
-        found, moved = upbeats.align_signatures(signatures, reach)
+        reach = max(conductor.BESIDE, conductor.BESIDE * TICKS_PER_QUARTER // self.division)
+        found, moved = conductor.align_signatures(signatures, reach)
         self.add_remark("a time signature a tick or two beside a bar line was moved to it", moved)
         return found
 

@@ -10,10 +10,108 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from composer_midifile import codes
-from composer_midifile.chunks import Damaged
-from composer_midifile.codes import KEY_SIGNATURE, MARKER, TEMPO, TEXT, TIME_SIGNATURE
-from composer_midifile.walking import Fault, TrackData, TrackWalk
+from composer_midifile import walking
+from composer_midifile.walking import (
+    DEEPEST_HEADER,
+    HEADER,
+    KEY_SIGNATURE,
+    MARKER,
+    TEMPO,
+    TEXT,
+    TIME_SIGNATURE,
+    TRACK,
+    Fault,
+    Header,
+    TrackData,
+    TrackWalk,
+    find_header,
+    walk_chunks,
+)
+
+MOST_CHUNKS = 65_535
+"""The most tracks that a header can promise."""
+
+
+class Damaged(Exception):
+    """The bytes are not a readable MIDI file; the text is the reason, without the file's name."""
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """Ticks to a quarter note, the (start, end) of every track's events in the file, and remarks."""
+
+    division: int
+    tracks: tuple[tuple[int, int], ...]
+    broken_off: bool  # whether the last track is longer than the file
+    remarks: tuple[str, ...]
+
+
+def find_chunks(data: bytes) -> Chunks:
+    """Find the tracks of a MIDI file. Raises Damaged for anything else, and for music without a clear meaning."""
+    remarks: list[str] = []
+    header = _check_header(data, remarks)
+    tracks, broken_off = _find_tracks(data, header.end, remarks)
+    _check_count(header, len(tracks), remarks)
+    return Chunks(header.division, tuple(tracks), broken_off, tuple(remarks))
+
+
+def _check_header(data: bytes, remarks: list[str]) -> Header:
+    if not data:
+        raise Damaged("is empty.")
+    header = find_header(data)
+    if header is None and HEADER in data[: DEEPEST_HEADER + len(HEADER)]:
+        raise Damaged("ends within its header; copy or export it again.")
+    if header is None:
+        raise Damaged("is not a MIDI file: it does not begin with 'MThd'.")
+    if header.length < 6:
+        raise Damaged(f"has a header of {header.length} bytes where there are at least 6; export it again.")
+    _check_division(header.division)
+    if header.begin:
+        remarks.append(f"the first {header.begin} bytes, before the MIDI header, were skipped")
+    if header.length > 6:
+        remarks.append(f"the header is {header.length - 6} bytes longer than known; they were skipped")
+    return header
+
+
+def _check_division(division: int) -> None:
+    if division == 0:
+        raise Damaged("states 0 ticks to a quarter note, so that no note has a length; export it again.")
+    if division & 0x8000:
+        raise Damaged("counts time in film frames (SMPTE), not in beats; export it with ticks per quarter note.")
+
+
+def _find_tracks(data: bytes, at: int, remarks: list[str]) -> tuple[list[tuple[int, int]], bool]:
+    tracks: list[tuple[int, int]] = []
+    alien = 0
+    for name, start, end in walk_chunks(data, at):
+        if name == TRACK:
+            tracks.append((start, min(end, len(data))))
+        else:
+            alien += 1
+        if len(tracks) + alien > MOST_CHUNKS:
+            raise Damaged(f"holds more than {MOST_CHUNKS:,} tracks.")
+        at = end
+    if alien:
+        remarks += ["a chunk that is no track was skipped"] * alien
+    if at < len(data):
+        remarks.append(f"what comes after the last track was skipped, {len(data) - at} byte(s)")
+    if at > len(data):
+        remarks.append("the last track should be longer than the file; it was read as far as it goes")
+    return tracks, at > len(data)
+
+
+def _check_count(header: Header, found: int, remarks: list[str]) -> None:
+    if header.kind > 2:
+        raise Damaged(f"is a MIDI file of type {header.kind}; there are the types 0, 1 and 2.")
+    if header.kind == 2 and found > 1:
+        raise Damaged(f"holds {found} independent sequences (type 2); split it into {found} files.")
+    if found == 0 and header.tracks:
+        raise Damaged("ends before its first track; copy or export it again.")
+    if found != header.tracks:
+        remarks.append(f"the header promises {header.tracks} track(s), and there are {found}; all were read")
+    elif header.kind == 0 and found > 1:
+        remarks.append(f"type 0 stands for one track, and there are {found}; all were read")
+
 
 MOST_CHARACTERS = 100
 """Longer names and markers are cut."""
@@ -22,7 +120,7 @@ OWN_TEXT = b"composer:"
 """The beginning of the text event with the provenance of a piece."""
 
 _NAMES = {TEMPO: "tempo", TIME_SIGNATURE: "time signature", KEY_SIGNATURE: "key signature"}
-_LEFT_OUT = {codes.LYRIC: "lyrics", codes.SMPTE_OFFSET: "SMPTE offsets"}
+_LEFT_OUT = {walking.LYRIC: "lyrics", walking.SMPTE_OFFSET: "SMPTE offsets"}
 
 
 class Event(NamedTuple):
@@ -118,17 +216,17 @@ class _ReaderWalk(TrackWalk):
     def take_meta(self, kind: int, content: bytes) -> None:
         """Keep what a Score has, and count lyrics and the like as left out."""
         found = self.found
-        if kind == codes.END_OF_TRACK:
+        if kind == walking.END_OF_TRACK:
             self._end()
-        elif kind == MARKER or (kind == codes.NAME and not found.name):
+        elif kind == MARKER or (kind == walking.NAME and not found.name):
             self._keep_words(kind, content)
         elif kind in _NAMES:
             self._keep_known(kind, content)
-        elif kind == codes.PORT and len(content) == 1:
+        elif kind == walking.PORT and len(content) == 1:
             found.port = content[0]
         elif kind == TEXT and content.startswith(OWN_TEXT):
             found.own_text = found.own_text or content.removeprefix(OWN_TEXT)
-        elif kind in (TEXT, codes.CUE):
+        elif kind in (TEXT, walking.CUE):
             self._add(TEXT, b"")
         elif kind in _LEFT_OUT and any(content):
             found.left_out[_LEFT_OUT[kind]] += 1
@@ -137,7 +235,7 @@ class _ReaderWalk(TrackWalk):
         self.found.events.append(Event(len(self.found.stretches), self.found.ticks, kind, content))
 
     def _keep_known(self, kind: int, content: bytes) -> None:
-        size = codes.META_SIZES[kind]
+        size = walking.META_SIZES[kind]
         if len(content) == size:
             self._add(kind, content)
         else:
@@ -157,7 +255,7 @@ class _ReaderWalk(TrackWalk):
         if len(text) > MOST_CHARACTERS:
             self.found.remarks.append(f"a name or marker of more than {MOST_CHARACTERS} characters was cut")
             text = text[:MOST_CHARACTERS]
-        if kind == codes.NAME:
+        if kind == walking.NAME:
             self.found.name = text
         elif text:
             self._add(MARKER, text.encode())

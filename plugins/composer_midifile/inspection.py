@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from composer_midifile.chunks import Chunks, find_chunks
-from composer_midifile.events import TrackEvents, read_events
+from composer_midifile.events import Chunks, TrackEvents, find_chunks, read_events
 
 MOST_BYTES = 16 * 2**20
 """A larger file is refused: no piece of music is that long."""

@@ -14,11 +14,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from composer_midifile.channels import DRUMS
-from composer_midifile.codes import CONTROLLER
 from composer_midifile.events import TrackEvents
 from composer_midifile.messages import Messages
-from composer_midifile.programs import combine_channel
+from composer_midifile.programs import DRUMS, combine_channel
+from composer_midifile.walking import CONTROLLER
 
 SUSTAIN, RESET = 64, 121
 DOWN = 64

@@ -14,10 +14,11 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from composer_midifile.codes import PROGRAM
+from composer.music.score import Track
 from composer_midifile.events import TrackEvents
 from composer_midifile.messages import Messages
 from composer_midifile.pairing import Pairs
+from composer_midifile.walking import PROGRAM
 
 _Longs: TypeAlias = NDArray[np.int64]
 
@@ -120,3 +121,43 @@ class _ChannelChanges(NamedTuple):
 def combine_channel(track: TrackEvents, channel: int) -> int:
     """Combine a port and a channel into one number; only the last four bits of `channel` count."""
     return track.port << 4 | channel & 0xF
+
+
+# --- Assignment of tracks to ports and channels -----------------------------------------------------------------------
+
+
+DRUMS = 9
+"""Channel 10, counted from 1."""
+
+MELODIC = tuple(channel for channel in range(16) if channel != DRUMS)
+
+PORTS = 128
+"""Most ports of a file; further tracks share channels with the first ones."""
+
+
+@dataclass(frozen=True)
+class PortChannel:
+    """A channel, 0..15, of a port, 0..127."""
+
+    port: int
+    channel: int
+
+
+def assign_channels(tracks: Sequence[Track]) -> list[PortChannel]:
+    """Assign a channel to each track: one for each melodic track, and channel 10 for all drums with the same kit."""
+    found: dict[int, PortChannel] = {}
+    drums = [number for number, track in enumerate(tracks) if track.is_drum]
+    kits = list(dict.fromkeys(int(tracks[number].program) for number in drums))
+    for number in drums:
+        found[number] = PortChannel(kits.index(int(tracks[number].program)) % PORTS, DRUMS)
+    melodic = [number for number, track in enumerate(tracks) if not track.is_drum]
+    programs: dict[int, int] = {}  # of the channels of the first port
+    for begin in range(0, len(melodic), len(MELODIC)):
+        free = list(MELODIC)
+        for number in melodic[begin : begin + len(MELODIC)]:
+            program = int(tracks[number].program)
+            channel = next((channel for channel in free if programs.get(channel) == program), free[0])
+            free.remove(channel)
+            programs.setdefault(channel, program)
+            found[number] = PortChannel(begin // len(MELODIC) % PORTS, channel)
+    return [found[number] for number in range(len(tracks))]

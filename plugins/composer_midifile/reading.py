@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import warnings
 from collections import defaultdict
@@ -14,20 +15,54 @@ import numpy as np
 
 from composer.errors import LeftOutWarning, ReadingWarning, RoundingWarning, UnreadableFile, printable
 from composer.music.score import TICKS_PER_QUARTER, Notes, Score, TimeSignature, Track
+from composer.storage.opening import read_bytes
 from composer.types import Finding
-from composer_midifile import upbeats
-from composer_midifile.channels import DRUMS
-from composer_midifile.chunks import Damaged
-from composer_midifile.codes import KEY_SIGNATURE, MARKER, NOTE_ON, TEMPO, TEXT, TIME_SIGNATURE
+from composer_midifile import conductor
 from composer_midifile.conversion import Conversion, TimedEvent
-from composer_midifile.inspection import DecodedFile, decode_file
+from composer_midifile.events import OWN_TEXT, Damaged
+from composer_midifile.inspection import MOST_BYTES, DecodedFile, decode_file
 from composer_midifile.messages import Messages, read_messages
-from composer_midifile.notes import build_notes
 from composer_midifile.omissions import PEDAL, count_omissions
-from composer_midifile.pairing import Pairs, pair_notes
+from composer_midifile.pairing import Pairs, build_notes, pair_notes
 from composer_midifile.pedal import extend_notes
-from composer_midifile.programs import Part, divide_parts
-from composer_midifile.provenance import PICKUP, read_file, read_provenance, unpack
+from composer_midifile.programs import DRUMS, Part, divide_parts
+from composer_midifile.walking import KEY_SIGNATURE, MARKER, NOTE_ON, TEMPO, TEXT, TIME_SIGNATURE
+
+PICKUP = "upbeat"
+"""The key of the pickup in the text event, in ticks of a Score."""
+
+
+def read_provenance(path: Path) -> dict[str, Any]:
+    """Read the provenance of the piece in a MIDI file; `{}` if the file states none.
+
+    Raises UnreadableFile for anything but a readable MIDI file. The values are untrusted: check them.
+    """
+    shown = printable(str(path))
+    try:
+        found = unpack(decode_file(read_file(path)).own_text)
+    except Damaged as error:
+        raise UnreadableFile(f"{shown}: {error}") from None
+    return {key: value for key, value in found.items() if key != PICKUP}
+
+
+def read_file(path: Path) -> bytes:
+    """Read a file. Raises UnreadableFile for more than `MOST_BYTES`, and for a file that cannot be opened."""
+    return read_bytes(path, MOST_BYTES)
+
+
+def pack(values: Mapping[str, Any]) -> str:
+    """Encode values as the text of the event, ASCII, equal for equal values. Raises TypeError or ValueError."""
+    return OWN_TEXT.decode() + json.dumps(values, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+
+
+def unpack(raw: bytes) -> dict[str, Any]:
+    """Decode the values after the first word of the text event; `{}` for anything but a JSON object."""
+    try:
+        values = json.loads(raw)
+    except (ValueError, RecursionError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
 
 MOST_TICKS = 2**31 - 1
 """Longest track, both in ticks of the file and in those of a Score."""
@@ -173,9 +208,9 @@ def _find_time_signatures(
     """Determine the time signatures and the pickup: stated by a file of ours, guessed for any other."""
     signatures = to.convert_time_signatures(found)
     if not own:
-        return upbeats.guess_pickup(to.align_to_bar_lines(signatures))
+        return conductor.guess_pickup(to.align_to_bar_lines(signatures))
     upbeat = own.get(PICKUP, 0)
-    folded = upbeats.fold_pickup(signatures, upbeat) if type(upbeat) is int else signatures
+    folded = conductor.fold_pickup(signatures, upbeat) if type(upbeat) is int else signatures
     first = folded[0] if folded else TimeSignature(0, 4, 4)
     if type(upbeat) is int and 0 <= upbeat < first.bar_ticks:
         return folded, upbeat

@@ -11,15 +11,14 @@ from composer.errors import CannotWrite, printable
 from composer.music.score import TICKS_PER_QUARTER, Score, TimeSignature
 from composer.storage.atomic import write_whole_file
 from composer.types import Piece
-from composer_midifile import upbeats
-from composer_midifile.channels import assign_channels
-from composer_midifile.codes import META, PORT, PROGRAM
+from composer_midifile import conductor
 from composer_midifile.conductor import encode_conductor, encode_end, encode_name
 from composer_midifile.events import MOST_CHARACTERS
-from composer_midifile.note_events import encode_parts
-from composer_midifile.notes import separate_notes
-from composer_midifile.provenance import PICKUP, pack
-from composer_midifile.ranges import check_limits, list_ticks
+from composer_midifile.omissions import check_limits, list_ticks
+from composer_midifile.pairing import encode_parts, separate_notes
+from composer_midifile.programs import assign_channels
+from composer_midifile.reading import PICKUP, pack
+from composer_midifile.walking import META, PORT, PROGRAM
 
 _TYPE = 1  # parallel tracks
 
@@ -54,7 +53,7 @@ def _encode(piece: Piece) -> bytes:
     score = piece.score
     check_limits(score)
     counted = tuple(replace(s, tick=0 if i == 0 else s.tick) for i, s in enumerate(score.time_signatures))
-    signatures = upbeats.show_pickup(counted, score.upbeat)
+    signatures = conductor.show_pickup(counted, score.upbeat)
     own_text = _encode_own_text(piece.provenance, score.upbeat, signatures)
     end = max(score.length, *list_ticks(score), 0)
     title = piece.title[:MOST_CHARACTERS]
@@ -83,6 +82,6 @@ def _encode_tracks(score: Score, end: int) -> Iterator[bytes]:
 def _encode_own_text(provenance: Mapping[str, Any], upbeat: int, signatures: tuple[TimeSignature, ...]) -> str:
     """Encode the provenance, and the pickup if a reader would guess another, or move a bar line."""
     values = {key: value for key, value in provenance.items() if key != PICKUP}
-    if upbeat or (not values and not upbeats.is_plain(signatures)):
+    if upbeat or (not values and not conductor.is_plain(signatures)):
         values[PICKUP] = int(upbeat)
     return pack(values) if values else ""

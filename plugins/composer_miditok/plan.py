@@ -13,10 +13,9 @@ from composer.errors import BadOption
 from composer.music.score import Score
 from composer.tokens.fixed_bars import NEVER, check_track, mark_fixed
 from composer.types import Span
-from composer_miditok.preparing import PreparedScore
 from composer_miditok.sounds import DRUMS
 from composer_miditok.state import encode_note
-from composer_miditok.tables import DRUM, Tables
+from composer_miditok.tables import DRUM, PreparedScore, Tables
 
 Ints = NDArray[np.int64]
 

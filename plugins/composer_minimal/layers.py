@@ -10,8 +10,36 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from composer_minimal.scan import run_recurrence
-from composer_recurrent.dropout import Dropout
+from composer_recurrent.network import Dropout
+
+
+def run_recurrence(decay: Tensor, fresh: Tensor, before: Tensor) -> Tensor:
+    """Compute the hidden states: by a loop on a CPU, else by a parallel scan."""
+    return (
+        run_sequentially(decay, fresh, before) if fresh.device.type == "cpu" else run_in_parallel(decay, fresh, before)
+    )
+
+
+def run_sequentially(decay: Tensor, fresh: Tensor, before: Tensor) -> Tensor:
+    """Compute one time step after another: least work, in T small operations."""
+    hidden = []
+    for factor, added in zip(decay.unbind(1), fresh.unbind(1), strict=True):
+        before = torch.addcmul(added, factor, before)
+        hidden.append(before)
+    return torch.stack(hidden, dim=1)
+
+
+def run_in_parallel(decay: Tensor, fresh: Tensor, before: Tensor) -> Tensor:
+    """Compute all time steps at once, in log2(T) rounds of doubling reach (Hillis and Steele 1986)."""
+    first = torch.addcmul(fresh[:, :1], decay[:, :1], before[:, None])
+    hidden = torch.cat([first, fresh[:, 1:]], dim=1)
+    reach = 1
+    while reach < hidden.shape[1]:
+        further = torch.addcmul(hidden[:, reach:], decay[:, reach:], hidden[:, :-reach])
+        hidden = torch.cat([hidden[:, :reach], further], dim=1)
+        decay = torch.cat([decay[:, :reach], decay[:, reach:] * decay[:, :-reach]], dim=1)
+        reach *= 2
+    return hidden
 
 
 def split_mingru(sums: Tensor) -> tuple[Tensor, Tensor]:

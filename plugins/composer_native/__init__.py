@@ -33,7 +33,7 @@ class NativeBackend:
 
     def supports(self, model: Model, device: str) -> bool:
         """Tell whether the model has a cell, the device is a CPU, and the kernel can be compiled."""
-        from composer_native.compiling import load_kernel
+        from composer_native.steps import load_kernel
 
         return device == "cpu" and isinstance(model.make_architecture(), HasCell) and load_kernel() is not None
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from ctypes import POINTER, Structure, c_float, c_int, c_long, c_void_p
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -18,9 +19,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.fitting import UnfitWeights, check_cell, check_columns
+from composer.tokens.jit import c_compiler
 from composer.types import Cell, Layer, State, Step
-from composer_native.compiling import load_kernel
 from composer_native.threads import ThreadTuner
+
+SOURCE = Path(__file__).with_name("kernel.c")
+
+FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC", "-pthread")
+"""Without `-ffast-math`: sums keep their order, so a row is the same in any batch."""
+
+
+def load_kernel() -> ctypes.CDLL | None:
+    """Return the kernel, or None if no compiler can build it."""
+    return c_compiler.load_library(SOURCE.read_text(encoding="utf-8"), FLAGS)
+
 
 Floats = NDArray[np.float32]
 

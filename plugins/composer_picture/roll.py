@@ -11,11 +11,9 @@ import numpy as np
 from composer.errors import printable
 from composer.music.score import END, Notes, Score, Text, Track, concatenate_notes
 from composer.types import Piece
-from composer_picture import lettering, naming
-from composer_picture.grid import Grid, Row, lay_out
-from composer_picture.lanes import Lanes, is_black, make_lanes
-from composer_picture.shapes import Boxes, Drawing, Rectangles, Shape, Words
-from composer_picture.themes import Theme
+from composer_picture import shapes
+from composer_picture.grid import Grid, Lanes, Row, is_black, lay_out, make_lanes
+from composer_picture.shapes import Boxes, Drawing, Rectangles, Shape, Theme, Words
 
 MARGIN, LEFT, KEYS = 28.0, 62.0, 16.0  # LEFT is for pitch names and keys
 _VELOCITY, _GAP, _BETWEEN = 34.0, 5.0, 26.0
@@ -73,7 +71,7 @@ def draw_piece(piece: Piece, theme: Theme, *, width: float, in_row: int = 0) -> 
     its_grid = lay_out(score, right - left, in_row=in_row, most_rows=max(int(_TALLEST / least), 1))
     parts = group_by_colour(score.tracks, len(theme.tracks))
     frame = _Frame(score, theme, its_grid, tall, lane, drum, left, right, words, parts)
-    title, head = naming.make_title(piece), list(_draw_head(piece, frame))
+    title, head = shapes.make_title(piece), list(_draw_head(piece, frame))
     top = max((word.y for word in head if isinstance(word, Words)), default=MARGIN) + 22
     drawn: list[Shape] = head
     for number, row in enumerate(its_grid.rows):
@@ -88,12 +86,12 @@ def draw_piece(piece: Piece, theme: Theme, *, width: float, in_row: int = 0) -> 
 def _draw_head(piece: Piece, frame: _Frame) -> Iterator[Shape]:
     theme, score, room = frame.theme, frame.score, frame.right - MARGIN
     y = MARGIN + 16.0
-    if title := naming.make_title(piece):
-        yield Words(MARGIN, y, lettering.cut_text(title, 20, room, is_bold=True), 20, theme.text, is_bold=True)
+    if title := shapes.make_title(piece):
+        yield Words(MARGIN, y, shapes.cut_text(title, 20, room, is_bold=True), 20, theme.text, is_bold=True)
         y += 22
     whole = len(frame.grid.bars.signature_index) - frame.grid.upbeat if score.note_count else 0
-    about = naming.make_subtitle(piece, whole, frame.grid.bars.time_signatures[0])
-    yield Words(MARGIN, y, lettering.cut_text(about, 12, room), 12, theme.muted)
+    about = shapes.make_subtitle(piece, whole, frame.grid.bars.time_signatures[0])
+    yield Words(MARGIN, y, shapes.cut_text(about, 12, room), 12, theme.muted)
     if any(len(track.notes) for track in score.tracks):
         yield from _draw_legend(frame, y + 24)
 
@@ -103,8 +101,8 @@ def _draw_legend(frame: _Frame, y: float) -> Iterator[Shape]:
     sounding = [number for number, track in enumerate(frame.score.tracks) if len(track.notes)]
     for index, number in enumerate(sounding):
         track = frame.score.tracks[number]
-        name = lettering.cut_text(naming.name_track(track.name, number, is_drum=track.is_drum), 12, 200)
-        after = x + 16 + lettering.measure_text(name, 12) + 20
+        name = shapes.cut_text(shapes.name_track(track.name, number, is_drum=track.is_drum), 12, 200)
+        after = x + 16 + shapes.measure_text(name, 12) + 20
         if index == _MOST_NAMED or after > frame.right - 90:
             yield Words(x, y, f"and {len(sounding) - index:,} more", 12, theme.muted)
             return
@@ -189,7 +187,7 @@ def _draw_keyboard(frame: _Frame, roll: float) -> Iterator[Shape]:
     right, left = frame.left - 4, frame.left - 4 - KEYS
     for index, sound in its.list_drums():
         if frame.drum >= 9:
-            name = lettering.cut_text(naming.name_drum(sound), 9, LEFT + MARGIN - 16)
+            name = shapes.cut_text(shapes.name_drum(sound), 9, LEFT + MARGIN - 16)
             yield Words(
                 right - 2, roll + float(frame.place_lane(index)) + frame.drum / 2 + 3.2, name, 9, theme.muted, "end"
             )
@@ -207,7 +205,7 @@ def _draw_keyboard(frame: _Frame, roll: float) -> Iterator[Shape]:
     shown = [n for n, pitch in enumerate(keys) if pitch % 12 == 0 or (lane >= 7 and pitch % 12 == 7)]
     for n in shown or [len(keys) - 1]:
         colour = theme.text if keys[n] % 12 == 0 else theme.muted
-        yield Words(left - 6, roll + (n + 0.5) * lane + 3.6, naming.name_pitch(keys[n]), 10, colour, "end")
+        yield Words(left - 6, roll + (n + 0.5) * lane + 3.6, shapes.name_pitch(keys[n]), 10, colour, "end")
 
 
 def _draw_numbers(frame: _Frame, row: Row, y: float) -> Iterator[Shape]:
@@ -222,7 +220,7 @@ def _draw_numbers(frame: _Frame, row: Row, y: float) -> Iterator[Shape]:
         x = float(frame.place_tick(tick, row))
         yield Words(x + 2, y, str(number), 10, theme.muted)
         if tick in changes:
-            after = x + 8 + lettering.measure_text(str(number), 10)
+            after = x + 8 + shapes.measure_text(str(number), 10)
             yield Words(after, y, changes[tick], 10, theme.text, is_bold=True)
 
 
@@ -275,11 +273,11 @@ def _draw_texts(frame: _Frame, row: Row, roll: float) -> Iterator[Shape]:
     y = roll - 22
     if frame.score.chords:
         for x, text, room in _place_texts(frame, frame.score.chords, row):
-            yield Words(x + 2, y, lettering.cut_text(text, 11, room - 8), 11, theme.text, is_bold=True)
+            yield Words(x + 2, y, shapes.cut_text(text, 11, room - 8), 11, theme.text, is_bold=True)
         y -= 16
     for x, text, room in _place_texts(frame, _list_markers(frame.score), row):
-        shown = lettering.cut_text(text, 11, room - 20, is_bold=True)
-        wide = lettering.measure_text(shown, 11, is_bold=True) + 14
+        shown = shapes.cut_text(text, 11, room - 20, is_bold=True)
+        wide = shapes.measure_text(shown, 11, is_bold=True) + 14
         yield Boxes(np.array([[x - 1, y - 12, x + 1, roll + frame.roll]]), theme.marker)
         yield Boxes(np.array([[x - 1, y - 12, x - 1 + wide, y + 5]]), theme.marker, 3)
         yield Words(x + 6, y, shown, 11, theme.on_marker, is_bold=True)

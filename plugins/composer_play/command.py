@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     from composer.music.score import Score
     from composer.music.tempo_map import TempoMap
     from composer_play.audio import Attempt
-    from composer_play.keyboard import Keys
+    from composer_play.keyboard import Keys, Transport
     from composer_play.roll import Roll
-    from composer_play.transport import Transport
 
 FRAMES = 20
 """Pictures per second."""
@@ -184,7 +183,7 @@ def _catch_signals() -> Iterator[None]:
 
 def draw_moments(stage: Stage, keys: Keys, sound: Attempt, clock: Callable[[], float]) -> Iterator[RenderableType]:
     """Yield the pictures from the beginning to the end, or until `q`. Read the keys and the clock between them."""
-    from composer_play.transport import Transport
+    from composer_play.keyboard import Transport
 
     transport = Transport(since=clock())
     until = stage.lasts + (TAIL if sound.sound else 0.0)
@@ -203,7 +202,7 @@ def draw_moments(stage: Stage, keys: Keys, sound: Attempt, clock: Callable[[], f
 
 def _apply_key(stage: Stage, transport: Transport, key: str, time: float) -> Transport:
     """Apply a key. Return the same transport for any other key."""
-    from composer_play.transport import find_next_bar, find_previous_bar
+    from composer_play.keyboard import find_next_bar, find_previous_bar
 
     if key == " ":
         return transport.pause_or_resume(time)

@@ -14,7 +14,7 @@ from composer import hookimpl
 from composer.arrays import convert_like, get_namespace
 from composer.errors import BadOption, printable, suggest
 from composer.music.keys import name_pitch, parse_pitch
-from composer.music.notes import compute_pitches, mask_sustained
+from composer.tokens.vocabulary import compute_pitches, mask_sustained
 from composer.types import Array, Context, TokenInfo
 
 ALL = "all"

@@ -8,7 +8,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from composer_recurrent.dropout import Dropout
+_LEVELS = 2**16
+
+
+class Dropout(nn.Module):
+    """Set a `share` of all numbers to 0 while training, and scale the others up (Srivastava et al. 2014)."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+        self._dropped = min(round(share * _LEVELS), _LEVELS - 1)  # levels below which a number is dropped
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return an array of the shape of `x`."""
+        if not self.training or not self._dropped:
+            return x
+        drawn = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device).random_(-(2**63), None)
+        levels = drawn.view(torch.int16)[: x.numel()].view(x.shape)
+        mask = levels >= self._dropped - _LEVELS // 2
+        return x * (mask.to(x.dtype) * (_LEVELS / (_LEVELS - self._dropped)))
 
 
 class RecurrentNetwork(nn.Module):
@@ -80,3 +98,19 @@ class RecurrentNetwork(nn.Module):
         if not self.tied:
             return self.head(seen)
         return functional.linear(self.head(seen), self.embedding.weight[: len(self.bias)], self.bias)
+
+
+# --- Torch's recurrent layers, freshly initialised --------------------------------------------------------------------
+
+
+def make_torch_layers(kind: str, input_size: int, hidden_size: int, layers: int, dropout: float) -> nn.RNNBase:
+    """Make `LSTM`, `GRU` or `RNN` layers, batch first, with dropout between layers."""
+    between = dropout if layers > 1 else 0.0
+    made: nn.RNNBase = getattr(nn, kind)(input_size, hidden_size, layers, batch_first=True, dropout=between)
+    for name, parameter in made.named_parameters():
+        if name.startswith("weight_hh"):
+            for gate in parameter.data.split(hidden_size):
+                nn.init.orthogonal_(gate)
+        elif kind == "LSTM" and name.startswith("bias_ih"):
+            parameter.data[hidden_size : 2 * hidden_size].fill_(1.0)  # forget gates open (Jozefowicz et al. 2015)
+    return made

@@ -4,11 +4,71 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from composer.errors import CannotExpress
+from composer.music.score import NOTE, Notes, Score, Tempo, Track, concatenate_notes
+from composer.tokens.bar_encoding import mark_changes
 from composer.tokens.bar_grammar import Grid
+from composer.types import Tokens
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Sounds:
+    """Notes sorted by step, then part, then pitch, without duplicates in these. All arrays are (notes,)."""
+
+    steps: Ints
+    parts: Ints  # indices of a list of programs
+    pitches: Ints
+    lengths: Ints  # in steps
+    velocities: Ints
+
+    def __getitem__(self, which: Any) -> Sounds:
+        return Sounds(
+            self.steps[which], self.parts[which], self.pitches[which], self.lengths[which], self.velocities[which]
+        )
+
+
+def quantise(notes: Notes, parts: Ints, step_ticks: int) -> Sounds:
+    """Quantise notes to steps, each at least one step long. `parts` (notes,) gives the part of each.
+
+    Of two notes at one step and pitch the longer one stays. A re-articulated note ends at the next onset.
+    """
+    steps = _round_to_steps(notes["start"], step_ticks)
+    lengths = np.maximum(_round_to_steps(notes["start"] + notes["duration"], step_ticks) - steps, 1)
+    return cut_overlaps(sort_sounds(Sounds(steps, parts, notes["pitch"].astype(np.int64), lengths, notes["velocity"])))
+
+
+def _round_to_steps(ticks: Ints, step_ticks: int) -> Ints:
+    return (ticks + step_ticks // 2) // step_ticks
+
+
+def sort_sounds(sounds: Sounds) -> Sounds:
+    """Sort notes, and keep the longest of duplicates."""
+    key = (sounds.steps << 8 | sounds.parts) << 7 | sounds.pitches
+    order = np.argsort(key << 22 | _LONGEST - np.minimum(sounds.lengths, _LONGEST))
+    fresh = mark_changes(key[order])
+    return sounds[order if fresh.all() else order[fresh]]
+
+
+_LONGEST = 2**22 - 1
+"""Steps; longer notes are equal in length when the longest is chosen."""
+
+
+def cut_overlaps(sounds: Sounds) -> Sounds:
+    """Cut notes at the next onset of the same pitch in the same part."""
+    line = (sounds.parts * 128 + sounds.pitches).astype(np.int16)
+    order = np.argsort(line, kind="stable")
+    steps, lengths = sounds.steps[order], sounds.lengths.copy()
+    until = np.where(line[order[1:]] == line[order[:-1]], steps[1:] - steps[:-1], lengths[order[:-1]])
+    lengths[order[:-1]] = np.minimum(lengths[order[:-1]], until)
+    return Sounds(sounds.steps, sounds.parts, sounds.pitches, lengths, sounds.velocities)
+
 
 DRUMS = -1
 """The program of the drums, as MidiTok numbers it."""
@@ -117,3 +177,138 @@ def list_tempos(count: int) -> tuple[int, ...]:
 def list_velocities(count: int) -> tuple[int, ...]:
     """List the middles of `count` equal parts of 0..127."""
     return tuple((2 * part + 1) * 64 // count for part in range(count))
+
+
+# --- Decoding of `remi` -----------------------------------------------------------------------------------------------
+
+
+VELOCITY = 80
+"""Of all notes if velocities are not kept."""
+
+
+def decode_tracks(events: Events, steps: Ints, tokens: Tokens, end: int | None) -> tuple[Track, ...]:
+    """Decode a track for each program from tokens at these steps; notes are cut at the step `end`, if any."""
+    sounds = cut_overlaps(sort_sounds(_decode_sounds(events, steps, tokens)))
+    lengths = sounds.lengths if end is None else np.minimum(sounds.lengths, end - sounds.steps)
+    tracks = []
+    for part in np.unique(sounds.parts):
+        of_part, program = sounds.parts == part, events.parts[part]
+        notes = np.empty(of_part.sum(), dtype=NOTE)
+        notes["start"] = sounds.steps[of_part] * events.grid.step_ticks
+        notes["duration"] = lengths[of_part] * events.grid.step_ticks
+        notes["pitch"], notes["velocity"] = sounds.pitches[of_part], sounds.velocities[of_part]
+        tracks.append(Track(notes, program=max(program, 0), is_drum=program == DRUMS))
+    return tuple(tracks)
+
+
+def _decode_sounds(events: Events, steps: Ints, tokens: Tokens) -> Sounds:
+    """Decode the complete notes; an incomplete note at the end is dropped."""
+    index = {kind: _index_tokens(events, kind, tokens) for kind in events.count}
+    loud = 1 if events.velocities else 0  # tokens between a sound and what follows its velocity
+    drums = np.flatnonzero(index["Drum"] >= 0)
+    drums = drums[drums + loud < len(tokens)]
+    ends = np.flatnonzero(index["Duration"] >= 0)
+    pitched = ends - 1 - loud
+    at = np.concatenate([pitched, drums])
+    program_at = (
+        np.maximum.accumulate(np.where(index["Program"] >= 0, np.arange(len(tokens)), 0)) if events.named else None
+    )
+    values = np.array(events.velocities or (VELOCITY,))
+    return Sounds(
+        steps=steps[at],
+        parts=np.zeros(len(at), dtype=np.int64) if program_at is None else index["Program"][program_at[at]],
+        pitches=np.concatenate([index["Pitch"][pitched] + events.lowest, index["Drum"][drums]]),
+        lengths=np.concatenate([events.steps[index["Duration"][ends]], np.ones_like(drums)]),
+        velocities=values[index["Velocity"][at + 1]] if loud else np.full(len(at), VELOCITY),
+    )
+
+
+def _index_tokens(events: Events, kind: str, tokens: Tokens) -> Ints:
+    """Return the index of each token within its type, (tokens,); -1 for other types."""
+    place = tokens - events.first[kind]
+    return np.where((place >= 0) & (place < events.count[kind]), place, -1)
+
+
+def decode_tempos(events: Events, steps: Ints, tokens: Tokens) -> tuple[Tempo, ...]:
+    """Decode the tempos. The first one applies from the beginning."""
+    places = _index_tokens(events, "Tempo", tokens)
+    found = np.flatnonzero(places >= 0)
+    ticks = steps[found] * events.grid.step_ticks
+    return tuple(
+        Tempo(int(tick) if i else 0, float(events.tempos[place]))
+        for i, (tick, place) in enumerate(zip(ticks, places[found], strict=True))
+    )
+
+
+# --- Encoding of `remi` -----------------------------------------------------------------------------------------------
+
+
+TEMPO = 120
+"""Of a score without tempos, as in MIDI."""
+
+
+def extract_sounds(events: Events, score: Score) -> Sounds:
+    """Quantise the notes of a score to what tokens can express. Raises CannotExpress."""
+    found = [(track, part) for track in score.tracks if (part := find_part(events, track)) is not None]
+    notes = concatenate_notes([track.notes for track, _ in found])
+    if not len(notes):
+        raise CannotExpress("contains no notes.")
+    parts = np.repeat([part for _, part in found], [len(track.notes) for track, _ in found])
+    _check_range(events, notes["pitch"], parts)
+    sounds = quantise(notes, parts, events.grid.step_ticks)
+    lengths = events.steps[_find_durations(events, sounds.lengths)]
+    if events.drum_part >= 0:
+        lengths[sounds.parts == events.drum_part] = 1
+    return Sounds(sounds.steps, sounds.parts, sounds.pitches, lengths, sounds.velocities)
+
+
+def find_part(events: Events, track: Track) -> int | None:
+    """Return the index of a track's part; None if the track is not written."""
+    if track.is_drum:
+        return events.drum_part if events.drum_part >= 0 else None
+    return events.parts.index(track.program) if track.program in events.parts else 0
+
+
+def _check_range(events: Events, pitches: Ints, parts: Ints) -> None:
+    outside = (pitches < events.lowest) | (pitches > events.highest)
+    if outside.any() and (outside := outside & (parts != events.drum_part)).any():
+        reach = f"{events.lowest} to {events.highest}"
+        raise CannotExpress(f"it has the pitch {pitches[outside][0]}; there are tokens for {reach}.")
+
+
+def _find_durations(events: Events, lengths: Ints) -> Ints:
+    """Return the index of the longest duration within each note's length, (notes,)."""
+    return events.place_of_length[np.minimum(lengths, len(events.place_of_length) - 1)]
+
+
+def encode_sounds(events: Events, score: Score, sounds: Sounds) -> Ints:
+    """Encode notes as (notes, 5) tempo, program, sound, velocity and duration; -1 for no token."""
+    begin, drums = events.first, events.drum_part
+    rows = np.empty((len(sounds.steps), 5), dtype=np.int64)
+    rows[:, :2] = -1
+    if events.tempos:
+        tempos = find_tempos(events, score, sounds.steps)
+        rows[:, 0] = np.where(mark_changes(tempos), tempos, -1)
+    if events.named:
+        rows[:, 1] = np.where(
+            mark_changes(sounds.steps) | mark_changes(sounds.parts), sounds.parts + begin["Program"], -1
+        )
+    rows[:, 2] = sounds.pitches + (begin["Pitch"] - events.lowest)
+    rows[:, 3] = events.velocity_tokens[sounds.velocities]
+    rows[:, 4] = begin["Duration"] + _find_durations(events, sounds.lengths)
+    if drums >= 0 and (is_drum := sounds.parts == drums).any():
+        rows[is_drum, 2], rows[is_drum, 4] = sounds.pitches[is_drum] + begin["Drum"], -1
+    return rows
+
+
+def find_tempos(events: Events, score: Score, steps: Ints) -> Ints:
+    """Return the token of the tempo at each step."""
+    tick = events.grid.step_ticks
+    tokens = [encode_tempo(events, bpm) for bpm in (TEMPO, *(tempo.bpm for tempo in score.tempos))]
+    begins = [(tempo.tick + tick // 2) // tick for tempo in score.tempos]
+    return np.array(tokens)[np.searchsorted(begins, steps, side="right")] if begins else np.full(len(steps), tokens[0])
+
+
+def encode_tempo(events: Events, bpm: float) -> int:
+    """Return the token of the nearest tempo."""
+    return events.first["Tempo"] + int(np.searchsorted(events.tempo_borders, bpm))

@@ -15,8 +15,7 @@ from composer.request import Request
 from composer.tokens import bar_grammar
 from composer.tokens.bar_grammar import Field, Grid, Slot
 from composer.types import Array, Column, MusicalState, Span, Tokens
-from composer_remi.events import Events
-from composer_remi.writing import encode_tempo
+from composer_remi.events import Events, encode_tempo
 
 RECENT = 32
 """The number of latest notes that a state remembers, with their ends."""
@@ -256,6 +255,6 @@ class RemiGrammar:
 
         A span's track stands for all tracks of its program.
         """
-        from composer_remi.given import FixedNotes
+        from composer_remi.fixed_notes import FixedNotes
 
         return FixedNotes(self, score, tuple(spans))

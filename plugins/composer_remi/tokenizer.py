@@ -23,10 +23,18 @@ from composer.tokens.bar_encoding import Reading, assemble_tokens, find_bars, ma
 from composer.tokens.bar_grammar import TIME_SIGNATURES, Grid
 from composer.tokens.vocabulary import describe_tokens
 from composer.types import TokenInfo, Tokens
-from composer_remi.events import DRUMS, Events, list_durations, list_tempos, list_velocities
+from composer_remi.events import (
+    DRUMS,
+    Events,
+    decode_tempos,
+    decode_tracks,
+    encode_sounds,
+    extract_sounds,
+    list_durations,
+    list_tempos,
+    list_velocities,
+)
 from composer_remi.grammar import RemiGrammar
-from composer_remi.reading import decode_tempos, decode_tracks
-from composer_remi.writing import encode_sounds, extract_sounds
 
 
 @dataclass(frozen=True)

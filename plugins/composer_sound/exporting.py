@@ -13,10 +13,10 @@ import numpy as np
 from composer.errors import CannotWrite, printable, suggest
 from composer.storage.atomic import write_whole_file
 from composer.types import Piece
-from composer_midifile import ranges
-from composer_sound import loudness, soundfonts, synthesis, takes
+from composer_midifile import omissions
+from composer_sound import encoding, rendering, soundfonts, takes
 from composer_sound.encoding import FORMATS, Format, encode
-from composer_sound.synthesis import Sound
+from composer_sound.rendering import Sound
 
 IN_MEMORY = 64 * 2**20
 """Bytes of unscaled sound in memory: three minutes. More goes to a temporary file."""
@@ -52,11 +52,11 @@ class SoundExporter:
             raise CannotWrite(f"{shown}: cannot be written as sound: {printable(str(error), 200)}.") from None
 
     def _write(self, piece: Piece, path: Path, form: Format) -> None:
-        ranges.check_limits(piece.score)
+        omissions.check_limits(piece.score)
         played = takes.divide_into_windows(piece.score)
         soundfont = soundfonts.find_soundfont(self.soundfont)
         with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as raw:
-            levels = _store_and_measure(synthesis.render_windows(played, soundfont), raw)
+            levels = _store_and_measure(rendering.render_windows(played, soundfont), raw)
             if not levels.peak:
                 raise soundfonts.Unusable(f"nothing sounds with the soundfont {printable(str(soundfont))}")
             factor = levels.compute_gain(self.loudness, form.ceiling)
@@ -89,7 +89,7 @@ class Levels:
 
     def compute_gain(self, target: float, ceiling: float) -> float:
         """Compute the gain that brings sound to `target` LUFS, with no peak above `ceiling` dB."""
-        wanted = target - loudness.measure_loudness(self.powers)
+        wanted = target - encoding.measure_loudness(self.powers)
         return float(min(10 ** (wanted / 20), 10 ** (ceiling / 20) / self.peak))
 
 
@@ -100,7 +100,7 @@ def _store_and_measure(parts: Iterable[Sound], raw: IO[bytes]) -> Levels:
         raw.write(part.tobytes())
         whole = np.abs(np.pad(part, ((0, -len(part) % FRAME), (0, 0))))
         peaks.append(whole.reshape(-1, FRAME * 2).max(1, initial=0.0))
-        powers.append(loudness.compute_powers(part))
+        powers.append(encoding.compute_powers(part))
     return Levels(np.concatenate(peaks), np.concatenate(powers))
 
 

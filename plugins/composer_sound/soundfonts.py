@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import UnreadableFile, printable
+from composer.storage.inside import expand_home
 from composer.storage.opening import read_bytes
-from composer.storage.paths import expand_home
 
 SHIPPED = "TimGM6mb.sf2"
 """General MIDI in 6 MB, by Tim Brechbill; it comes with pretty_midi."""

@@ -9,7 +9,6 @@ from composer import hookimpl
 @hookimpl
 def register_samplers() -> dict[str, Callable[..., Any]]:
     """Register the four constraints."""
-    from composer_texture.amounts import Density, Polyphony
-    from composer_texture.patterns import NoRepeat, Rhythm
+    from composer_texture.patterns import Density, NoRepeat, Polyphony, Rhythm
 
     return {"polyphony": Polyphony, "density": Density, "rhythm": Rhythm, "no-repeat": NoRepeat}

@@ -15,7 +15,7 @@ import numpy as np
 from machine import describe
 from numpy.typing import NDArray
 
-from composer.originality.lines import SYMBOLS
+from composer.originality.index import SYMBOLS
 from composer.originality.suffixes import build_suffix_array, compute_ranks, count_admitted, find_longest_matches
 
 LINE = 80

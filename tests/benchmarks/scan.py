@@ -6,7 +6,7 @@ import torch
 from machine import describe, in_turn
 
 from composer.devices import choose_device
-from composer_minimal.scan import run_in_parallel, run_sequentially
+from composer_minimal.layers import run_in_parallel, run_sequentially
 
 ROWS, WIDTH = 16, 256
 LENGTHS = (1, 16, 128, 512)

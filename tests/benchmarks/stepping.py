@@ -32,7 +32,7 @@ from composer.plugins.registry import registry
 from composer.testing import make_random_model
 from composer.tokens.jit.c_compiler import describe_processor, load_library
 from composer.types import Cell
-from composer_native.compiling import FLAGS
+from composer_native.steps import FLAGS
 
 BATCHES = {1: 40, 16: 10, 64: 6}
 """Rows, and how often they are stepped in a turn."""

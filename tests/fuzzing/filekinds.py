@@ -30,7 +30,7 @@ from composer.plugins.registry import registry
 from composer.request import Request
 from composer.training import checkpoints, recipe_file, run_folder
 from composer.types import Piece
-from composer_batch import jobfile, jobs, plan, reports, status
+from composer_batch import jobfile, jobs, plan, reports
 from composer_batch.catalogue import NAME as LEDGER
 from composer_batch.catalogue import PieceRecord, Shard, open_catalogue
 
@@ -480,7 +480,7 @@ class LedgerFile(Kind):
         shutil.copy(path, self.out / LEDGER)
         for journal in self.out.glob(f"{LEDGER}-*"):
             journal.unlink()
-        each(self.look, lambda: status.summarise(self.out), self.show, self.go_on)
+        each(self.look, lambda: reports.summarise(self.out), self.show, self.go_on)
 
     def look(self):
         with open_catalogue(self.out / LEDGER, reading=True) as ledger:

@@ -21,8 +21,8 @@ from composer.model import FORMAT, load
 from composer.plugins.registry import registry
 from composer.request import Request
 from composer.tokens.jit import compile_grammar, grammars
-from composer_native import compiling as native_compiling
 from composer_native import steps
+from composer_native import steps as native_compiling
 
 ARCHITECTURES = ("lstm", "gru", "rnn", "mingru", "minlstm")
 TOKENIZERS = {

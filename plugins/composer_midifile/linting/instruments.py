@@ -6,11 +6,11 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from composer_midifile.channels import DRUMS
-from composer_midifile.codes import BEND, CONTROLLER, NOTE_ON, PORT, PROGRAM, SYSEX, SYSEX_REST
 from composer_midifile.linting.rules import Log
 from composer_midifile.linting.scanning import Event, File, Track
 from composer_midifile.linting.sounding import Note, spell_pitch
+from composer_midifile.programs import DRUMS
+from composer_midifile.walking import BEND, CONTROLLER, NOTE_ON, PORT, PROGRAM, SYSEX, SYSEX_REST
 
 SUSTAIN, SOSTENUTO, ALL_SOUND_OFF, ALL_NOTES_OFF = 64, 66, 120, 123
 PEDALS = {SUSTAIN: "sustain pedal", SOSTENUTO: "sostenuto pedal"}

@@ -6,10 +6,10 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from composer_midifile.codes import KEY_SIGNATURE, TEMPO, TIME_SIGNATURE
 from composer_midifile.conversion import FASTEST, SLOWEST
 from composer_midifile.linting.rules import Log
 from composer_midifile.linting.scanning import Event, File
+from composer_midifile.walking import KEY_SIGNATURE, TEMPO, TIME_SIGNATURE
 
 NAMES = {TEMPO: "tempo", TIME_SIGNATURE: "time signature", KEY_SIGNATURE: "key signature"}
 

@@ -9,10 +9,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from composer_midifile.codes import END_OF_TRACK, META, META_SIZES, SYSEX
 from composer_midifile.linting.rules import Log
 from composer_midifile.messages import Messages, count_messages, read_messages
-from composer_midifile.walking import TRACK, Fault, TrackData, TrackWalk, decode_quantity, find_header, walk_chunks
+from composer_midifile.walking import (
+    END_OF_TRACK,
+    META,
+    META_SIZES,
+    SYSEX,
+    TRACK,
+    Fault,
+    TrackData,
+    TrackWalk,
+    decode_quantity,
+    find_header,
+    walk_chunks,
+)
 
 MOST_EVENTS = 1_000_000
 """Later events are ignored."""

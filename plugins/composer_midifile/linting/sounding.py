@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from composer_midifile.codes import NOTE_OFF, NOTE_ON
 from composer_midifile.linting.rules import Log
 from composer_midifile.linting.scanning import Event, Track
+from composer_midifile.walking import NOTE_OFF, NOTE_ON
 
 LOUDEST, FEW = 127, 16
 """The highest velocity, and the fewest notes for a finding if all have it."""

@@ -6,10 +6,10 @@ import unicodedata
 from collections.abc import Sequence
 
 from composer.errors import printable
-from composer_midifile.codes import INSTRUMENT, NAME
 from composer_midifile.linting.rules import Log
 from composer_midifile.linting.scanning import Event, File, Track
 from composer_midifile.linting.sounding import Note
+from composer_midifile.walking import INSTRUMENT, NAME
 
 TEXTS = range(0x01, 0x10)
 """Meta events with a text."""

@@ -10,23 +10,25 @@ from itertools import islice
 from typing import NamedTuple
 
 from composer.music.keys import LETTERS, SEMITONES, Key
-from composer_notation.abc.decorations import VELOCITIES, find_sign, is_remark, name_omission, parse_chord
-from composer_notation.abc.fields import ALTERATIONS, parse_tempo
-from composer_notation.abc.inforce import VoiceState, apply_field
+from composer_notation.abc.fields import ALTERATIONS, VoiceState, apply_field, parse_tempo
 from composer_notation.abc.rhythm import find_units
 from composer_notation.abc.symbols import (
     MOST_SYMBOLS,
+    VELOCITIES,
     Head,
     Symbol,
     count_grace_notes,
     count_rest_bars,
+    decode_text,
     find_octave,
+    find_sign,
+    is_remark,
+    name_omission,
+    parse_chord,
     parse_heads,
 )
-from composer_notation.abc.textstrings import decode_text
 from composer_notation.abc.tunebook import Tune, Voice
-from composer_notation.sounding import Sounding
-from composer_notation.unfolding import MOST_MEASURES
+from composer_notation.unfolding import MOST_MEASURES, Sounding
 
 _START = Fraction(0)
 _Timed = tuple[Symbol, Fraction]  # a symbol, and how long a length of 1 is

@@ -15,12 +15,10 @@ from composer_notation.abc.fields import choose_unit_length, expand_parts, parse
 from composer_notation.abc.fields import parse_time_signature as metre_of
 from composer_notation.abc.melody import WrittenMeasure, read_voice
 from composer_notation.abc.playing import find_order
-from composer_notation.abc.symbols import MOST_SYMBOLS
-from composer_notation.abc.textstrings import decode_text
+from composer_notation.abc.symbols import MOST_SYMBOLS, decode_text
 from composer_notation.abc.tunebook import MOST_CHARACTERS, MOST_VOICES, Tune, Voice
 from composer_notation.bargrid import Measure, find_pickup, find_time_signatures, lay_measures, round_to_ticks
-from composer_notation.sounding import Sounding, make_rows
-from composer_notation.unfolding import MOST_MEASURES, SignMissing
+from composer_notation.unfolding import MOST_MEASURES, SignMissing, Sounding, make_rows
 
 MOST_PLAYED = 250_000
 """Most notes and signs of all voices, repeats played."""

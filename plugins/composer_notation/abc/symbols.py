@@ -5,7 +5,9 @@ No repetition in the patterns backtracks, so that any line is scanned in linear 
 
 from __future__ import annotations
 
+import html
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -216,3 +218,108 @@ def _parse_length(text: str) -> Fraction:
         if top and 0 < bottom <= _FINEST:
             return Fraction(top, bottom)
     raise ValueError(f"has an invalid length '{printable(text, 20)}'")
+
+
+# --- Decorations and texts of ABC -------------------------------------------------------------------------------------
+
+
+VELOCITIES = {
+    "pppp": 30, "ppp": 30, "pp": 45, "p": 60, "mp": 75, "mf": 90, "f": 105, "ff": 120, "fff": 127, "ffff": 127,
+}  # fmt: skip
+
+_NOT_PLAYED = {
+    "ornaments": (
+        "trill", "trill(", "trill)", "mordent", "lowermordent", "uppermordent", "pralltriller", "roll", "turn", "turnx",
+        "invertedturn", "invertedturnx", "arpeggio", "slide", "tremolo", "/", "//", "///",
+    ),
+    "accents, staccato dots and fermatas": (
+        ".", ">", "^", "accent", "emphasis", "marcato", "tenuto", "wedge", "staccato", "fermata", "invertedfermata",
+        "sf", "sfz", "fz", "fp", "rf", "rfz", "snap", "breath",
+    ),
+    "crescendos and diminuendos": (
+        "crescendo(", "crescendo)", "<(", "<)", "diminuendo(", "diminuendo)", ">(", ">)", "cresc", "dim", "decresc",
+    ),
+    "octave marks": ("8va(", "8va)", "8vb(", "8vb)", "15ma(", "15ma)", "15mb(", "15mb)"),
+    "": (  # inaudible
+        "0", "1", "2", "3", "4", "5", "+", "plus", "upbow", "downbow", "open", "thumb", "shortphrase", "mediumphrase",
+        "longphrase", "nil", "none", "editorial", "courtesy", "xstem", "beamon", "beambr1", "beambr2",
+    ),
+}  # fmt: skip
+_LEFT_OUT_AS = {name: kind for kind, names in _NOT_PLAYED.items() for name in names}
+
+_SIGNS = {
+    **dict.fromkeys(("dc", "dacapo", "dcalfine", "dacapoalfine", "dcalcoda", "dacapoalcoda"), "da capo"),
+    **dict.fromkeys(("ds", "dalsegno", "dsalfine", "dalsegnoalfine", "dsalcoda", "dalsegnoalcoda"), "dal segno"),
+    "fine": "fine",
+    "segno": "segno",
+    "coda": "coda",
+    **dict.fromkeys(("tocoda", "dacoda"), "to coda"),
+}
+_NOT_A_LETTER = re.compile(r"[^a-z]++")
+_LONGEST_SIGN = 32
+
+_CHORD = re.compile(
+    r"[A-G][#b]?+"
+    r"(?:maj|min|ma|mi|dim|aug|sus|add|alt|omit|no|[mM+Δ°øo#b-]|1?\d|\((?:maj|[#b]|add|no|omit|sus)?+\d{0,2}+\))*+"
+    r"(?:/[A-Ga-g][#b]?)?"
+)
+_ALTERNATE = re.compile(r"\([A-G][^)]*\)")
+_UNICODE = str.maketrans({"♭": "b", "♯": "#", "♮": None})
+
+
+def find_sign(symbol: Symbol) -> str:
+    """Return the sign to jump by that a decoration or a text is: `fine`, `segno`, `da capo` …; "" for none."""
+    if symbol.kind not in ("decoration", "text") or len(symbol.text) > _LONGEST_SIGN:
+        return ""
+    return _SIGNS.get(_NOT_A_LETTER.sub("", symbol.text.lower()), "")
+
+
+def parse_chord(text: str) -> str:
+    """Parse the chord symbol at the start of a quoted text, without alternatives in brackets; "" for none."""
+    first = re.split(r"[;\n]|\\n", text.strip(), maxsplit=1)[0].translate(_UNICODE)
+    plain = _ALTERNATE.sub("", first).strip()
+    return plain if _CHORD.fullmatch(plain) else ""
+
+
+def is_remark(text: str) -> bool:
+    """Tell whether a quoted text is marked as no chord symbol (4.19)."""
+    return text[:1] in ("^", "_", "<", ">", "@")
+
+
+def name_omission(name: str) -> str:
+    """Name the kind of a decoration that is not played; "" for one that is inaudible."""
+    return _LEFT_OUT_AS.get(name, "unknown decorations")
+
+
+# --- Text strings of ABC ----------------------------------------------------------------------------------------------
+
+
+_COMBINING = {"`": "\u0300", "'": "\u0301", "^": "\u0302", "~": "\u0303", '"': "\u0308", "c": "\u0327", "u": "\u0306",
+              "v": "\u030c", "H": "\u030b"}  # fmt: skip
+_WHOLE = {"AA": "Å", "aa": "å", "/O": "Ø", "/o": "ø", "ss": "ß", "AE": "Æ", "ae": "æ", "OE": "Œ", "oe": "œ",
+          "DH": "Ð", "dh": "ð", "TH": "Þ", "th": "þ"}  # fmt: skip
+_CODE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|([\\%&])|(..))|(&(?:[A-Za-z]{2,8}|#\d{1,7});)")
+
+
+def decode_text(text: str) -> str:
+    """Decode mnemonics, entities and numbers, and put the text on one line."""
+    if "&" in text or "\\" in text:
+        text = _CODE.sub(_decode_match, text)
+    return " ".join(text.split())
+
+
+def _decode_match(found: re.Match[str]) -> str:
+    number, long, sign, accented, entity = found.groups()
+    if sign:
+        return sign
+    if entity:
+        return html.unescape(entity)
+    if number or long:
+        code = int(number or long, 16)
+        return chr(code) if code < 0x110000 and not 0xD800 <= code < 0xE000 else ""
+    if accented in _WHOLE:
+        return _WHOLE[accented]
+    if accented and accented[0] in _COMBINING:
+        joined = unicodedata.normalize("NFC", accented[1] + _COMBINING[accented[0]])
+        return joined if len(joined) == 1 else accented[1]
+    return found[0]

@@ -9,11 +9,17 @@ from dataclasses import dataclass, field
 from itertools import islice, pairwise
 from pathlib import Path
 
-from composer_notation.abc.fields import choose_unit_length, parse_properties, parse_time_signature, parse_unit_length
-from composer_notation.abc.inforce import VoiceState, apply_directive, apply_field
+from composer_notation.abc.fields import (
+    VoiceState,
+    apply_directive,
+    apply_field,
+    choose_unit_length,
+    parse_properties,
+    parse_time_signature,
+    parse_unit_length,
+)
 from composer_notation.abc.macros import Macros
-from composer_notation.abc.symbols import DEFAULT_LETTERS, Symbol, scan_symbols
-from composer_notation.abc.textstrings import decode_text
+from composer_notation.abc.symbols import DEFAULT_LETTERS, Symbol, decode_text, scan_symbols
 
 MOST_CHARACTERS = 4_000_000  # of a tune
 MOST_VOICES = 1_000

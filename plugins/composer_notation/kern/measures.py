@@ -13,14 +13,23 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import NamedTuple
 
-from composer_notation.kern.chordnames import convert_chord
-from composer_notation.kern.sections import SectionPlan, is_at_end, parse_words
-from composer_notation.kern.spines import MANIPULATORS, Malformed, Path, Row, Spine, Time
+from composer_notation.kern.spines import (
+    MANIPULATORS,
+    Malformed,
+    Path,
+    Row,
+    SectionPlan,
+    Spine,
+    Time,
+    is_at_end,
+    parse_words,
+)
 from composer_notation.kern.tokens import (
     GRID,
     TOO_HIGH,
     UNTIMED,
     Token,
+    convert_chord,
     read_bar,
     read_key,
     read_length,

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from xml.etree.ElementTree import Element
 
-from composer_notation.keysignatures import transpose_fifths
-from composer_notation.musicxml.chordsymbols import read_chord
+from composer_notation.bargrid import transpose_fifths
 from composer_notation.musicxml.signs import (
     PLAIN,
     Marks,
@@ -29,6 +28,7 @@ from composer_notation.musicxml.values import (
     NotUnderstood,
     convert_to_quarters,
     get_text,
+    read_chord,
     read_duration,
     read_metronome,
     read_number,
@@ -36,8 +36,8 @@ from composer_notation.musicxml.values import (
     read_time_signature,
     round_length,
 )
-from composer_notation.sounding import FORTE, VELOCITY, Sounding
-from composer_notation.writing.drumkit import find_number
+from composer_notation.unfolding import FORTE, VELOCITY, Sounding
+from composer_notation.writing.spelling import find_number
 
 _SILENT = {  # audible marks that are not played, by element
     "lyric": "lyrics",

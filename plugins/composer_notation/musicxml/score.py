@@ -12,16 +12,20 @@ from xml.etree.ElementTree import Element
 from composer.errors import ReadingWarning
 from composer.music.score import Score, Tempo, Text, Track, make_notes
 from composer_notation.bargrid import Measure as Bar
-from composer_notation.bargrid import find_pickup, find_time_signatures, lay_measures, round_to_ticks
-from composer_notation.instruments import CHOIR, find_program
-from composer_notation.keysignatures import Signature, find_keys
+from composer_notation.bargrid import (
+    Signature,
+    find_keys,
+    find_pickup,
+    find_time_signatures,
+    lay_measures,
+    round_to_ticks,
+)
 from composer_notation.musicxml.measures import Measure
 from composer_notation.musicxml.parts import MOST_PARTS, Part, read_parts
 from composer_notation.musicxml.signs import join_marks, make_signs
 from composer_notation.musicxml.values import TooLarge, get_text
-from composer_notation.owntracks import TRACKS, OwnTrack, parse_tracks
-from composer_notation.sounding import Sounding, make_rows, split_voices
-from composer_notation.unfolding import Unplayable, find_order
+from composer_notation.owntracks import CHOIR, TRACKS, OwnTrack, find_program, parse_tracks
+from composer_notation.unfolding import Sounding, Unplayable, find_order, make_rows, split_voices
 
 SLOWEST, FASTEST = 5, 1000  # quarter notes a minute; others are left out
 MOST_NOTES = 300_000

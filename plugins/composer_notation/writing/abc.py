@@ -10,11 +10,10 @@ from itertools import pairwise
 from typing import TypeVar
 
 from composer.music.keys import LETTERS, Key
-from composer_notation.abc.decorations import parse_chord
-from composer_notation.writing.beams import find_beams
+from composer_notation.abc.symbols import parse_chord
 from composer_notation.writing.musicxml import Heading
 from composer_notation.writing.pages import Pages
-from composer_notation.writing.rhythm import Event, Measure, Symbol, divide_events, write_symbols
+from composer_notation.writing.rhythm import Event, Measure, Symbol, divide_events, find_beams, write_symbols
 from composer_notation.writing.spelling import Spelled, get_alteration
 from composer_notation.writing.staves import Line, Part, Staff
 from composer_notation.writing.xmltext import clean

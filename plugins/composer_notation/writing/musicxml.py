@@ -9,9 +9,9 @@ from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from composer_notation.owntracks import PROVENANCE, TRACKS
-from composer_notation.writing.drumkit import find_sound
 from composer_notation.writing.pages import Pages
 from composer_notation.writing.partxml import make_part
+from composer_notation.writing.spelling import find_sound
 from composer_notation.writing.staves import Part
 from composer_notation.writing.xmltext import add, clean
 

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from composer.music.keys import Key, estimate_key
 from composer.music.score import END, Bars, KeySignature, Score, Tempo, Text, Track, compute_bars, concatenate_notes
-from composer_notation.writing.grid import move_to_grid
-from composer_notation.writing.metre import SHORTEST
+from composer_notation.writing.grid import SHORTEST, move_to_grid
 from composer_notation.writing.rhythm import Measure
 from composer_notation.writing.spelling import Spelled, spell
 from composer_notation.writing.staves import Part, make_parts, set_drum_lengths

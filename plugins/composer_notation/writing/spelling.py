@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.music.keys import LETTERS, MAJOR_SCALE
-from composer_notation.keysignatures import find_alteration
+from composer_notation.bargrid import find_alteration
 
 _CLASSES = np.array(MAJOR_SCALE)
 _BEFORE, _AFTER = 10, 42  # notes of the neighbourhood, as in the article
@@ -68,3 +68,56 @@ def _find_letters(classes: NDArray[np.int64], fifths: NDArray[np.int64]) -> NDAr
 def _spell_pitch(pitch: int, step: int) -> Spelled:
     alter = (pitch % 12 - int(_CLASSES[step]) + 6) % 12 - 6
     return Spelled((pitch - alter) // 12 - 1, step, alter)
+
+
+# --- The lines and note heads of the sounds of a drum kit -------------------------------------------------------------
+
+
+class DrumSound(NamedTuple):
+    """A sound by name, the letter and octave of its line as on a treble staff, and its note head (`normal` or `x`)."""
+
+    name: str
+    step: str
+    octave: int
+    head: str = "normal"
+
+
+KIT = {
+    35: DrumSound("Acoustic Bass Drum", "E", 4),
+    36: DrumSound("Bass Drum", "F", 4),
+    37: DrumSound("Side Stick", "C", 5, "x"),
+    38: DrumSound("Snare Drum", "C", 5),
+    39: DrumSound("Hand Clap", "C", 5, "diamond"),
+    40: DrumSound("Electric Snare", "C", 5, "slash"),
+    41: DrumSound("Low Floor Tom", "G", 4),
+    42: DrumSound("Closed Hi-Hat", "G", 5, "x"),
+    43: DrumSound("High Floor Tom", "A", 4),
+    44: DrumSound("Pedal Hi-Hat", "D", 4, "x"),
+    45: DrumSound("Low Tom", "B", 4),
+    46: DrumSound("Open Hi-Hat", "G", 5, "circle-x"),
+    47: DrumSound("Low-Mid Tom", "D", 5),
+    48: DrumSound("High-Mid Tom", "E", 5),
+    49: DrumSound("Crash Cymbal 1", "A", 5, "x"),
+    50: DrumSound("High Tom", "F", 5),
+    51: DrumSound("Ride Cymbal 1", "F", 5, "x"),
+    52: DrumSound("Chinese Cymbal", "C", 6, "x"),
+    53: DrumSound("Ride Bell", "F", 5, "diamond"),
+    54: DrumSound("Tambourine", "E", 5, "triangle"),
+    55: DrumSound("Splash Cymbal", "B", 5, "x"),
+    56: DrumSound("Cowbell", "E", 5, "x"),
+    57: DrumSound("Crash Cymbal 2", "B", 5, "x"),
+    59: DrumSound("Ride Cymbal 2", "D", 5, "x"),
+}
+
+_OTHER = ("A", 4, "diamond")
+
+
+def find_sound(pitch: int) -> DrumSound:
+    """Find the notation of a General MIDI drum sound; those without a line of their own share one."""
+    step, octave, head = _OTHER
+    return KIT.get(pitch) or DrumSound(f"Percussion {pitch}", step, octave, head)
+
+
+def find_number(step: str, octave: int, head: str) -> int | None:
+    """Find the number of the drum sound with that line and note head; None if there is none."""
+    return next((number for number, its in KIT.items() if its[1:] == (step, octave, head)), None)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element, SubElement
 
-from composer.music import texts
+from composer.music import score
 
 
 def clean(text: str) -> str:
     """Clean a text for XML: one line, valid characters, and single spaces."""
-    return " ".join(texts.clean_text(text).split())
+    return " ".join(score.clean_text(text).split())
 
 
 def add(parent: Element, tag: str, text: object, /, **attributes: str) -> Element:

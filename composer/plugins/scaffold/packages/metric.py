@@ -3,7 +3,7 @@
 import numpy as np
 
 from composer import hookimpl
-from composer.metrics.heard import ScoreView
+from composer.metrics.score_view import ScoreView
 from composer.types import Array, Metric, Offers
 
 COMPOSER_API = 1

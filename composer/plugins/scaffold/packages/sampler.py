@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 
 from composer import hookimpl
 from composer.arrays import get_namespace
-from composer.music.notes import compute_pitches
+from composer.tokens.vocabulary import compute_pitches
 from composer.types import Array, Context, Offers
 
 COMPOSER_API = 1

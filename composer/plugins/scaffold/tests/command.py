@@ -6,7 +6,7 @@ from click.testing import CliRunner
 from my_thing import my_thing
 
 from composer.io.formats import write
-from composer.testing.music import SAMPLES
+from composer.testing.sequences import SAMPLES
 from composer.types import Piece
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from my_thing import MyThing
 
-from composer.testing.music import SAMPLES
+from composer.testing.sequences import SAMPLES
 from composer.types import Piece
 
 

@@ -2,8 +2,8 @@
 
 from my_thing import my_thing
 
-from composer.metrics.heard import view_score
-from composer.testing.music import SAMPLES
+from composer.metrics.score_view import view_score
+from composer.testing.sequences import SAMPLES
 
 
 def test_one_note_of_eight_is_off_the_beat() -> None:

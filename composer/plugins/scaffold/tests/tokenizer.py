@@ -2,7 +2,7 @@
 
 from my_thing import MyThing
 
-from composer.testing.music import SAMPLES
+from composer.testing.sequences import SAMPLES
 
 
 def test_of_four_parts_the_highest_is_written() -> None:
