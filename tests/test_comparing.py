@@ -2,16 +2,19 @@
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from torch import nn
 from walks import Walks
 
 from composer.errors import BadOption
 from composer.io.outputs import hold_lock
+from composer.plugins.offers import Offer
+from composer.plugins.registry import registry
 from composer_compare import claims, cost, judging, perturbed_data, probes, spec, statistics, tuning, worker
 from composer_compare.plots import Point, plot
 from composer_compare.questions import parse_ablations
@@ -113,6 +116,65 @@ def test_widths_make_the_parameters_equal(tokenizer):
     equal = spec.make_candidates(("lstm", "rnn"), [small] * 2, tokenizer, "width")
     assert equal[1].options["hidden_size"] == 48
     assert equal[1].other == found[1].options["hidden_size"]
+
+
+@pytest.fixture
+def offered(monkeypatch):
+    """Offer architectures under names, for this test."""
+
+    def offer(**found):
+        for name, make in found.items():
+            one = Offer("architectures", name, make, registry().plugins[0])
+            monkeypatch.setitem(registry().offers["architectures"], name, one)
+
+    return offer
+
+
+def layers_of(width, depth, words):
+    return nn.ModuleList([nn.Embedding(words, width), *[nn.Linear(width, width) for _ in range(depth)]])
+
+
+@dataclass(frozen=True)
+class ByUnits:
+    """Its width has a name of its own, and goes by its heads; twice as deep adds less than twice as wide."""
+
+    depth: int = 2
+    units: int = 64
+    heads: int = 4
+    bias: bool = True
+
+    def build_module(self, column_sizes, vocabulary_size):
+        if self.units % self.heads:
+            raise ValueError("units are divided among the heads")
+        return layers_of(self.units, self.depth, vocabulary_size)
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """No option changes its size."""
+
+    beta: float = 1.0
+
+    def build_module(self, column_sizes, vocabulary_size):
+        return layers_of(100, 2, vocabulary_size)
+
+
+def test_the_option_that_sets_the_width_is_found_by_trying(offered, tokenizer):
+    offered(**{"by-units": ByUnits})
+    small = {"hidden_size": 48, "embedding_size": 16, "layers": 2}
+    lstm, other = spec.make_candidates(("lstm", "by-units"), [small, {}], tokenizer, "parameters")
+    counts = [spec.count_parameters(one.name, one.options, tokenizer) for one in (lstm, other)]
+    assert counts == pytest.approx([counts[0]] * 2, rel=spec.TOLERANCE)
+    assert (other.width, other.options["units"] % 4) == ("units", 0)
+    assert spec.make_candidates(("lstm", "by-units"), [small, {}], tokenizer, "width")[1].options == {"units": 48}
+
+
+def test_what_cannot_be_made_equal_is_refused(offered, tokenizer):
+    offered(fixed=Fixed)
+    with pytest.raises(BadOption, match=r"'fixed' and 'lstm' cannot be made equally large: they come to 31,000 and 3"):
+        spec.make_candidates(("lstm", "fixed"), [{}, {}], tokenizer, "parameters")
+    with pytest.raises(BadOption, match="no option of the former sets the width"):
+        spec.make_candidates(("lstm", "fixed"), [{}, {}], tokenizer, "width")
 
 
 def test_steps_fill_the_time():

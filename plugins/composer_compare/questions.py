@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer.errors import BadOption, printable, suggest
 from composer.plugins.registry import registry
-from composer_compare.spec import WIDTH, Candidate
+from composer_compare.spec import Candidate
 
 if TYPE_CHECKING:
     from composer_compare.plan import ExperimentRun
@@ -70,7 +70,7 @@ def _keep_key(run: ExperimentRun, _: Candidate, __: float) -> ExperimentRun:
 
 
 def _swap_width(run: ExperimentRun, contender: Candidate, _: float) -> ExperimentRun | None:
-    return _set_option(run, contender, WIDTH, contender.other) if contender.other else None
+    return _set_option(run, contender, contender.width, contender.other) if contender.other else None
 
 
 def _set_dropout(run: ExperimentRun, contender: Candidate, share: float) -> ExperimentRun | None:
@@ -81,8 +81,9 @@ def _make_recall_run(run: ExperimentRun, contender: Candidate, rate: float) -> E
     from composer_compare.probes import TRAINING
 
     plain = _set_option(run, contender, "dropout", 0.0) or run
-    if WIDTH in contender.options:  # half as wide: wide networks of any kind remember a motif
-        plain = _set_option(plain, contender, WIDTH, max(int(contender.options[WIDTH]) // 2, 1)) or plain
+    if contender.width in contender.options:  # half as wide: wide networks of any kind remember a motif
+        half = max(int(contender.options[contender.width]) // 2, 1)
+        plain = _set_option(plain, contender, contender.width, half) or plain
     seed = run.recipe["training"]["seed"]
     own = {key: run.recipe["training"][key] for key in ("device", "precision") if key in run.recipe["training"]}
     training = {**TRAINING, **own, "learning_rate": rate, "seed": seed}

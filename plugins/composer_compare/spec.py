@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from composer.errors import BadOption, printable, suggest
@@ -14,7 +15,7 @@ SIZES, LENGTHS = ("parameters", "width"), ("tokens", "time")
 """The quantities that may be equal: of the networks, and of their training."""
 
 WIDTH = "hidden_size"
-"""The option that equalises an architecture; one without it is not adjusted."""
+"""The option that sets the width of a network, where an architecture has one of that name."""
 
 SMALL: Mapping[str, Any] = {WIDTH: 128, "embedding_size": 64}
 """Default options for networks small enough to train many on a laptop, where an architecture has them."""
@@ -27,6 +28,7 @@ class Candidate:
     name: str
     options: Mapping[str, Any]
     other: int = 0
+    width: str = WIDTH  # the option that sets its width; "" for none
 
 
 @dataclass(frozen=True)
@@ -90,14 +92,18 @@ def parse_minutes(text: str) -> float:
 
 WIDEST = 4096
 
+TOLERANCE = 0.05
+"""The largest relative difference between numbers of parameters that count as equal."""
+
 
 def make_candidates(
     names: Sequence[str], given: Sequence[Mapping[str, Any]], tokenizer: Tokenizer, size: str
 ) -> tuple[Candidate, ...]:
-    """Choose options that make the architectures equal in `size`. Raises UnknownName, BadOption.
+    """Choose options that make the architectures equal in `size`.
 
     The first keeps its width; the others get the width whose number of parameters comes nearest to the first's. One
-    without a width is measured as it is. One that cannot be built keeps its options: its runs tell why they fail.
+    that cannot be built keeps its options: its runs tell why they fail. Raises UnknownName for an architecture that no
+    plugin offers, and BadOption for those that cannot be made equal.
     """
     for name in names:
         registry().get_offer("architectures", name)
@@ -105,15 +111,17 @@ def make_candidates(
         raise BadOption("name at least two architectures, each once.")
     options = [_fill_in_defaults(name, own) for name, own in zip(names, given, strict=True)]
     first = count_parameters(names[0], options[0], tokenizer)
-    width = int(options[0].get(WIDTH, 0))
+    width = _get_width(names[0], options[0], find_width_option(names[0], options[0], tokenizer))
     found = []
     for name, own in zip(names, options, strict=True):
-        widths = {
-            "width": width,
-            "parameters": find_nearest_width(name, own, tokenizer, first) if first and width else 0,
-        }
+        option = find_width_option(name, own, tokenizer)
+        nearest = find_nearest_width(name, own, option, tokenizer, first) if first and option else 0
+        widths = {"width": width if option else 0, "parameters": nearest}
         asked, other = widths[size], widths[SIZES[1 - SIZES.index(size)]]
-        found.append(Candidate(name, {**own, WIDTH: asked} if asked and WIDTH in own else own, other))
+        made = Candidate(name, {**own, option: asked} if asked else own, other, option)
+        if first is not None:
+            _check_size(made, size, first, names[0], tokenizer)
+        found.append(made)
     return tuple(found)
 
 
@@ -122,10 +130,30 @@ def _fill_in_defaults(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return {**{key: value for key, value in SMALL.items() if key in known}, **given}
 
 
+def _get_width(name: str, options: Mapping[str, Any], option: str) -> int:
+    defaults = {one.name: one.default for one in registry().get_offer("architectures", name).options}
+    return int(options.get(option, defaults[option])) if option else 0
+
+
+def _check_size(made: Candidate, size: str, wanted: int, first: str, tokenizer: Tokenizer) -> None:
+    """Check that a network is as large as the first. Raises BadOption."""
+    count = count_parameters(made.name, made.options, tokenizer)
+    if made.name == first or count is None:
+        return
+    names = f"'{printable(made.name)}' and '{printable(first)}'"
+    if size == "width" and not made.width:
+        raise BadOption(f"{names} cannot be made equally wide: no option of the former sets the width of its network.")
+    if size == "parameters" and abs(count - wanted) > TOLERANCE * wanted:
+        raise BadOption(
+            f"{names} cannot be made equally large: they come to {count:,} and {wanted:,} parameters; choose options of"
+            f" '{printable(made.name)}' that come nearer, or give --match width."
+        )
+
+
 def count_parameters(name: str, options: Mapping[str, Any], tokenizer: Tokenizer) -> int | None:
     """Count the parameters of the network; None if it cannot be built."""
-    architecture = registry().make("architectures", name, **options)
     try:
+        architecture = registry().make("architectures", name, **options)
         module = architecture.build_module(
             [column.size for column in tokenizer.grammar.columns], len(tokenizer.vocabulary)
         )
@@ -134,15 +162,40 @@ def count_parameters(name: str, options: Mapping[str, Any], tokenizer: Tokenizer
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def find_nearest_width(name: str, options: Mapping[str, Any], tokenizer: Tokenizer, parameters: int) -> int:
-    """Find the width whose number of parameters comes nearest to `parameters`; 0 if there is none."""
-    if WIDTH not in options:
-        return 0
+def find_width_option(name: str, options: Mapping[str, Any], tokenizer: Tokenizer) -> str:
+    """Find the option that sets the width: `hidden_size`, or the whole number whose doubling adds most parameters.
 
-    def count_at(width: int) -> int:
-        return count_parameters(name, {**options, WIDTH: width}, tokenizer) or parameters
+    Returns "" if no option adds any, or if the network cannot be built.
+    """
+    offered = {one.name: one.default for one in registry().get_offer("architectures", name).options if one.type is int}
+    if WIDTH in offered:
+        return WIDTH
+    before = count_parameters(name, options, tokenizer) or 0
+    grown = {
+        option: count_parameters(name, {**options, option: 2 * int(options.get(option, default))}, tokenizer) or 0
+        for option, default in offered.items()
+        if before
+    }
+    best = max(grown, key=lambda option: grown[option], default="")
+    return best if grown.get(best, 0) > before else ""
 
-    return find_nearest(count_at, parameters)
+
+def find_nearest_width(
+    name: str, options: Mapping[str, Any], option: str, tokenizer: Tokenizer, parameters: int
+) -> int:
+    """Find the width whose number of parameters comes nearest to `parameters`.
+
+    A network may be built at multiples of a number alone, such as that of its heads; 0 if it is never built.
+    """
+
+    @cache
+    def count_at(width: int) -> int | None:
+        return count_parameters(name, {**options, option: width}, tokenizer)
+
+    for step in (1, 2, 4, 8, 16, 32, 64, 3, 5, 6, 12, 10):
+        if all(count_at(step * factor) for factor in (2, 3, 5)):
+            return step * find_nearest(lambda factor, step=step: count_at(step * factor) or 0, parameters)
+    return 0
 
 
 def find_nearest(at: Callable[[int], int], wanted: int) -> int:
