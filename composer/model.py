@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -63,6 +64,11 @@ class ComponentSpec:
         if not (isinstance(made.options, Mapping) and all(isinstance(text, str) for text in texts)):
             raise TypeError("expected a name, options, and a plugin with its version")
         return made
+
+
+def _normalise(distribution: str) -> str:
+    """Write the name of a package in the one way in which equal ones are equal (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,6 +155,7 @@ class Model:
 
     def _make(self, kind: str, made: ComponentSpec) -> Any:
         try:
+            self._check_origin(kind, made)
             return registry().make(kind, made.name, **made.options)
         except UnknownName as error:
             brings = f"{printable(made.plugin)} {printable(made.version)}"
@@ -157,6 +164,16 @@ class Model:
             ) from error
         except ComposerError as error:
             raise self._make_error(f"the model was made with other options: {error}") from error
+
+    def _check_origin(self, kind: str, made: ComponentSpec) -> None:
+        """Check that a name means what it meant in training. Raises UnknownName, BadModelFile."""
+        here = registry().get_offer(kind, made.name).plugin
+        if made.plugin and _normalise(made.plugin) != _normalise(here.distribution):
+            raise self._make_error(
+                f"its {kind.removesuffix('s')} '{printable(made.name)}' is that of {printable(made.plugin)}"
+                f" {printable(made.version)}, and the one here is that of {printable(here.distribution)}: install"
+                f" {printable(made.plugin)}, and leave out the other with `--without {printable(here.name)}`."
+            )
 
     def _make_unfit_error(self, error: Exception) -> BadModelFile:
         return self._make_error(f"its weights do not fit its architecture ({printable(str(error), 240)}).")

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, replace
+from importlib.metadata import EntryPoint
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from composer.generation.options import build_chain
 from composer.io import formats
 from composer.model import load, save
 from composer.music.score import compute_bars
+from composer.plugins import discovery
 from composer.plugins.discovery import Plugin
 from composer.plugins.offers import KINDS, Offer
 from composer.plugins.registry import registry
@@ -347,6 +349,15 @@ def test_an_unexpected_error_is_one_sentence_unless_its_trace_is_asked_for(run, 
     )
     with pytest.raises(RuntimeError, match="boom"):
         run("--traceback", "generate", "x.mid", *MODEL)
+
+
+def test_an_unexpected_error_names_the_plugin_that_it_came_from(run, here, monkeypatch):
+    theirs = {"__name__": "composer_boom.inner"}
+    exec("def fail(_):\n    raise RuntimeError('boom')", theirs)
+    points = [*discovery.find(), EntryPoint("boom", "composer_boom", "composer")]
+    monkeypatch.setattr(discovery, "find", lambda: points)
+    monkeypatch.setattr("composer.generation.composer.open_model", theirs["fail"])
+    assert "composer: unexpected RuntimeError in the plugin 'boom'" in run("generate", "x.mid", *MODEL).err
 
 
 def test_control_c_stops_in_a_word(run, here, monkeypatch):

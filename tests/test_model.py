@@ -281,6 +281,15 @@ def test_a_missing_plugin_is_named_with_what_to_install(model, part):
     assert "composer-waltz 3.2" in text
 
 
+@pytest.mark.parametrize("part", ["architecture", "tokenizer"])
+def test_another_package_with_something_of_that_name_does_not_stand_in(model, part):
+    made = replace(getattr(model, part), plugin="composer-waltz", version="3.2")
+    text = refused(replace(model, **{part: made}))
+    assert f"its {part} '{made.name}' is that of composer-waltz 3.2, and the one here is that of composer-midi" in text
+    assert "--without" in text
+    assert replace(model, **{part: replace(made, plugin="Composer_MIDI")}).make_module()
+
+
 def test_an_option_that_a_plugin_no_longer_has_is_named(model):
     made = replace(model.architecture, options={**model.architecture.options, "zoneout": 0.1})
     assert "has no option 'zoneout'" in refused(replace(model, architecture=made))

@@ -5,10 +5,13 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 
 import pytest
 
+from composer import __version__
 from composer.errors import BadOption, CannotWrite
+from composer.model import load, save
 from composer.plugins.offers import KINDS
 from composer.plugins.scaffold import begin, list_kinds, render_files, render_source
 from composer_tunes import locate_model
@@ -35,6 +38,15 @@ def python(*arguments, site, cwd):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     command = [sys.executable, *map(str, arguments)]
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_a_package_of_a_model_needs_the_packages_that_its_model_needs(tmp_path):
+    made = load(locate_model())
+    path = tmp_path / "foreign.safetensors"
+    save(replace(made, architecture=replace(made.architecture, plugin="composer-waltz", version="3.2")), path)
+    folder = begin("my-band", "model", tmp_path, path)
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    assert project["dependencies"] == [f"composer-midi>={__version__}", "composer-waltz>=3.2"]
 
 
 def test_there_is_a_beginning_of_every_kind():
@@ -89,7 +101,7 @@ def test_its_module_has_forty_lines_at_most(kind):
 
 @pytest.mark.parametrize("kind", list_kinds())
 def test_nothing_of_the_example_s_name_is_left(kind):
-    for path, text in render_files("ab-cd", kind).items():
+    for path, text in render_files("ab-cd", kind, ["composer-midi"]).items():
         assert not any(word in (path + text).lower() for word in ("thing:", "my-thing", "my_thing", "mything")), path
 
 

@@ -129,11 +129,18 @@ def run(arguments: list[str]) -> int:
             raise
         if isinstance(error, OSError) and error.filename:  # such as a name that is too long, or a missing disk
             return _fail(f"{printable(str(error.filename))}: {error.strerror}.", 2)
-        return _fail(
-            f"unexpected {type(error).__name__}: {printable(str(error), 500)} (`composer --traceback …` shows where).",
-            1,
-        )
+        return _fail(_describe_unexpected(error), 1)
     return result if isinstance(result, int) else 0
+
+
+def _describe_unexpected(error: Exception) -> str:
+    """Describe an error that nobody foresaw, and name the plugin it came from, if it is not one of ours."""
+    from composer.plugins.discovery import find_culprit
+
+    plugin = find_culprit(error)
+    of = f" in the plugin '{printable(plugin.name)}' ({printable(plugin.distribution)})" if plugin else ""
+    text = printable(str(error), 500)
+    return f"unexpected {type(error).__name__}{of}: {text} (`composer --traceback …` shows where)."
 
 
 def _refuse(error: click.NoSuchOption, arguments: list[str]) -> int:

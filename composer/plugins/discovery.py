@@ -42,6 +42,15 @@ class Plugin:
         return self.distribution == _OUR_DISTRIBUTION
 
 
+def find_culprit(error: BaseException) -> Plugin | None:
+    """Find the plugin of another package whose code raised an error, or was called last on the way to it."""
+    from traceback import walk_tb
+
+    modules = [str(frame.f_globals.get("__name__", "")).partition(".")[0] for frame, _ in walk_tb(error.__traceback__)]
+    theirs = {point.module.partition(".")[0]: get_plugin(point) for point in find() if not get_plugin(point).ours}
+    return next((theirs[name] for name in reversed(modules) if name in theirs), None)
+
+
 def find() -> list[EntryPoint]:
     """Find the installed plugins by metadata alone: our own first, then by name."""
     from importlib.metadata import entry_points

@@ -5,10 +5,11 @@ The modules are those in `packages/` and `tests/`, renamed.
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def begin(name: str, kind: str, folder: Path, model: Path | None = None) -> Path
     try:
         with tempfile.TemporaryDirectory(prefix=".composer-", dir=folder) as scratch:
             made = Path(scratch) / name
-            for path, text in render_files(name, kind).items():
+            for path, text in render_files(name, kind, list_dependencies(model)).items():
                 (made / path).parent.mkdir(parents=True, exist_ok=True)
                 (made / path).write_text(text, encoding="utf-8")
             if model is not None:
@@ -52,11 +53,24 @@ def begin(name: str, kind: str, folder: Path, model: Path | None = None) -> Path
     return place
 
 
-def render_files(name: str, kind: str) -> Mapping[str, str]:
+def list_dependencies(model: Path | None = None) -> list[str]:
+    """List what a package needs: composer, and the packages of the architecture and the tokenizer of its model."""
+    ours = f"composer-midi>={__version__}"
+    if model is None:
+        return [ours]
+    from composer.model import load
+
+    made = load(model)
+    parts = {part.plugin: part.version for part in (made.architecture, made.tokenizer) if part.plugin}
+    return [ours, *(f"{name}>={version}" for name, version in sorted(parts.items()) if name != "composer-midi")]
+
+
+def render_files(name: str, kind: str, dependencies: Sequence[str]) -> Mapping[str, str]:
     """Render the files of a package, by their paths in it."""
     module = _name_module(name)
+    needed = json.dumps(list(dependencies))
     return {
-        "pyproject.toml": _PROJECT.format(name=name, module=module, kind=kind, version=__version__),
+        "pyproject.toml": _PROJECT.format(name=name, module=module, kind=kind, dependencies=needed),
         "README.md": _README.format(
             name=name,
             kind=kind,
@@ -134,7 +148,7 @@ version = "0.1.0"
 description = "The {kind} {name} for composer"
 readme = "README.md"
 requires-python = ">=3.11"
-dependencies = ["composer-midi>={version}"]
+dependencies = {dependencies}
 
 [project.optional-dependencies]
 test = ["pytest>=8.3"]
