@@ -1,4 +1,4 @@
-"""`composer train`: a dataset, or a recipe, to a model file."""
+"""`composer train` and `composer finetune`: a dataset, a recipe or a model with more music, to a model file."""
 
 from __future__ import annotations
 
@@ -62,6 +62,9 @@ def add_run_options(command: Any) -> Any:
     ):
         command = option(command)
     return command
+
+
+# --- train ------------------------------------------------------------------------------------------------------------
 
 
 @click.command(cls=WithSettings)
@@ -255,7 +258,7 @@ def _print_result(model: Model, out: Path, folder: Path | None) -> None:
     )
 
 
-# --- `composer finetune` ----------------------------------------------------------------------------------------------
+# --- finetune ---------------------------------------------------------------------------------------------------------
 
 
 class FinetuneCommand(WithSettings):

@@ -1,8 +1,8 @@
 """The sampling loop, the same for every model.
 
-Each step computes the distributions of all rows (`composer.sampling.distribution`), and draws a token for each row with its
-piece's own uniform. A piece at a dead end goes back some tokens (`composer.sampling.backtracking`); if that does not
-help, this piece alone fails. When a piece ends, its row takes the next request at once.
+Each step computes the distributions of all rows (`composer.sampling.distribution`), and draws a token for each row with
+its piece's own uniform. A piece at a dead end goes back some tokens (`composer.sampling.backtracking`); if that does
+not help, this piece alone fails. When a piece ends, its row takes the next request at once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Jobs: tables of a file as checked values, with their grids expanded."""
+"""Jobs: tables of a file as checked values, with their grids expanded, and the names of their files."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from composer.plugins.registry import registry
 from composer.request import SamplerSpec
 from composer_batch.filters import Gates, Keep
 from composer_batch.jobfile import Table
+
+# --- names of files, which stay in the folder of a batch --------------------------------------------------------------
+
 
 FOLDER = 1000
 """Pieces that share a folder."""
@@ -107,6 +110,9 @@ def _fill_field(shown: str, name: str, form: str, fields: Mapping[str, Any], *, 
         raise BadOption(f"{shown} may give a width to {' and '.join(OWN)} alone.")
     value = fields[name]
     return "" if value is None else _ODD.sub("_", str(value))
+
+
+# --- jobs -------------------------------------------------------------------------------------------------------------
 
 
 MOST_PIECES = 1_000_000

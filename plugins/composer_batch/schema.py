@@ -1,4 +1,9 @@
-"""The JSON schema of a file of jobs, from the signatures of jobs, gates and all samplers."""
+"""The schemas of a batch: of a file of jobs, and of a catalogue, which may come from anybody.
+
+The JSON schema of a file of jobs is made from the signatures of jobs, gates and all samplers. A catalogue is an SQLite
+file with our tables and nothing else, or it is refused. Other schemas (triggers, views, virtual tables), journals that
+name other files, and pages that form circles are found before a row is read. Each row is checked.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +26,9 @@ from composer_batch.cell import SUFFIX
 from composer_batch.filters import Gates
 from composer_batch.jobfile import DEFAULTS, JOB, LONGEST
 from composer_batch.jobs import GRID, LARGEST, MOST_ATTEMPTS, MOST_PIECE_BARS, MOST_PIECES, Job, list_sampler_keys
+
+# --- a file of jobs ---------------------------------------------------------------------------------------------------
+
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -90,7 +98,7 @@ def _describe_type(annotation: Any) -> dict[str, Any]:
     return {"type": kind} if kind else {}
 
 
-# --- Checks rows of a catalogue ---------------------------------------------------------------------------------------
+# --- rows of a catalogue ----------------------------------------------------------------------------------------------
 
 
 _STEM = re.compile(r"\d{4,}/[^/\\\0-\x1f]{1,200}")
@@ -174,7 +182,7 @@ _CHECKS: Mapping[str, Callable[[Any], bool]] = {
 }
 
 
-# --- Opens a catalogue safely -----------------------------------------------------------------------------------------
+# --- a catalogue, opened safely ---------------------------------------------------------------------------------------
 
 
 WAIT = 60.0

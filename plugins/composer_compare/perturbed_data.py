@@ -1,4 +1,4 @@
-"""Perturbed music: fewer training pieces, wrong notes, or other keys."""
+"""The music and the recipe of a run: as they are, or with fewer pieces, wrong notes or other keys."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ from composer.training.recipes import Recipe
 from composer.types import Tokenizer
 from composer_compare import perturbed_data
 from composer_compare.plan import ExperimentRun
+
+# --- perturbations ----------------------------------------------------------------------------------------------------
+
 
 EIGHTH = TICKS_PER_QUARTER // 2
 FARTHEST = 2
@@ -138,7 +141,7 @@ def _map_tracks(score: Score, change: Callable[[Notes], Notes]) -> Score:
     return replace(score, tracks=tuple(tracks))
 
 
-# --- The music and the recipe of a run --------------------------------------------------------------------------------
+# --- a run ------------------------------------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=8)

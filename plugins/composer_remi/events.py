@@ -1,4 +1,7 @@
-"""The tokens at a position, and their ids in the vocabulary."""
+"""The tokens of `remi`: their ids in the vocabulary, and notes and tempos encoded and decoded.
+
+The notes of a score lie on a grid, in the order of their tokens.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,9 @@ from composer.music.score import NOTE, Notes, Score, Tempo, Track, concatenate_n
 from composer.tokens.bar_encoding import mark_changes
 from composer.tokens.bar_grammar import Grid
 from composer.types import Tokens
+
+# --- notes on a grid --------------------------------------------------------------------------------------------------
+
 
 Ints = NDArray[np.int64]
 
@@ -68,6 +74,9 @@ def cut_overlaps(sounds: Sounds) -> Sounds:
     until = np.where(line[order[1:]] == line[order[:-1]], steps[1:] - steps[:-1], lengths[order[:-1]])
     lengths[order[:-1]] = np.minimum(lengths[order[:-1]], until)
     return Sounds(sounds.steps, sounds.parts, sounds.pitches, lengths, sounds.velocities)
+
+
+# --- tokens at a position ---------------------------------------------------------------------------------------------
 
 
 DRUMS = -1
@@ -179,7 +188,7 @@ def list_velocities(count: int) -> tuple[int, ...]:
     return tuple((2 * part + 1) * 64 // count for part in range(count))
 
 
-# --- Decoding of `remi` -----------------------------------------------------------------------------------------------
+# --- decoding: tokens to tracks and tempos ----------------------------------------------------------------------------
 
 
 VELOCITY = 80
@@ -240,7 +249,7 @@ def decode_tempos(events: Events, steps: Ints, tokens: Tokens) -> tuple[Tempo, .
     )
 
 
-# --- Encoding of `remi` -----------------------------------------------------------------------------------------------
+# --- encoding: notes and tempos to tokens -----------------------------------------------------------------------------
 
 
 TEMPO = 120

@@ -1,6 +1,7 @@
-"""Fields of an ABC tune: key, metre, unit length, tempo, properties of a voice, order of the parts.
+"""Fields of an ABC tune, and the state of a voice that they change.
 
-Section numbers are those of the ABC standard 2.1. Errors are ValueErrors, in words that follow a tune's name.
+They state key, time signature, unit length, tempo, properties of a voice, and order of the parts. Section numbers are
+those of the ABC standard 2.1. Errors are ValueErrors, in words that follow a tune's name.
 """
 
 from __future__ import annotations
@@ -216,7 +217,7 @@ def expand_parts(text: str) -> list[str]:
     return [label for group in stack for label in group]
 
 
-# --- The state of a voice, by which its notes are read, and the fields that change it ---------------------------------
+# --- the state of a voice ---------------------------------------------------------------------------------------------
 
 
 _WITHOUT_EFFECT = (["gchordoff"], ["grace"], ["ratio"])  # stated elsewhere, or never played
