@@ -38,7 +38,7 @@ class RunChoices:
     """Choices of the command line that change nothing in the model."""
 
     workers: int | None
-    listening: CallbackChoice
+    callbacks: CallbackChoice
     force: bool
     recipe: str | None = None  # a recipe file, or a dataset
 
@@ -143,7 +143,7 @@ def carry_out(ctx: click.Context, plain: Plain, how: RunChoices, print_recipe: b
     """Train with a recipe and the options on the command line, or print the resulting recipe."""
     from composer.training import recipe_file, recipes
 
-    plain = how.listening.apply_to(merge_options(ctx, plain))
+    plain = how.callbacks.apply_to(merge_options(ctx, plain))
     if print_recipe:
         places: dict[str, Any] = {key: plain[key] for key in ("out", "run", "callbacks") if key in plain}
         whole = recipes.convert_to_plain(recipe_file.make_recipe(plain), plain["dataset"])
@@ -176,7 +176,7 @@ def _resume(ctx: click.Context, resume: str, out: str | None, how: RunChoices) -
         run_folder.check_out(folder, plain, started)
     plain = {**plain, "run": str(folder.absolute()), "out": str(expand_home(out).absolute()) if out else plain["out"]}
     with contextlib.chdir(started.folder):
-        check_and_train(how.listening.apply_to(plain), started.command, how)
+        check_and_train(how.callbacks.apply_to(plain), started.command, how)
 
 
 def check_and_train(plain: Plain, command: str, how: RunChoices) -> None:

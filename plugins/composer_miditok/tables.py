@@ -234,7 +234,7 @@ class PreparedScore:
         until = int(self.sounds.ends.max()) if scheme.has_note_offs else 0
         until = max(int(self.sounds.starts[-1]) + 1, until)
         return {
-            int(start): scheme.metres[metre]
+            int(start): scheme.parsed_time_signatures[metre]
             for bar, (start, metre) in enumerate(zip(self.lines.starts, self.time_signatures, strict=True))
             if start < until and (bar == 0 or metre != self.time_signatures[bar - 1])
         }

@@ -124,13 +124,13 @@ def make_title(piece: Piece) -> str:
     return printable(piece.title, 120) or ", ".join(_describe_origin(piece.provenance))
 
 
-def make_subtitle(piece: Piece, whole_bars: int, metre: TimeSignature) -> str:
+def make_subtitle(piece: Piece, whole_bars: int, time_signature: TimeSignature) -> str:
     """Return the model and seed, if they are not the title, and length, time signature, key and tempo."""
     score = piece.score
     parts = (
         _describe_origin(piece.provenance) if make_title(piece) != ", ".join(_describe_origin(piece.provenance)) else []
     )
-    parts += [f"{whole_bars:,} bar{'s' * (whole_bars != 1)}", str(metre)]
+    parts += [f"{whole_bars:,} bar{'s' * (whole_bars != 1)}", str(time_signature)]
     if score.key_signatures:
         key = score.key_signatures[0].key
         parts.append(str(key).removesuffix("m") + (" minor" if key.minor else " major"))
