@@ -32,6 +32,9 @@ ARCHITECTURE = "lstm"
 DATASET = "chorales"
 """The dataset of a recipe that is printed without naming one."""
 
+_WITH_RESUME = ("resume", "workers", *callbacks.PARAMETERS, "force", "out")
+"""Options that go with --resume."""
+
 
 @dataclass(frozen=True)
 class RunChoices:
@@ -152,10 +155,6 @@ def carry_out(ctx: click.Context, plain: Plain, how: RunChoices, print_recipe: b
     if "out" not in plain:
         raise click.MissingParameter(ctx=ctx, param_hint="'--out'", param_type="option")
     check_and_train(plain, "composer " + shlex.join(sys.argv[1:]), how)
-
-
-_WITH_RESUME = ("resume", "workers", *callbacks.PARAMETERS, "force", "out")
-"""Options that go with --resume."""
 
 
 def _resume(ctx: click.Context, resume: str, out: str | None, how: RunChoices) -> None:

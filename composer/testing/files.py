@@ -31,6 +31,8 @@ from composer.types import Dataset, Exporter, Piece, PredefinedSplit, Reader, Su
 HOLDS = ("start", "duration", "pitch", "metre", "upbeat", "tempo")
 """The parts of a score that a file keeps, unless its exporter lists others in `holds`."""
 
+_REFUSED = object()
+
 
 def check_exporter(exporter: Exporter, score: Score, folder: Path, *, suffix: str) -> None:
     """Check that a file is written, whole and the same for the same piece; or refused with CannotWrite."""
@@ -73,9 +75,6 @@ def check_reader(
             require(
                 taken < seconds, f"a reader that is bounded is done with a small file soon; {path} took {taken:.1f} s"
             )
-
-
-_REFUSED = object()
 
 
 def _read(reader: Reader, path: Path) -> tuple[object, float]:

@@ -129,6 +129,16 @@ MOST_ATTEMPTS = 100
 LARGEST = 2**62
 """Seeds and indexes are smaller, so that SQLite can hold them."""
 
+GRID = frozenset(
+    "model seed index bars form time_signature key tempo primer device backend precision".split()  # noqa: SIM905
+)
+"""Options in which a list makes a grid; all options of samplers do so, too."""
+
+TABLES = ("gates", "export_options")
+
+Axis = tuple[str, str, Sequence[Any]]
+"""A key as written, the option it names, and its values."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -173,14 +183,6 @@ class Job:
             Keep.parse(self.keep)
 
 
-GRID = frozenset(
-    "model seed index bars form time_signature key tempo primer device backend precision".split()  # noqa: SIM905
-)
-"""Options in which a list makes a grid; all options of samplers do so, too."""
-
-TABLES = ("gates", "export_options")
-
-
 @dataclass(frozen=True)
 class GridPoint:
     """One point of a job's grid."""
@@ -218,10 +220,6 @@ def expand_grids(tables: Sequence[Table]) -> list[GridPoint]:
             raise table.make_error(f"with this grid there are {many} jobs; {MOST_CELLS:,} are the most.")
         found += _expand_grid(table, axes, samplers)
     return found
-
-
-Axis = tuple[str, str, Sequence[Any]]
-"""A key as written, the option it names, and its values."""
 
 
 def _find_axes(table: Table, samplers: Mapping[str, tuple[str, Option]]) -> list[Axis]:

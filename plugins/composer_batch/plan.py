@@ -170,6 +170,9 @@ class PieceRange:
         return PieceRange(self.point, first, self.index + first - self.number, min(self.end, end) - first)
 
 
+_Part: TypeAlias = tuple[PieceRange, Names]
+
+
 def list_ranges(wanted: Sequence[GridPoint]) -> list[PieceRange]:
     """List the range of pieces of each point of the grids."""
     found, number = [], 0
@@ -212,9 +215,6 @@ def check_names(found: Sequence[PieceRange], names: Sequence[Names]) -> None:
                 raise stretch.point.table.make_error(error, "file") from None
     for parts in _find_shared_folders(found, names):
         _check_folder(parts)
-
-
-_Part: TypeAlias = tuple[PieceRange, Names]
 
 
 def _find_shared_folders(found: Sequence[PieceRange], names: Sequence[Names]) -> Iterator[list[_Part]]:

@@ -103,6 +103,8 @@ def _describe_type(annotation: Any) -> dict[str, Any]:
 
 _STEM = re.compile(r"\d{4,}/[^/\\\0-\x1f]{1,200}")
 
+_PLAIN = ("asked", "files", "metrics")
+
 
 def check_row(row: Mapping[str, Any], *, written: bool) -> dict[str, Any]:
     """Check the columns of a piece, and parse those in JSON. Raises ValueError for values that no run writes.
@@ -167,8 +169,6 @@ def _is_figure(value: Any) -> bool:
 def _make_type_check(*kinds: type) -> Callable[[Any], bool]:
     return lambda value: type(value) in kinds
 
-
-_PLAIN = ("asked", "files", "metrics")
 
 _CHECKS: Mapping[str, Callable[[Any], bool]] = {
     "stem": _is_stem,

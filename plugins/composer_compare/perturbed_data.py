@@ -31,6 +31,8 @@ EIGHTH = TICKS_PER_QUARTER // 2
 FARTHEST = 2
 """The largest error of a wrong pitch, in semitones."""
 
+_NOTHING: Mapping[str, Any] = {}
+
 
 @dataclass(frozen=True, eq=False)
 class ReducedCorpus(Corpus):
@@ -46,9 +48,6 @@ class ReducedCorpus(Corpus):
             return found
         count = max(round(self.share * len(found)), 1)
         return np.sort(np.random.default_rng((self.seed, 2)).permutation(found)[:count])
-
-
-_NOTHING: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from composer.errors import CannotWrite, printable
 from composer.music.score import END, Bars, Score, Text, Track, clean_text, compute_bars
 from composer.storage.atomic import write_whole_file
 from composer.types import Piece
-from composer_page import bar_positions
+from composer_page import forms
 
 # --- the exporter -----------------------------------------------------------------------------------------------------
 
@@ -55,9 +55,7 @@ class PageExporter:
         shown = printable(str(path))
         _check(pieces, shown)
         wanted = (
-            _choose_forms(pieces)
-            if self.score
-            else [form for form in _choose_forms(pieces) if form != bar_positions.ENGRAVED]
+            _choose_forms(pieces) if self.score else [form for form in _choose_forms(pieces) if form != forms.ENGRAVED]
         )
         try:
             values = [_make_values(piece, number, wanted) for number, piece in enumerate(pieces)]
@@ -70,17 +68,17 @@ class PageExporter:
 def _choose_forms(pieces: Sequence[Piece]) -> Sequence[str]:
     """Choose the forms that do not take too long to write."""
     if sum(piece.score.note_count for piece in pieces) > NOTATED_NOTES:
-        return bar_positions.SOUNDING
-    return bar_positions.ALL if len(pieces) <= ENGRAVED_PIECES else bar_positions.PLAIN
+        return forms.SOUNDING
+    return forms.ALL if len(pieces) <= ENGRAVED_PIECES else forms.PLAIN
 
 
 def _make_values(piece: Piece, number: int, wanted: Sequence[str]) -> dict[str, Any]:
     values = describe_piece(piece, number)
-    found = bar_positions.write_forms(piece, wanted)
+    found = forms.write_forms(piece, wanted)
     values["forms"] = {suffix: pack(data) for suffix, data in found.data.items()}
     values["missing"] = found.missing
-    if engraving := found.data.get(bar_positions.ENGRAVED):
-        values["places"] = bar_positions.find_bars(engraving, len(values["bars"]) - 1)
+    if engraving := found.data.get(forms.ENGRAVED):
+        values["places"] = forms.find_bars(engraving, len(values["bars"]) - 1)
     return values
 
 

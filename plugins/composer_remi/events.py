@@ -18,10 +18,14 @@ from composer.tokens.bar_encoding import mark_changes
 from composer.tokens.bar_grammar import Grid
 from composer.types import Tokens
 
+Ints = NDArray[np.int64]
+
+
 # --- notes on a grid --------------------------------------------------------------------------------------------------
 
 
-Ints = NDArray[np.int64]
+_LONGEST = 2**22 - 1
+"""Steps; longer notes are equal in length when the longest is chosen."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +64,6 @@ def sort_sounds(sounds: Sounds) -> Sounds:
     order = np.argsort(key << 22 | _LONGEST - np.minimum(sounds.lengths, _LONGEST))
     fresh = mark_changes(key[order])
     return sounds[order if fresh.all() else order[fresh]]
-
-
-_LONGEST = 2**22 - 1
-"""Steps; longer notes are equal in length when the longest is chosen."""
 
 
 def cut_overlaps(sounds: Sounds) -> Sounds:
