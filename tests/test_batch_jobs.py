@@ -11,7 +11,7 @@ import pytest
 
 from composer.errors import BadJobs, BadOption
 from composer.plugins.registry import registry
-from composer_batch import jobs, requests, worker
+from composer_batch import jobs, plan, requests
 from composer_batch.jobfile import LARGEST, read
 from composer_batch.jobs import expand_grids
 from composer_batch.plan import count_pieces, iterate_pieces, make_plan
@@ -232,7 +232,7 @@ def test_names_that_meet_are_found_without_a_look_at_each(here, kind):
         rest = f"index = {index}" if many == 1 else f"count = {many}"
         text += f"[[job]]\nmodel = 'walks.safetensors'\nseed = {seed}\nfile = '{pattern}'\n{rest}\n"
     wanted = expand_grids(read(written(here, text)))
-    found = [replace(s, index=index) for s, (index, _) in zip(worker.list_ranges(wanted), stretches, strict=True)]
+    found = [replace(s, index=index) for s, (index, _) in zip(plan.list_ranges(wanted), stretches, strict=True)]
     names = [jobs.make_names(pattern, {}) for pattern in patterns]
     try:
         stems = [
@@ -245,10 +245,10 @@ def test_names_that_meet_are_found_without_a_look_at_each(here, kind):
         stems = ["", ""]
     assert (len(set(stems)) < len(stems)) == (met != "")
     if met == "":
-        worker.check_names(found, names)
+        plan.check_names(found, names)
         return
     with pytest.raises(BadJobs, match=f"two pieces would be called '{met}'" if met else "invalid file name"):
-        worker.check_names(found, names)
+        plan.check_names(found, names)
 
 
 def test_a_plan_of_five_million_pieces_and_one_of_five_thousand_rows_take_a_moment(here):

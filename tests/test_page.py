@@ -21,7 +21,8 @@ from composer.plugins.discovery import Plugin
 from composer.plugins.offers import Offer, Registry
 from composer.plugins.registry import registry
 from composer.types import Piece
-from composer_page import bar_positions, exporter
+from composer_page import exporter
+from composer_page.forms import find_bars
 
 HOSTILE = '</script><img src=x onerror="window.pwned=1"><!--DATA--><b>\'&quot;\x00\ud800\u2028'
 MADE_BY = {"model": "tunes", "model_hash": "ab" * 32, "request": {"seed": 7, "bars": 4}, "licence": "none"}
@@ -63,7 +64,7 @@ def forms(monkeypatch):
         if mid:
             offers[".mid"] = found.offers["exporters"][".mid"]
         made = Registry({**found.offers, "exporters": offers}, found.plugins)
-        monkeypatch.setattr("composer_page.bar_positions.registry", lambda: made)
+        monkeypatch.setattr("composer_page.forms.registry", lambda: made)
 
     only({})
     return only
@@ -186,13 +187,13 @@ def test_what_nobody_writes_is_left_out_and_a_fault_costs_its_part_alone(tmp_pat
 
 
 def test_bars_are_found_on_an_engraved_score():
-    found = bar_positions.find_bars(VEROVIO.encode(), 2)
+    found = find_bars(VEROVIO.encode(), 2)
     assert [place[0] for place in found] == pytest.approx([0.05, 0.45])
     assert [place[2] for place in found] == pytest.approx([0.4, 0.5])
     assert [place[1] + place[3] / 2 for place in found] == pytest.approx([0.28, 0.28])
-    assert bar_positions.find_bars(VEROVIO.encode(), 3) == []
+    assert find_bars(VEROVIO.encode(), 3) == []
     for other in (b"", b"<svg", b"<svg viewBox='1 2'/>", b"<svg><svg/></svg>"):
-        assert bar_positions.find_bars(other, 1) == []
+        assert find_bars(other, 1) == []
 
 
 def hostile_piece():

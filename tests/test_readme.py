@@ -4,10 +4,12 @@ import json
 import re
 import sys
 import types
+from contextlib import suppress
 from dataclasses import replace
 from html import escape
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from pkgutil import resolve_name
 from statistics import mean
 
 import click
@@ -49,6 +51,14 @@ from composer.testing import make_cases
 from composer.types import Piece
 from composer_chorales.dataset import Chorales
 from composer_pianorolls import trial
+
+DEFINED = {
+    name
+    for top in ("composer", "plugins", "datasets", "tests")
+    for path in (ROOT / top).rglob("*.py")
+    for name in re.findall(r"(?m)^ *(?:async )?(?:def|class) (\w+)", path.read_text(encoding="utf-8"))
+}
+"""The functions, methods and classes that the code defines."""
 
 
 def name_of(document):
@@ -137,6 +147,35 @@ def test_links_lead_somewhere(document):
         there = (document.parent / path).resolve() if path else document
         assert there.exists(), path
         assert not anchor or anchor in anchors(there), f"{path}#{anchor}"
+
+
+def exists(name):
+    """Whether a dotted name leads to a module, a class, a function, a method or a field."""
+    with suppress(ImportError, AttributeError):
+        resolve_name(name)
+        return True
+    owner, _, field = name.rpartition(".")
+    with suppress(ImportError, AttributeError, ValueError):
+        return field in resolve_name(owner).__annotations__
+    return False
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_modules_and_functions_that_a_document_names_exist(document):
+    quoted = re.findall(r"`([^`\n]+)`", text(document))
+    dotted = {name for one in quoted for name in re.findall(r"(?<![\w./-])composer\w*(?:\.[A-Za-z_]\w*)+\b(?!\.)", one)}
+    assert {name for name in dotted if not exists(name)} == set()
+    called = {name for one in quoted for name in re.findall(r"\b([A-Za-z_]\w*)\(", one)}
+    assert {name for name in called if not DEFINED & {name}} == set()
+
+
+@pytest.mark.parametrize("top", ["composer", "plugins", "datasets"])
+def test_modules_and_functions_that_docstrings_name_exist(top):
+    named = {}
+    for path in (ROOT / top).rglob("*.py"):
+        quoted = re.findall(r"`(composer\w*(?:\.\w+)+)`", path.read_text(encoding="utf-8"))
+        named |= {name: path.name for name in quoted if not name.endswith((".mid", ".toml"))}
+    assert {name: where for name, where in named.items() if not exists(name)} == {}
 
 
 def test_every_room_stands_in_the_readme_of_the_engine():

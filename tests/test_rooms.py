@@ -1,6 +1,7 @@
 """The rooms of the engine: which may import which, drawn from the code, lazy imports included."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,33 @@ def test_no_modules_import_each_other_round_about():
 @pytest.mark.parametrize("name", [name for name in MODULES if "." not in name and MODULES[name].name == "__init__.py"])
 def test_a_room_says_what_is_in_it(name):
     assert ast.get_docstring(ast.parse(MODULES[name].read_text(encoding="utf-8")))
+
+
+ROOT = ENGINE.parent
+PACKAGES = {
+    path.parent.relative_to(ROOT).as_posix(): path
+    for top in ("composer/*", "plugins/composer_*", "datasets/composer_*")
+    for path in sorted(ROOT.glob(f"{top}/**/__init__.py"))
+    if "scaffold/packages" not in path.as_posix()
+}
+
+
+def listed(path):
+    """The modules and packages in the list of a package's docstring, a line each."""
+    words = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    return re.findall(r"(?m)^ *(\w+\.py|\w+/)  ", words)
+
+
+def held(folder):
+    """The modules and packages in a folder."""
+    inner = {f"{path.parent.name}/" for path in folder.glob("*/__init__.py")}
+    return {path.name for path in folder.glob("*.py")} - {"__init__.py"} | inner
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_the_list_of_a_package_names_the_modules_that_are_there(name):
+    """A package of the engine has a list of all its modules; one of a plugin has a whole list or none."""
+    named = listed(PACKAGES[name])
+    assert len(named) == len(set(named))
+    if named or name.startswith("composer/"):
+        assert set(named) == held(PACKAGES[name].parent)

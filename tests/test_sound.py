@@ -20,7 +20,7 @@ from composer.io import formats
 from composer.music.score import Score, Tempo, Text, Track, make_notes
 from composer.plugins.registry import registry
 from composer.types import Piece
-from composer_sound import encoding, rendering, soundfonts, takes
+from composer_sound import encoding, renderer, rendering, soundfonts, takes
 from composer_sound.exporting import SoundExporter
 
 XYLOPHONE, WOODBLOCK, ORGAN, FLUTE, STRINGS, GLOCKENSPIEL = 13, 115, 19, 73, 48, 9
@@ -416,3 +416,10 @@ def test_help_and_the_list_of_plugins_import_no_library_of_sound():
 def test_the_plugin_offers_its_suffixes():
     assert set(SUFFIXES) <= set(registry().list_names("exporters"))
     assert {Path(soundfonts.find_soundfont("")).name} == {"TimGM6mb.sf2"}
+
+
+def test_a_process_that_renders_starts_without_libraries():
+    """Each piece waits for it."""
+    code = "import runpy, sys; runpy.run_path(sys.argv[1]); print({'numpy', 'composer'} & {*sys.modules})"
+    shown = subprocess.run([sys.executable, "-P", "-c", code, renderer.__file__], capture_output=True, check=True)
+    assert shown.stdout.strip() == b"set()"

@@ -1,4 +1,26 @@
-"""The command line: one file for each command, loaded when it is called. Errors become messages here."""
+"""The command line: one file for each command, loaded when it is called. Errors become messages here.
+
+generate.py     `generate`
+fill.py         `fill`, `harmonize` and `vary`
+regenerate.py   `regenerate`
+export.py       `export`
+check.py        `check`
+metrics.py      `metrics`
+originality.py  `originality`
+train.py        `train` and `finetune`
+evaluate.py     `evaluate`
+models.py       `models`
+tables.py       `datasets`, and tables for all commands
+cache.py        `cache`
+plugins/        `plugins`
+options.py      options of plugins and of a training
+callbacks.py    options of callbacks
+fixed_notes.py  shared by the commands that keep fixed notes
+writing.py      shared by the commands that write
+progress.py     progress bars and lengths of time
+completing.py   shell completion
+mistakes.py     hints for mistyped options
+"""
 
 from __future__ import annotations
 

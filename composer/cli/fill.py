@@ -1,4 +1,4 @@
-"""`composer fill`: new bars or voices within a piece."""
+"""`composer fill`, `harmonize` and `vary`: new bars, new voices or variations around the notes of a piece."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from composer.cli import fixed_notes, writing
 from composer.cli.options import WithSamplers
 from composer.errors import BadOption
 from composer.generation.options import choose_seed, parse_bars, parse_voices
+
+# --- fill -------------------------------------------------------------------------------------------------------------
 
 
 @click.command(cls=WithSamplers)
@@ -48,7 +50,7 @@ def fill(
     fixed_notes.make(player, [plan_gap(player, score, request, bars=span, voices=names, **asked.search_options)], shelf)
 
 
-# --- `composer harmonize` ---------------------------------------------------------------------------------------------
+# --- harmonize --------------------------------------------------------------------------------------------------------
 
 
 @click.command(cls=WithSamplers)
@@ -94,7 +96,7 @@ def harmonize(
     fixed_notes.make(player, [wanted], shelf)
 
 
-# --- `composer vary` --------------------------------------------------------------------------------------------------
+# --- vary -------------------------------------------------------------------------------------------------------------
 
 
 @click.command(cls=WithSamplers)

@@ -1,4 +1,4 @@
-"""Options of the command line, made from the signatures of what plugins offer."""
+"""Options of the command line: those of plugins, from their signatures, and those of a training."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from composer.training.loop import Settings
     from composer.training.recipes import Plain
     from composer.types import Executor
+
+
+# --- options of plugins -----------------------------------------------------------------------------------------------
 
 
 _SAMPLERS = "composer.links"
@@ -222,7 +225,7 @@ def make_executor(name: str, options: Iterable[str]) -> Executor:
     return made
 
 
-# --- Training options of the command line, merged into a recipe -------------------------------------------------------
+# --- settings of a training, merged into a recipe ---------------------------------------------------------------------
 
 
 _SETTINGS = "composer.settings"

@@ -1,6 +1,7 @@
 """Progress and lengths of time on the command line: live on a terminal, plain lines elsewhere.
 
-rich is imported when something is shown, so that help stays fast.
+A dataset is read under a progress bar, with a report on stderr of what was kept and refused. rich is imported when
+something is shown, so that help stays fast.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ def format_clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+# --- progress ---------------------------------------------------------------------------------------------------------
 
 
 class StatusLine:
@@ -116,7 +120,7 @@ def _show_moment(line: StatusLine, moment: Moment) -> None:
     line.print(f"{text} · valid {progress.valid:.3f} nats/note{mark}")
 
 
-# --- Datasets read for a command --------------------------------------------------------------------------------------
+# --- datasets ---------------------------------------------------------------------------------------------------------
 
 
 MOST_REFUSED = 20

@@ -1,4 +1,4 @@
-"""`composer train`: a dataset, or a recipe, to a model file."""
+"""`composer train` and `composer finetune`: a dataset, a recipe or a model with more music, to a model file."""
 
 from __future__ import annotations
 
@@ -32,13 +32,16 @@ ARCHITECTURE = "lstm"
 DATASET = "chorales"
 """The dataset of a recipe that is printed without naming one."""
 
+_WITH_RESUME = ("resume", "workers", *callbacks.PARAMETERS, "force", "out")
+"""Options that go with --resume."""
+
 
 @dataclass(frozen=True)
 class RunChoices:
     """Choices of the command line that change nothing in the model."""
 
     workers: int | None
-    listening: CallbackChoice
+    callbacks: CallbackChoice
     force: bool
     recipe: str | None = None  # a recipe file, or a dataset
 
@@ -62,6 +65,9 @@ def add_run_options(command: Any) -> Any:
     ):
         command = option(command)
     return command
+
+
+# --- train ------------------------------------------------------------------------------------------------------------
 
 
 @click.command(cls=WithSettings)
@@ -140,7 +146,7 @@ def carry_out(ctx: click.Context, plain: Plain, how: RunChoices, print_recipe: b
     """Train with a recipe and the options on the command line, or print the resulting recipe."""
     from composer.training import recipe_file, recipes
 
-    plain = how.listening.apply_to(merge_options(ctx, plain))
+    plain = how.callbacks.apply_to(merge_options(ctx, plain))
     if print_recipe:
         places: dict[str, Any] = {key: plain[key] for key in ("out", "run", "callbacks") if key in plain}
         whole = recipes.convert_to_plain(recipe_file.make_recipe(plain), plain["dataset"])
@@ -149,10 +155,6 @@ def carry_out(ctx: click.Context, plain: Plain, how: RunChoices, print_recipe: b
     if "out" not in plain:
         raise click.MissingParameter(ctx=ctx, param_hint="'--out'", param_type="option")
     check_and_train(plain, "composer " + shlex.join(sys.argv[1:]), how)
-
-
-_WITH_RESUME = ("resume", "workers", *callbacks.PARAMETERS, "force", "out")
-"""Options that go with --resume."""
 
 
 def _resume(ctx: click.Context, resume: str, out: str | None, how: RunChoices) -> None:
@@ -173,7 +175,7 @@ def _resume(ctx: click.Context, resume: str, out: str | None, how: RunChoices) -
         run_folder.check_out(folder, plain, started)
     plain = {**plain, "run": str(folder.absolute()), "out": str(expand_home(out).absolute()) if out else plain["out"]}
     with contextlib.chdir(started.folder):
-        check_and_train(how.listening.apply_to(plain), started.command, how)
+        check_and_train(how.callbacks.apply_to(plain), started.command, how)
 
 
 def check_and_train(plain: Plain, command: str, how: RunChoices) -> None:
@@ -255,7 +257,7 @@ def _print_result(model: Model, out: Path, folder: Path | None) -> None:
     )
 
 
-# --- `composer finetune` ----------------------------------------------------------------------------------------------
+# --- finetune ---------------------------------------------------------------------------------------------------------
 
 
 class FinetuneCommand(WithSettings):

@@ -1,4 +1,8 @@
-"""Checks of music files: faults that other programs would object to, found by their readers."""
+"""Faults that readers find in music files.
+
+A check finds what other programs would object to in a few files. The remarks of a dataset are the warnings of readers
+over all its files, added up by kind.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,9 @@ from composer.errors import ComposerError, LeftOutWarning, ReadingWarning, Round
 from composer.io import formats, outputs
 from composer.plugins.registry import registry
 from composer.types import Finding, Reader, SupportsLint
+
+# --- checks of files --------------------------------------------------------------------------------------------------
+
 
 SEVERITIES = ("error", "warning", "hint")
 """The gravest first."""
@@ -97,7 +104,7 @@ def _remove_name(path: Path, text: str) -> str:
     return rest[:1].upper() + rest[1:]
 
 
-# --- Remarks ----------------------------------------------------------------------------------------------------------
+# --- remarks of a dataset ---------------------------------------------------------------------------------------------
 
 
 SHOWN = 8

@@ -2,7 +2,7 @@
 
 Every command that writes uses it. An existing file is replaced only with `--force`, and never one that the command
 reads. Library functions (`composer.io.formats.write`, `composer.model.save`) replace existing files: the caller
-decides.
+decides. One run at a time works in a folder; the system releases its lock when the process ends.
 """
 
 from __future__ import annotations
@@ -227,7 +227,7 @@ def parse_options(texts: Sequence[str]) -> dict[str, dict[str, str]]:
     return found
 
 
-# --- The lock of a folder ---------------------------------------------------------------------------------------------
+# --- the lock of a folder ---------------------------------------------------------------------------------------------
 
 
 NAME = ".lock"
@@ -277,7 +277,7 @@ def _take(file: BinaryIO) -> bool:
     return True
 
 
-# --- The music files in a folder and its subfolders, by the suffixes that plugins read --------------------------------
+# --- the music files of a folder --------------------------------------------------------------------------------------
 
 
 HIDDEN, MACOS, CLOSED = "hidden files", "files that macOS adds", "folders that cannot be opened"

@@ -1,4 +1,7 @@
-"""Pieces: a score with its provenance, written to files and turned into objects of other libraries."""
+"""Pieces: a score with its provenance, written to files and turned into objects of other libraries.
+
+In a notebook, a piece is a piano roll as SVG and, if short, its sound, by the installed exporters.
+"""
 
 from __future__ import annotations
 
@@ -16,40 +19,6 @@ from typing import Any
 from composer.errors import CannotWrite, printable
 from composer.music.score import Score, clean_text
 from composer.storage.inside import expand_home
-
-LONGEST = 45.0
-"""Seconds of a piece that is shown with its sound."""
-
-ROLL, SOUND = ".roll.svg", ".mp3"
-
-
-def render_html(piece: Piece) -> str:
-    """Draw a piece, with sound if it is short; parts without an exporter are left out."""
-    words = escape(piece.title or "A piece")
-    shown = f"<p>{words}: {piece.score.note_count:,} notes.</p>"
-    roll = _try_export(piece, ROLL)
-    if roll is not None:
-        picture = roll.decode()
-        shown = f'<div style="max-width: 100%; overflow-x: auto">{picture[picture.index("<svg") :]}</div>'
-    return shown + _render_sound(piece)
-
-
-def _render_sound(piece: Piece) -> str:
-    if not piece.score.note_count or piece.seconds > LONGEST:
-        return ""
-    sound = _try_export(piece, SOUND)
-    if sound is None:
-        return ""
-    return f'<audio controls src="data:audio/mpeg;base64,{base64.b64encode(sound).decode()}"></audio>'
-
-
-def _try_export(piece: Piece, suffix: str) -> bytes | None:
-    """Write a piece to bytes; None for any error of an exporter, so that the rest is still shown."""
-    try:
-        return piece.to_bytes(suffix)
-    except Exception:
-        return None
-
 
 UNTITLED = "untitled"
 """The name of a scratch file."""
@@ -143,3 +112,40 @@ def import_library(name: str) -> Any:
     except ImportError:
         package = name.partition(".")[0]
         raise CannotWrite(f"{package} is not installed; `pip install {package}` installs it.") from None
+
+
+# --- in a notebook ----------------------------------------------------------------------------------------------------
+
+
+LONGEST = 45.0
+"""Seconds of a piece that is shown with its sound."""
+
+ROLL, SOUND = ".roll.svg", ".mp3"
+
+
+def render_html(piece: Piece) -> str:
+    """Draw a piece, with sound if it is short; parts without an exporter are left out."""
+    words = escape(piece.title or "A piece")
+    shown = f"<p>{words}: {piece.score.note_count:,} notes.</p>"
+    roll = _try_export(piece, ROLL)
+    if roll is not None:
+        picture = roll.decode()
+        shown = f'<div style="max-width: 100%; overflow-x: auto">{picture[picture.index("<svg") :]}</div>'
+    return shown + _render_sound(piece)
+
+
+def _render_sound(piece: Piece) -> str:
+    if not piece.score.note_count or piece.seconds > LONGEST:
+        return ""
+    sound = _try_export(piece, SOUND)
+    if sound is None:
+        return ""
+    return f'<audio controls src="data:audio/mpeg;base64,{base64.b64encode(sound).decode()}"></audio>'
+
+
+def _try_export(piece: Piece, suffix: str) -> bytes | None:
+    """Write a piece to bytes; None for any error of an exporter, so that the rest is still shown."""
+    try:
+        return piece.to_bytes(suffix)
+    except Exception:
+        return None

@@ -1,8 +1,15 @@
 """Metrics: figures of scores, and the comparison of one set with another.
 
-Metrics are plugins. `measure` counts in every bar, `figures` are the values of one set, `bands` the reference ranges of
-real pieces, and `compare` puts both side by side. `contrast` compares the distributions of the figures of single pieces
-in two sets. The profiles show whether a condition was followed.
+    score_view.py    a score as metrics count in it: notes, bars, beats, voices
+    counts.py        counts in every bar, and figures from their sums
+    measurements.py  measured scores: `measure`, and figures of one set, piece or bar
+    reference.py     reference ranges of real pieces, and a model's pieces beside them
+    distances.py     `contrast`: distributions of the figures of single pieces in two sets
+    profiles.py      histograms that show whether a condition was followed
+    plain_values.py  measured scores as JSON
+    plots.py         plots, and the style of all plots
+
+Metrics are plugins.
 """
 
 from composer.metrics.distances import Contrast, Estimate, Feature, contrast

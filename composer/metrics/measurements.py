@@ -3,9 +3,9 @@
 from composer import metrics
 
 found = metrics.measure(scores, ["polyphony", "groove-consistency"])
-found.figures()                  # of the set, by name
-found.pieces()["polyphony"]      # (pieces,)
-found.bars(0)["polyphony"]       # (bars,) of the first piece
+found.compute_figures()                 # of the set, by name
+found.compute_by_piece()["polyphony"]   # (pieces,)
+found.compute_by_bar(0)["polyphony"]    # (bars,) of the first piece
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def measure(scores: Sequence[Score], names: Sequence[str] | Mapping[str, Metric]
     return Measurements(chosen, tuple(score.title for score in scores), tuple(upbeats), counts)
 
 
-# --- The figures of one set of scores as plain numbers ----------------------------------------------------------------
+# --- figures as plain numbers -----------------------------------------------------------------------------------------
 
 
 def compute_figures(

@@ -1,4 +1,8 @@
-"""Plots of measured scores: distributions of two sets, and figures bar by bar."""
+"""Plots of measured scores: distributions of two sets, and figures bar by bar.
+
+All plots of the engine and its plugins have one style, drawn by matplotlib. Equal plots are equal files, whatever the
+user's settings. Text stays text in SVG, so that it can be searched and needs no glyph outlines.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +24,9 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+
+# --- style ------------------------------------------------------------------------------------------------------------
 
 
 COLOURS = ("#0b62c4", "#b8420f", "#18794e", "#8e3bb0", "#8a6500", "#b3245c", "#0f7785", "#555555")
@@ -85,6 +92,9 @@ def clean_label(text: str) -> str:
 def save_figure(figure: Figure, target: Path | IO[bytes], kind: str, *, transparent: bool = False) -> None:
     """Save a figure as `svg`, `png` or `pdf`, the same bytes each time."""
     figure.savefig(target, format=kind, dpi=150, metadata=_METADATA[kind], transparent=transparent)
+
+
+# --- plots ------------------------------------------------------------------------------------------------------------
 
 
 SUFFIXES = (".svg", ".png", ".pdf")

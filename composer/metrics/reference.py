@@ -1,4 +1,7 @@
-"""A model's pieces beside real ones, figure by figure, as values and as rows of text."""
+"""A model's pieces beside real ones, figure by figure, as values and as rows of text.
+
+The reference range of a figure is the interval in which sets of so many real pieces have it, by bootstrap.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,9 @@ from composer.errors import BadOption, printable
 from composer.metrics.measurements import Measurements, evaluate_metric, get_definition, make_metrics, measure
 from composer.music.score import Score
 from composer.types import Metric
+
+# --- reference ranges -------------------------------------------------------------------------------------------------
+
 
 _MOST_CELLS = 4_000_000  # in one block of resampled pieces
 
@@ -95,6 +101,9 @@ def _draw_sums(
     return {name: np.concatenate(parts) for name, parts in drawn.items()}
 
 
+# --- pieces beside real ones ------------------------------------------------------------------------------------------
+
+
 _TEXTS = ("name", "unit", "definition")
 _NUMBERS = ("model", "real", "low", "high")
 
@@ -170,6 +179,9 @@ def _judge(
             Figure(**{name: getattr(band, name) for name in ReferenceRange.__dataclass_fields__}, model=model)
         )
     return tuple(figures)
+
+
+# --- rows of text -----------------------------------------------------------------------------------------------------
 
 
 HEADINGS = ("figure", "unit", "model", "real", "real pieces", "inside")

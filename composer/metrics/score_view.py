@@ -1,4 +1,8 @@
-"""The view of a score in which metrics count: pitched notes, bars and beats, top line, voices."""
+"""The view of a score in which metrics count: pitched notes, bars and beats, top line, voices.
+
+The texture of a piece is the pitches that several monophonic voices sound at once. Voices are in the order of the
+tracks, the highest first. Times are exact, in ticks.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,9 @@ from composer.errors import CannotExpress, printable
 from composer.music.keys import Key
 from composer.music.score import NOTE, Notes, Score, compute_bars
 from composer.tokens.bar_encoding import find_key
+
+# --- the texture of voices --------------------------------------------------------------------------------------------
+
 
 OCTAVE, FIFTH, UNISON = 12, 7, 0
 
@@ -31,25 +38,21 @@ def find_voices(score: Score) -> list[Notes]:
     """List the voices: the tracks with notes, without drums; none if notes overlap within a track."""
     lines = [track.notes[track.notes["duration"] > 0] for track in score.tracks if not track.is_drum]
     lines = [line for line in lines if len(line)]
-    return lines if all((_compute_ends(line)[:-1] <= line["start"][1:]).all() for line in lines) else []
+    return lines if all((compute_ends(line)[:-1] <= line["start"][1:]).all() for line in lines) else []
 
 
 def build_texture(lines: list[Notes], cuts: NDArray[np.int64]) -> Texture:
     """Build the texture of monophonic voices, cut at these ticks too; without voices it is empty."""
     cuts = cuts if lines else cuts[:0]
     starts = np.concatenate([cuts[:0], *(line["start"] for line in lines)])
-    times = np.unique(np.concatenate([cuts, starts, *map(_compute_ends, lines)]))
+    times = np.unique(np.concatenate([cuts, starts, *map(compute_ends, lines)]))
     pitches = np.array([_find_sounding(line, times[:-1]) for line in lines]).reshape(len(lines), len(times[:-1]))
     return Texture(pitches, np.isin(times[:-1], starts), times[:-1], np.diff(times))
 
 
-def _compute_ends(notes: Notes) -> NDArray[np.int64]:
-    return np.asarray(notes["start"] + notes["duration"])
-
-
 def _find_sounding(line: Notes, times: NDArray[np.int64]) -> NDArray[np.int64]:
     note = np.searchsorted(line["start"], times, side="right") - 1
-    return np.where((note >= 0) & (_compute_ends(line)[note] > times), line["pitch"][note], -1)
+    return np.where((note >= 0) & (compute_ends(line)[note] > times), line["pitch"][note], -1)
 
 
 def pair_voices(pitches: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -68,6 +71,9 @@ def find_parallels(texture: Texture, interval: int) -> NDArray[np.int64]:
     together = np.sign(np.diff(upper)) * np.sign(np.diff(lower)) > 0
     moved = there[:, :-1] & there[:, 1:] & together
     return texture.starts[texture.is_onset][1:][np.nonzero(moved)[1]]
+
+
+# --- the view of a score ----------------------------------------------------------------------------------------------
 
 
 VOICES = 4

@@ -1,7 +1,8 @@
 """Score: the music that tokenizers, datasets, readers and exporters share.
 
 Time is counted in ticks, `TICKS_PER_QUARTER` to a quarter note, from the beginning of the piece (of the pickup, if
-there is one). Bars and beats follow from the time signatures.
+there is one). Bars and beats follow from the time signatures. Titles and names are on one line that every format can
+hold.
 """
 
 from __future__ import annotations
@@ -16,25 +17,7 @@ from numpy.typing import NDArray
 
 from composer.music.keys import Key
 
-_BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-"""Control characters, and the ends of lines and paragraphs."""
-
-_HIDDEN = re.compile(
-    "["
-    "\xad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # invisible, or bidirectional
-    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e007f"
-    "\ud800-\udfff"  # halves of characters, which no encoding holds
-    "\ufdd0-\ufdef" + "".join(chr(plane << 16 | 0xFFFE) + chr(plane << 16 | 0xFFFF) for plane in range(17)) + "]+"
-)
-"""Invisible characters and bidirectional controls. Joiners stay: Persian, Indic scripts and emoji need them."""
-
-
-def clean_text(text: str) -> str:
-    """Put `text` on one line, without control characters, surrogates and bidirectional controls."""
-    if text.isprintable():
-        return text
-    cleaned = _HIDDEN.sub("", _BREAKS.sub(" ", text))
-    return text if cleaned == text else cleaned.strip()
+# --- notes ------------------------------------------------------------------------------------------------------------
 
 
 TICKS_PER_QUARTER = 480
@@ -66,6 +49,9 @@ def concatenate_notes(parts: Sequence[Notes]) -> Notes:
         notes[begin : begin + len(part)] = part
         begin += len(part)
     return notes
+
+
+# --- scores -----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,6 +166,9 @@ class Score:
         return sum(len(track.notes) for track in self.tracks)
 
 
+# --- bars and time signatures -----------------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True)
 class Bars:
     """The starts of a score's bars, in ticks, and each bar's time signature; the pickup is a bar of its own.
@@ -239,3 +228,27 @@ def parse_time_signature(text: str) -> TimeSignature:
         if 1 <= top <= 64 and bottom in (1, 2, 4, 8, 16, 32, 64):
             return TimeSignature(0, top, bottom)
     raise ValueError(f"'{text}' is not a time signature such as 3/4")
+
+
+# --- texts ------------------------------------------------------------------------------------------------------------
+
+
+_BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+"""Control characters, and the ends of lines and paragraphs."""
+
+_HIDDEN = re.compile(
+    "["
+    "\xad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # invisible, or bidirectional
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e007f"
+    "\ud800-\udfff"  # halves of characters, which no encoding holds
+    "\ufdd0-\ufdef" + "".join(chr(plane << 16 | 0xFFFE) + chr(plane << 16 | 0xFFFF) for plane in range(17)) + "]+"
+)
+"""Invisible characters and bidirectional controls. Joiners stay: Persian, Indic scripts and emoji need them."""
+
+
+def clean_text(text: str) -> str:
+    """Put `text` on one line, without control characters, surrogates and bidirectional controls."""
+    if text.isprintable():
+        return text
+    cleaned = _HIDDEN.sub("", _BREAKS.sub(" ", text))
+    return text if cleaned == text else cleaned.strip()

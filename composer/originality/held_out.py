@@ -1,4 +1,7 @@
-"""The passages that held-out real pieces share with training pieces, since real Bach quotes Bach."""
+"""The passages that held-out real pieces share with training pieces, since real Bach quotes Bach.
+
+The training music of a model is indexed, and says whether a piece copies it.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,9 @@ from composer.originality.index import FOLDER, Index, Music, build_index
 from composer.originality.passages import LEAST, Originality, combine, compare
 from composer.storage.atomic import write_whole_file
 from composer.types import Tokenizer
+
+# --- held-out pieces --------------------------------------------------------------------------------------------------
+
 
 HELD_OUT, TRAINED = "test", "train"
 
@@ -70,7 +76,7 @@ def summarise(found: Sequence[Originality]) -> dict[str, Any]:
     return {"pieces": len(found), **whole.to_json(), "of_pieces": spread}
 
 
-# --- The indexed training music of a model, and whether a piece copies it ---------------------------------------------
+# --- the training music of a model ------------------------------------------------------------------------------------
 
 
 def index_training_music(model: Model, tokenizer: Tokenizer, report: Report | None = None) -> Music:

@@ -1,9 +1,14 @@
 """The melodic lines of a corpus in a suffix array on disk, memory-mapped.
 
-It lies in the folder of the corpus, which is named after the content. `text.npy` (N,) holds the symbols of all lines,
-each line followed by a number of its own, so that each note has an entry. `suffixes.npy` (N,) is its suffix array,
-`ranks.npy` (N,) the inverse. `lines.npz` has the start of each line and the number of its piece. `seal` is a checksum
-of these files.
+A line is a melody of (interval, ratio of durations), whatever its key and tempo. A track is split into lines by the
+number of notes that sound above each note. The first line is the upper contour (the skyline of Uitdenbogerd and Zobel,
+Melodic Matching Techniques for Large Music Databases, 1999), the second the contour just below it, and so on: each note
+is in one line. A single voice is one line. Drums have no pitch, and are left out.
+
+The index lies in the folder of the corpus, which is named after the content. `text.npy` (N,) holds the symbols of all
+lines, each line followed by a number of its own, so that each note has an entry. `suffixes.npy` (N,) is its suffix
+array, `ranks.npy` (N,) the inverse. `lines.npz` has the start of each line and the number of its piece. `seal` is a
+checksum of these files.
 """
 
 from __future__ import annotations
@@ -35,6 +40,9 @@ from composer.originality.suffixes import (
 from composer.storage.atomic import write_whole_file
 from composer.storage.cache import clear_damaged, hash_files, put_folder
 from composer.types import Dataset, Tokenizer, Tokens
+
+# --- lines ------------------------------------------------------------------------------------------------------------
+
 
 LOOKBACK = 128
 """How many notes back to look for one that still sounds: no more pitches can sound at once."""
@@ -112,6 +120,9 @@ def _compute_midpoints(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> ND
     onsets, which = np.unique(starts, return_inverse=True)
     following = np.append(onsets[1:], max(int(ends.max()), int(onsets[-1]) + 1))
     return ((onsets + following + 1) // 2)[which]
+
+
+# --- the index --------------------------------------------------------------------------------------------------------
 
 
 FOLDER = "lines-3"

@@ -2,13 +2,11 @@
 
 loop.py            the loop
 batch_state.py     the state of a batch, as immutable values
-choice.py          masks and sampler chain: the distributions of the next token
-distribution.py    probabilities and draws
+distribution.py    probabilities and draws, under masks and sampler chain
 random_streams.py  counter-based random numbers, one stream a piece
 backtracking.py    back from dead ends
 smc.py             sequential Monte Carlo, around fixed notes
 feasibility.py     constraints that contradict each other
-naming.py          names of samplers and bars, for messages
 kept.py            warnings of primers and fixed notes that break a constraint
 torch_backend.py   the reference backend, in torch
 """

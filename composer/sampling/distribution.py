@@ -1,6 +1,7 @@
-"""A distribution over tokens for each row: probabilities, and draws.
+"""Distributions over tokens, one for each row: probabilities, draws, and how they are chosen.
 
-Sums run sequentially, so that the figures of a row do not depend on the number of rows.
+Sums run sequentially, so that the figures of a row do not depend on the number of rows. The model's logits are masked
+by the grammar and all constraints, and changed by the logits processors in order.
 """
 
 from __future__ import annotations
@@ -16,6 +17,13 @@ from composer.errors import BadModelFile
 from composer.types import Constraint, Context, LogitsProcessor, Sampler
 
 Floats = NDArray[np.float64]
+
+Mask = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+
+
+# --- distributions ----------------------------------------------------------------------------------------------------
+
 
 LOWEST = -1e300
 """The greatest logit of a row with only -inf: -inf itself would lead to NaN."""
@@ -64,11 +72,8 @@ class Distribution:
         return (cumulative > passed[:, None]).argmax(axis=1)
 
 
-# --- Choice -----------------------------------------------------------------------------------------------------------
+# --- the distribution of the next token -------------------------------------------------------------------------------
 
-
-Mask = NDArray[np.bool_]
-Ints = NDArray[np.int64]
 
 KINDS = ("model", "chain", "constraints")
 """The costs that are summed over a piece, in nats."""

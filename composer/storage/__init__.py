@@ -2,8 +2,7 @@
 
 atomic.py   files and folders that appear whole or not at all
 opening.py  regular files only
-paths.py    paths as users type them
-inside.py   paths in a folder from anybody
+inside.py   paths as users type them, and paths in a folder from anybody
 seals.py    proof that a user wrote a text
 cache.py    the cache folder
 toml.py     TOML, bounded

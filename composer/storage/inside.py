@@ -1,4 +1,4 @@
-"""Files inside a folder that may come from anybody: a batch, a run, a comparison, the cache.
+"""Paths: as users type them, and inside a folder that may come from anybody (a batch, a run, the cache).
 
 Here, and nowhere else, a name from a file becomes a path. It stays in its folder: `..` is refused, and symbolic links
 are not followed. Only regular files are opened.
@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from composer.errors import CannotWrite, ComposerError, printable
+
+# --- inside a folder --------------------------------------------------------------------------------------------------
+
 
 LONGEST = 255
 """The most bytes of a name."""
@@ -65,7 +68,7 @@ def open_inside(path: Path, how: Literal["read", "append", "hold"]) -> BinaryIO:
         raise
 
 
-# --- Paths as users and files spell them, valid or not ----------------------------------------------------------------
+# --- as users spell them, valid or not --------------------------------------------------------------------------------
 
 
 def expand_home(text: str) -> Path:

@@ -8,8 +8,23 @@ In a plugin's own tests:
     def test_contract():
         check_tokenizer(MyTokenizer(), [a_small_score])
 
-`cases("my-plugin")` lists the checks of a whole plugin. `pytest --composer-contracts` and
+`list_cases("my-plugin")` lists the checks of a whole plugin. `pytest --composer-contracts` and
 `composer plugins check my-plugin` run them.
+
+suite.py          the checks of each kind
+architectures.py  architectures, and models in packages
+backends.py       inference backends
+callbacks.py      callbacks
+commands.py       commands and executors
+files.py          readers, exporters and datasets
+grammars.py       grammars, compiled grammars and fixed notes
+metrics.py        metrics
+samplers.py       constraints and logits processors
+tokenizers.py     tokenizers
+replay.py         sequences replayed through a grammar
+sequences.py      random sequences of a grammar, and small scores
+shrinking.py      the smallest score that breaks a rule
+rules.py          rules as assertions
 """
 
 from composer.testing.architectures import check_architecture, check_model

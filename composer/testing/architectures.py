@@ -1,4 +1,7 @@
-"""The contract of an architecture, on a module with random weights."""
+"""The contracts of architectures and of models in packages.
+
+An architecture is checked on a module with random weights. A model loads, writes music, and states its origin.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,9 @@ from composer.types import Architecture, HasShapes, ModelFile
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+
+# --- architectures ----------------------------------------------------------------------------------------------------
 
 
 SIZES, VOCABULARY = (13, 5, 3), 13
@@ -107,7 +113,7 @@ def _check_saved(architecture: Architecture, module: nn.Module, inputs: Tensor, 
     require(again(inputs)[0].equal(whole), "a module with the saved weights of another gives the same logits")
 
 
-# --- The contract of a model in a package -----------------------------------------------------------------------------
+# --- models -----------------------------------------------------------------------------------------------------------
 
 
 BARS = 2

@@ -1,4 +1,8 @@
-"""The contract of a command: help, distinct options, and no heavy import before it runs."""
+"""The contracts of commands and executors.
+
+A command has help, distinct options, and no heavy import before it runs. An executor has an outcome for each argument,
+whatever becomes of the others.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,9 @@ import click
 
 from composer.testing.rules import BrokenRule, require
 from composer.types import Executor
+
+# --- commands ---------------------------------------------------------------------------------------------------------
+
 
 HEAVY = ("torch", "matplotlib", "music21", "miditok", "pretty_midi", "reportlab", "scipy", "symusic", "verovio")
 """Libraries that only a running command may import, not its listing or its help."""
@@ -105,7 +112,7 @@ def _check_import(command: click.Command) -> None:
     require(not found, f"heavy libraries are imported in the function that needs them; {module} imports {found}")
 
 
-# --- The contract of an executor --------------------------------------------------------------------------------------
+# --- executors --------------------------------------------------------------------------------------------------------
 
 
 LIMIT = 120.0

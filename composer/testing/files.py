@@ -1,4 +1,7 @@
-"""The contract of a file format: written music is read back, and files are whole or absent."""
+"""The contracts of file formats and datasets.
+
+Written music is read back, and files are whole or absent. A dataset is checked on its first sources alone.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,13 @@ from composer.music.score import NOTE, Score
 from composer.testing.rules import rebuild, require
 from composer.types import Dataset, Exporter, Piece, PredefinedSplit, Reader, SupportsLint
 
+# --- file formats -----------------------------------------------------------------------------------------------------
+
+
 HOLDS = ("start", "duration", "pitch", "metre", "upbeat", "tempo")
 """The parts of a score that a file keeps, unless its exporter lists others in `holds`."""
+
+_REFUSED = object()
 
 
 def check_exporter(exporter: Exporter, score: Score, folder: Path, *, suffix: str) -> None:
@@ -67,9 +75,6 @@ def check_reader(
             require(
                 taken < seconds, f"a reader that is bounded is done with a small file soon; {path} took {taken:.1f} s"
             )
-
-
-_REFUSED = object()
 
 
 def _read(reader: Reader, path: Path) -> tuple[object, float]:
@@ -151,7 +156,7 @@ def _check_refusal(exporter: Exporter, score: Score, path: Path) -> None:
     require(False, "a file that cannot be written raises CannotWrite")
 
 
-# --- The contract of a dataset, on its first sources alone ------------------------------------------------------------
+# --- datasets ---------------------------------------------------------------------------------------------------------
 
 
 def check_dataset(dataset: Dataset, sources: int = 2, pieces: int = 5) -> None:

@@ -37,16 +37,16 @@ def check_metric(metric: Metric) -> None:
     _check_value(metric, np.array([found.sum(axis=0) for found in counts + silent]))
 
 
-def check_counts(metric: Metric, heard: ScoreView) -> NDArray[np.float64]:
+def check_counts(metric: Metric, view: ScoreView) -> NDArray[np.float64]:
     """Check the counts of one piece, and return them."""
-    before = heard.notes.copy()
-    found = metric.count(heard)
-    require(np.array_equal(before, heard.notes), "the argument of a metric is unchanged")
-    require(found.ndim == 2 and len(found) == heard.rows, "counts are (rows, W), a row for each bar")
+    before = view.notes.copy()
+    found = metric.count(view)
+    require(np.array_equal(before, view.notes), "the argument of a metric is unchanged")
+    require(found.ndim == 2 and len(found) == view.rows, "counts are (rows, W), a row for each bar")
     require(found.dtype == np.float64 and np.isfinite(found).all(), "counts are finite numbers")
     require((found >= 0).all(), "counts are 0 or more")
-    require(np.array_equal(found, metric.count(heard)), "the same piece counts alike each time")
-    require(len(heard.notes) or metric.value or not found.any(), "of silence, a histogram counts nothing")
+    require(np.array_equal(found, metric.count(view)), "the same piece counts alike each time")
+    require(len(view.notes) or metric.value or not found.any(), "of silence, a histogram counts nothing")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Random sequences of a grammar, without a model."""
+"""What contracts are checked on, without a model: random sequences of a grammar, and small scores."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from composer.request import Request
 from composer.testing.rules import BrokenRule, require
 from composer.tokens.vocabulary import EOS
 from composer.types import Array, Grammar, Tokenizer, Tokens
+
+# --- random sequences -------------------------------------------------------------------------------------------------
+
 
 Choice = NDArray[np.int64]
 
@@ -106,7 +109,7 @@ def check_legal(tokenizer: Tokenizer, tokens: Tokens, request: Request) -> None:
         state = grammar.advance(state, np.array([token]))
 
 
-# --- Small scores for the contracts -----------------------------------------------------------------------------------
+# --- small scores -----------------------------------------------------------------------------------------------------
 
 
 Line = Sequence[tuple[int, float]]

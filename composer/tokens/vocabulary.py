@@ -1,4 +1,4 @@
-"""Vocabularies of `Type_Value` tokens, and their transposition."""
+"""Vocabularies of `Type_Value` tokens: their transposition, and the notes that tokens stand for."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from composer.arrays import convert_like, get_namespace
 from composer.music.keys import ALL_KEYS, parse_key
 from composer.types import Array, Context, MusicalState, RecentNotes, TokenInfo
+
+# --- vocabularies -----------------------------------------------------------------------------------------------------
+
 
 BOS, EOS = 0, 1
 """Ids of `BOS_None` and `EOS_None` in every vocabulary."""
@@ -67,7 +70,7 @@ def can_transpose(vocabulary: Sequence[str], pitch: NDArray[np.int64]) -> bool:
     )
 
 
-# --- Tokens as notes --------------------------------------------------------------------------------------------------
+# --- tokens as notes --------------------------------------------------------------------------------------------------
 
 
 def compute_pitches(token_info: TokenInfo, music: MusicalState) -> Array:

@@ -1,4 +1,7 @@
-"""The Bach chorales in music21's corpus, as a Dataset."""
+"""The Bach chorales in music21's corpus, as a Dataset.
+
+A chorale is four monophonic voices and a key.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,9 @@ from composer.music.score import KeySignature, Notes, Score, Track, compute_bars
 from composer_notation.musicxml.document import open_document
 from composer_notation.musicxml.parts import Part, read_parts
 from composer_notation.musicxml.score import make_score
+
+# --- chorales ---------------------------------------------------------------------------------------------------------
+
 
 NAMES = ("Soprano", "Alto", "Tenor", "Bass")
 MOST_CHORALE_BARS = 64
@@ -84,6 +90,9 @@ def _count_signs(key: Key, fifths: int) -> int:
     """Return the distance in signs, on the circle of fifths."""
     apart = abs(key.fifths - fifths) % 12
     return min(apart, 12 - apart)
+
+
+# --- the dataset ------------------------------------------------------------------------------------------------------
 
 
 _PIECE = re.compile(r"^bwv[0-9.]+(-[0-9a-z]+)?\.(mxl|xml)$")

@@ -1,4 +1,7 @@
-"""The tune books in music21's corpus, as a Dataset."""
+"""The tune books in music21's corpus, as a Dataset.
+
+A tune is a monophonic Score, with sections joined on the beat.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,9 @@ from composer_notation.abc.tunebook import Tune, read_text, split_tunes
 from composer_notation.bargrid import find_pickup, find_time_signatures
 from composer_notation.unfolding import VELOCITY, Sounding, make_rows
 from composer_tunes.joints import join_sections
+
+# --- tunes ------------------------------------------------------------------------------------------------------------
+
 
 VIOLIN = 40
 
@@ -76,6 +82,9 @@ def _keep_highest(measure: WrittenMeasure) -> WrittenMeasure:
 def _estimate_key(track: Track) -> Key:
     notes = track.notes
     return estimate_key(notes["pitch"], notes["duration"], int(notes["pitch"][-1]))
+
+
+# --- the dataset ------------------------------------------------------------------------------------------------------
 
 
 _BOOKS = ("ryansMammoth", "oneills1850")

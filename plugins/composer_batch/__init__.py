@@ -1,21 +1,22 @@
 """Batches: thousands of pieces from one file of jobs, none lost and none made twice.
 
-    jobfile    a file of jobs -> tables, each with its lines
-    jobs       tables -> points of grids: jobs with one value for each option
-    plan       points -> checked cells
-    trial      an estimate of time and size
-    places     the file names of pieces
-    catalogue  the state and the result of each piece, in SQLite
-    packing    waiting pieces -> chunks
-    worker     a chunk of pieces -> the bytes of their files; run by executors
-    scheduler  chunks to an executor, and results into the folder
-    folder     the layout of the folder, and its repair
-    filters    which pieces pass
-    choosing   which of those are kept
-    manifest, parquet, status, reports    results, for people and other programs
+    command.py    `composer batch`
+    jobfile.py    a file of jobs -> tables, each with its lines
+    jobs.py       tables -> points of grids: jobs with one value for each option; file names
+    requests.py   jobs -> requests, checked against their models
+    plan.py       points -> checked cells, no two pieces the same; an estimate of time and size
+    cell.py       pieces that differ in their index only
+    catalogue.py  the state and the result of each piece, in SQLite
+    schema.py     what a file of jobs and a catalogue may hold
+    scheduler.py  waiting pieces in chunks to an executor, and results into the folder
+    worker.py     a chunk of pieces -> the bytes of their files; run by executors
+    filters.py    which pieces pass
+    folder.py     the layout of the folder, its manifest and repair, and the best pieces
+    progress.py   progress, live or as lines
+    reports.py    the gallery, the table and the state
 
-A piece depends on its model, request, seed and index only. So nothing needs to be undone after a crash: a piece that
-is not `done` in the catalogue is made again, and is the same.
+A piece depends on its model, request, seed and index only. So nothing needs to be undone after a crash: a piece that is
+not `done` in the catalogue is made again, and is the same.
 """
 
 from composer import hookimpl

@@ -1,14 +1,18 @@
-"""The folder of a batch: its layout, its checks and its repair.
+"""The folder of a batch: its layout, its manifest, its repair, and the choice of the best pieces.
 
-catalogue.sqlite      the catalogue
-manifest.jsonl        a line for each finished piece, written at the end
-catalogue.parquet     a row for each piece, if requested
-0000/000017.mid       the pieces, a thousand in a folder
-shards/03-of-16/      the catalogue and the manifest of a run that makes a part of the batch
+    catalogue.sqlite      the catalogue
+    manifest.jsonl        a line of JSON for each finished piece, written at the end, for people without SQL
+    catalogue.parquet     a row for each piece, if requested
+    0000/000017.mid       the pieces, a thousand in a folder
+    shards/03-of-16/      the catalogue and the manifest of a run that makes a part of the batch
 
 Files are written before the catalogue records them as done. After a kill, a piece is therefore either done, or made
 again with the same bytes. A power cut may lose files that the catalogue records as done, since files are flushed to
 disk at the end of a run only. The next run reads the files of an unfinished run, and compares them with their hashes.
+
+The best pieces of a job stay and the others are removed, by the ranks in the catalogue. A piece that is not among the
+best so far cannot be among the best of all, so it is removed at once. Each shard keeps the best of its own pieces, and
+the shard that ends last keeps the best of these.
 """
 
 from __future__ import annotations
@@ -31,26 +35,7 @@ from composer_batch.catalogue import NAME, Catalogue, Shard, open_catalogue
 from composer_batch.cell import Cell
 from composer_batch.filters import Keep
 
-MANIFEST = "manifest.jsonl"
-
-
-def write_manifest(catalogue: Catalogue, path: Path) -> None:
-    """Write one line for each finished piece, in the order of the jobs. Raises CannotWrite."""
-    with write_whole_file(path) as scratch, scratch.open("w", encoding="utf-8") as file:
-        for row in catalogue.read_pieces("done"):
-            files = {
-                f"{row['stem']}.{suffix}": {"sha256": digest, "bytes": size}
-                for suffix, (digest, size) in row["files"].items()
-            }
-            line = {
-                "number": row["number"],
-                "files": files,
-                "model": row["model"],
-                "model_hash": row["model_hash"],
-                **(row["asked"] or {}),
-                "metrics": row["metrics"],
-            }
-            file.write(json.dumps(line) + "\n")
+# --- layout and repair ------------------------------------------------------------------------------------------------
 
 
 SHARDS, SCRATCH, PARQUET = "shards", ".scratch", "catalogue.parquet"
@@ -162,7 +147,32 @@ def flush(catalogue: Catalogue, run: int) -> None:
         catalogue.mark_settled(run)
 
 
-# --- Selection --------------------------------------------------------------------------------------------------------
+# --- the manifest -----------------------------------------------------------------------------------------------------
+
+
+MANIFEST = "manifest.jsonl"
+
+
+def write_manifest(catalogue: Catalogue, path: Path) -> None:
+    """Write one line for each finished piece, in the order of the jobs. Raises CannotWrite."""
+    with write_whole_file(path) as scratch, scratch.open("w", encoding="utf-8") as file:
+        for row in catalogue.read_pieces("done"):
+            files = {
+                f"{row['stem']}.{suffix}": {"sha256": digest, "bytes": size}
+                for suffix, (digest, size) in row["files"].items()
+            }
+            line = {
+                "number": row["number"],
+                "files": files,
+                "model": row["model"],
+                "model_hash": row["model_hash"],
+                **(row["asked"] or {}),
+                "metrics": row["metrics"],
+            }
+            file.write(json.dumps(line) + "\n")
+
+
+# --- the best of a job ------------------------------------------------------------------------------------------------
 
 
 def keep_best(out: Path, catalogues: Sequence[Catalogue], kept: Mapping[int, str]) -> int:

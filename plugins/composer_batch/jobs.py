@@ -1,4 +1,4 @@
-"""Jobs: tables of a file as checked values, with their grids expanded."""
+"""Jobs: tables of a file as checked values, with their grids expanded, and the names of their files."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from composer.plugins.registry import registry
 from composer.request import SamplerSpec
 from composer_batch.filters import Gates, Keep
 from composer_batch.jobfile import Table
+
+# --- names of files, which stay in the folder of a batch --------------------------------------------------------------
+
 
 FOLDER = 1000
 """Pieces that share a folder."""
@@ -109,6 +112,9 @@ def _fill_field(shown: str, name: str, form: str, fields: Mapping[str, Any], *, 
     return "" if value is None else _ODD.sub("_", str(value))
 
 
+# --- jobs -------------------------------------------------------------------------------------------------------------
+
+
 MOST_PIECES = 1_000_000
 """Pieces of one job, for each point of its grid."""
 
@@ -122,6 +128,16 @@ MOST_ATTEMPTS = 100
 
 LARGEST = 2**62
 """Seeds and indexes are smaller, so that SQLite can hold them."""
+
+GRID = frozenset(
+    "model seed index bars form time_signature key tempo primer device backend precision".split()  # noqa: SIM905
+)
+"""Options in which a list makes a grid; all options of samplers do so, too."""
+
+TABLES = ("gates", "export_options")
+
+Axis = tuple[str, str, Sequence[Any]]
+"""A key as written, the option it names, and its values."""
 
 
 @dataclass(frozen=True)
@@ -167,14 +183,6 @@ class Job:
             Keep.parse(self.keep)
 
 
-GRID = frozenset(
-    "model seed index bars form time_signature key tempo primer device backend precision".split()  # noqa: SIM905
-)
-"""Options in which a list makes a grid; all options of samplers do so, too."""
-
-TABLES = ("gates", "export_options")
-
-
 @dataclass(frozen=True)
 class GridPoint:
     """One point of a job's grid."""
@@ -212,10 +220,6 @@ def expand_grids(tables: Sequence[Table]) -> list[GridPoint]:
             raise table.make_error(f"with this grid there are {many} jobs; {MOST_CELLS:,} are the most.")
         found += _expand_grid(table, axes, samplers)
     return found
-
-
-Axis = tuple[str, str, Sequence[Any]]
-"""A key as written, the option it names, and its values."""
 
 
 def _find_axes(table: Table, samplers: Mapping[str, tuple[str, Option]]) -> list[Axis]:

@@ -1,4 +1,8 @@
-"""The gallery of a batch: its best pieces on a page, by the exporter of pages if there is one."""
+"""Reports of a batch, all shards together: a gallery, a table as Parquet, and the state.
+
+The gallery has the best pieces on a page, by the exporter of pages if there is one. The table is the catalogue, for
+data frames.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +25,9 @@ from composer.storage.atomic import write_whole_file
 from composer.types import Piece
 from composer_batch.catalogue import STATES, open_catalogue
 from composer_batch.folder import PARQUET, find_catalogues, make_path
+
+# --- the gallery ------------------------------------------------------------------------------------------------------
+
 
 SUFFIX = ".html"
 
@@ -113,7 +120,7 @@ def _format_link(path: Path, page: Path) -> str:
     return f'<a href="{html.escape(quote(target))}">{html.escape(path.name)}</a>'
 
 
-# --- The catalogue of a batch as Parquet, all shards together, for tables and data frames -----------------------------
+# --- the catalogue as Parquet -----------------------------------------------------------------------------------------
 
 
 GROUP = 8192
@@ -153,7 +160,7 @@ def write_parquet(out: Path) -> None:
                         raise UnreadableFile(f"{shown}: corrupt, or not a catalogue ({what}).") from None
 
 
-# --- The state of a batch, from its folder, all shards together -------------------------------------------------------
+# --- the state --------------------------------------------------------------------------------------------------------
 
 
 def summarise(out: Path) -> dict[str, Any]:

@@ -1,4 +1,9 @@
-"""The JSON schema of a file of jobs, from the signatures of jobs, gates and all samplers."""
+"""The schemas of a batch: of a file of jobs, and of a catalogue, which may come from anybody.
+
+The JSON schema of a file of jobs is made from the signatures of jobs, gates and all samplers. A catalogue is an SQLite
+file with our tables and nothing else, or it is refused. Other schemas (triggers, views, virtual tables), journals that
+name other files, and pages that form circles are found before a row is read. Each row is checked.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +26,9 @@ from composer_batch.cell import SUFFIX
 from composer_batch.filters import Gates
 from composer_batch.jobfile import DEFAULTS, JOB, LONGEST
 from composer_batch.jobs import GRID, LARGEST, MOST_ATTEMPTS, MOST_PIECE_BARS, MOST_PIECES, Job, list_sampler_keys
+
+# --- a file of jobs ---------------------------------------------------------------------------------------------------
+
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -90,10 +98,12 @@ def _describe_type(annotation: Any) -> dict[str, Any]:
     return {"type": kind} if kind else {}
 
 
-# --- Checks rows of a catalogue ---------------------------------------------------------------------------------------
+# --- rows of a catalogue ----------------------------------------------------------------------------------------------
 
 
 _STEM = re.compile(r"\d{4,}/[^/\\\0-\x1f]{1,200}")
+
+_PLAIN = ("asked", "files", "metrics")
 
 
 def check_row(row: Mapping[str, Any], *, written: bool) -> dict[str, Any]:
@@ -160,8 +170,6 @@ def _make_type_check(*kinds: type) -> Callable[[Any], bool]:
     return lambda value: type(value) in kinds
 
 
-_PLAIN = ("asked", "files", "metrics")
-
 _CHECKS: Mapping[str, Callable[[Any], bool]] = {
     "stem": _is_stem,
     "files": _are_files,
@@ -174,7 +182,7 @@ _CHECKS: Mapping[str, Callable[[Any], bool]] = {
 }
 
 
-# --- Opens a catalogue safely -----------------------------------------------------------------------------------------
+# --- a catalogue, opened safely ---------------------------------------------------------------------------------------
 
 
 WAIT = 60.0

@@ -1,4 +1,7 @@
-"""The speed of an architecture in training and in generation, and its size."""
+"""The cost of an architecture: its size, and its speed in training and in generation.
+
+Sizes are counted from the module of a network and its cell. Speeds are measured.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,9 @@ from composer_compare.plan import TRIED, ExperimentRun
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+
+# --- size -------------------------------------------------------------------------------------------------------------
 
 
 COPIES = 5
@@ -111,6 +117,9 @@ def count_training_bytes(module: nn.Module, column_sizes: Sequence[int], rows: i
 def count_generation_bytes(found: Mapping[str, Any], rows: int) -> int:
     """Count the bytes held in generating `rows` pieces at once: weights and states in single precision."""
     return WORD * int(found["parameters"]) + rows * int(found["state_bytes"])
+
+
+# --- speed ------------------------------------------------------------------------------------------------------------
 
 
 Result = dict[str, Any]

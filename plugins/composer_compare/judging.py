@@ -180,7 +180,7 @@ def judge_code(found: Results) -> Finding:
     return Finding(HELD if lines["gru"] < lines["lstm"] else NOT_HELD, f"{lines['gru']} equations and {lines['lstm']}")
 
 
-# --- the rest ---------------------------------------------------------------------------------------------------------
+# --- training, writing and lengths ------------------------------------------------------------------------------------
 
 
 def judge_divergence(found: Results) -> Finding:
@@ -265,7 +265,7 @@ def judge_writing(found: Results) -> Finding:
     return Finding(state, f"figures inside the bands of real pieces: {'; '.join(said)}")
 
 
-# --- Claims about memory, judged by vanishing gradients and by the recall of a motif ----------------------------------
+# --- memory, by vanishing gradients and the recall of a motif ---------------------------------------------------------
 
 
 FAR, FARTHER = 32, 64

@@ -1,4 +1,4 @@
-"""Perturbed music: fewer training pieces, wrong notes, or other keys."""
+"""The music and the recipe of a run: as they are, or with fewer pieces, wrong notes or other keys."""
 
 from __future__ import annotations
 
@@ -24,9 +24,14 @@ from composer.types import Tokenizer
 from composer_compare import perturbed_data
 from composer_compare.plan import ExperimentRun
 
+# --- perturbations ----------------------------------------------------------------------------------------------------
+
+
 EIGHTH = TICKS_PER_QUARTER // 2
 FARTHEST = 2
 """The largest error of a wrong pitch, in semitones."""
+
+_NOTHING: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +48,6 @@ class ReducedCorpus(Corpus):
             return found
         count = max(round(self.share * len(found)), 1)
         return np.sort(np.random.default_rng((self.seed, 2)).permutation(found)[:count])
-
-
-_NOTHING: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ def _map_tracks(score: Score, change: Callable[[Notes], Notes]) -> Score:
     return replace(score, tracks=tuple(tracks))
 
 
-# --- The music and the recipe of a run --------------------------------------------------------------------------------
+# --- a run ------------------------------------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=8)

@@ -1,4 +1,4 @@
-"""Plots as SVG inside a page, each with a table of the same numbers.
+"""The plots of an experiment as SVG inside a page, each with a table of the same numbers.
 
 The page sets the colours, light and dark: those of the plots become its CSS variables.
 """
@@ -23,6 +23,9 @@ from composer_compare.statistics import Estimate, estimate_from_pieces, estimate
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
+
+
+# --- one plot ---------------------------------------------------------------------------------------------------------
 
 
 WIDTH, HEIGHT = 5.6, 3.3
@@ -152,8 +155,13 @@ def _format_number(value: float) -> str:
     return f"{value:.4g}" if abs(value) < 1e5 else f"{value:,.0f}"
 
 
-# --- The points of every plot of an experiment, by architecture -------------------------------------------------------
+# --- the plots of an experiment ---------------------------------------------------------------------------------------
 
+
+QUARTERS = 4
+
+STEP, TIME, SHARE, WRONG = "steps", "minutes", "share of the pieces", "share of wrong notes"
+NATS, A_NOTE, NORM = "nats per note", "nats a note (by chance 1.39)", "norm, beside that over one token"
 
 Figure = tuple[str, str, str, Mapping[str, Sequence[Point]], Mapping[str, bool]]
 
@@ -246,11 +254,6 @@ def _trace_rates(findings: Results, name: str) -> list[Point]:
     }
     return [_make_point(rate, mean) for rate, mean in means.items() if mean is not None]
 
-
-QUARTERS = 4
-
-STEP, TIME, SHARE, WRONG = "steps", "minutes", "share of the pieces", "share of wrong notes"
-NATS, A_NOTE, NORM = "nats per note", "nats a note (by chance 1.39)", "norm, beside that over one token"
 
 FIGURES: Sequence[tuple[str, str, str, Callable[[Results, str], list[Point]], Mapping[str, bool]]] = (
     ("Learning: validation against steps", STEP, NATS, _trace_learning, {}),

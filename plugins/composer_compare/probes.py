@@ -1,4 +1,11 @@
-"""How far back a trained network looks: its gain from context, and how its gradients fade."""
+"""How far back a trained network looks: its gain from context, its fading gradients, its recall of a motif.
+
+The recall is a copying task. A piece is a motif that returns again and again, after a gap of so many empty bars (a
+token each) and a cue. Only the motif itself reveals the motif: a network that forgets predicts its return by chance, at
+ln 4 = 1.39 nats per note. Pieces with short gaps contain many returns, so that learning starts at the first step. Gaps
+longer than those of training show whether memory lasts. It is the copying task of Hochreiter and Schmidhuber (1997) and
+of Arjovsky, Shah and Bengio (2016), in bars.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +28,9 @@ from composer.types import Column, Tokenizer
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+
+# --- context and gradients --------------------------------------------------------------------------------------------
 
 
 MOST_CONTEXT = 64
@@ -152,7 +162,7 @@ def _compute_log_norms(
     return np.asarray(torch.as_tensor(squares).clamp_min(1e-60).sqrt().log())
 
 
-# --- A copying task ---------------------------------------------------------------------------------------------------
+# --- the recall of a motif --------------------------------------------------------------------------------------------
 
 
 GAPS = (1, 2, 4, 8, 16, 32, 64)

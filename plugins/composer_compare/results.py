@@ -120,7 +120,7 @@ class Results:
         return f"at equal {self.trial.size} and equal {'training time' if self.trial.length == 'time' else 'tokens'}"
 
 
-# --- Figures of single results, one number each -----------------------------------------------------------------------
+# --- figures of single results, one number each -----------------------------------------------------------------------
 
 
 FAINTEST = 1e-30

@@ -1,4 +1,7 @@
-"""The specification of a comparison, in plain values."""
+"""The specification of a comparison, in plain values, and its equal budgets.
+
+A budget is the width of each network and its number of training steps.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,9 @@ from typing import Any
 from composer.errors import BadOption, printable, suggest
 from composer.plugins.registry import registry
 from composer.types import Tokenizer
+
+# --- the specification ------------------------------------------------------------------------------------------------
+
 
 SIZES, LENGTHS = ("parameters", "width"), ("tokens", "time")
 """The quantities that may be equal: of the networks, and of their training."""
@@ -87,7 +93,7 @@ def parse_minutes(text: str) -> float:
     return found
 
 
-# --- Equal budgets ----------------------------------------------------------------------------------------------------
+# --- equal budgets ----------------------------------------------------------------------------------------------------
 
 
 WIDEST = 4096

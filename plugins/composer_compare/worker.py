@@ -38,45 +38,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def evaluate_writing(model: Model, corpus: Corpus, tokenizer: Tokenizer, seed: int) -> dict[str, Any]:
-    """Generate a piece per test piece, 50 at most, with the dataset's suggestions, and measure them.
-
-    `distance` is the Fréchet feature distance from the test pieces, with its interval and the distance between halves
-    of these. `inside` counts the figures within the reference range of 99 in 100 sets of as many real pieces. `copied`
-    is the overlap of the pieces with the training pieces, `held_out` that of the test pieces.
-    """
-    player = Generator(model, "")
-    real = _measure_real(corpus.folder, tokenizer)  # type: ignore[arg-type]  # a frozen dataclass
-    test = metrics.measure(
-        [tokenizer.decode(corpus.read_piece(n)) for n in corpus.split("test").tolist()], real.metrics
-    )
-    pieces = model_card.generate_suggested(player, min(len(test), model_card.MOST_PIECES), seed)
-    ours = metrics.measure(pieces, real.metrics)
-    judged = metrics.judge_measured(ours, real, seed=seed, level=model_card.LEVEL)
-    shared = model_card.measure_originality(pieces, corpus, tokenizer)
-    return {
-        "pieces": len(pieces),
-        "distance": model_card.describe_distance(metrics.contrast(ours, test, seed)),
-        "inside": sum(figure.inside for figure in judged),
-        "figures": len(judged),
-        "outside": [figure.name for figure in judged if not figure.inside],
-        "copied": _summarise_copies(shared),
-        "held_out": _summarise_copies(shared["held_out"]),
-    }
-
-
-@lru_cache(maxsize=2)
-def _measure_real(folder: Path, tokenizer: Tokenizer) -> Measurements:
-    """Measure all pieces of the corpus, once per process."""
-    corpus = Corpus(folder)
-    return metrics.measure([tokenizer.decode(corpus.read_piece(number)) for number in range(len(corpus.names))])
-
-
-def _summarise_copies(found: Mapping[str, Any]) -> dict[str, Any]:
-    longest = found["longest"]
-    return {"share": found["copied_share"], "longest_notes": longest["notes"] if longest else 0}
-
-
 MODELS, RUNNING = "models", "running"
 """Folders beside the results: of trained models, and of unfinished runs."""
 
@@ -220,6 +181,9 @@ def _locate_model(run: ExperimentRun, scratch: Path) -> Path:
     return join_inside(scratch.parent.parent, MODELS, name)
 
 
+# --- pieces of a trained model, beside held-out real ones -------------------------------------------------------------
+
+
 def generate_pieces(run: ExperimentRun, scratch: Path) -> Result:
     """Generate with the model of a run that has ended. Raises TrainingFailed if it is missing."""
     from composer.model import load
@@ -229,6 +193,45 @@ def generate_pieces(run: ExperimentRun, scratch: Path) -> Result:
     if not path.exists():
         raise TrainingFailed(f"{MODELS}/{path.name} is missing, so nothing is generated with it.")
     return evaluate_writing(load(path), corpus, tokenizer, run.recipe["training"]["seed"])
+
+
+def evaluate_writing(model: Model, corpus: Corpus, tokenizer: Tokenizer, seed: int) -> dict[str, Any]:
+    """Generate a piece per test piece, 50 at most, with the dataset's suggestions, and measure them.
+
+    `distance` is the Fréchet feature distance from the test pieces, with its interval and the distance between halves
+    of these. `inside` counts the figures within the reference range of 99 in 100 sets of as many real pieces. `copied`
+    is the overlap of the pieces with the training pieces, `held_out` that of the test pieces.
+    """
+    player = Generator(model, "")
+    real = _measure_real(corpus.folder, tokenizer)  # type: ignore[arg-type]  # a frozen dataclass
+    test = metrics.measure(
+        [tokenizer.decode(corpus.read_piece(n)) for n in corpus.split("test").tolist()], real.metrics
+    )
+    pieces = model_card.generate_suggested(player, min(len(test), model_card.MOST_PIECES), seed)
+    ours = metrics.measure(pieces, real.metrics)
+    judged = metrics.judge_measured(ours, real, seed=seed, level=model_card.LEVEL)
+    shared = model_card.measure_originality(pieces, corpus, tokenizer)
+    return {
+        "pieces": len(pieces),
+        "distance": model_card.describe_distance(metrics.contrast(ours, test, seed)),
+        "inside": sum(figure.inside for figure in judged),
+        "figures": len(judged),
+        "outside": [figure.name for figure in judged if not figure.inside],
+        "copied": _summarise_copies(shared),
+        "held_out": _summarise_copies(shared["held_out"]),
+    }
+
+
+@lru_cache(maxsize=2)
+def _measure_real(folder: Path, tokenizer: Tokenizer) -> Measurements:
+    """Measure all pieces of the corpus, once per process."""
+    corpus = Corpus(folder)
+    return metrics.measure([tokenizer.decode(corpus.read_piece(number)) for number in range(len(corpus.names))])
+
+
+def _summarise_copies(found: Mapping[str, Any]) -> dict[str, Any]:
+    longest = found["longest"]
+    return {"share": found["copied_share"], "longest_notes": longest["notes"] if longest else 0}
 
 
 # --- recall -----------------------------------------------------------------------------------------------------------
@@ -248,6 +251,9 @@ def train_on_recall(run: ExperimentRun, scratch: Path) -> Result:
     )
     module.load_state_dict({name: torch.from_numpy(array) for name, array in trained.weights.items()})
     return {**_summarise_training(trained), "recall": probes.measure_recall(module, music, settings.seed)}
+
+
+# --- the kinds of work ------------------------------------------------------------------------------------------------
 
 
 WORK: Mapping[str, Callable[[ExperimentRun, Path], Result]] = {

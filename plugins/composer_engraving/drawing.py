@@ -1,4 +1,4 @@
-"""Parse a page of Verovio's SVG into outlines and words, with their places and sizes.
+"""Pages of Verovio's SVG: parsed into outlines and words, with their positions and sizes, or exported.
 
 The subset of SVG that Verovio writes is supported: groups, paths without arcs, rectangles, polygons, ellipses, glyphs
 by reference, and words in runs. A run in the music font becomes glyphs, so that no such font is needed.
@@ -26,6 +26,9 @@ from composer_engraving.outlines import (
     parse_path,
     parse_transform,
 )
+
+# --- a page -----------------------------------------------------------------------------------------------------------
+
 
 _BOLD = {"ending", "fing", "reh", "tempo"}  # as in Verovio's style sheet
 _ITALIC = {"dir", "dynam", "mNum"}
@@ -201,7 +204,7 @@ def _gather_runs(element: Element, style: _Style, lines: list[_Line]) -> None:
         _gather_runs(child, its, lines)
 
 
-# --- The exporter of engraved scores as SVG ---------------------------------------------------------------------------
+# --- files of SVG -----------------------------------------------------------------------------------------------------
 
 
 _TALLEST = 6_000.0  # mm, Verovio's limit

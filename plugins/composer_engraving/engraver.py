@@ -1,4 +1,4 @@
-"""Engrave MusicXML as pages of SVG, with Verovio."""
+"""Engrave pieces, once they are checked, as pages of SVG, with Verovio."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from typing import Any
 
 from composer.errors import CannotWrite, printable
 from composer.types import Piece
+
+# --- MusicXML to pages ------------------------------------------------------------------------------------------------
+
 
 _UNITS_PER_MM = 10
 _SPACES = 8  # half staff spaces, Verovio's units, in the height of a staff
@@ -111,7 +114,7 @@ def _make_options(sheet: Sheet) -> dict[str, object]:
     }
 
 
-# --- Check a piece and engrave it, for the exporters of this plugin ---------------------------------------------------
+# --- pieces to pages --------------------------------------------------------------------------------------------------
 
 
 MOST_NOTES, MOST_MEASURES = 30_000, 20_000

@@ -1,4 +1,4 @@
-"""Parse SVG outlines and transformations."""
+"""Outlines: parsed from SVG with their transformations, and those of the signs of Verovio's music font."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from math import cos, radians, sin
 from pathlib import Path
 from typing import TypeAlias
 from xml.etree.ElementTree import Element, parse
+
+# --- outlines and transformations -------------------------------------------------------------------------------------
+
 
 Matrix: TypeAlias = tuple[float, float, float, float, float, float]
 """a, b, c, d, e, f as in SVG: x' = a x + c y + e, y' = b x + d y + f."""
@@ -158,7 +161,7 @@ OUTLINES = {
 }
 
 
-# --- The signs of Verovio's music font, by code -----------------------------------------------------------------------
+# --- signs by code ----------------------------------------------------------------------------------------------------
 
 
 _FONT = "Leipzig"

@@ -1,4 +1,4 @@
-"""The grammar of `frames`, over a batch."""
+"""The grammar of `frames`, over a batch, and its masks that keep fixed notes."""
 
 from __future__ import annotations
 
@@ -17,63 +17,6 @@ from composer.tokens.fixed_bars import check_track
 from composer.tokens.vocabulary import BOS, EOS
 from composer.types import Array, Column, MusicalState, Span, Tokens
 
-
-class FixedFrames:
-    """A function from states to masks: a frame in a span has the pitches of the score, and no others.
-
-    A pitch with an onset where a span begins is barred from the frame before: it would only be sustained.
-    Tables are (frames + 1, pitches). Their last row, of free frames, stands for all later ones.
-    """
-
-    def __init__(self, grammar: FramesGrammar, score: Score, spans: Sequence[Span]) -> None:
-        for span in spans:
-            check_track(span, 1)
-        notes = concatenate_notes([track.notes for track in score.tracks if not track.is_drum])
-        if len(notes) and not (notes["pitch"] - grammar.lowest >= 0).all():
-            raise CannotExpress(f"the fixed pitch {notes['pitch'].min()} is too low for this model.")
-        if len(notes) and not (notes["pitch"] - grammar.lowest < grammar.pitches).all():
-            raise CannotExpress(f"the fixed pitch {notes['pitch'].max()} is too high for this model.")
-        starts, ends = (
-            notes["start"] // grammar.frame_ticks,
-            (notes["start"] + notes["duration"]) // grammar.frame_ticks,
-        )
-        length = max([int(ends.max(initial=0)), *(-(-span.end // grammar.frame_ticks) for span in spans)])
-        length = min(length, int(ends.max(initial=0)) + 1)
-        sounding = np.zeros((length + 1, grammar.pitches), dtype=bool)
-        onsets = sounding.copy()
-        for start, end, pitch in zip(
-            starts, np.maximum(ends, starts + 1), notes["pitch"] - grammar.lowest, strict=True
-        ):
-            sounding[start:end, pitch] = True
-            onsets[start, pitch] = True
-        fixed = np.zeros(length + 1, dtype=bool)
-        for span in spans:
-            first, end = (-(-max(tick, 0) // grammar.frame_ticks) for tick in (span.start, span.end))
-            fixed[first : end if end <= length else None] = True
-        begins = np.append(fixed[1:] & ~fixed[:-1], False)
-        self.grammar, self.fixed = grammar, fixed
-        self.wanted = sounding & fixed[:, None]
-        self.barred = np.where(begins[:, None], np.roll(onsets, -1, axis=0), False)
-        needed = np.flatnonzero(self.wanted.any(axis=1))
-        self.least = int(needed[-1]) + 1 if len(needed) else 0
-
-    def __call__(self, state: Array) -> Array:
-        """Return the mask (B, V)."""
-        xp, grammar = get_namespace(state), self.grammar
-        frame = state[:, Field.FRAME]
-        row = xp.clip(frame, 0, len(self.fixed) - 1)
-        fixed = xp.take(convert_like(self.fixed, state), row)[:, None]
-        tokens = make_range(grammar.pitches, state) + grammar.first_pitch
-        remains = xp.take(convert_like(self.wanted, state), row, axis=0) & (
-            tokens < grammar.get_ceiling(state)[:, None]
-        )
-        highest = xp.max(xp.where(remains, tokens, 0 * tokens), axis=1)[:, None]
-        barred = xp.take(convert_like(self.barred, state), row, axis=0)
-        pitches = xp.where(fixed, remains & (tokens == highest), ~barred)
-        end = (frame >= self.least)[:, None]
-        return xp.concat([xp.zeros_like(end), end, ~fixed | (highest == 0), pitches], axis=1)
-
-
 FRAME = 2
 """The token Frame_None, the end of a frame."""
 
@@ -84,7 +27,6 @@ CYCLES = (16, 12)
 """Frames are counted modulo these in a model's input. They fit bars of two, three and four beats."""
 
 NO_DEGREE = 12
-
 
 LONGEST_AGREEMENT = 16
 """Longest agreement with a frame of the lookback in the model's input, in frames."""
@@ -104,6 +46,9 @@ class Field:
     MOST = 4  # frames of the piece, at most
     ENDED = 5
     OWN = 6
+
+
+# --- the grammar ------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -360,3 +305,62 @@ class FramesGrammar:
         The notes of all tracks are one.
         """
         return FixedFrames(self, score, tuple(spans))
+
+
+# --- fixed notes ------------------------------------------------------------------------------------------------------
+
+
+class FixedFrames:
+    """A function from states to masks: a frame in a span has the pitches of the score, and no others.
+
+    A pitch with an onset where a span begins is barred from the frame before: it would only be sustained.
+    Tables are (frames + 1, pitches). Their last row, of free frames, stands for all later ones.
+    """
+
+    def __init__(self, grammar: FramesGrammar, score: Score, spans: Sequence[Span]) -> None:
+        for span in spans:
+            check_track(span, 1)
+        notes = concatenate_notes([track.notes for track in score.tracks if not track.is_drum])
+        if len(notes) and not (notes["pitch"] - grammar.lowest >= 0).all():
+            raise CannotExpress(f"the fixed pitch {notes['pitch'].min()} is too low for this model.")
+        if len(notes) and not (notes["pitch"] - grammar.lowest < grammar.pitches).all():
+            raise CannotExpress(f"the fixed pitch {notes['pitch'].max()} is too high for this model.")
+        starts, ends = (
+            notes["start"] // grammar.frame_ticks,
+            (notes["start"] + notes["duration"]) // grammar.frame_ticks,
+        )
+        length = max([int(ends.max(initial=0)), *(-(-span.end // grammar.frame_ticks) for span in spans)])
+        length = min(length, int(ends.max(initial=0)) + 1)
+        sounding = np.zeros((length + 1, grammar.pitches), dtype=bool)
+        onsets = sounding.copy()
+        for start, end, pitch in zip(
+            starts, np.maximum(ends, starts + 1), notes["pitch"] - grammar.lowest, strict=True
+        ):
+            sounding[start:end, pitch] = True
+            onsets[start, pitch] = True
+        fixed = np.zeros(length + 1, dtype=bool)
+        for span in spans:
+            first, end = (-(-max(tick, 0) // grammar.frame_ticks) for tick in (span.start, span.end))
+            fixed[first : end if end <= length else None] = True
+        begins = np.append(fixed[1:] & ~fixed[:-1], False)
+        self.grammar, self.fixed = grammar, fixed
+        self.wanted = sounding & fixed[:, None]
+        self.barred = np.where(begins[:, None], np.roll(onsets, -1, axis=0), False)
+        needed = np.flatnonzero(self.wanted.any(axis=1))
+        self.least = int(needed[-1]) + 1 if len(needed) else 0
+
+    def __call__(self, state: Array) -> Array:
+        """Return the mask (B, V)."""
+        xp, grammar = get_namespace(state), self.grammar
+        frame = state[:, Field.FRAME]
+        row = xp.clip(frame, 0, len(self.fixed) - 1)
+        fixed = xp.take(convert_like(self.fixed, state), row)[:, None]
+        tokens = make_range(grammar.pitches, state) + grammar.first_pitch
+        remains = xp.take(convert_like(self.wanted, state), row, axis=0) & (
+            tokens < grammar.get_ceiling(state)[:, None]
+        )
+        highest = xp.max(xp.where(remains, tokens, 0 * tokens), axis=1)[:, None]
+        barred = xp.take(convert_like(self.barred, state), row, axis=0)
+        pitches = xp.where(fixed, remains & (tokens == highest), ~barred)
+        end = (frame >= self.least)[:, None]
+        return xp.concat([xp.zeros_like(end), end, ~fixed | (highest == 0), pitches], axis=1)

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from composer_frames.grammar import FramesGrammar
 
 
+# --- the tokenizer ----------------------------------------------------------------------------------------------------
+
+
 VELOCITY = 80
 LONGEST = 20_000
 """Frames: a longer piece is refused."""
@@ -146,7 +149,7 @@ class Frames:
         return np.where(tokens == EOS, -1, np.cumsum(ends) - ends)
 
 
-# --- The states of the grammar of `frames` along a whole piece, computed at once --------------------------------------
+# --- the states along a whole piece, computed at once -----------------------------------------------------------------
 
 
 def compute_states(grammar: FramesGrammar, tokens: Tokens) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""The constraint `scale`, and names of scales."""
+"""The constraint `scale`, names of scales, and pitch classes: names, and masks of tokens."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from composer.errors import BadOption, printable, suggest
 from composer.music.keys import MAJOR_SCALE, MINOR_SCALE, SEMITONES, Key
 from composer.tokens.vocabulary import mask_sustained
 from composer.types import Array, Context, TokenInfo
+
+# --- pitch classes ----------------------------------------------------------------------------------------------------
+
 
 TONIC = re.compile(r"([A-Ga-g])(#|b)?")
 
@@ -50,6 +53,9 @@ def restrict_keys(context: Context, mask: Array, keys: frozenset[int]) -> Array:
 @lru_cache(maxsize=32)
 def _mask_keys(token_info: TokenInfo, keys: frozenset[int]) -> NDArray[np.bool_]:
     return (token_info.key < 0) | np.isin(token_info.key, sorted(keys))
+
+
+# --- scales -----------------------------------------------------------------------------------------------------------
 
 
 SCALES = {

@@ -1,4 +1,8 @@
-"""The first track of a file as bytes: title, tempos, signatures, texts and markers."""
+"""The first track of a file as bytes: title, tempos, signatures, texts and markers.
+
+Music programs derive bar lines from time signatures, which begin at tick 0 here. MIDI has no pickups, and shows them as
+a short first bar.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,9 @@ from dataclasses import replace
 
 from composer.music.score import TICKS_PER_QUARTER, Score, TimeSignature
 from composer_midifile.walking import END_OF_TRACK, KEY_SIGNATURE, MARKER, META, NAME, TEMPO, TEXT, TIME_SIGNATURE
+
+# --- events -----------------------------------------------------------------------------------------------------------
+
 
 CLOCKS_PER_QUARTER = 24
 
@@ -81,7 +88,7 @@ def _encode_texts(score: Score, own_text: str) -> Iterator[tuple[int, bytes]]:
         yield int(marker.tick), _encode_meta(MARKER, marker.text.encode("utf-8", "replace"))
 
 
-# --- Positions of time signatures, and pickups ------------------------------------------------------------------------
+# --- time signatures and pickups --------------------------------------------------------------------------------------
 
 
 BESIDE = 2

@@ -1,6 +1,7 @@
-"""The events of one track, as the reader keeps them: channel messages, names, markers, tempos and signatures.
+"""The tracks of a file, and the events that the reader keeps of each.
 
-All sizes are checked. Anything else is dropped, with a remark if it matters.
+Kept are channel messages, names, markers, tempos and signatures. All sizes are checked. Anything else is dropped, with
+a remark if it matters.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ from composer_midifile.walking import (
     find_header,
     walk_chunks,
 )
+
+# --- chunks -----------------------------------------------------------------------------------------------------------
+
 
 MOST_CHUNKS = 65_535
 """The most tracks that a header can promise."""
@@ -111,6 +115,9 @@ def _check_count(header: Header, found: int, remarks: list[str]) -> None:
         remarks.append(f"the header promises {header.tracks} track(s), and there are {found}; all were read")
     elif header.kind == 0 and found > 1:
         remarks.append(f"type 0 stands for one track, and there are {found}; all were read")
+
+
+# --- events -----------------------------------------------------------------------------------------------------------
 
 
 MOST_CHARACTERS = 100

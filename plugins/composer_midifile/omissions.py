@@ -1,6 +1,7 @@
-"""Contents of a file without a counterpart in a Score, counted by kind.
+"""What does not fit: contents of a file without a counterpart in a Score, and Scores beyond a file's limits.
 
-Default values, such as a centred bend or the power-on volume, are not counted.
+The contents are counted by kind. Default values, such as a centred bend or the power-on volume, are not counted.
+
 Sources: MIDI 1.0 Detailed Specification; General MIDI System Level 1 (RP-003); RP-015.
 """
 
@@ -17,6 +18,9 @@ from composer_midifile.events import TrackEvents
 from composer_midifile.messages import Messages
 from composer_midifile.pedal import SUSTAIN
 from composer_midifile.walking import AFTERTOUCH, BEND, CONTROLLER
+
+# --- contents without a counterpart -----------------------------------------------------------------------------------
+
 
 PEDAL = "sustain pedal"
 
@@ -62,7 +66,7 @@ def count_omissions(messages: Messages, tracks: Sequence[TrackEvents]) -> Counte
     return found
 
 
-# --- Checks of a Score against the limits of a Standard MIDI file -----------------------------------------------------
+# --- limits of a file -------------------------------------------------------------------------------------------------
 
 
 MOST_TICKS = 2**28 - 1

@@ -1,7 +1,11 @@
-"""The program of each note: the last one that its channel received.
+"""Programs and channels: the program of each note of a file, and the channel of each track to write.
 
-A channel belongs to a port, and to all tracks that use it. Programs of the own track precede those of other tracks:
-if tracks share a channel, each means its own.
+The program of a note is the last one that its channel received. A channel belongs to a port, and to all tracks that use
+it. Programs of the own track precede those of other tracks: if tracks share a channel, each means its own.
+
+A port has sixteen channels, the tenth of them for drums. A file with more than fifteen melodic tracks numbers its ports
+(meta event 21 hex), as notation programs write it and most sequencers read it. A player without ports merges them. So a
+track on a later port prefers a channel that has its program already.
 """
 
 from __future__ import annotations
@@ -19,6 +23,9 @@ from composer_midifile.events import TrackEvents
 from composer_midifile.messages import Messages
 from composer_midifile.pairing import Pairs
 from composer_midifile.walking import PROGRAM
+
+# --- programs of notes ------------------------------------------------------------------------------------------------
+
 
 _Longs: TypeAlias = NDArray[np.int64]
 
@@ -123,7 +130,7 @@ def combine_channel(track: TrackEvents, channel: int) -> int:
     return track.port << 4 | channel & 0xF
 
 
-# --- Assignment of tracks to ports and channels -----------------------------------------------------------------------
+# --- channels of tracks -----------------------------------------------------------------------------------------------
 
 
 DRUMS = 9

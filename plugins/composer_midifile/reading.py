@@ -1,4 +1,4 @@
-"""The reader of Standard MIDI files."""
+"""The reader of Standard MIDI files, and of the text event that stores provenance and pickup."""
 
 from __future__ import annotations
 
@@ -28,40 +28,7 @@ from composer_midifile.pedal import extend_notes
 from composer_midifile.programs import DRUMS, Part, divide_parts
 from composer_midifile.walking import KEY_SIGNATURE, MARKER, NOTE_ON, TEMPO, TEXT, TIME_SIGNATURE
 
-PICKUP = "upbeat"
-"""The key of the pickup in the text event, in ticks of a Score."""
-
-
-def read_provenance(path: Path) -> dict[str, Any]:
-    """Read the provenance of the piece in a MIDI file; `{}` if the file states none.
-
-    Raises UnreadableFile for anything but a readable MIDI file. The values are untrusted: check them.
-    """
-    shown = printable(str(path))
-    try:
-        found = unpack(decode_file(read_file(path)).own_text)
-    except Damaged as error:
-        raise UnreadableFile(f"{shown}: {error}") from None
-    return {key: value for key, value in found.items() if key != PICKUP}
-
-
-def read_file(path: Path) -> bytes:
-    """Read a file. Raises UnreadableFile for more than `MOST_BYTES`, and for a file that cannot be opened."""
-    return read_bytes(path, MOST_BYTES)
-
-
-def pack(values: Mapping[str, Any]) -> str:
-    """Encode values as the text of the event, ASCII, equal for equal values. Raises TypeError or ValueError."""
-    return OWN_TEXT.decode() + json.dumps(values, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
-
-
-def unpack(raw: bytes) -> dict[str, Any]:
-    """Decode the values after the first word of the text event; `{}` for anything but a JSON object."""
-    try:
-        values = json.loads(raw)
-    except (ValueError, RecursionError):
-        return {}
-    return values if isinstance(values, dict) else {}
+# --- the reader -------------------------------------------------------------------------------------------------------
 
 
 MOST_TICKS = 2**31 - 1
@@ -216,3 +183,42 @@ def _find_time_signatures(
         return folded, upbeat
     to.add_remark("the upbeat that it states does not fit its first bar, and was left out")
     return signatures, 0
+
+
+# --- provenance and pickup --------------------------------------------------------------------------------------------
+
+
+PICKUP = "upbeat"
+"""The key of the pickup in the text event, in ticks of a Score."""
+
+
+def read_provenance(path: Path) -> dict[str, Any]:
+    """Read the provenance of the piece in a MIDI file; `{}` if the file states none.
+
+    Raises UnreadableFile for anything but a readable MIDI file. The values are untrusted: check them.
+    """
+    shown = printable(str(path))
+    try:
+        found = unpack(decode_file(read_file(path)).own_text)
+    except Damaged as error:
+        raise UnreadableFile(f"{shown}: {error}") from None
+    return {key: value for key, value in found.items() if key != PICKUP}
+
+
+def read_file(path: Path) -> bytes:
+    """Read a file. Raises UnreadableFile for more than `MOST_BYTES`, and for a file that cannot be opened."""
+    return read_bytes(path, MOST_BYTES)
+
+
+def pack(values: Mapping[str, Any]) -> str:
+    """Encode values as the text of the event, ASCII, equal for equal values. Raises TypeError or ValueError."""
+    return OWN_TEXT.decode() + json.dumps(values, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+
+
+def unpack(raw: bytes) -> dict[str, Any]:
+    """Decode the values after the first word of the text event; `{}` for anything but a JSON object."""
+    try:
+        values = json.loads(raw)
+    except (ValueError, RecursionError):
+        return {}
+    return values if isinstance(values, dict) else {}

@@ -1,7 +1,8 @@
 """The one walk over the bytes of a MIDI file: chunks, delta times, running status, messages and meta events.
 
 The reader and the linter both use it. It finds faults, and leaves it to them to mend, to report or to refuse.
-Source: Standard MIDI Files 1.0, RP-001, MIDI Manufacturers Association 1996.
+
+Sources: Standard MIDI Files 1.0, RP-001; MIDI 1.0 Detailed Specification, MIDI Manufacturers Association 1996.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+# --- numbers of the format --------------------------------------------------------------------------------------------
+
+
 TEXT, NAME, INSTRUMENT, LYRIC, MARKER, CUE = 1, 3, 4, 5, 6, 7
 PORT, END_OF_TRACK, TEMPO, SMPTE_OFFSET, TIME_SIGNATURE, KEY_SIGNATURE = 0x21, 0x2F, 0x51, 0x54, 0x58, 0x59
 
@@ -24,6 +28,9 @@ META_SIZES = {0x20: 1, PORT: 1, END_OF_TRACK: 0, TEMPO: 3, SMPTE_OFFSET: 5, TIME
 
 NOTE_OFF, NOTE_ON, AFTERTOUCH, CONTROLLER, PROGRAM, BEND = 0x80, 0x90, 0xA0, 0xB0, 0xC0, 0xE0
 SYSEX, SYSEX_REST, META = 0xF0, 0xF7, 0xFF
+
+
+# --- the walk ---------------------------------------------------------------------------------------------------------
 
 
 HEADER, TRACK = b"MThd", b"MTrk"

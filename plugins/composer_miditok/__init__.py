@@ -1,4 +1,17 @@
-"""MidiTok's tokenizers, where MidiTok is installed: REMI, TSD, Structured and MIDI-Like."""
+"""MidiTok's tokenizers, where MidiTok is installed: REMI, TSD, Structured and MIDI-Like.
+
+tokenizer.py    scores to tokens and back
+scheme.py       one of MidiTok's tokenizers, on its grid
+sounds.py       notes, rounded to the grid
+tables.py       the content of each token; scores prepared
+merges.py       byte pair encoding within notes
+state.py        the state of the grammar
+grammar.py      the grammar
+mask.py         the tokens that may come next
+plan.py         fixed notes as tables over time
+fixed_notes.py  masks that keep fixed notes
+telling.py      the model's input and the musical state
+"""
 
 from importlib.util import find_spec
 

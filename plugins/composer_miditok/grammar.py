@@ -1,4 +1,4 @@
-"""The grammar of MidiTok's tokens, for all schemes, with and without merged tokens."""
+"""The grammar of MidiTok's tokens, for all schemes, with and without merged tokens, and its state after each."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from composer_miditok.mask import mask_tokens
 from composer_miditok.sounds import SOUNDS
 from composer_miditok.state import NAMES, OPEN, Field, encode_note, make_start, take_rows
 from composer_miditok.tables import NO_PROGRAM, Tables
+
+# --- states -----------------------------------------------------------------------------------------------------------
 
 
 def advance(tables: Tables, state: Array, tokens: Array) -> Array:
@@ -96,6 +98,9 @@ def _update_notes(tables: Tables, state: Array, after: dict[str, Array], tokens:
         xp.where(slot, tick, starts),
         xp.where(slot, until, ends),
     ]
+
+
+# --- the grammar ------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """The tokens of MidiTok that may come next: its graph of types, and rules that make sequences pieces.
 
 MidiTok's graph says which type may follow which. Our rules: the number of bars is as requested, time moves forward, a
-released note was begun, drum sounds belong to drums, and no note is sustained at the end.
+released note was begun, drum sounds belong to drums, and no note is sustained at the end. In a fixed part, a note is
+sustained only while a note of that pitch sounds in the score.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from composer_miditok.state import (
     take_rows,
 )
 from composer_miditok.tables import DRUM, NO_PROGRAM, Tables
+
+# --- allowed tokens ---------------------------------------------------------------------------------------------------
 
 
 def mask_tokens(tables: Tables, state: Array) -> Array:
@@ -145,7 +148,7 @@ def _mask_signatures(tables: Tables, state: Array) -> Array:
     return (stated < 0) | may
 
 
-# --- Sustained notes near fixed ones ----------------------------------------------------------------------------------
+# --- sustained notes near fixed ones ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)

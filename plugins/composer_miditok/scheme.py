@@ -40,7 +40,7 @@ class Scheme:
     @property
     def division(self) -> int:
         """MidiTok's ticks to a quarter note; the shortest step is one tick."""
-        return self.steps_per_beat * max(metre.denominator for metre in self.metres) // 4
+        return self.steps_per_beat * max(signature.denominator for signature in self.parsed_time_signatures) // 4
 
     @property
     def tick(self) -> int:
@@ -48,7 +48,7 @@ class Scheme:
         return TICKS_PER_QUARTER // self.division
 
     @cached_property
-    def metres(self) -> tuple[TimeSignature, ...]:
+    def parsed_time_signatures(self) -> tuple[TimeSignature, ...]:
         """The time signatures, parsed."""
         return tuple(parse_time_signature(text) for text in self.time_signatures)
 
@@ -60,20 +60,22 @@ class Scheme:
     @cached_property
     def step(self) -> NDArray[np.int64]:
         """MidiTok's ticks in a step of each time signature; the beat is the note of its denominator."""
-        return np.array([4 * self.division // m.denominator // self.steps_per_beat for m in self.metres])
+        return np.array(
+            [4 * self.division // one.denominator // self.steps_per_beat for one in self.parsed_time_signatures]
+        )
 
     @property
     def library(self) -> Any:
         """MidiTok's tokenizer."""
         return _build_library(self)
 
-    def write(self, sounds: Sounds, metres: Mapping[int, TimeSignature]) -> list[str]:
-        """Write notes on the grid as MidiTok's tokens; `metres` has time signatures by tick."""
+    def write(self, sounds: Sounds, signatures: Mapping[int, TimeSignature]) -> list[str]:
+        """Write notes on the grid as MidiTok's tokens; `signatures` has time signatures by tick."""
         import symusic
 
         score: Any = symusic.Score(self.division)
-        for tick, metre in metres.items():
-            score.time_signatures.append(symusic.TimeSignature(tick, metre.numerator, metre.denominator))
+        for tick, signature in signatures.items():
+            score.time_signatures.append(symusic.TimeSignature(tick, signature.numerator, signature.denominator))
         for program in sorted(set(sounds.programs.tolist()), key=lambda program: (program == DRUMS, program)):
             score.tracks.append(_track(symusic, program, sounds[sounds.programs == program]))
         found = self.library.encode(score, encode_ids=False, no_preprocess_score=True)
@@ -119,8 +121,8 @@ def _build_library(scheme: Scheme) -> Any:
     import miditok
 
     numerators: dict[int, list[int]] = {}
-    for metre in scheme.metres:
-        numerators.setdefault(metre.denominator, []).append(metre.numerator)
+    for signature in scheme.parsed_time_signatures:
+        numerators.setdefault(signature.denominator, []).append(signature.numerator)
     config = miditok.TokenizerConfig(
         pitch_range=(scheme.lowest, scheme.highest),
         drums_pitch_range=(0, 127),

@@ -46,7 +46,7 @@ class Structured:
     programs: Annotated[bool, "keep programs apart, and drums; without, all but drums is one"] = True
     longest: Annotated[int, "longest duration and move in beats"] = 12
     bpe: Annotated[int, "how many tokens to learn that join others of a note (byte pair encoding)"] = 0
-    merges: Annotated[tuple[str, ...], "what was learnt; filled in by training"] = ()
+    merges: Annotated[tuple[str, ...], "what was learned; filled in by training"] = ()
 
     scheme_name: ClassVar[str] = "Structured"
     time_signatures: ClassVar[tuple[str, ...]] = ("4/4",)
@@ -63,7 +63,7 @@ class Structured:
             raise ValueError("bpe is how many merges there are at most")
         if "4/4" not in self.time_signatures:
             raise ValueError("MidiTok needs 4/4 among the time_signatures")
-        finest = 4 * TICKS_PER_QUARTER // max(metre.denominator for metre in self.scheme.metres)
+        finest = 4 * TICKS_PER_QUARTER // max(one.denominator for one in self.scheme.parsed_time_signatures)
         if finest % self.steps_per_beat:
             raise ValueError(f"steps_per_beat must divide {finest}, and {self.steps_per_beat} does not")
         _ = self.scheme.grid  # refuses invalid time signatures
@@ -92,7 +92,7 @@ class Structured:
     def token_info(self) -> TokenInfo:
         """Description of each token. Durations and positions are known only if all beats are equally long."""
         known, scheme = self._tables, self.scheme
-        fixed = len({metre.denominator for metre in scheme.metres}) == 1
+        fixed = len({one.denominator for one in scheme.parsed_time_signatures}) == 1
         length, position = (
             np.where(times[0] >= 0, times[0] * scheme.tick, -1) for times in (known.length, known.position)
         )

@@ -2,6 +2,14 @@
 
 The sums of all gates come from one matrix. From them a cell computes the decay of the state and the addition to it. The
 candidate goes through the article's g, which is positive everywhere.
+
+The recurrence in time runs by a loop or by a parallel scan. `decay` and `fresh` are (B, T, H), and `before` is (B, H).
+Both functions return (B, T, H)
+
+    hidden[t] = decay[t] * hidden[t - 1] + fresh[t],   where hidden[-1] = before.
+
+There is no division and no logarithm. So a state may be 0, as before the first token, and a product of decays may
+underflow.
 """
 
 from __future__ import annotations

@@ -23,6 +23,9 @@ from composer.tokens.jit import c_compiler
 from composer.types import Cell, Layer, State, Step
 from composer_native.threads import ThreadTuner
 
+# --- the compiled kernel ----------------------------------------------------------------------------------------------
+
+
 SOURCE = Path(__file__).with_name("kernel.c")
 
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC", "-pthread")
@@ -34,6 +37,9 @@ def load_kernel() -> ctypes.CDLL | None:
     return c_compiler.load_library(SOURCE.read_text(encoding="utf-8"), FLAGS)
 
 
+# --- steps ------------------------------------------------------------------------------------------------------------
+
+
 Floats = NDArray[np.float32]
 
 PANEL = 16
@@ -42,7 +48,6 @@ UNFIT = "the sizes of a cell do not fit one another, or exceed the limits of the
 
 GATES = {"lstm": 1, "gru": 2, "rnn": 3, "mingru": 4, "minlstm": 5}
 """Gates that the kernel computes; 0 stands for others."""
-
 
 FLOAT, HALF, BYTE = range(3)
 """Types of weights in the kernel."""

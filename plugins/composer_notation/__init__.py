@@ -1,4 +1,14 @@
-"""Notation files: reads MusicXML, Humdrum kern and ABC, and writes MusicXML and ABC."""
+"""Notation files: reads MusicXML, Humdrum kern and ABC, and writes MusicXML and ABC.
+
+reader.py     the reader
+musicxml/     MusicXML, read
+kern/         Humdrum kern, read
+abc/          ABC, read
+bargrid.py    bar lines and keys of measures end to end
+unfolding.py  the playing order of measures, and the notes that then sound
+owntracks.py  names, provenance and programs of tracks
+writing/      MusicXML and ABC, written
+"""
 
 from composer import hookimpl
 from composer.types import Offers

@@ -1,8 +1,8 @@
-"""Bar lines of measures that are laid end to end, short measures among them.
+"""Bar lines of measures that are laid end to end, short measures among them, and keys of signatures.
 
 A written measure need not be a bar: a repeat sign cuts a bar in two, and an encoder may leave a beat out. Short
 measures that add up to a bar are one. An odd one gets a time signature of its own length, so that later bars stay
-where they were written.
+where they were written. A key signature may state its mode; otherwise the notes under it decide.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ import numpy as np
 
 from composer.music.keys import Key, estimate_key, get_signature_key
 from composer.music.score import TICKS_PER_QUARTER, KeySignature, Notes, TimeSignature, Track, concatenate_notes
+
+# --- bar lines --------------------------------------------------------------------------------------------------------
+
 
 MOST_TICKS = 100_000 * 4 * TICKS_PER_QUARTER
 """Most ticks of a piece; a longer one has a wrong number in it."""
@@ -131,7 +134,7 @@ def _find_signature(quarters: Fraction, near: TimeSignature) -> TimeSignature | 
     return None
 
 
-# --- Key signatures as keys -------------------------------------------------------------------------------------------
+# --- keys of signatures -----------------------------------------------------------------------------------------------
 
 
 MODES = {

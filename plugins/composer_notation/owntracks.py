@@ -1,7 +1,8 @@
-"""Track names and provenance, which our MusicXML files hold in fields of their own.
+"""The tracks of a notation file: names and provenance in fields of our own, and programs by name.
 
-One field states the track of each staff, and of each voice where two share a staff. It is ignored where it no longer
-fits the music, since the file was edited.
+Our MusicXML files have a field for the track of each staff, and of each voice where two share a staff. It is ignored
+where it no longer fits the music, since the file was edited. Names of parts, in the languages of printed scores, tell
+programs of General MIDI.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 from xml.etree.ElementTree import iterparse
+
+# --- our own fields ---------------------------------------------------------------------------------------------------
+
 
 TRACKS = "composer-tracks"
 """The field that states the tracks, as JSON."""
@@ -65,7 +69,7 @@ def _parse_track(values: Any) -> OwnTrack:
     return OwnTrack(" ".join(str(values["name"]).split()), program, values["drums"] is True, staves)
 
 
-# --- General MIDI programs of parts by name, in the languages of printed scores ---------------------------------------
+# --- programs by name -------------------------------------------------------------------------------------------------
 
 
 CHOIR = 52

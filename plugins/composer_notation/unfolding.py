@@ -1,4 +1,4 @@
-"""The playing order of measures, with repeats, endings and jumps.
+"""The playing order of measures, with repeats, endings and jumps, and the notes that then sound.
 
 Where notation leaves a choice:
 
@@ -18,6 +18,9 @@ from itertools import groupby
 from typing import Any, Protocol, TypeVar
 
 from composer_notation.bargrid import round_to_ticks
+
+# --- the order of measures --------------------------------------------------------------------------------------------
+
 
 MOST_TIMES = 16
 """Most times that a passage is played."""
@@ -176,7 +179,7 @@ class _Playback:
         raise SignMissing(f"has a jump to a {name} that is missing")
 
 
-# --- Written notes, and the rows of a Score that they become, ties joined ---------------------------------------------
+# --- sounding notes, ties joined --------------------------------------------------------------------------------------
 
 
 Note = TypeVar("Note", bound="HasVoice")

@@ -1,4 +1,4 @@
-"""The exporters `.png` and `.roll.svg`."""
+"""The exporters `.png` and `.roll.svg`: one piece as a roll, several as small rolls in a grid."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ from composer_picture.grid import lay_out, make_lanes
 from composer_picture.roll import MARGIN, choose_colour, draw_lanes, group_by_colour
 from composer_picture.roll import place_notes as placed
 from composer_picture.shapes import THEMES, Boxes, Drawing, Shape, Theme, Words
+
+# --- several pieces ---------------------------------------------------------------------------------------------------
+
 
 _BETWEEN, _HEAD, _ROLL = 22.0, 38.0, 132.0
 
@@ -59,6 +62,9 @@ def _draw_cell(piece: Piece, number: int, theme: Theme, left: float, top: float,
         yield Boxes(boxes, choose_colour(index, theme), min(1.0, lane / 4))
     if not score.note_count:
         yield Words(left + wide / 2, roll + _ROLL / 2 + 4, "no notes", 12, theme.muted, "middle")
+
+
+# --- exporters --------------------------------------------------------------------------------------------------------
 
 
 MOST_PIECES = 400

@@ -1,4 +1,7 @@
-"""The grid of a picture: rows of bars at one scale."""
+"""The grid of a picture: rows of bars at one scale, and lanes of pitches and drums.
+
+There is a lane for each pitch in range, and below them one for each drum sound.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,9 @@ from itertools import pairwise
 import numpy as np
 
 from composer.music.score import TICKS_PER_QUARTER, Bars, Notes, Score, Track, compute_bars
+
+# --- rows of bars -----------------------------------------------------------------------------------------------------
+
 
 _QUARTER = 17.0  # preferred units, unless there would be too many rows
 _STEPS = (1, 2, 4, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
@@ -93,7 +99,7 @@ def _fit_bars(its: Bars, count: int, width: float) -> int:
     return -(-each // 4) * 4 if each > 2 else each
 
 
-# --- Lanes of a picture -----------------------------------------------------------------------------------------------
+# --- lanes ------------------------------------------------------------------------------------------------------------
 
 
 _FEWEST, _AROUND = 13, 2  # fewest pitches shown, and pitches shown beyond the range of the notes

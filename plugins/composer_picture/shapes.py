@@ -1,4 +1,9 @@
-"""The shapes of a picture: boxes and words in a plane."""
+"""What a picture is made of: boxes and words in a plane, fonts, texts and colours.
+
+The font is DejaVu, which comes with matplotlib, or else Pillow's. Tracks have the hues of Okabe and Ito (2008), which
+differ for colour-blind viewers, too. Pale hues are darker on white, and dark ones lighter on black, so that the
+contrast with the background is at least 3 to 1.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +19,9 @@ from numpy.typing import NDArray
 from composer.errors import printable
 from composer.music.score import TimeSignature
 from composer.types import Piece
+
+# --- shapes -----------------------------------------------------------------------------------------------------------
+
 
 Rectangles = NDArray[Any]
 """(n, 4) boxes: left, top, right, bottom, in units from the upper left corner."""
@@ -55,7 +63,7 @@ class Drawing:
     shapes: tuple[Shape, ...]
 
 
-# --- Fonts and text width ---------------------------------------------------------------------------------------------
+# --- fonts and the width of text --------------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=64)
@@ -94,7 +102,7 @@ def _find_folder() -> Path:
     return Path(next(iter(folders), "")) / "mpl-data" / "fonts" / "ttf" if folders else Path()
 
 
-# --- Texts of a picture -----------------------------------------------------------------------------------------------
+# --- titles and names -------------------------------------------------------------------------------------------------
 
 
 _LETTERS = ("C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "A♭", "A", "B♭", "B")
@@ -116,13 +124,13 @@ def make_title(piece: Piece) -> str:
     return printable(piece.title, 120) or ", ".join(_describe_origin(piece.provenance))
 
 
-def make_subtitle(piece: Piece, whole_bars: int, metre: TimeSignature) -> str:
+def make_subtitle(piece: Piece, whole_bars: int, time_signature: TimeSignature) -> str:
     """Return the model and seed, if they are not the title, and length, time signature, key and tempo."""
     score = piece.score
     parts = (
         _describe_origin(piece.provenance) if make_title(piece) != ", ".join(_describe_origin(piece.provenance)) else []
     )
-    parts += [f"{whole_bars:,} bar{'s' * (whole_bars != 1)}", str(metre)]
+    parts += [f"{whole_bars:,} bar{'s' * (whole_bars != 1)}", str(time_signature)]
     if score.key_signatures:
         key = score.key_signatures[0].key
         parts.append(str(key).removesuffix("m") + (" minor" if key.minor else " major"))
@@ -155,7 +163,7 @@ def name_track(name: str, number: int, *, is_drum: bool) -> str:
     return printable(name.strip(), 40) if name.strip() else "Drums" if is_drum else f"Track {number + 1}"
 
 
-# --- Colours of pictures, light and dark ------------------------------------------------------------------------------
+# --- colours, light and dark ------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""Write a drawing as SVG.
+"""Write a drawing as SVG, or as PNG with Pillow.
 
-All text is escaped, and its characters are valid in XML, since names are made printable first.
+All text in SVG is escaped, and its characters are valid in XML, since names are made printable first.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from composer_picture.shapes import Boxes, Drawing, Words
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
+
+
+# --- SVG --------------------------------------------------------------------------------------------------------------
 
 
 _FONT = "'DejaVu Sans', Verdana, 'Segoe UI', Roboto, sans-serif"
@@ -70,7 +73,7 @@ def _write_number(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
-# --- Write a drawing as PNG, with Pillow ------------------------------------------------------------------------------
+# --- PNG --------------------------------------------------------------------------------------------------------------
 
 
 _ANCHORS = {"start": "ls", "middle": "ms", "end": "rs"}

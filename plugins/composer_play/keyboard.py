@@ -1,4 +1,7 @@
-"""Keys that are pressed in a terminal, without waiting for a line."""
+"""Keys that are pressed in a terminal, without waiting for a line, and the position that they move.
+
+A piece plays, pauses and jumps. The time is passed in: no clock is read.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,9 @@ from time import sleep
 
 from composer.music.tempo_map import TempoMap
 from composer_play.roll import Roll
+
+# --- keys -------------------------------------------------------------------------------------------------------------
+
 
 Keys = Callable[[float], str]
 """Waits for at most these seconds. Returns the pressed key: a character, `left`, `right`, or an empty text."""
@@ -68,7 +74,7 @@ class _Pressed:
         return _ARROWS.get(pressed, pressed.decode("latin-1"))
 
 
-# --- The position of a piece that plays, pauses and jumps -------------------------------------------------------------
+# --- the position of a piece ------------------------------------------------------------------------------------------
 
 
 AGAIN = 0.5

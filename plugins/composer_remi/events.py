@@ -1,4 +1,7 @@
-"""The tokens at a position, and their ids in the vocabulary."""
+"""The tokens of `remi`: their ids in the vocabulary, and notes and tempos encoded and decoded.
+
+The notes of a score lie on a grid, in the order of their tokens.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,13 @@ from composer.tokens.bar_grammar import Grid
 from composer.types import Tokens
 
 Ints = NDArray[np.int64]
+
+
+# --- notes on a grid --------------------------------------------------------------------------------------------------
+
+
+_LONGEST = 2**22 - 1
+"""Steps; longer notes are equal in length when the longest is chosen."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +66,6 @@ def sort_sounds(sounds: Sounds) -> Sounds:
     return sounds[order if fresh.all() else order[fresh]]
 
 
-_LONGEST = 2**22 - 1
-"""Steps; longer notes are equal in length when the longest is chosen."""
-
-
 def cut_overlaps(sounds: Sounds) -> Sounds:
     """Cut notes at the next onset of the same pitch in the same part."""
     line = (sounds.parts * 128 + sounds.pitches).astype(np.int16)
@@ -68,6 +74,9 @@ def cut_overlaps(sounds: Sounds) -> Sounds:
     until = np.where(line[order[1:]] == line[order[:-1]], steps[1:] - steps[:-1], lengths[order[:-1]])
     lengths[order[:-1]] = np.minimum(lengths[order[:-1]], until)
     return Sounds(sounds.steps, sounds.parts, sounds.pitches, lengths, sounds.velocities)
+
+
+# --- tokens at a position ---------------------------------------------------------------------------------------------
 
 
 DRUMS = -1
@@ -179,7 +188,7 @@ def list_velocities(count: int) -> tuple[int, ...]:
     return tuple((2 * part + 1) * 64 // count for part in range(count))
 
 
-# --- Decoding of `remi` -----------------------------------------------------------------------------------------------
+# --- decoding: tokens to tracks and tempos ----------------------------------------------------------------------------
 
 
 VELOCITY = 80
@@ -240,7 +249,7 @@ def decode_tempos(events: Events, steps: Ints, tokens: Tokens) -> tuple[Tempo, .
     )
 
 
-# --- Encoding of `remi` -----------------------------------------------------------------------------------------------
+# --- encoding: notes and tempos to tokens -----------------------------------------------------------------------------
 
 
 TEMPO = 120

@@ -1,4 +1,11 @@
-"""Encodes sound as the bytes of a file, by libsndfile."""
+"""Sound as the bytes of a file, by libsndfile, and its perceived loudness in LUFS.
+
+Encoders draw the serial number of an Ogg file at random, so that the same sound would give different files. Its pages
+get a fixed one (RFC 3533, "The Ogg Encapsulation Format Version 0", section 6).
+
+Loudness is that of Recommendation ITU-R BS.1770-4 (2015), "Algorithms to measure audio programme loudness and true-peak
+audio level", annex 1. Its filter is applied to spectra, one for each 100 ms.
+"""
 
 from __future__ import annotations
 
@@ -13,34 +20,7 @@ from numpy.typing import NDArray
 
 from composer_sound.takes import RATE
 
-SERIAL = 1
-
-_HEADER = 27
-_SERIAL_AT, _CHECKSUM_AT = 14, 22
-_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
-
-
-def set_serial_numbers(path: Path) -> None:
-    """Set the serial number of every page to 1, and update its checksum. Raises OSError for a file that is no Ogg."""
-    with path.open("r+b") as file:
-        at = 0
-        while header := file.read(_HEADER):
-            lengths = file.read(header[26]) if len(header) == _HEADER and header.startswith(b"OggS") else None
-            if lengths is None:
-                raise OSError("the encoder wrote no Ogg page")
-            page = bytearray(header + lengths + file.read(sum(lengths)))
-            page[_SERIAL_AT : _SERIAL_AT + 4] = SERIAL.to_bytes(4, "little")
-            page[_CHECKSUM_AT : _CHECKSUM_AT + 4] = bytes(4)
-            page[_CHECKSUM_AT : _CHECKSUM_AT + 4] = compute_checksum(page).to_bytes(4, "little")
-            file.seek(at)
-            file.write(page)
-            at += len(page)
-
-
-def compute_checksum(page: bytes | bytearray) -> int:
-    """Compute Ogg's CRC: zlib's polynomial with the bits of each byte reversed, beginning and ending with 0."""
-    mirrored = zlib.crc32(page.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
-    return int(f"{mirrored:032b}"[::-1], 2)
+# --- formats ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -77,7 +57,40 @@ def encode(parts: Iterable[object], path: Path, form: Format, *, title: str = ""
         set_serial_numbers(path)
 
 
-# --- Perceived loudness of sound, in LUFS -----------------------------------------------------------------------------
+# --- pages of an Ogg file ---------------------------------------------------------------------------------------------
+
+
+SERIAL = 1
+
+_HEADER = 27
+_SERIAL_AT, _CHECKSUM_AT = 14, 22
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+def set_serial_numbers(path: Path) -> None:
+    """Set the serial number of every page to 1, and update its checksum. Raises OSError for a file that is no Ogg."""
+    with path.open("r+b") as file:
+        at = 0
+        while header := file.read(_HEADER):
+            lengths = file.read(header[26]) if len(header) == _HEADER and header.startswith(b"OggS") else None
+            if lengths is None:
+                raise OSError("the encoder wrote no Ogg page")
+            page = bytearray(header + lengths + file.read(sum(lengths)))
+            page[_SERIAL_AT : _SERIAL_AT + 4] = SERIAL.to_bytes(4, "little")
+            page[_CHECKSUM_AT : _CHECKSUM_AT + 4] = bytes(4)
+            page[_CHECKSUM_AT : _CHECKSUM_AT + 4] = compute_checksum(page).to_bytes(4, "little")
+            file.seek(at)
+            file.write(page)
+            at += len(page)
+
+
+def compute_checksum(page: bytes | bytearray) -> int:
+    """Compute Ogg's CRC: zlib's polynomial with the bits of each byte reversed, beginning and ending with 0."""
+    mirrored = zlib.crc32(page.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int(f"{mirrored:032b}"[::-1], 2)
+
+
+# --- loudness ---------------------------------------------------------------------------------------------------------
 
 
 STEP = RATE // 10

@@ -1,4 +1,8 @@
-"""Rendering shared among processes, since the synthesiser holds the interpreter's lock."""
+"""Takes rendered as sound, by the synthesiser of midirenderer (rustysynth), in several processes.
+
+The synthesiser holds the interpreter's lock, so that the work is shared among processes: see `renderer`. It gets a MIDI
+file with a tick of one sample, and returns a WAV file of 16 bits.
+"""
 
 from __future__ import annotations
 
@@ -21,50 +25,91 @@ from numpy.typing import NDArray
 
 from composer.devices import count_processors
 from composer_midifile.pairing import encode_notes
-from composer_sound import rendering
+from composer_sound import renderer
 from composer_sound.soundfonts import Unusable, read_soundfont
 from composer_sound.takes import BLOCK, RATE, WINDOW, Part, Window
 
-LENGTH = 4
-"""Bytes of a number on the pipes, big-endian."""
+# --- takes ------------------------------------------------------------------------------------------------------------
 
 
-def render(soundfont: bytes, midi: bytes) -> bytes:
-    """Render a WAV file of 16 bits, stereo, 48 kHz. Raises ValueError, stating what is wrong with the soundfont."""
-    import midirenderer
+Sound: TypeAlias = NDArray[np.float32]
+"""(samples, 2): left and right, 1.0 being full scale of the synthesiser."""
 
-    try:
-        return midirenderer.render_wave_from(soundfont, midi)
-    except (RuntimeError, ValueError) as error:
-        raise ValueError(f"the soundfont cannot be used ({' '.join(str(error).split())})") from None
-    except BaseException as error:  # a panic in Rust is not an Exception
-        if type(error).__name__ != "PanicException":
-            raise
-        raise ValueError("the soundfont cannot be used: it is damaged") from None
+_TAILS = (4 * RATE, 16 * RATE, 64 * RATE)
+"""Time for notes to die away; the next one is used if they do not."""
 
+_VOLUMES = (127, 90, 64, 45, 32, 16, 8)
+"""Volumes of all channels; the next one is used if samples clip. The gain is the square of the volume. The softer a
+channel, the less the synthesiser smooths the steps of its gain."""
 
-def main() -> None:
-    """Render every MIDI file that comes in, each after its length, until none comes.
-
-    An answer is the length of a WAV file, the file, the length of an error message and the message, or 0.
-    """
-    with open(sys.argv[1], "rb") as file:  # noqa: PTH123  (pathlib would take longer to import than this to run)
-        soundfont = file.read()
-    asked, answers = sys.stdin.buffer, sys.stdout.buffer
-    while length := asked.read(LENGTH):
-        wav, wrong = b"", b""
-        try:
-            wav = render(soundfont, asked.read(int.from_bytes(length)))
-        except ValueError as error:
-            wrong = str(error).encode()
-        for part in (wav, wrong):
-            answers.write(len(part).to_bytes(LENGTH))
-            answers.write(part)
-        answers.flush()
+_TICKS = RATE // 2  # in a quarter note, which lasts half a second without a tempo event
+_EARLY = BLOCK // 4  # without it, rounding decides whether a note at the edge of a block begins in it
+_SILENT = 4  # of 32,768
+_WAV_HEADER = 44
 
 
-if __name__ == "__main__":
-    main()
+def render_windows(windows: Iterable[Window], soundfont: Path) -> Iterator[Sound]:
+    """Render windows one after the other, and the tails after them. Raises Unusable."""
+    played = tuple(windows)
+    mixed = np.zeros((0, 2), np.float32)
+    with share_rendering(soundfont, sum(len(window.takes) for window in played)) as each:
+        parts = each(_render_take, (take for window in played for take in window.takes))
+        for number, window in enumerate(played):
+            if number:
+                mixed = _pad(mixed, WINDOW)
+                yield mixed[:WINDOW]
+                mixed = mixed[WINDOW:]
+            for part in islice(parts, len(window.takes)):
+                mixed = _pad(mixed, len(part))
+                mixed[: len(part)] += part
+    yield mixed
+
+
+def _pad(sound: Sound, least: int) -> Sound:
+    return sound if len(sound) >= least else np.pad(sound, ((0, least - len(sound)), (0, 0)))
+
+
+def _render_take(render: Render, take: tuple[Part, ...]) -> Sound:
+    """Render a take until it has died away."""
+    end = max(int((part.notes["start"] + part.notes["duration"]).max()) for part in take)
+    for tail in _TAILS:
+        samples, gain = _render_unclipped(render, take, end + tail)
+        if np.abs(samples[-RATE // 20 :]).max() <= _SILENT:
+            break
+    return samples * np.float32(gain / 32768)
+
+
+def _render_unclipped(render: Render, take: tuple[Part, ...], length: int) -> tuple[NDArray[np.int16], float]:
+    """Render samples without clipping, and return them with their gain."""
+    for volume in _VOLUMES:
+        samples = np.frombuffer(render(_build_midi(take, length, volume)), np.int16, offset=_WAV_HEADER).reshape(-1, 2)
+        if samples.max(initial=0) < 32767 and samples.min(initial=0) > -32768:
+            break
+    return samples, (_VOLUMES[0] / volume) ** 2
+
+
+def _build_midi(take: tuple[Part, ...], length: int, volume: int) -> bytes:
+    """Build a MIDI file of type 1: an empty track of this length, and a track for each part."""
+    tracks = [_encode_quantity(length), *(_build_events(part, volume) for part in take)]
+    chunks = [b"MThd" + struct.pack(">IHHH", 6, 1, len(tracks), _TICKS)]
+    chunks += [b"MTrk" + struct.pack(">I", len(track) + 3) + track + b"\xff\x2f\x00" for track in tracks]
+    return b"".join(chunks)
+
+
+def _build_events(part: Part, volume: int) -> bytes:
+    notes = part.notes.copy()
+    early = np.minimum(notes["start"], _EARLY)
+    notes["start"] -= early
+    heading = bytes([0, 0xC0 | part.channel, part.program, 0, 0xB0 | part.channel, 7, volume])
+    return heading + encode_notes(notes, part.channel) + b"\x00"
+
+
+def _encode_quantity(ticks: int) -> bytes:
+    """Encode a variable-length quantity of four bytes."""
+    return bytes(ticks >> shift & 0x7F | (0x80 if shift else 0) for shift in (21, 14, 7, 0))
+
+
+# --- work shared among processes --------------------------------------------------------------------------------------
 
 
 MOST = 4
@@ -126,14 +171,14 @@ def _map_in_order(
 
 def _render_here(soundfont: bytes, midi: bytes) -> bytes:
     try:
-        return render(soundfont, midi)
+        return renderer.render(soundfont, midi)
     except ValueError as error:
         raise Unusable(str(error)) from None
 
 
 @contextmanager
 def _start_process(soundfont: Path) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-P", __file__, str(soundfont.absolute())]
+    command = [sys.executable, "-P", renderer.__file__, str(soundfont.absolute())]
     pipe, none = subprocess.PIPE, subprocess.DEVNULL
     process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=none)  # noqa: S603  (our own program)
     try:
@@ -148,7 +193,7 @@ def _ask_process(process: subprocess.Popen[bytes], midi: bytes) -> bytes:
     assert process.stdin is not None  # noqa: S101  (for the type checker)
     assert process.stdout is not None  # noqa: S101
     try:
-        process.stdin.write(len(midi).to_bytes(LENGTH) + midi)
+        process.stdin.write(len(midi).to_bytes(renderer.LENGTH) + midi)
         process.stdin.flush()
         wav, wrong = (_read_part(process.stdout) for _ in range(2))
     except OSError:
@@ -160,88 +205,8 @@ def _ask_process(process: subprocess.Popen[bytes], midi: bytes) -> bytes:
 
 def _read_part(answers: Any) -> bytes:
     """Read a length, and as many bytes. Raises OSError if the process ended."""
-    length = answers.read(LENGTH)
+    length = answers.read(renderer.LENGTH)
     part: bytes = answers.read(int.from_bytes(length))
-    if len(length) < LENGTH or len(part) < int.from_bytes(length):
+    if len(length) < renderer.LENGTH or len(part) < int.from_bytes(length):
         raise OSError("it ended")
     return part
-
-
-# --- Renders takes as sound, by the synthesiser of midirenderer (rustysynth) ------------------------------------------
-
-
-Sound: TypeAlias = NDArray[np.float32]
-"""(samples, 2): left and right, 1.0 being full scale of the synthesiser."""
-
-_TAILS = (4 * RATE, 16 * RATE, 64 * RATE)
-"""Time for notes to die away; the next one is used if they do not."""
-
-_VOLUMES = (127, 90, 64, 45, 32, 16, 8)
-"""Volumes of all channels; the next one is used if samples clip. The gain is the square of the volume. The softer a
-channel, the less the synthesiser smooths the steps of its gain."""
-
-_TICKS = RATE // 2  # in a quarter note, which lasts half a second without a tempo event
-_EARLY = BLOCK // 4  # without it, rounding decides whether a note at the edge of a block begins in it
-_SILENT = 4  # of 32,768
-_WAV_HEADER = 44
-
-
-def render_windows(windows: Iterable[Window], soundfont: Path) -> Iterator[Sound]:
-    """Render windows one after the other, and the tails after them. Raises Unusable."""
-    played = tuple(windows)
-    mixed = np.zeros((0, 2), np.float32)
-    with rendering.share_rendering(soundfont, sum(len(window.takes) for window in played)) as each:
-        parts = each(_render_take, (take for window in played for take in window.takes))
-        for number, window in enumerate(played):
-            if number:
-                mixed = _pad(mixed, WINDOW)
-                yield mixed[:WINDOW]
-                mixed = mixed[WINDOW:]
-            for part in islice(parts, len(window.takes)):
-                mixed = _pad(mixed, len(part))
-                mixed[: len(part)] += part
-    yield mixed
-
-
-def _pad(sound: Sound, least: int) -> Sound:
-    return sound if len(sound) >= least else np.pad(sound, ((0, least - len(sound)), (0, 0)))
-
-
-def _render_take(render: Render, take: tuple[Part, ...]) -> Sound:
-    """Render a take until it has died away."""
-    end = max(int((part.notes["start"] + part.notes["duration"]).max()) for part in take)
-    for tail in _TAILS:
-        samples, gain = _render_unclipped(render, take, end + tail)
-        if np.abs(samples[-RATE // 20 :]).max() <= _SILENT:
-            break
-    return samples * np.float32(gain / 32768)
-
-
-def _render_unclipped(render: Render, take: tuple[Part, ...], length: int) -> tuple[NDArray[np.int16], float]:
-    """Render samples without clipping, and return them with their gain."""
-    for volume in _VOLUMES:
-        samples = np.frombuffer(render(_build_midi(take, length, volume)), np.int16, offset=_WAV_HEADER).reshape(-1, 2)
-        if samples.max(initial=0) < 32767 and samples.min(initial=0) > -32768:
-            break
-    return samples, (_VOLUMES[0] / volume) ** 2
-
-
-def _build_midi(take: tuple[Part, ...], length: int, volume: int) -> bytes:
-    """Build a MIDI file of type 1: an empty track of this length, and a track for each part."""
-    tracks = [_encode_quantity(length), *(_build_events(part, volume) for part in take)]
-    chunks = [b"MThd" + struct.pack(">IHHH", 6, 1, len(tracks), _TICKS)]
-    chunks += [b"MTrk" + struct.pack(">I", len(track) + 3) + track + b"\xff\x2f\x00" for track in tracks]
-    return b"".join(chunks)
-
-
-def _build_events(part: Part, volume: int) -> bytes:
-    notes = part.notes.copy()
-    early = np.minimum(notes["start"], _EARLY)
-    notes["start"] -= early
-    heading = bytes([0, 0xC0 | part.channel, part.program, 0, 0xB0 | part.channel, 7, volume])
-    return heading + encode_notes(notes, part.channel) + b"\x00"
-
-
-def _encode_quantity(ticks: int) -> bytes:
-    """Encode a variable-length quantity of four bytes."""
-    return bytes(ticks >> shift & 0x7F | (0x80 if shift else 0) for shift in (21, 14, 7, 0))

@@ -1,4 +1,7 @@
-"""The constraints `rhythm` and `no-repeat`, on positions of onsets and on melodic figures."""
+"""The constraints on texture: `polyphony` and `density`, `rhythm` and `no-repeat`.
+
+The first two bound numbers of notes; the others, positions of onsets and melodic figures.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,9 @@ from composer.errors import BadOption, RequestWarning, printable
 from composer.music.score import TICKS_PER_QUARTER
 from composer.tokens.vocabulary import compute_pitches, mask_onsets, mask_sustained
 from composer.types import Array, Context, TokenInfo
+
+# --- positions of onsets, melodic figures -----------------------------------------------------------------------------
+
 
 WHOLE = 4 * TICKS_PER_QUARTER
 MOST_WINDOW = 1024
@@ -148,7 +154,7 @@ def _check_window(wanted: NoRepeat, token_info: TokenInfo) -> None:
         )
 
 
-# --- The constraints `polyphony` and `density`, on numbers of notes ---------------------------------------------------
+# --- numbers of notes -------------------------------------------------------------------------------------------------
 
 
 MOST_POLYPHONY = 32

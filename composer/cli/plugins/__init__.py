@@ -1,4 +1,7 @@
-"""`composer plugins`: list, show, check, repair and create plugins."""
+"""`composer plugins`: list, show, check, repair and create plugins.
+
+showing.py  what a plugin offers under a name, in lines of text
+"""
 
 from __future__ import annotations
 

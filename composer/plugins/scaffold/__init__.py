@@ -1,5 +1,7 @@
 """New packages: a plugin with one small thing of a kind, its tests and a README.
 
+    usage.py  example commands of each kind
+
 The modules are those in `packages/` and `tests/`, renamed.
 """
 

@@ -1,6 +1,7 @@
-"""Fields of an ABC tune: key, metre, unit length, tempo, properties of a voice, order of the parts.
+"""Fields of an ABC tune, and the state of a voice that they change.
 
-Section numbers are those of the ABC standard 2.1. Errors are ValueErrors, in words that follow a tune's name.
+They state key, time signature, unit length, tempo, properties of a voice, and order of the parts. Section numbers are
+those of the ABC standard 2.1. Errors are ValueErrors, in words that follow a tune's name.
 """
 
 from __future__ import annotations
@@ -127,9 +128,9 @@ def parse_unit_length(text: str) -> Fraction:
     return Fraction(4, int(found[1] or 1))
 
 
-def choose_unit_length(metre: tuple[int, int] | None) -> Fraction:
-    """Return the default unit length: a sixteenth in metres shorter than 3/4, else an eighth."""
-    return Fraction(1, 4) if metre and 4 * metre[0] < 3 * metre[1] else Fraction(1, 2)
+def choose_unit_length(time_signature: tuple[int, int] | None) -> Fraction:
+    """Return the default unit length: a sixteenth in time signatures shorter than 3/4, else an eighth."""
+    return Fraction(1, 4) if time_signature and 4 * time_signature[0] < 3 * time_signature[1] else Fraction(1, 2)
 
 
 def parse_tempo(text: str, unit: Fraction) -> float | None:
@@ -216,7 +217,7 @@ def expand_parts(text: str) -> list[str]:
     return [label for group in stack for label in group]
 
 
-# --- The state of a voice, by which its notes are read, and the fields that change it ---------------------------------
+# --- the state of a voice ---------------------------------------------------------------------------------------------
 
 
 _WITHOUT_EFFECT = (["gchordoff"], ["grace"], ["ratio"])  # stated elsewhere, or never played
@@ -224,7 +225,7 @@ _WITHOUT_EFFECT = (["gchordoff"], ["grace"], ["ratio"])  # stated elsewhere, or 
 
 @dataclass(frozen=True)
 class VoiceState:
-    """The state of a voice: key, metre, octave, instrument and more."""
+    """The state of a voice: key, time signature, octave, instrument and more."""
 
     signature: KeyField = NO_SIGNATURE
     time_signature: tuple[int, int] | None = None

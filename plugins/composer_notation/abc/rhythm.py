@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from composer_notation.abc.fields import parse_time_signature as metre_of
-from composer_notation.abc.fields import parse_unit_length
+from composer_notation.abc.fields import parse_time_signature, parse_unit_length
 from composer_notation.abc.symbols import Symbol
 
 _IN_THE_TIME_OF = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}
 _WHOLE, _NOTHING = Fraction(1), Fraction(0)
-_COMMON = (4, 4)  # for rests of whole bars in free metre
+_COMMON = (4, 4)  # for rests of whole bars, without a time signature
 
 
-def find_units(written: Sequence[Symbol], unit: Fraction, metre: tuple[int, int] | None) -> list[Fraction]:
+def find_units(written: Sequence[Symbol], unit: Fraction, time_signature: tuple[int, int] | None) -> list[Fraction]:
     """Find the quarter notes that a length of 1 lasts, for each note and chord; a whole bar for `rests`, else 0.
 
-    `unit` and `metre` are those at the beginning. ValueError for invalid rhythm.
+    `unit` and `time_signature` are those at the beginning. ValueError for invalid rhythm.
     """
     found: list[Fraction] = []
     broken, last = _WHOLE, -1
@@ -29,16 +28,18 @@ def find_units(written: Sequence[Symbol], unit: Fraction, metre: tuple[int, int]
             length = unit if factor == broken == 1 else unit * factor * broken
             broken, last = _WHOLE, len(found)
         elif symbol.kind == "rests":
-            length = Fraction(4 * (metre or _COMMON)[0], (metre or _COMMON)[1])
+            length = Fraction(4 * (time_signature or _COMMON)[0], (time_signature or _COMMON)[1])
         elif symbol.kind == "tuplet":
-            factor, left = parse_tuplet(symbol.text, is_compound=metre is not None and _is_compound(*metre))
+            factor, left = parse_tuplet(
+                symbol.text, is_compound=time_signature is not None and _is_compound(*time_signature)
+            )
         elif symbol.kind == "broken":
             if last < 0 or broken != 1:
                 raise ValueError(f"has a '{symbol.text}' without a note before it")
             first, broken = _parse_broken(symbol.text)
             found[last] *= first
         elif symbol.kind == "field":
-            unit, metre = _apply_field(symbol.text, unit, metre)
+            unit, time_signature = _apply_field(symbol.text, unit, time_signature)
         found.append(length)
     return found
 
@@ -64,8 +65,10 @@ def _parse_broken(text: str) -> tuple[Fraction, Fraction]:
     return (2 - short, short) if text[0] == ">" else (short, 2 - short)
 
 
-def _apply_field(text: str, unit: Fraction, metre: tuple[int, int] | None) -> tuple[Fraction, tuple[int, int] | None]:
+def _apply_field(
+    text: str, unit: Fraction, time_signature: tuple[int, int] | None
+) -> tuple[Fraction, tuple[int, int] | None]:
     letter, _, value = text.partition(":")
     if letter == "L":
-        return parse_unit_length(value), metre
-    return unit, metre_of(value) if letter == "M" else metre
+        return parse_unit_length(value), time_signature
+    return unit, parse_time_signature(value) if letter == "M" else time_signature

@@ -1,6 +1,7 @@
-"""Symbols of an ABC tune: notes, rests, bar lines and their modifiers.
+"""Symbols of an ABC tune: notes, rests, bar lines, modifiers, decorations and text strings.
 
-No repetition in the patterns backtracks, so that any line is scanned in linear time.
+No repetition in the patterns backtracks, so that any line is scanned in linear time. Section numbers are those of the
+ABC standard 2.1. Velocities of dynamics are those of section 4.14.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from composer.errors import printable
+
+# --- symbols ----------------------------------------------------------------------------------------------------------
+
 
 _ACCIDENTAL = r"(?:[_^]\d?/\d?|[_^=]{0,2}+)"  # the first are quarter tones
 _PITCH = rf"{_ACCIDENTAL}[A-Ga-g][,']*+"
@@ -220,7 +224,7 @@ def _parse_length(text: str) -> Fraction:
     raise ValueError(f"has an invalid length '{printable(text, 20)}'")
 
 
-# --- Decorations and texts of ABC -------------------------------------------------------------------------------------
+# --- decorations and chord symbols ------------------------------------------------------------------------------------
 
 
 VELOCITIES = {
@@ -291,7 +295,7 @@ def name_omission(name: str) -> str:
     return _LEFT_OUT_AS.get(name, "unknown decorations")
 
 
-# --- Text strings of ABC ----------------------------------------------------------------------------------------------
+# --- accents, entities and numbers in text (8.2) ----------------------------------------------------------------------
 
 
 _COMBINING = {"`": "\u0300", "'": "\u0301", "^": "\u0302", "~": "\u0303", '"': "\u0308", "c": "\u0327", "u": "\u0306",

@@ -20,6 +20,8 @@ from composer_notation.kern.spines import Malformed, MarkedMeasure, Spine, Time,
 from composer_notation.kern.tokens import GRID, find_player
 from composer_notation.unfolding import VELOCITY, Signs, split_voices
 
+# --- ties over splits and joins of columns ----------------------------------------------------------------------------
+
 
 class PlayedNote(NamedTuple):
     """A note as it is played, counted from the start of the piece. `begins` and `continues`: its ties."""
@@ -88,6 +90,9 @@ def _take_earlier(indices: list[int], note: PlayedNote, found: Sequence[PlayedNo
         return None
     own = next((at for at, index in enumerate(indices) if found[index].voice == note.voice), 0)
     return indices.pop(own)
+
+
+# --- the score --------------------------------------------------------------------------------------------------------
 
 
 MOST_CELLS = 1_000_000

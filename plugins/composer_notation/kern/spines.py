@@ -1,6 +1,7 @@
-"""The columns of a Humdrum file, which begin, split, join, swap and end from row to row.
+"""The columns of a Humdrum file, which begin, split, join, swap and end from row to row, and its sections.
 
-A column at its start is a spine. Columns that split off belong to the same spine, as further voices.
+A column at its start is a spine. Columns that split off belong to the same spine, as further voices. Sections are
+played in the order of a list of labels, or by repeat signs and words (`D.C. al Fine`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from typing import NamedTuple, TypeAlias
 
 from composer_notation.musicxml.signs import Marks, add_words
 from composer_notation.unfolding import MOST_MEASURES, SignMissing, Signs, Unplayable, find_order
+
+# --- columns ----------------------------------------------------------------------------------------------------------
+
 
 Time: TypeAlias = int | Fraction
 """A time or a length in parts of a quarter note (see `composer_notation.kern.tokens.GRID`)."""
@@ -211,7 +215,7 @@ def _join_columns(paths: Sequence[Path]) -> Path:
     return replace(paths[0], ends=ends, is_alternative=all(path.is_alternative for path in paths))
 
 
-# --- The playing order of sections ------------------------------------------------------------------------------------
+# --- the playing order of sections ------------------------------------------------------------------------------------
 
 
 _JUMPS = ("jump", "to_coda", "fine", "coda")

@@ -1,4 +1,8 @@
-"""The tokens of a `**kern` column: notes, rests, bar lines, signatures, keys, tempos."""
+"""The tokens of Humdrum columns: notes, rests, bar lines, signatures, keys, tempos, chords, instruments.
+
+Columns of `**mxhm` name chords as MusicXML does. The codes of instruments are listed at
+https://www.humdrum.org/guide/append2/.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,9 @@ from composer_notation.bargrid import MODES, count_fifths
 from composer_notation.kern.spines import Time
 from composer_notation.musicxml.values import NAMES
 from composer_notation.owntracks import CHOIR, find_program
+
+# --- `**kern` ---------------------------------------------------------------------------------------------------------
+
 
 GRID = 2**10 * 3**3 * 5**2 * 7 * 11 * 13
 """Parts of a quarter note in which time is counted; other lengths are fractions of them."""
@@ -200,6 +207,9 @@ def read_transposition(text: str) -> int | None:
     return int(found[1]) if found else None
 
 
+# --- chord symbols as text, such as `Am7b5` ---------------------------------------------------------------------------
+
+
 _CHORD = re.compile(r"^([A-G])([#-]{0,2}) ([a-z0-9-]{1,24})(?:/([A-G])([#-]{0,2}))?$")
 
 
@@ -216,7 +226,7 @@ def _convert_flats(sign: str) -> str:
     return sign.replace("-", "b")
 
 
-# --- Players of columns -----------------------------------------------------------------------------------------------
+# --- players by instrument code ---------------------------------------------------------------------------------------
 
 
 _CODES = {

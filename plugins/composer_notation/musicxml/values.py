@@ -1,4 +1,4 @@
-"""Numbers in elements of MusicXML: lengths, pitches, time signatures, tempos."""
+"""Values in elements of MusicXML: lengths, pitches, time signatures, tempos, chord symbols."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from xml.etree.ElementTree import Element
 
 from composer.music.keys import SEMITONES
 from composer_notation.writing.above import parse_harmony
+
+# --- numbers ----------------------------------------------------------------------------------------------------------
+
 
 GRID = 2**10 * 3**2 * 5 * 7 * 11 * 13
 """Parts of a quarter note in which lengths are counted; other divisions are rounded to these."""
@@ -148,7 +151,7 @@ def _read_beat_units(element: Iterable[Element]) -> Iterator[Fraction]:
         yield value
 
 
-# --- Chord symbols of MusicXML as text, such as `Am7b5` or `D/F#` -----------------------------------------------------
+# --- chord symbols as text, such as `Am7b5` ---------------------------------------------------------------------------
 
 
 NAMES = {

@@ -12,6 +12,9 @@ from composer.music.score import Text
 from composer_notation.writing.pages import Pages
 from composer_notation.writing.xmltext import add, clean
 
+# --- chord symbols in text --------------------------------------------------------------------------------------------
+
+
 _KINDS = {
     **dict.fromkeys(["", "maj", "M"], "major"),
     **dict.fromkeys(["m", "min", "-"], "minor"),
@@ -58,6 +61,9 @@ def parse_harmony(text: str) -> Harmony | None:
     root, sign, kind, bass, bass_sign = found.groups()
     below = (bass, _ALTERS[bass_sign]) if bass else None
     return Harmony((root, _ALTERS[sign]), _KINDS.get(kind, "other"), kind, below)
+
+
+# --- elements ---------------------------------------------------------------------------------------------------------
 
 
 _SHOWN_CHANGE = 0.04  # of a tempo, from which on it is printed, once in a bar; other changes are heard only

@@ -1,4 +1,9 @@
-"""The times that notation can write, and moves of the notes beside them.
+"""The times that notation can write: the division of a bar, note values, and moves of the notes beside them.
+
+A note is one symbol where the beats that it hides can be inferred. It may hide a boundary that is no stronger than its
+onset. It may also be a syncopation of one level, such as a half note on the second of four quarters. Else it is split
+and tied. A rest hides no boundary that is as strong as one of its ends. After Gould, Behind Bars (Faber 2011), pages
+164 to 170.
 
 A beat is a tuplet where all onsets and ends in it lie on thirds or fifths of it. A beat of neither kind is a
 performance: it takes, of four grids, the one nearest to its onsets, and the simpler of two that are about as near.
@@ -16,6 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.music.score import Bars, Notes
+
+# --- bars, beats and note values --------------------------------------------------------------------------------------
+
 
 SHORTEST = 30
 """Ticks of a 64th note, the shortest value written."""
@@ -149,6 +157,9 @@ def _halve(found: dict[int, Boundary], start: int, length: int, level: int) -> N
     found[start + half] = Boundary(level, 2)
     _halve(found, start, half, level + 1)
     _halve(found, start + half, half, level + 1)
+
+
+# --- tuplets and moves ------------------------------------------------------------------------------------------------
 
 
 _TUPLETS = (120, 240, 480, 960)  # ticks that one can last

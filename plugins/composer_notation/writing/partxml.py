@@ -1,4 +1,4 @@
-"""A part as an element of MusicXML, measure by measure: signatures, clefs and voices."""
+"""A part as an element of MusicXML, measure by measure: signatures, clefs, voices and their notes."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from composer_notation.writing.rhythm import Event, Measure, Symbol, find_beams,
 from composer_notation.writing.spelling import Spelled, find_sound, get_alteration
 from composer_notation.writing.staves import MOST_LINES, Clef, Line, Part, Staff
 from composer_notation.writing.xmltext import add
+
+# --- notes, chords and rests ------------------------------------------------------------------------------------------
+
 
 Accidentals: TypeAlias = Mapping[tuple[int, int, Spelled], str]
 """The accidentals to show, as MusicXML names them, by voice, tick and note."""
@@ -154,6 +157,9 @@ def add_forward(written: Element, symbol: Symbol, voice: Voice) -> None:
     add(element, "voice", voice.number)
     if voice.staff:
         add(element, "staff", voice.staff)
+
+
+# --- measures ---------------------------------------------------------------------------------------------------------
 
 
 _ACCIDENTALS = {-2: "flat-flat", -1: "flat", 0: "natural", 1: "sharp", 2: "double-sharp"}

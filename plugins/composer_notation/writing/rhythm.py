@@ -1,4 +1,4 @@
-"""The notes of one voice as symbols on paper: values, dots, ties, tuplets and rests, bar by bar."""
+"""The notes of one voice as symbols on paper, bar by bar: values, dots, ties, tuplets, rests and beams."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from composer_notation.writing.grid import (
     split_note,
 )
 from composer_notation.writing.spelling import Spelled
+
+# --- symbols ----------------------------------------------------------------------------------------------------------
+
 
 _Pitches = frozenset[Spelled]
 _NONE: _Pitches = frozenset()
@@ -218,7 +221,7 @@ def _mark_tuplets(found: list[Symbol], tuplets: Sequence[TupletSpan], origin: in
     return found
 
 
-# --- Beams of notes, by beats -----------------------------------------------------------------------------------------
+# --- beams ------------------------------------------------------------------------------------------------------------
 
 
 _FLAGS = {"eighth": 1, "16th": 2, "32nd": 3, "64th": 4}

@@ -1,9 +1,12 @@
-"""The spelling of pitches: F sharp or G flat.
+"""The spelling of pitches, F sharp or G flat, and of drums, as lines and note heads.
 
 The first stage of Meredith's ps13 (Journal of New Music Research 35, 2006). Every tone of the neighbourhood votes, as a
 tonic, for the letter in the harmonic chromatic scale on it; the letter with most votes wins. There the tonics are
 spelled from the first note on. Here the key signature spells them, and its tones vote, too. Of 15,518 notes of 60 Bach
 chorales, eight differ from the edition.
+
+Drum kits are written after Weinberg, Guidelines for Drumset Notation (Percussive Notes 32, 1994); the sounds are those
+of General MIDI.
 """
 
 from __future__ import annotations
@@ -15,6 +18,9 @@ from numpy.typing import NDArray
 
 from composer.music.keys import LETTERS, MAJOR_SCALE
 from composer_notation.bargrid import find_alteration
+
+# --- pitches ----------------------------------------------------------------------------------------------------------
+
 
 _CLASSES = np.array(MAJOR_SCALE)
 _BEFORE, _AFTER = 10, 42  # notes of the neighbourhood, as in the article
@@ -70,7 +76,7 @@ def _spell_pitch(pitch: int, step: int) -> Spelled:
     return Spelled((pitch - alter) // 12 - 1, step, alter)
 
 
-# --- The lines and note heads of the sounds of a drum kit -------------------------------------------------------------
+# --- drum kits --------------------------------------------------------------------------------------------------------
 
 
 class DrumSound(NamedTuple):

@@ -1,7 +1,8 @@
-"""Positions of the bars of an engraved score, for the mark that follows the music.
+"""A piece in the forms that other plugins write, and the positions of the bars in its engraved form.
 
-It reads the SVG of Verovio: a group of class `measure` for each bar, with groups of class `staff`, and in these the
-lines of the staff as paths from left to right. For other SVG it finds no positions, and the score has no mark.
+Any form may be missing. The positions are for the mark that follows the music. They are read from the SVG of Verovio: a
+group of class `measure` for each bar, with groups of class `staff`, and in these the lines of the staff as paths from
+left to right. Other SVG has no positions, and the score no mark.
 """
 
 from __future__ import annotations
@@ -17,6 +18,49 @@ from xml.etree.ElementTree import Element, ParseError, fromstring
 from composer.errors import ComposerError, printable
 from composer.plugins.registry import registry
 from composer.types import Piece
+
+# --- forms, as bytes --------------------------------------------------------------------------------------------------
+
+
+ENGRAVED = ".svg"
+SOUNDING = (".mid",)
+PLAIN = (*SOUNDING, ".musicxml")
+ALL = (*PLAIN, ENGRAVED)
+
+
+@dataclass(frozen=True)
+class Forms:
+    """The written files by suffix, and the reason for each missing one."""
+
+    data: Mapping[str, bytes]
+    missing: Mapping[str, str]
+
+
+def write_forms(piece: Piece, suffixes: Sequence[str]) -> Forms:
+    """Write the piece in each of these forms that has an exporter."""
+    data, missing = {}, {}
+    with tempfile.TemporaryDirectory(prefix="composer-page-") as folder:
+        for suffix in suffixes:
+            if suffix not in registry().offers["exporters"]:
+                continue
+            try:
+                data[suffix] = _write_form(piece, suffix, Path(folder) / f"piece{suffix}")
+            except ComposerError as error:
+                missing[suffix] = printable(str(error).removeprefix(str(Path(folder) / f"piece{suffix}: ")), 200)
+            except Exception as error:  # a fault of another plugin costs one form, and not the page
+                missing[suffix] = printable(f"{type(error).__name__}: {error}", 200)
+    return Forms(data, missing)
+
+
+def _write_form(piece: Piece, suffix: str, path: Path) -> bytes:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # exporting the form by itself shows them
+        registry().make("exporters", suffix)([piece], path)
+    return path.read_bytes()
+
+
+# --- positions of bars ------------------------------------------------------------------------------------------------
+
 
 _LINE = re.compile(r"M\s*(-?[\d.]+)[ ,](-?[\d.]+)\s*L\s*(-?[\d.]+)[ ,](-?[\d.]+)\s*$")
 _MOVE = re.compile(r"translate\(\s*(-?[\d.]+)[ ,]+(-?[\d.]+)\s*\)")
@@ -101,43 +145,3 @@ def _read_box(element: Element) -> tuple[float, float, float, float]:
 
 def _read_tag(element: Element) -> str:
     return element.tag.rpartition("}")[2]
-
-
-# --- A piece in the forms that other plugins write, as bytes ----------------------------------------------------------
-
-
-ENGRAVED = ".svg"
-SOUNDING = (".mid",)
-PLAIN = (*SOUNDING, ".musicxml")
-ALL = (*PLAIN, ENGRAVED)
-
-
-@dataclass(frozen=True)
-class Forms:
-    """The written files by suffix, and the reason for each missing one."""
-
-    data: Mapping[str, bytes]
-    missing: Mapping[str, str]
-
-
-def write_forms(piece: Piece, suffixes: Sequence[str]) -> Forms:
-    """Write the piece in each of these forms that has an exporter."""
-    data, missing = {}, {}
-    with tempfile.TemporaryDirectory(prefix="composer-page-") as folder:
-        for suffix in suffixes:
-            if suffix not in registry().offers["exporters"]:
-                continue
-            try:
-                data[suffix] = _write_form(piece, suffix, Path(folder) / f"piece{suffix}")
-            except ComposerError as error:
-                missing[suffix] = printable(str(error).removeprefix(str(Path(folder) / f"piece{suffix}: ")), 200)
-            except Exception as error:  # a fault of another plugin costs one form, and not the page
-                missing[suffix] = printable(f"{type(error).__name__}: {error}", 200)
-    return Forms(data, missing)
-
-
-def _write_form(piece: Piece, suffix: str, path: Path) -> bytes:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # exporting the form by itself shows them
-        registry().make("exporters", suffix)([piece], path)
-    return path.read_bytes()
