@@ -78,8 +78,8 @@ def evaluate(
     from composer.generation.composer import open_model
     from composer.training import evaluation
 
-    player = open_model(model_name)
-    model, tokenizer = player.model, player.tokenizer
+    generator = open_model(model_name)
+    model, tokenizer = generator.model, generator.tokenizer
     module = model.make_module().to(choose_device(device))
     options = {**_find_trained_options(model.card, kind), **options}
     corpus = build_corpus(make_dataset(dataset_name, **options), tokenizer, dataset_name, workers)
@@ -91,7 +91,7 @@ def evaluate(
         if against:
             other = make_dataset(against, **_find_trained_options(model.card, against.partition(":")[0]))
             corpus = build_corpus(other, tokenizer, against, workers)
-        beside = measured(player, corpus, split, names=wanted, count=count or 0, seed=seed)
+        beside = measured(generator, corpus, split, names=wanted, count=count or 0, seed=seed)
         if plot:
             _plot(beside, plot, (model_name, f"{against or dataset_name}, {split}"))
     if as_json:

@@ -45,9 +45,11 @@ def fill(
     from composer.generation.infilling import plan_gap
     from composer.io.formats import read_notes
 
-    player, score = fixed_notes.choose_generator(piece, asked), read_notes(piece)
-    request = fixed_notes.make_request(ctx, player, asked)
-    fixed_notes.make(player, [plan_gap(player, score, request, bars=span, voices=names, **asked.search_options)], shelf)
+    generator, score = fixed_notes.choose_generator(piece, asked), read_notes(piece)
+    request = fixed_notes.make_request(ctx, generator, asked)
+    fixed_notes.make(
+        generator, [plan_gap(generator, score, request, bars=span, voices=names, **asked.search_options)], shelf
+    )
 
 
 # --- harmonize --------------------------------------------------------------------------------------------------------
@@ -88,12 +90,12 @@ def harmonize(
     from composer.music.score import Tempo
 
     typed, score = is_typed(melody), read_primer(melody, "the melody")
-    player = fixed_notes.choose_generator(None if typed else Path(melody), asked)
-    if typed and player.suggested.tempo is not None:
-        score = replace(score, tempos=(Tempo(0, player.suggested.tempo),))
-    request = replace(fixed_notes.make_request(ctx, player, asked), key=key, time_signature=time_signature)
-    wanted = infilling.plan_harmony(player, score, request, voice=voice, own_track=not typed, **asked.search_options)
-    fixed_notes.make(player, [wanted], shelf)
+    generator = fixed_notes.choose_generator(None if typed else Path(melody), asked)
+    if typed and generator.suggested.tempo is not None:
+        score = replace(score, tempos=(Tempo(0, generator.suggested.tempo),))
+    request = replace(fixed_notes.make_request(ctx, generator, asked), key=key, time_signature=time_signature)
+    wanted = infilling.plan_harmony(generator, score, request, voice=voice, own_track=not typed, **asked.search_options)
+    fixed_notes.make(generator, [wanted], shelf)
 
 
 # --- vary -------------------------------------------------------------------------------------------------------------
@@ -124,11 +126,11 @@ def vary(ctx: click.Context, /, piece: Path, out: str, count: int, keep: float, 
         from composer.generation import infilling
         from composer.io.formats import read_notes
 
-        player, score = fixed_notes.choose_generator(piece, asked), read_notes(piece)
-        request = fixed_notes.make_request(ctx, player, asked)
+        generator, score = fixed_notes.choose_generator(piece, asked), read_notes(piece)
+        request = fixed_notes.make_request(ctx, generator, asked)
         wanted = (replace(request, index=index) for index in range(count))
         fixed_notes.make(
-            player,
-            [infilling.plan_variation(player, score, one, keep=keep, **asked.search_options) for one in wanted],
+            generator,
+            [infilling.plan_variation(generator, score, one, keep=keep, **asked.search_options) for one in wanted],
             shelf,
         )

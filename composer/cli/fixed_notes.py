@@ -115,15 +115,15 @@ def choose_generator(piece: Path | None, asked: FillOptions) -> Generator:
         return open_model(DEFAULT_MODEL)
 
 
-def make_request(ctx: click.Context, player: Generator, asked: FillOptions) -> Request:
+def make_request(ctx: click.Context, generator: Generator, asked: FillOptions) -> Request:
     """Build a request: the model's suggestion, with seed, device and samplers from the command line."""
     from composer.generation.generator import apply_samplers
 
     where: dict[str, Any] = {"device": asked.device, "backend": asked.backend, "precision": asked.precision}
-    request = replace(player.suggested, seed=choose_seed(asked.seed), **where)
+    request = replace(generator.suggested, seed=choose_seed(asked.seed), **where)
     return apply_samplers(request, list_samplers(ctx))
 
 
-def make(player: Generator, fills: Sequence[Fill], shelf: Shelf) -> None:
+def make(generator: Generator, fills: Sequence[Fill], shelf: Shelf) -> None:
     """Make the pieces and write them."""
-    writing.write(player, fills, shelf)
+    writing.write(generator, fills, shelf)

@@ -98,22 +98,22 @@ def generate(
         from composer.generation.generator import apply_samplers
         from composer.generation.tasks import get_request, replace_request
 
-        player = open_model(model_name)
+        generator = open_model(model_name)
         where: dict[str, Any] = {"device": device, "backend": backend, "precision": precision}
         conditions = {"bars": bars, "time_signature": time_signature, "key": key, "tempo": tempo}
         conditions["max_copied_bars"] = max_copied_bars
         if max_copied_bars is not None:
-            _index_training_music(player)
+            _index_training_music(generator)
         stated: dict[str, Any] = {name: value for name, value in conditions.items() if value is not None}
-        request = apply_samplers(replace(player.suggested, seed=chosen, **where, **stated), links)
-        one: Task = request if primer is None else _add_primer(player, request, primer, tempo)
+        request = apply_samplers(replace(generator.suggested, seed=chosen, **where, **stated), links)
+        one: Task = request if primer is None else _add_primer(generator, request, primer, tempo)
         if form_text is not None:
             one = _divide_into_sections(replace(get_request(one), bars=bars), form_text)
         wanted = (replace_request(one, replace(get_request(one), index=(index or 0) + n)) for n in range(count))
         if best is None:
-            writing.write(player, wanted, shelf)
+            writing.write(generator, wanted, shelf)
         else:
-            _write_best(player, wanted, best, shelf)
+            _write_best(generator, wanted, best, shelf)
 
 
 def _check_index(index: int | None, count: int) -> None:
@@ -121,12 +121,12 @@ def _check_index(index: int | None, count: int) -> None:
         raise BadOption("--index asks for one piece and --count for several; give one of them.")
 
 
-def _index_training_music(player: Generator) -> None:
+def _index_training_music(generator: Generator) -> None:
     """Index the training music of the model now, under a progress bar: the first time takes a while."""
     from composer.cli.progress import show_reading
 
     with show_reading() as report:
-        player.load_training_music(report)
+        generator.load_training_music(report)
 
 
 def _check_best(best: int | None, count: int, shelf: Shelf) -> None:
@@ -137,11 +137,11 @@ def _check_best(best: int | None, count: int, shelf: Shelf) -> None:
         raise BadOption(f"--best {best} cannot be chosen from --count {count}; ask for more pieces, or keep fewer.")
 
 
-def _add_primer(player: Generator, request: Request, primer: str, tempo: float | None) -> Continuation:
+def _add_primer(generator: Generator, request: Request, primer: str, tempo: float | None) -> Continuation:
     from composer.generation.continuation import make_continuation
     from composer.generation.primers import is_typed, read_primer
 
-    return make_continuation(player, request, read_primer(primer), tempo=tempo, own_tracks=not is_typed(primer))
+    return make_continuation(generator, request, read_primer(primer), tempo=tempo, own_tracks=not is_typed(primer))
 
 
 def _divide_into_sections(request: Request, text: str) -> Form:
@@ -151,11 +151,11 @@ def _divide_into_sections(request: Request, text: str) -> Form:
     return Form.parse(request, text)
 
 
-def _write_best(player: Generator, asked: Iterable[Task], count: int, shelf: Shelf) -> None:
+def _write_best(generator: Generator, asked: Iterable[Task], count: int, shelf: Shelf) -> None:
     """Write the best pieces, best first. Each is the same as it would be without the others."""
     from composer.generation import ranking
 
-    for rank, ranked in enumerate(ranking.find_best(player, asked, count, lost=shelf.report_missing), start=1):
+    for rank, ranked in enumerate(ranking.find_best(generator, asked, count, lost=shelf.report_missing), start=1):
         broken = f"breaks {', '.join(ranked.broken)}" if ranked.broken else "no rule broken"
         text = f"{writing.describe(ranked.piece)}, {ranked.nats_per_note:.3f} nats per note, {broken}"
         shelf.put(ranked.piece, text, f"{rank}. ")

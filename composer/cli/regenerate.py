@@ -68,19 +68,19 @@ def regenerate(
     made_by = read_provenance(piece)
     if not made_by:
         raise UnreadableFile(f"{printable(str(piece))}: contains no provenance, and no file beside it does.")
-    player = _load_generator(made_by, model_name, piece)
+    generator = _load_generator(made_by, model_name, piece)
     try:
         asked = tasks.read_task(made_by)
         request = _apply_seed(tasks.get_request(asked), seed)
         if span is not None or names:
             from composer.generation.infilling import plan_gap
 
-            score = _read_notes(player, piece, made_by)
-            result = tasks.make(player, [plan_gap(player, score, request, bars=span, voices=names, **around)])[0]
+            score = _read_notes(generator, piece, made_by)
+            result = tasks.make(generator, [plan_gap(generator, score, request, bars=span, voices=names, **around)])[0]
         elif seed is None:
-            result = tasks.regenerate(player, made_by)
+            result = tasks.regenerate(generator, made_by)
         else:
-            result = tasks.make(player, [tasks.replace_request(asked, request)])[0]
+            result = tasks.make(generator, [tasks.replace_request(asked, request)])[0]
     except BadOption as error:
         raise BadOption(f"{printable(str(piece))}: {error}") from error
     if title is None and isinstance(stated := made_by.get("title"), str):
@@ -98,12 +98,12 @@ def _collect_search_options(particles: int | None, look_ahead: str | None, *, ba
     return options if look_ahead is None else {**options, "look_ahead": parse_look_ahead(look_ahead)}
 
 
-def _read_notes(player: Generator, piece: Path, made_by: Mapping[str, Any]) -> Score:
+def _read_notes(generator: Generator, piece: Path, made_by: Mapping[str, Any]) -> Score:
     """Read the notes in the file. If it is not readable as music, make the piece again."""
     from composer.generation.tasks import regenerate
     from composer.io.formats import is_read, read_notes
 
-    return read_notes(piece) if is_read(piece) else regenerate(player, made_by).score
+    return read_notes(piece) if is_read(piece) else regenerate(generator, made_by).score
 
 
 def _load_generator(made_by: Mapping[str, Any], model_name: str | None, piece: Path) -> Generator:
@@ -114,14 +114,14 @@ def _load_generator(made_by: Mapping[str, Any], model_name: str | None, piece: P
     recorded, wanted = str(made_by.get("model", "")), str(made_by.get("model_hash", ""))
     shown = f"{printable(str(piece))}: was made with the model '{printable(recorded)}' (hash {printable(wanted[:12])})"
     try:
-        player = open_model(model_name or recorded)
+        generator = open_model(model_name or recorded)
     except ComposerError as error:
         raise UnknownName(f"{shown}, which is not here; name it with --model. {error}") from error
-    if player.model.hash != wanted:
+    if generator.model.hash != wanted:
         raise BadOption(
-            f"{shown}, and '{printable(player.name)}' is not the same: its hash is {player.model.hash[:12]}."
+            f"{shown}, and '{printable(generator.name)}' is not the same: its hash is {generator.model.hash[:12]}."
         )
-    return Generator(player.model, recorded)
+    return Generator(generator.model, recorded)
 
 
 def _apply_seed(request: Request, seed: str | None) -> Request:

@@ -162,7 +162,7 @@ def _count_bars(score: Score) -> str:
     return f"{count} bar{'' if count == 1 else 's'}"
 
 
-def write(player: Generator, asked: Iterable[Task], shelf: Shelf) -> None:
+def write(generator: Generator, asked: Iterable[Task], shelf: Shelf) -> None:
     """Write each piece as soon as those before it are finished, and print a summary of retries at the end.
 
     Raises BatchFailed at the end if some cannot be made.
@@ -170,7 +170,7 @@ def write(player: Generator, asked: Iterable[Task], shelf: Shelf) -> None:
     from composer.generation.tasks import generate_each, put_in_order
 
     count: Counter[str] = Counter()
-    for number, piece in enumerate(put_in_order(generate_each(player, asked))):
+    for number, piece in enumerate(put_in_order(generate_each(generator, asked))):
         if isinstance(piece, ComposerError):
             shelf.report_missing(number, piece)
             continue

@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from composer.errors import BadOption, CannotExpress, ComposerError, printable
-from composer.generation import generator
 from composer.generation.degeneration import RETRIES
 from composer.generation.generator import Generator, Results, make_samplers
+from composer.generation.generator import generate_each as generate_requests
 from composer.generation.primers import apply_request
 from composer.music.merging import append_continuation, check_start, name_voices
 from composer.music.score import Score, compute_bars
@@ -52,7 +52,7 @@ class Continuation:
 
 
 def make_continuation(
-    player: Generator, request: Request, score: Score, *, tempo: float | None = None, own_tracks: bool = True
+    generator: Generator, request: Request, score: Score, *, tempo: float | None = None, own_tracks: bool = True
 ) -> Continuation:
     """Continue `score` in its last time signature, and in its own tempos, if it has any and no `tempo` is given.
 
@@ -61,35 +61,35 @@ def make_continuation(
     primer = apply_request(score, request)
     if primer.tempos and tempo is None:
         request = replace(request, tempo=None)
-    request = add_primer(player, request, primer)
-    quantised = player.quantise(primer)
+    request = add_primer(generator, request, primer)
+    quantised = generator.quantise(primer)
     check_start(primer, quantised)
     return Continuation(request, primer if own_tracks else name_voices(primer, quantised))
 
 
-def generate_each(player: Generator, wanted: Iterable[Continuation], *, redraws: int = RETRIES) -> Results:
+def generate_each(generator: Generator, wanted: Iterable[Continuation], *, redraws: int = RETRIES) -> Results:
     """Yield each piece with its index as it ends, or its error.
 
     A piece begins with its primer, note for note, and new notes of a voice continue the primer's track. A tempo of the
     request applies to the whole piece.
     """
     primers: list[Score] = []
-    for place, made in generator.generate_each(player, _take_requests(player, wanted, primers), redraws=redraws):
-        yield place, made if isinstance(made, ComposerError) else _join_piece(player, primers[place], made)
+    for place, made in generate_requests(generator, _take_requests(generator, wanted, primers), redraws=redraws):
+        yield place, made if isinstance(made, ComposerError) else _join_piece(generator, primers[place], made)
 
 
-def _take_requests(player: Generator, wanted: Iterable[Continuation], primers: list[Score]) -> Iterator[Request]:
+def _take_requests(generator: Generator, wanted: Iterable[Continuation], primers: list[Score]) -> Iterator[Request]:
     """Yield the requests, and add their primers to the list. Raises BadOption for a primer with other tokens."""
     for one in wanted:
-        if (one.request.primer, one.request.primer_ticks) != encode_primer(player, one.primer):
+        if (one.request.primer, one.request.primer_ticks) != encode_primer(generator, one.primer):
             raise BadOption("the primer differs from the request's tokens.")
         primers.append(one.primer)
         yield one.request
 
 
-def _join_piece(player: Generator, primer: Score, piece: Piece) -> Piece:
+def _join_piece(generator: Generator, primer: Score, piece: Piece) -> Piece:
     request = Request.from_json(piece.provenance["request"])
-    score = append_continuation(primer, player.quantise(primer), piece.score, request.primer_ticks)
+    score = append_continuation(primer, generator.quantise(primer), piece.score, request.primer_ticks)
     tempos = score.tempos if request.tempo is None else piece.score.tempos
     made_by = {**piece.provenance, **Continuation(request, primer).to_json()}
     return Piece(replace(score, tempos=tempos), made_by)
@@ -98,14 +98,14 @@ def _join_piece(player: Generator, primer: Score, piece: Piece) -> Piece:
 # --- primers in tokens ------------------------------------------------------------------------------------------------
 
 
-def add_primer(player: Generator, request: Request, score: Score) -> Request:
+def add_primer(generator: Generator, request: Request, score: Score) -> Request:
     """Make the request that continues `score`, in its last time signature.
 
     A score without a time signature or key takes those of the request. Raises BadOption if it has others,
     CannotExpress if the model has no tokens for it. Warns with RequestWarning of constraints that it breaks.
     """
-    primer, tokenizer = apply_request(score, request), player.tokenizer
-    tokens, ticks = encode_primer(player, primer)
+    primer, tokenizer = apply_request(score, request), generator.tokenizer
+    tokens, ticks = encode_primer(generator, primer)
     metres = [str(metre) for metre in primer.time_signatures if tokenizer.token_info.states_time_signature(str(metre))]
     metre = metres[-1] if metres else request.time_signature
     request = replace(request, primer=tokens, primer_ticks=ticks, time_signature=metre)
@@ -113,11 +113,11 @@ def add_primer(player: Generator, request: Request, score: Score) -> Request:
     return request
 
 
-def encode_primer(player: Generator, score: Score) -> tuple[tuple[int, ...], int]:
+def encode_primer(generator: Generator, score: Score) -> tuple[tuple[int, ...], int]:
     """Encode `score` as `primer` and `primer_ticks` of a request. Raises CannotExpress."""
     try:
-        tokens = player.tokenizer.encode(score, ends=False)
-        quantised = player.quantise(score)
+        tokens = generator.tokenizer.encode(score, ends=False)
+        quantised = generator.quantise(score)
     except CannotExpress as error:
         raise CannotExpress(f"the model cannot go on from this primer: {error}") from error
     return tuple(tokens.tolist()), _find_begin(quantised)

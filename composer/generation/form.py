@@ -35,10 +35,11 @@ from operator import itemgetter
 from typing import Any
 
 from composer.errors import OF_ONE_PIECE, ComposerError, NothingAllowed, RequestWarning
-from composer.generation import generator, infilling
+from composer.generation import infilling
 from composer.generation.degeneration import RETRIES
 from composer.generation.form_spec import Form
 from composer.generation.generator import BATCH_SIZE, Generator, PieceResult, Results, make_constraints, should_retry
+from composer.generation.generator import generate_each as generate_requests
 from composer.generation.infilling import ALWAYS, Fill
 from composer.music.score import END, Score, Text, TimeSignature, compute_bars, parse_time_signature
 from composer.music.sections import cut_section, join_sections
@@ -54,7 +55,7 @@ FOLLOWING = 8
 """Bars of known music fixed after a new section, at least: with fewer, the countdown announces the end."""
 
 
-def generate_each(player: Generator, forms: Iterable[Form], *, redraws: int = RETRIES) -> Results:
+def generate_each(generator: Generator, forms: Iterable[Form], *, redraws: int = RETRIES) -> Results:
     """Yield each piece with its index among the forms, or its error, when all pieces of its block are complete.
 
     A section at a dead end, or degenerate, is retried (see `generator.generate_each`). The provenance holds the request
@@ -63,12 +64,12 @@ def generate_each(player: Generator, forms: Iterable[Form], *, redraws: int = RE
     """
     waiting = iter(enumerate(forms))
     while block := dict(islice(waiting, BATCH_SIZE)):
-        yield from _compose_block(player, block, redraws)
+        yield from _compose_block(generator, block, redraws)
 
 
-def _compose_block(player: Generator, forms: Mapping[int, Form], redraws: int) -> Results:
+def _compose_block(generator: Generator, forms: Mapping[int, Form], redraws: int) -> Results:
     drafts: dict[int, Draft] = {}
-    found = _begin_drafts(player, forms, redraws)
+    found = _begin_drafts(generator, forms, redraws)
     while found:
         for n, draft in found.items():
             if isinstance(draft, ComposerError):
@@ -77,41 +78,41 @@ def _compose_block(player: Generator, forms: Mapping[int, Form], redraws: int) -
             else:
                 drafts[n] = draft
         names = {n: name for n, draft in drafts.items() if (name := _find_next_section(draft)) is not None}
-        found = _add_sections(player, {n: drafts[n] for n in names}, names, redraws)
+        found = _add_sections(generator, {n: drafts[n] for n in names}, names, redraws)
     for n, draft in drafts.items():
         warn_of_copies(draft)
         yield n, join_draft(draft)
 
 
-def check(player: Generator, form: Form) -> None:
+def check(generator: Generator, form: Form) -> None:
     """Refuse constraints that contradict each other in a later section. Raises BadOption."""
     names, metre = form.sections, parse_time_signature(form.request.time_signature or "4/4")
     ticks = form.bars * metre.bar_ticks
     again = [Span(n * ticks, (n + 1) * ticks) for n, name in enumerate(names) if name in names[:n]]
     request = replace(form.request, bars=len(names) * form.bars)
-    check_gaps(player.tokenizer, make_constraints(request), request, again, 0)
+    check_gaps(generator.tokenizer, make_constraints(request), request, again, 0)
 
 
 def _find_next_section(draft: Draft) -> str | None:
     return next((name for name in draft.form.sections if name not in draft.known), None)
 
 
-def _begin_drafts(player: Generator, forms: Mapping[int, Form], redraws: int) -> dict[int, Draft | ComposerError]:
+def _begin_drafts(generator: Generator, forms: Mapping[int, Form], redraws: int) -> dict[int, Draft | ComposerError]:
     """Generate the first section of each form, in one time signature."""
     found: dict[int, Draft | ComposerError] = {}
     requests: dict[int, Request] = {}
     for n, form in forms.items():
         try:
-            check(player, form)
+            check(generator, form)
             requests[n] = form.request
         except OF_ONE_PIECE as error:
             found[n] = error
     for _ in range(ATTEMPTS + redraws):
         # The limit of copied bars is for the whole piece.
         alone = [replace(request, max_copied_bars=None) for request in requests.values()]
-        drawn = generator.generate_each(player, alone, redraws=redraws)
+        drawn = generate_requests(generator, alone, redraws=redraws)
         made = dict(zip(requests, (piece for _, piece in sorted(drawn, key=itemgetter(0))), strict=True))
-        found |= _make_drafts(player, forms, made, redraws)
+        found |= _make_drafts(generator, forms, made, redraws)
         again = {n: _plan_retry(found[n], redraws) for n in requests}
         requests = {n: request for n, request in again.items() if request is not None}
     silent = "the first section came out without a note; another seed may do better."
@@ -119,10 +120,10 @@ def _begin_drafts(player: Generator, forms: Mapping[int, Form], redraws: int) ->
 
 
 def _make_drafts(
-    player: Generator, forms: Mapping[int, Form], made: Mapping[int, PieceResult], redraws: int
+    generator: Generator, forms: Mapping[int, Form], made: Mapping[int, PieceResult], redraws: int
 ) -> dict[int, Draft | ComposerError]:
     return {
-        n: one if isinstance(one, ComposerError) else _measure_copies(player, begin_draft(forms[n], one), redraws)
+        n: one if isinstance(one, ComposerError) else _measure_copies(generator, begin_draft(forms[n], one), redraws)
         for n, one in made.items()
     }
 
@@ -140,21 +141,21 @@ def _plan_retry(draft: Draft | ComposerError, redraws: int) -> Request | None:
 
 
 def _add_sections(
-    player: Generator, drafts: Mapping[int, Draft], names: Mapping[int, str], redraws: int
+    generator: Generator, drafts: Mapping[int, Draft], names: Mapping[int, str], redraws: int
 ) -> dict[int, Draft | ComposerError]:
     """Add the section of that name to each draft; retry one that fails, is silent, or equals another."""
     found: dict[int, Draft | ComposerError] = {}
     left = {n: drafts[n].form.get_attempt(name) for n, name in names.items()}
     while left:
         gaps = {n: make_gap(drafts[n], names[n], attempt) for n, attempt in left.items()}
-        made = dict(infilling.generate_each(player, [gap.wanted for gap in gaps.values()], redraws=0))
+        made = dict(infilling.generate_each(generator, [gap.wanted for gap in gaps.values()], redraws=0))
         again = {}
         for place, (n, gap) in enumerate(gaps.items()):
             piece = made[place]
             if isinstance(piece, ComposerError):
                 found[n] = piece
             else:
-                found[n] = _measure_copies(player, add_section(player, drafts[n], names[n], gap, piece), redraws)
+                found[n] = _measure_copies(generator, add_section(generator, drafts[n], names[n], gap, piece), redraws)
             if _should_retry(piece, found[n], drafts[n], names[n], left[n], redraws):
                 again[n] = left[n] + 1
         left = again
@@ -173,7 +174,7 @@ def _should_retry(
     )
 
 
-def _measure_copies(player: Generator, draft: Draft, redraws: int) -> Draft:
+def _measure_copies(generator: Generator, draft: Draft, redraws: int) -> Draft:
     """Measure the copied bars of a draft, up to its first gap, if its request limits them."""
     if draft.form.request.max_copied_bars is None or not redraws:
         return draft
@@ -181,7 +182,7 @@ def _measure_copies(player: Generator, draft: Draft, redraws: int) -> Draft:
 
     written = takewhile(draft.known.__contains__, draft.form.sections)
     score = join_sections([draft.known[name] for name in written], draft.ticks)
-    return replace(draft, copied=compare(score, player.load_training_music()).copied_bars)
+    return replace(draft, copied=compare(score, generator.load_training_music()).copied_bars)
 
 
 # --- a piece with some of its sections --------------------------------------------------------------------------------
@@ -302,10 +303,10 @@ def make_gap(draft: Draft, name: str, draw: int) -> Gap:
     return Gap(Fill(request, score, tuple(spans), particles, form.look_ahead), start, end)
 
 
-def add_section(player: Generator, draft: Draft, name: str, gap: Gap, piece: Piece) -> Draft:
+def add_section(generator: Generator, draft: Draft, name: str, gap: Gap, piece: Piece) -> Draft:
     """Add a generated section to a draft."""
     end = min(gap.end, gap.start + draft.ticks + piece.score.upbeat)
-    written = cut_section(piece.score, gap.start, end, sustains=player.tokenizer.token_info.sustains)
+    written = cut_section(piece.score, gap.start, end, sustains=generator.tokenizer.token_info.sustains)
     form, attempt = draft.form, gap.wanted.request.attempt
     attempts = (*((n, a) for n, a in form.attempts if n != name), *([(name, attempt)] if attempt else []))
     own = {kind: value for kind, value in piece.provenance["nats"].items() if kind != "given"}

@@ -165,22 +165,22 @@ def apply_samplers(request: Request, links: Sequence[SamplerSpec]) -> Request:
     return replace(request, samplers=tuple(links))
 
 
-def check(player: Generator, request: Request) -> None:
+def check(generator: Generator, request: Request) -> None:
     """Find, without a step of the model, errors of a resolved request.
 
     Raises BadOption, CannotExpress, UnknownName. Warns with RequestWarning of conditions that can be met in part only.
     """
-    player.tokenizer.grammar.start(request, 1)
+    generator.tokenizer.grammar.start(request, 1)
     if constraints := make_constraints(request):
-        check_request(player.tokenizer, constraints, request)
+        check_request(generator.tokenizer, constraints, request)
 
 
-def generate(player: Generator, requests: Sequence[Request], *, redraws: int = degeneration.RETRIES) -> list[Piece]:
+def generate(generator: Generator, requests: Sequence[Request], *, redraws: int = degeneration.RETRIES) -> list[Piece]:
     """Generate a piece for each request; neither their order nor their number changes any of them.
 
     Raises BadOption, NothingAllowed at the first piece that fails; `pieces` goes on with the others.
     """
-    return collect_pieces(generate_each(player, requests, redraws=redraws))
+    return collect_pieces(generate_each(generator, requests, redraws=redraws))
 
 
 def collect_pieces(made: Iterable[tuple[int, PieceResult]]) -> list[Piece]:
@@ -193,7 +193,7 @@ def collect_pieces(made: Iterable[tuple[int, PieceResult]]) -> list[Piece]:
     return [found[number] for number in range(len(found))]
 
 
-def generate_each(player: Generator, requests: Iterable[Request], *, redraws: int = degeneration.RETRIES) -> Results:
+def generate_each(generator: Generator, requests: Iterable[Request], *, redraws: int = degeneration.RETRIES) -> Results:
     """Yield each piece with its index among the requests as it ends, or its error.
 
     A piece is retried, up to the attempt `redraws`, if it meets a dead end, is degenerate
@@ -207,14 +207,14 @@ def generate_each(player: Generator, requests: Iterable[Request], *, redraws: in
         resolved: dict[int, Request] = {}
         for number, request in block:
             try:
-                resolved[number] = player.resolve(request)
+                resolved[number] = generator.resolve(request)
             except OF_ONE_PIECE as error:
                 yield number, error
         for together in group_alike(resolved):
-            yield from _generate_together(player, {number: resolved[number] for number in together}, redraws)
+            yield from _generate_together(generator, {number: resolved[number] for number in together}, redraws)
 
 
-def _generate_together(player: Generator, requests: Mapping[int, Request], redraws: int) -> Results:
+def _generate_together(generator: Generator, requests: Mapping[int, Request], redraws: int) -> Results:
     """Generate the pieces of resolved requests that can run side by side."""
     waiting = deque(requests.items())
     begun: list[tuple[int, Request]] = []
@@ -226,16 +226,16 @@ def _generate_together(player: Generator, requests: Mapping[int, Request], redra
 
     first = next(iter(requests.values()))
     samplers = make_samplers(first.samplers)
-    for place, result in loop.sample_each(player.get_step(first), player.writing, samplers, take, BATCH_SIZE):
+    for place, result in loop.sample_each(generator.get_step(first), generator.writing, samplers, take, BATCH_SIZE):
         number, request = begun[place]
-        made = result if isinstance(result, ComposerError) else _make_piece(player, request, result)
-        if _decide_retry(player, request, made, redraws):
+        made = result if isinstance(result, ComposerError) else _make_piece(generator, request, result)
+        if _decide_retry(generator, request, made, redraws):
             waiting.appendleft((number, replace(request, attempt=request.attempt + 1)))
         else:
             yield number, made
 
 
-def _decide_retry(player: Generator, request: Request, made: PieceResult, redraws: int) -> bool:
+def _decide_retry(generator: Generator, request: Request, made: PieceResult, redraws: int) -> bool:
     """Tell whether to retry a piece. Warns with RequestWarning of a piece that copies and is kept."""
     if should_retry(made, request.attempt, redraws):
         return True
@@ -244,7 +244,7 @@ def _decide_retry(player: Generator, request: Request, made: PieceResult, redraw
         return False
     from composer.originality.held_out import describe_copy
 
-    found = describe_copy(made.score, player.load_training_music(), most, request.primer_ticks)
+    found = describe_copy(made.score, generator.load_training_music(), most, request.primer_ticks)
     if found and last:
         text = f"piece {request.index} of seed {request.seed} has {found} after {request.attempt} retries, and is kept."
         warnings.warn(text, RequestWarning, stacklevel=2)
@@ -266,29 +266,29 @@ def group_alike(requests: Mapping[int, Request]) -> list[list[int]]:
     return list(found.values())
 
 
-def _make_piece(player: Generator, request: Request, result: SampledPiece) -> Piece:
-    score = _mark_end(player.tokenizer.decode(result.tokens), request)
-    found = degeneration.describe_loops(score, player.limits, [Span(0, request.primer_ticks)])
+def _make_piece(generator: Generator, request: Request, result: SampledPiece) -> Piece:
+    score = _mark_end(generator.tokenizer.decode(result.tokens), request)
+    found = degeneration.describe_loops(score, generator.limits, [Span(0, request.primer_ticks)])
     if request.tempo is not None:
         score = replace(score, tempos=(Tempo(0, request.tempo),))
     return Piece(
-        score, build_provenance(player, {"request": request.to_json()}, round_nats(result), request.attempt, found)
+        score, build_provenance(generator, {"request": request.to_json()}, round_nats(result), request.attempt, found)
     )
 
 
 def build_provenance(
-    player: Generator, task: Mapping[str, Any], nats: Mapping[str, float], attempt: int, loops: str
+    generator: Generator, task: Mapping[str, Any], nats: Mapping[str, float], attempt: int, loops: str
 ) -> dict[str, Any]:
     """Build the provenance of a piece from its task as JSON, its nats, and a description of its loops."""
     return {
         "composer": __version__,
-        "model": player.name,
-        "model_hash": player.model.hash,
+        "model": generator.name,
+        "model_hash": generator.model.hash,
         **task,
         "nats": nats,
         **({"redrawn": attempt} if attempt else {}),
         **({"degenerate": loops} if loops else {}),
-        "licence": player.model.card.get("licence", ""),
+        "licence": generator.model.card.get("licence", ""),
     }
 
 

@@ -99,7 +99,7 @@ class Fill:
 # --- making -----------------------------------------------------------------------------------------------------------
 
 
-def generate_each(player: Generator, fills: Iterable[Fill], *, redraws: int = RETRIES) -> Results:
+def generate_each(generator: Generator, fills: Iterable[Fill], *, redraws: int = RETRIES) -> Results:
     """Yield each piece with its index among the fills, or its error; retries as in `generator.generate_each`.
 
     Fixed notes stay as in the score, to the tick. A note that begins before a gap keeps its onset. Its end in the gap
@@ -110,13 +110,13 @@ def generate_each(player: Generator, fills: Iterable[Fill], *, redraws: int = RE
     waiting: dict[int, _ResolvedFill] = {}
     for number, wanted in enumerate(fills):
         try:
-            waiting[number] = _prepare(player, wanted)
+            waiting[number] = _prepare(generator, wanted)
         except OF_ONE_PIECE as error:
             yield number, error
     while waiting:
         again = {}
         for numbers in _split_batches(waiting):
-            for number, made in zip(numbers, _fill_together(player, [waiting[n] for n in numbers]), strict=True):
+            for number, made in zip(numbers, _fill_together(generator, [waiting[n] for n in numbers]), strict=True):
                 attempt = waiting[number].request.attempt
                 if should_retry(made, attempt, redraws):
                     again[number] = waiting[number].set_attempt(attempt + 1)
@@ -140,36 +140,40 @@ class _ResolvedFill:
         return replace(self, wanted=replace(self.wanted, request=replace(self.request, attempt=attempt)))
 
 
-def _prepare(player: Generator, wanted: Fill) -> _ResolvedFill:
+def _prepare(generator: Generator, wanted: Fill) -> _ResolvedFill:
     """Resolve and check a fill. Raises BadOption, CannotExpress."""
-    resolved = _ResolvedFill(replace(wanted, request=player.resolve(wanted.request)), quantise(player, wanted.score))
-    player.tokenizer.grammar.start(resolved.request, 1)
-    _check(player, resolved.wanted, resolved.quantised)
+    resolved = _ResolvedFill(
+        replace(wanted, request=generator.resolve(wanted.request)), quantise(generator, wanted.score)
+    )
+    generator.tokenizer.grammar.start(resolved.request, 1)
+    _check(generator, resolved.wanted, resolved.quantised)
     return resolved
 
 
-def _fill_together(player: Generator, together: Sequence[_ResolvedFill]) -> list[PieceResult]:
+def _fill_together(generator: Generator, together: Sequence[_ResolvedFill]) -> list[PieceResult]:
     """Generate a piece for each fill, all of one chain and backend."""
-    conditions = [_make_condition(player, one.wanted, one.quantised) for one in together]
+    conditions = [_make_condition(generator, one.wanted, one.quantised) for one in together]
     first = together[0].request
-    results = sample_conditioned(player.get_step(first), player.writing, make_samplers(first.samplers), conditions)
+    results = sample_conditioned(
+        generator.get_step(first), generator.writing, make_samplers(first.samplers), conditions
+    )
     pairs = zip(together, results, strict=True)
     return [
-        r if isinstance(r, NothingAllowed) else _make_piece(player, one.wanted, one.quantised, r) for one, r in pairs
+        r if isinstance(r, NothingAllowed) else _make_piece(generator, one.wanted, one.quantised, r) for one, r in pairs
     ]
 
 
-def _check(player: Generator, wanted: Fill, quantised: Score) -> None:
+def _check(generator: Generator, wanted: Fill, quantised: Score) -> None:
     """Refuse constraints that contradict each other in the gaps. Raises BadOption."""
     request = wanted.request
     if request.time_signature is not None or len(quantised.time_signatures) < 2:
-        check_gaps(player.tokenizer, make_constraints(request), request, wanted.fixed, quantised.upbeat)
+        check_gaps(generator.tokenizer, make_constraints(request), request, wanted.fixed, quantised.upbeat)
 
 
-def quantise(player: Generator, score: Score) -> Score:
+def quantise(generator: Generator, score: Score) -> Score:
     """Quantise a score as the model does. Raises CannotExpress, also if the tokenizer moves a pickup."""
     try:
-        quantised = player.quantise(score)
+        quantised = generator.quantise(score)
         check_start(score, quantised)
     except CannotExpress as error:
         raise CannotExpress(f"the model has no tokens for this piece: {error}") from error
@@ -188,8 +192,8 @@ def _split_batches(fills: Mapping[int, _ResolvedFill]) -> Iterator[list[int]]:
         yield together
 
 
-def _make_condition(player: Generator, wanted: Fill, quantised: Score) -> Condition:
-    mask = player.tokenizer.grammar.fix_notes(quantised, wanted.fixed)
+def _make_condition(generator: Generator, wanted: Fill, quantised: Score) -> Condition:
+    mask = generator.tokenizer.grammar.fix_notes(quantised, wanted.fixed)
     return Condition(wanted.request, mask, wanted.particles, find_settled_bars(wanted, quantised))
 
 
@@ -221,12 +225,12 @@ def _is_covered(spans: Sequence[Span], start: int, end: int) -> bool:
     return start >= end
 
 
-def _make_piece(player: Generator, wanted: Fill, quantised: Score, result: ConditionedPiece) -> Piece:
-    answer = player.tokenizer.decode(result.tokens)
+def _make_piece(generator: Generator, wanted: Fill, quantised: Score, result: ConditionedPiece) -> Piece:
+    answer = generator.tokenizer.decode(result.tokens)
     score = splice(wanted.score, quantised, answer, wanted.fixed)
-    found = describe_loops(answer, player.limits, wanted.fixed)
+    found = describe_loops(answer, generator.limits, wanted.fixed)
     nats = {**round_nats(result), "given": round(result.fixed_nats, 6)}
-    return Piece(score, build_provenance(player, wanted.to_json(), nats, wanted.request.attempt, found))
+    return Piece(score, build_provenance(generator, wanted.to_json(), nats, wanted.request.attempt, found))
 
 
 # --- asking -----------------------------------------------------------------------------------------------------------
@@ -248,7 +252,7 @@ def build_request(request: Request, quantised: Score) -> Request:
 
 
 def plan_gap(
-    player: Generator,
+    generator: Generator,
     score: Score,
     request: Request,
     *,
@@ -263,7 +267,7 @@ def plan_gap(
     number from 1. Raises BadOption for missing bars and voices, CannotExpress. Warns with RequestWarning of constraints
     that fixed notes break, as `harmonize` and `vary` do.
     """
-    quantised = quantise(player, score)
+    quantised = quantise(generator, score)
     if bars is None and not voices:
         raise BadOption("name the bars or the voices to rewrite.")
     start, end = (0, ALWAYS) if bars is None else locate_bars(quantised, bars)
@@ -272,21 +276,21 @@ def plan_gap(
     beside = [Span(start, end, track) for track in range(len(quantised.tracks)) if voices and track not in free]
     given = tuple(span for span in [*around, *beside] if span.start < span.end)
     return _check_and_warn(
-        player, Fill(build_request(request, quantised), score, given, particles, look_ahead), quantised
+        generator, Fill(build_request(request, quantised), score, given, particles, look_ahead), quantised
     )
 
 
-def _check_and_warn(player: Generator, wanted: Fill, quantised: Score) -> Fill:
+def _check_and_warn(generator: Generator, wanted: Fill, quantised: Score) -> Fill:
     """Check a fill, warn of constraints that its fixed notes break, and return it."""
-    _check(player, wanted, quantised)
+    _check(generator, wanted, quantised)
     warn_of_fixed_notes(
-        player.tokenizer, make_samplers(wanted.request.samplers), wanted.request, quantised, wanted.fixed
+        generator.tokenizer, make_samplers(wanted.request.samplers), wanted.request, quantised, wanted.fixed
     )
     return wanted
 
 
 def plan_harmony(
-    player: Generator,
+    generator: Generator,
     melody: Score,
     request: Request,
     *,
@@ -311,7 +315,7 @@ def plan_harmony(
         raise BadOption(
             f"a melody is one part, and there are {len(parts)}; to keep one voice of several, fill the others."
         )
-    quantised = quantise(player, replace(melody, tracks=(parts[0],)))
+    quantised = quantise(generator, replace(melody, tracks=(parts[0],)))
     if len(quantised.tracks) < 2:
         raise BadOption("this model does not write in several voices; it cannot write others to a melody.")
     if np.count_nonzero([len(track.notes) for track in quantised.tracks]) > 1:
@@ -322,16 +326,16 @@ def plan_harmony(
     voices[place] = replace(own, name=own.name or voices[place].name, program=program)
     times, keys = melody.time_signatures or quantised.time_signatures, melody.key_signatures or quantised.key_signatures
     score = replace(melody, tracks=tuple(voices), time_signatures=times, key_signatures=keys)
-    quantised = quantise(player, score)
+    quantised = quantise(generator, score)
     return _check_and_warn(
-        player,
+        generator,
         Fill(build_request(request, quantised), score, (Span(0, ALWAYS, place),), particles, look_ahead),
         quantised,
     )
 
 
 def plan_variation(
-    player: Generator,
+    generator: Generator,
     score: Score,
     request: Request,
     *,
@@ -346,7 +350,7 @@ def plan_variation(
     """
     if not 0 <= keep < 1:
         raise BadOption(f"'keep' is {keep}, and must be from 0 up to, but not, 1.")
-    quantised = quantise(player, score)
+    quantised = quantise(generator, score)
     lines = [n for n, track in enumerate(quantised.tracks) if len(track.notes)]
     cells = [(track, a, b) for track in lines for a, b in _pair_bar_lines(compute_bars(quantised))]
     kept = _choose_parts(request, len(cells), min(round(keep * len(cells)), len(cells) - 1))
@@ -356,7 +360,7 @@ def plan_variation(
         Span(a, ALWAYS if b >= end else b, track) for (track, a, b), keep_it in zip(cells, kept, strict=True) if keep_it
     ]
     wanted = Fill(build_request(request, quantised), score, (*silent, *given), particles, look_ahead)
-    return _check_and_warn(player, wanted, quantised) if request.index == 0 else wanted  # once for all variations
+    return _check_and_warn(generator, wanted, quantised) if request.index == 0 else wanted  # once for all variations
 
 
 def _choose_parts(request: Request, count: int, most: int) -> NDArray[np.bool_]:

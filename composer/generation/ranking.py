@@ -67,20 +67,22 @@ def _raise(_: int, error: ComposerError) -> None:
     raise error
 
 
-def find_best(player: Generator, tasks: Iterable[Task], count: int, *, lost: Lost = _raise) -> list[Ranked]:
+def find_best(generator: Generator, tasks: Iterable[Task], count: int, *, lost: Lost = _raise) -> list[Ranked]:
     """Find the best `count` pieces, best first; of equal pieces, the earlier request wins.
 
     No more than `count` pieces are kept in memory. `lost` is called for failed pieces; by default, it raises the error.
     Raises BadModelFile for a card with an invalid standard.
     """
-    standard = read_standard(player.model.card)
+    standard = read_standard(generator.model.card)
     return heapq.nsmallest(
-        count, _rank_each(player, tasks, standard, lost), key=lambda ranked: ranked.get_sort_key(standard)
+        count, _rank_each(generator, tasks, standard, lost), key=lambda ranked: ranked.get_sort_key(standard)
     )
 
 
-def _rank_each(player: Generator, tasks: Iterable[Task], standard: Standard, lost: Lost = _raise) -> Iterator[Ranked]:
-    for place, piece in enumerate(put_in_order(generate_each(player, tasks))):
+def _rank_each(
+    generator: Generator, tasks: Iterable[Task], standard: Standard, lost: Lost = _raise
+) -> Iterator[Ranked]:
+    for place, piece in enumerate(put_in_order(generate_each(generator, tasks))):
         if isinstance(piece, ComposerError):
             lost(place, piece)
         else:

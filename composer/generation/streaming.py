@@ -50,18 +50,18 @@ class Bar:
     events: tuple[Event, ...]
 
 
-def stream_tokens(player: Generator, request: Request) -> Iterator[int]:
+def stream_tokens(generator: Generator, request: Request) -> Iterator[int]:
     """Yield the tokens of one piece as they are drawn, with those of the primer.
 
     With constraints, the loop may go back up to 128 tokens; so each token comes 128 tokens later, when it is final.
     Raises NothingAllowed, BadOption.
     """
-    request = player.resolve(request)
+    request = generator.resolve(request)
     samplers = make_samplers(request.samplers)
     delay = MOST_TOKENS if any(isinstance(sampler, Constraint) for sampler in samplers) else 0
     waiting: deque[int] = deque()
     given_out = 0
-    for drawn in run_steps(player.get_step(request), player.writing, samplers, make_source([request])):
+    for drawn in run_steps(generator.get_step(request), generator.writing, samplers, make_source([request])):
         for error in drawn.lost.values():
             raise error
         while given_out + len(waiting) > drawn.index[0]:
@@ -73,11 +73,11 @@ def stream_tokens(player: Generator, request: Request) -> Iterator[int]:
     yield from waiting
 
 
-def stream_bars(player: Generator, request: Request) -> Iterator[Bar]:
+def stream_bars(generator: Generator, request: Request) -> Iterator[Bar]:
     """Yield each bar of one piece when it is complete. Raises as `tokens` does."""
-    grammar, listening = player.writing.grammar, _Window(player.tokenizer)
+    grammar, listening = generator.writing.grammar, _Window(generator.tokenizer)
     state = grammar.start(request, 1)
-    for token in stream_tokens(player, request):
+    for token in stream_tokens(generator, request):
         state = grammar.advance(state, np.array([token]))
         music = grammar.interpret(state)
         begin = int(music.tick[0] - music.position[0])  # of a pickup, the begin of its whole bar

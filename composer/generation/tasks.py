@@ -12,9 +12,9 @@ from itertools import count, groupby
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Union
 
 from composer.errors import BadOption
-from composer.generation import generator
 from composer.generation.degeneration import RETRIES
-from composer.generation.generator import Generator, Results
+from composer.generation.generator import Generator, Results, collect_pieces
+from composer.generation.generator import generate_each as generate_requests
 from composer.request import Request
 from composer.types import Piece
 
@@ -28,20 +28,20 @@ Task: TypeAlias = Union[Request, "Continuation", "Fill", "Form"]
 Result = TypeVar("Result")
 
 
-def make(player: Generator, tasks: Sequence[Task], *, redraws: int = RETRIES) -> list[Piece]:
+def make(generator: Generator, tasks: Sequence[Task], *, redraws: int = RETRIES) -> list[Piece]:
     """Generate a piece for each task; none depends on the others.
 
     Raises BadOption, CannotExpress, NothingAllowed at the first piece that fails; `each` goes on with the others.
     """
-    return generator.collect_pieces(generate_each(player, tasks, redraws=redraws))
+    return collect_pieces(generate_each(generator, tasks, redraws=redraws))
 
 
-def generate_each(player: Generator, tasks: Iterable[Task], *, redraws: int = RETRIES) -> Results:
+def generate_each(generator: Generator, tasks: Iterable[Task], *, redraws: int = RETRIES) -> Results:
     """Yield each piece with its index among the tasks as it ends, or its error."""
     numbers = count()
     for kind, alike in groupby(tasks, key=type):
         begun: list[int] = []
-        made = _find_generator(kind)(player, _record_indices(alike, numbers, begun), redraws=redraws)
+        made = _find_generator(kind)(generator, _record_indices(alike, numbers, begun), redraws=redraws)
         for place, piece in made:
             yield begun[place], piece
 
@@ -55,7 +55,7 @@ def _record_indices(tasks: Iterable[Task], numbers: Iterator[int], begun: list[i
 def _find_generator(kind: type) -> Callable[..., Results]:
     """Find the generator of a kind of task; modules that are not needed are not imported."""
     if kind is Request:
-        return generator.generate_each
+        return generate_requests
     from composer.generation import continuation, form, form_spec, infilling
 
     makers: dict[type, Callable[..., Results]] = {
@@ -105,6 +105,6 @@ def read_task(provenance: Mapping[str, Any]) -> Task:
     return kind.from_json(provenance)
 
 
-def regenerate(player: Generator, provenance: Mapping[str, Any]) -> Piece:
+def regenerate(generator: Generator, provenance: Mapping[str, Any]) -> Piece:
     """Generate a piece again from its provenance. Raises BadOption if there is none."""
-    return make(player, [read_task(provenance)], redraws=0)[0]  # the request has the attempt that was kept
+    return make(generator, [read_task(provenance)], redraws=0)[0]  # the request has the attempt that was kept

@@ -46,13 +46,13 @@ def make_plan(wanted: Sequence[GridPoint], opened: Mapping[str, Generator] | Non
     marks: list[Hashable] = []
     for one in wanted:
         with _locate_errors(one, "model"):
-            player = desk.find_generator(one.job.model)
+            generator = desk.find_generator(one.job.model)
         with _locate_errors(one, "formats"):
             desk.check_formats(one)
         with _locate_errors(one):
             asking = desk.make_request(one)
-            cells.append(_make_cell(one, player, asking))
-            marks.append((player.model.hash, asking.digest, one.job.seed))
+            cells.append(_make_cell(one, generator, asking))
+            marks.append((generator.model.hash, asking.digest, one.job.seed))
         with _locate_errors(one, "file"):
             _ = cells[-1].names  # computed here, so that errors have its line
     found = list_ranges(wanted)
@@ -87,17 +87,17 @@ def _guess_key(text: str, one: GridPoint) -> str:
     return next((key for key in keys if key.replace("-", "_").lower() in words or key.lower() in words), "")
 
 
-def _make_cell(one: GridPoint, player: Generator, asking: PlainRequest) -> Cell:
+def _make_cell(one: GridPoint, generator: Generator, asking: PlainRequest) -> Cell:
     job = one.job
     if one.gates.get("max_copied_bars") is not None:
-        player.load_training_music()  # read and indexed once, and not by each worker
+        generator.load_training_music()  # read and indexed once, and not by each worker
     options = registry().list_names("models")
     return Cell(
         job=one.table.number,
         name=job.name or f"job{one.table.number}",
         model=job.model,
         model_path="" if job.model in options else str(expand_home(job.model).absolute()),
-        model_hash=player.model.hash,
+        model_hash=generator.model.hash,
         asked=asking.replace_seed(job.seed),
         first=job.index or 0,
         count=job.count,

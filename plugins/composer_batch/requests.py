@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from composer.errors import BadOption, printable, suggest
-from composer.generation import generator
 from composer.generation.continuation import make_continuation
 from composer.generation.form import check as check_form
 from composer.generation.form_spec import Form
-from composer.generation.generator import Generator, apply_samplers, make_samplers
+from composer.generation.generator import Generator, apply_samplers, check, make_samplers
 from composer.generation.primers import is_typed, read_primer
 from composer.io.formats import make_exporter
 from composer.model import find_model, load
@@ -115,22 +114,22 @@ class JobChecker:
         return found
 
     def _make_request(self, job: Job, links: Sequence[SamplerSpec]) -> PlainRequest:
-        player = self.find_generator(job.model)
+        generator = self.find_generator(job.model)
         conditions = {"bars": job.bars, "time_signature": job.time_signature, "key": job.key, "tempo": job.tempo}
         stated: dict[str, Any] = {name: value for name, value in conditions.items() if value is not None}
         where: dict[str, Any] = {"device": job.device, "backend": job.backend, "precision": job.precision}
-        request = apply_samplers(replace(player.suggested, **where, **stated), links)
-        primed = None if job.primer is None else self._add_primer(job, player, request)
+        request = apply_samplers(replace(generator.suggested, **where, **stated), links)
+        primed = None if job.primer is None else self._add_primer(job, generator, request)
         if primed is not None:
             request = primed.apply_to(request)
-        request = player.resolve(request)
+        request = generator.resolve(request)
         is_held = self._must_check(request)
-        generator.check(player, request if is_held else replace(request, samplers=()))
+        check(generator, request if is_held else replace(request, samplers=()))
         if job.form is None:
             return _convert_request(request, primed)
         form = Form.parse(replace(request, bars=job.bars), job.form)
         if is_held:
-            check_form(player, form)
+            check_form(generator, form)
         return _make_plain_request(form.to_json())
 
     def _must_check(self, request: Request) -> bool:
@@ -140,7 +139,7 @@ class JobChecker:
         self.checked_constraints += 1
         return self.checked_constraints <= MOST_CHECKED
 
-    def _add_primer(self, job: Job, player: Generator, request: Request) -> PrimedRequest:
+    def _add_primer(self, job: Job, generator: Generator, request: Request) -> PrimedRequest:
         """Add the primer of a job to a request, as its model encodes it."""
         text = str(job.primer)
         key = (
@@ -155,7 +154,7 @@ class JobChecker:
             if text not in self.primers:
                 self.primers[text] = read_primer(text)
             found = make_continuation(
-                player, request, self.primers[text], tempo=job.tempo, own_tracks=not is_typed(text)
+                generator, request, self.primers[text], tempo=job.tempo, own_tracks=not is_typed(text)
             )
             whole = json.dumps(found.to_json())
             plain = json.loads(whole)

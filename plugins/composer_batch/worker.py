@@ -100,11 +100,11 @@ def draw(chunk: Chunk) -> DrawnChunk | Stopped:
     began = perf_counter()
     first = next(iter(chunk.cells.values()))
     try:
-        player = _load_generator(first.model, first.model_path, first.model_hash)
-        standard = read_standard(player.model.card)
+        generator = _load_generator(first.model, first.model_path, first.model_hash)
+        standard = read_standard(generator.model.card)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RequestWarning)  # the plan has shown them
-            drawn = _draw_pieces(player, standard, chunk)
+            drawn = _draw_pieces(generator, standard, chunk)
     except (BadModelFile, UnknownName) as error:
         return Stopped(str(error))
     seconds = (perf_counter() - began) / max(len(drawn), 1)
@@ -112,10 +112,10 @@ def draw(chunk: Chunk) -> DrawnChunk | Stopped:
 
 
 def _load_generator(name: str, path: str, model_hash: str) -> Generator:
-    player = open_generator(name, path or name)
-    if player.model.hash != model_hash:
+    generator = open_generator(name, path or name)
+    if generator.model.hash != model_hash:
         raise BadModelFile(f"the model '{printable(name)}' differs from the one that the batch was begun with.")
-    return player
+    return generator
 
 
 @dataclass
@@ -128,19 +128,19 @@ class _PendingPiece:
     rejections: tuple[tuple[int, str], ...] = ()
 
 
-def _draw_pieces(player: Generator, standard: Standard, chunk: Chunk) -> list[DrawnPiece]:
+def _draw_pieces(generator: Generator, standard: Standard, chunk: Chunk) -> list[DrawnPiece]:
     found: dict[int, DrawnPiece] = {}
     left = [_PendingPiece(number, cell, chunk.cells[cell].make_request(index)) for number, cell, index in chunk.pieces]
     while left:
         going = []
-        for position, made in generate_each(player, [one.asked for one in left]):
+        for position, made in generate_each(generator, [one.asked for one in left]):
             one = left[position]
             if isinstance(made, ComposerError):
                 found[one.number] = DrawnPiece(one.number, one.cell, None, None, one.rejections, str(made))
                 continue
             cell = chunk.cells[one.cell]
             gates = _parse_gates(json.dumps(cell.gates))
-            music = player.load_training_music() if gates.max_copied_bars is not None else None
+            music = generator.load_training_music() if gates.max_copied_bars is not None else None
             metrics = measure(made, standard, music) if cell.gates else None
             fault = gates.find_fault(metrics) if metrics is not None else ""
             request = get_request(read_task(made.provenance))

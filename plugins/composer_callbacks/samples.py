@@ -90,6 +90,6 @@ def _draw_pieces(run: RunView, bars: int, count: int = 1, name: str = "") -> lis
     """Draw pieces from the model as it is now, without retries."""
     from composer.generation.generator import Generator, generate
 
-    player = Generator(run.model(), name)
-    asked = [replace(player.suggested, seed=run.seed, index=index, bars=bars) for index in range(count)]
-    return generate(player, asked, redraws=0)
+    generator = Generator(run.model(), name)
+    asked = [replace(generator.suggested, seed=run.seed, index=index, bars=bars) for index in range(count)]
+    return generate(generator, asked, redraws=0)

@@ -170,8 +170,8 @@ def _measure_generation(recipe: Recipe, trained: Trained, columns: int) -> Resul
     from composer.generation.generator import Generator
 
     model = make_model(recipe, trained.weights)
-    player = Generator(model, "")
-    usual = player.resolve(replace(player.suggested, device="cpu"))
+    generator = Generator(model, "")
+    usual = generator.resolve(replace(generator.suggested, device="cpu"))
     found: Result = {"stepper": usual.backend}
     for name, backend, rows in (
         ("write_seconds_reference", "torch", 1),
@@ -179,7 +179,7 @@ def _measure_generation(recipe: Recipe, trained: Trained, columns: int) -> Resul
         ("write_seconds_64", usual.backend, 64),
     ):
         found[name] = float(
-            f"{_measure_step_seconds(player.get_step(replace(usual, backend=backend)), rows, columns):.4g}"
+            f"{_measure_step_seconds(generator.get_step(replace(usual, backend=backend)), rows, columns):.4g}"
         )
     return found
 

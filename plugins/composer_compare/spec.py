@@ -200,8 +200,10 @@ def find_nearest_width(
 
     for step in (1, 2, 4, 8, 16, 32, 64, 3, 5, 6, 12, 10):
         if all(count_at(step * factor) for factor in (2, 3, 5)):
-            return step * find_nearest(lambda factor, step=step: count_at(step * factor) or 0, parameters)
-    return 0
+            break
+    else:
+        return 0
+    return step * find_nearest(lambda factor: count_at(step * factor) or 0, parameters)
 
 
 def find_nearest(at: Callable[[int], int], wanted: int) -> int:

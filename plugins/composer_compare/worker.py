@@ -202,12 +202,12 @@ def evaluate_writing(model: Model, corpus: Corpus, tokenizer: Tokenizer, seed: i
     of these. `inside` counts the figures within the reference range of 99 in 100 sets of as many real pieces. `copied`
     is the overlap of the pieces with the training pieces, `held_out` that of the test pieces.
     """
-    player = Generator(model, "")
+    generator = Generator(model, "")
     real = _measure_real(corpus.folder, tokenizer)  # type: ignore[arg-type]  # a frozen dataclass
     test = metrics.measure(
         [tokenizer.decode(corpus.read_piece(n)) for n in corpus.split("test").tolist()], real.metrics
     )
-    pieces = model_card.generate_suggested(player, min(len(test), model_card.MOST_PIECES), seed)
+    pieces = model_card.generate_suggested(generator, min(len(test), model_card.MOST_PIECES), seed)
     ours = metrics.measure(pieces, real.metrics)
     judged = metrics.judge_measured(ours, real, seed=seed, level=model_card.LEVEL)
     shared = model_card.measure_originality(pieces, corpus, tokenizer)

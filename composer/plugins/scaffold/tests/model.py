@@ -9,6 +9,6 @@ from composer.generation.generator import generate
 
 
 def test_it_writes_as_many_bars_as_are_asked_for() -> None:
-    player = open_model(str(my_thing()))
-    (piece,) = generate(player, [replace(player.suggested, bars=2)])
+    generator = open_model(str(my_thing()))
+    (piece,) = generate(generator, [replace(generator.suggested, bars=2)])
     assert piece.score.note_count
