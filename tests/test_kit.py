@@ -1,5 +1,6 @@
 """The kit finds faults: for each rule of a contract something that breaks it, and by its name the rule that is told."""
 
+import random
 import re
 from dataclasses import dataclass, replace
 from itertools import count
@@ -50,7 +51,7 @@ class Forgetful:
     fault: str
 
     def build_module(self, column_sizes, vocabulary_size):
-        from torch import nn, zeros
+        from torch import cat, from_numpy, nn, zeros
 
         class Module(nn.Module):
             def __init__(self, fault):
@@ -61,13 +62,34 @@ class Forgetful:
                 self.head = nn.Linear(8, vocabulary_size)
                 if fault == "unused":
                     self.register_parameter("spare", nn.Parameter(zeros(3)))
+                if fault == "weights":
+                    self.head.bias = nn.Parameter(from_numpy(np.random.default_rng().normal(size=vocabulary_size)))
+                if fault == "statistics":
+                    self.norm = nn.BatchNorm1d(8)
 
             def forward(self, inputs, state=None):
+                if self.fault == "wakes":
+                    self.train()
                 begun = None if state is None or self.fault == "state" else state[0].transpose(0, 1).contiguous()
                 hidden, last = self.layer(self.embedding(inputs[..., 0]), begun)
+                hidden = self.spoil(hidden)
+                if self.fault == "in place" and state is not None:
+                    state[0].copy_(last.transpose(0, 1))
+                after = (last if self.fault == "layers first" else last.transpose(0, 1),)
+                if self.fault == "grows":
+                    after += (inputs[..., 0] if state is None else cat([state[1], inputs[..., 0]], dim=1),)
+                return self.head(hidden), after
+
+            def spoil(self, hidden):
                 if self.fault == "rows":
-                    hidden = hidden - hidden.mean(0, keepdim=True)
-                return self.head(hidden), (last if self.fault == "layers first" else last.transpose(0, 1),)
+                    return hidden - hidden.mean(0, keepdim=True)
+                if self.fault == "statistics":
+                    return self.norm(hidden.transpose(1, 2)).transpose(1, 2)
+                if self.fault == "always drops":
+                    return nn.functional.dropout(hidden)
+                if self.training and self.fault in ("numpy", "python"):
+                    return hidden * (random.random() if self.fault == "python" else np.random.default_rng().random())
+                return hidden
 
         return Module(self.fault)
 
@@ -79,6 +101,14 @@ class Forgetful:
         ("rows", "a row of a batch is equal"),
         ("layers first", "batch-first"),
         ("unused", "the gradient reaches every parameter; not these: \\['spare'\\]"),
+        ("in place", "a state stays as it is when later steps are made"),
+        ("grows", r"a state has one size .*; after 1 it is \[\(4, 1, 8\), \(4, 1\)\], after 2 \[.* \(4, 2\)\]"),
+        ("numpy", "what is random in training is drawn by torch"),
+        ("python", "what is random in training is drawn by torch"),
+        ("weights", "the same seed of torch gives the same weights; not so head.bias"),
+        ("statistics", "no buffer changes in training.*; not so norm.running_mean, norm.running_var"),
+        ("always drops", r"after eval\(\) the same inputs give the same logits"),
+        ("wakes", r"a module stays in evaluation mode after eval\(\); not so the module itself, embedding"),
     ],
 )
 def test_an_architecture_with_a_fault(fault, rule):
@@ -126,9 +156,16 @@ class Hasty:
         def step(inputs, state):
             if self.fault == "in place":
                 inputs[:, 0] = 0
-            logits, after = right(inputs, None if self.fault == "forgets" else state)
+            known = state[:-1] if self.fault == "grows" and state is not None else state
+            logits, after = right(inputs, None if self.fault == "forgets" else known)
             if self.fault == "mixes":
                 logits = logits + 1e-7 * len(logits)
+            if self.fault == "reuses" and state is not None:
+                for old, new in zip(state, after, strict=True):
+                    old[...] = new
+            if self.fault == "grows":
+                before = inputs[:, :0] if state is None else state[-1]
+                after = (*after, np.append(before, inputs[:, :1], axis=1))
             return logits, after
 
         return step
@@ -140,6 +177,8 @@ class Hasty:
         ("in place", "the argument of a backend is unchanged"),
         ("forgets", "logits are those of the reference within 0.0001; they are off by"),
         ("mixes", "a row is the same to the bit in a batch of 1 with 1 threads"),
+        ("reuses", "a state stays as it is when later steps are made"),
+        ("grows", "a state has one size after any number of steps"),
     ],
 )
 def test_a_backend_with_a_fault(fault, rule):
