@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import fields, replace
+from time import thread_time
 
 import numpy as np
 
-from composer.errors import CannotExpress
+from composer.errors import BadOption, CannotExpress
 from composer.music.keys import parse_key
 from composer.music.score import Score, Track, compute_bars
 from composer.request import Request
@@ -109,12 +112,15 @@ def _check_music(tokenizer: Tokenizer, tokens: Tokens, request: Request) -> None
     """Check that the musical states along a piece agree with its score: onsets, key and end."""
     score = tokenizer.decode(tokens)
     rows = replace(begin(tokenizer, [], [request]), recent_notes=make_recent_notes(1, len(tokens)))
+    drums = set()
     for token in tokens:
         context = build_context(tokenizer, rows)
         music = context.music
         require(np.all((music.others >= 0) & (music.bars_left >= 0)), "counts are at least 0")
         told = compute_pitches(context.token_info, music)[0, token]
         rows = rows.advance(tokenizer, np.array([token]), music)
+        if tokenizer.token_info.is_drum[token]:
+            drums.add(int(music.tick[0]))
         if told >= 0:
             require(0 <= music.position[0] < music.bar_ticks[0], "the position of a note is within its bar")
             require(
@@ -138,6 +144,19 @@ def _check_music(tokenizer: Tokenizer, tokens: Tokens, request: Request) -> None
         not off,
         f"the music has the (tick, pitch) of every note; not so {off[:3]} of {name_tokens(tokenizer, tokens)}",
     )
+    _check_drums(tokenizer, tokens, score, drums)
+
+
+def _check_drums(tokenizer: Tokenizer, tokens: Tokens, score: Score, told: set[int]) -> None:
+    """Check the ticks told of drums, where there are `Drum` tokens."""
+    if not tokenizer.token_info.is_drum.any():
+        return
+    struck = {int(tick) for track in score.tracks if track.is_drum for tick in track.notes["start"]}
+    off = sorted(struck ^ told)
+    require(
+        not off,
+        f"the music has the tick of every drum; not so {off[:3]} of {name_tokens(tokenizer, tokens)}",
+    )
 
 
 def _find_origins(score: Score, tick: int) -> list[int]:
@@ -157,6 +176,86 @@ def _check_bars(tokenizer: Tokenizer, tokens: Tokens, request: Request) -> None:
 
 
 Onsets = set[tuple[int, int]]
+
+ALWAYS = 2**40
+"""The end of a span that lasts as long as any piece."""
+
+ENDS = [2**power for power in (22, 26, 30, 34, 40)]
+"""Ends of a span, each but a few times as costly as the one before where the cost grows with the end."""
+
+MORE_MEMORY, MORE_SECONDS = 2**18, 1.0
+"""Bytes and seconds that a later end may cost, which are for the noise of measuring."""
+
+
+def check_infilling(tokenizer: Tokenizer, scores: Sequence[Score], rows: int = 2) -> None:
+    """Check `fix_notes` with two choices of spans of each of `scores`; it may refuse some, but not all of them."""
+    fix = getattr(tokenizer.grammar, "fix_notes", None)
+    require(callable(fix), "a grammar has fix_notes(), by which parts of a piece are kept and others written anew")
+    fixed = 0
+    for number, score in enumerate(scores):
+        kept = tokenizer.decode(tokenizer.encode(score))
+        if not number:
+            _check_unfixed(tokenizer, kept)
+            _check_cost(tokenizer, kept)
+        choices = _list_spans(kept)
+        for spans in (choices[number % len(choices)], choices[(number + 2) % len(choices)]):
+            with suppress(BadOption, CannotExpress):
+                check_fixed_notes(tokenizer, score, spans, rows)
+                fixed += 1
+    require(fixed or not scores, "fix_notes() keeps some spans of a piece at least; it refuses all")
+
+
+def _list_spans(score: Score) -> list[list[Span]]:
+    """List spans to fix: a bar, all but a bar, one track, and everything."""
+    starts = compute_bars(score).starts.tolist()
+    first, second = starts[1], starts[min(2, len(starts) - 1)]
+    track = len(score.tracks) - 1
+    return [
+        [Span(0, first)],
+        [Span(0, starts[0]), Span(second, ALWAYS)],
+        [Span(0, ALWAYS, track)],
+        [Span(first, ALWAYS), Span(0, first // 2, track)],
+        [Span(0, ALWAYS)],
+    ]
+
+
+def _check_unfixed(tokenizer: Tokenizer, score: Score) -> None:
+    """Check that the mask of no spans, or of one beyond the piece, leaves all tokens allowed."""
+    grammar = tokenizer.grammar
+    mask, state = grammar.fix_notes(score, []), grammar.start(Request(), 1)
+    for token in tokenizer.encode(score):
+        same = np.array_equal(grammar.mask(state), grammar.mask(state) & mask(state))
+        require(same, "outside of its spans fix_notes() allows everything; not so without any span")
+        state = grammar.advance(state, np.array([token]))
+
+
+def _check_cost(tokenizer: Tokenizer, score: Score) -> None:
+    """Check that fixing notes up to a far end takes no more than up to the score's own end."""
+    least, _ = _measure_cost(tokenizer, score, score.end)
+    for end in ENDS:
+        memory, seconds = _measure_cost(tokenizer, score, end)
+        require(
+            memory <= least + MORE_MEMORY and seconds <= MORE_SECONDS,
+            "fix_notes() takes no more time and memory for a span that ends late; "
+            f"up to tick {end} it took {memory:,} bytes and {seconds:.1f} s, up to tick {score.end} {least:,} bytes",
+        )
+
+
+def _measure_cost(tokenizer: Tokenizer, score: Score, end: int) -> tuple[int, float]:
+    """Measure the most bytes held at once, and the seconds, to fix all notes up to `end`; 0 if that is refused."""
+    grammar = tokenizer.grammar
+    tracing, began = tracemalloc.is_tracing(), thread_time()
+    if not tracing:
+        tracemalloc.start()
+    tracemalloc.reset_peak()
+    before, _ = tracemalloc.get_traced_memory()
+    try:
+        with suppress(BadOption, CannotExpress):
+            grammar.fix_notes(score, [Span(0, end)])(grammar.start(Request(), 1))
+        return tracemalloc.get_traced_memory()[1] - before, thread_time() - began
+    finally:
+        if not tracing:
+            tracemalloc.stop()
 
 
 def check_fixed_notes(

@@ -69,7 +69,12 @@ def _step_through(tokenizer: Tokenizer, state: Array, rows: NDArray[np.int64]) -
         _check_shapes(tokenizer, state, allowed, inputs)
         require(np.array_equal(inputs[:, 0], last), "the first column of inputs is the last token, BOS at the start")
         yield [state, allowed, inputs]
-        state, last = _call_unchanged(partial(_advance, grammar, tokens), state), tokens
+        after, last = _call_unchanged(partial(_advance, grammar, tokens), state), tokens
+        require(
+            after.shape == state.shape,
+            f"a grammar's state has one size, (B, S), however long the piece; {state.shape} became {after.shape}",
+        )
+        state = after
 
 
 def _advance(grammar: Grammar, tokens: Array, state: Array) -> Array:
@@ -86,6 +91,9 @@ def _call_unchanged(function: Callable[[Array], Array], state: Array) -> Array:
 def _check_shapes(tokenizer: Tokenizer, state: Array, allowed: Array, inputs: Array) -> None:
     grammar, rows = tokenizer.grammar, len(state)
     size = len(tokenizer.vocabulary)
+    types = {"states": state.dtype, "inputs": inputs.dtype}
+    small = [f"{name} are {kind}" for name, kind in types.items() if kind != np.int64]
+    require(not small, f"states and inputs are int64, so that no count is too large; here {', '.join(small)}")
     require(allowed.shape == (rows, size) and allowed.dtype == bool, "allowed() is a mask (B, V) of booleans")
     sizes = np.array([column.size for column in grammar.columns])
     require(inputs.shape == (rows, len(sizes)), "inputs() has one column for each of `columns`")
