@@ -15,7 +15,7 @@ from composer.music.keys import parse_key
 from composer.music.score import Score, Track, compute_bars
 from composer.request import Request
 from composer.sampling.batch_state import begin, build_context
-from composer.testing.replay import check_replays, check_states
+from composer.testing.replay import check_drums, check_replays, check_states
 from composer.testing.rules import BrokenRule, require
 from composer.testing.sequences import count_bars, draw, name_tokens
 from composer.tokens.jit import compile_grammar
@@ -64,6 +64,7 @@ def check_grammar(tokenizer: Tokenizer, rows: int = 1000, seed: int = 0) -> None
         for tokens in sequences[:REPLAYED]:
             _check_bars(tokenizer, tokens, request)
             _check_music(tokenizer, tokens, request)
+            check_drums(tokenizer, tokens, request)
         replayed += [(request, tokens) for tokens in sequences[:REPLAYED]]
     check_replays(tokenizer, replayed)
     check_states(tokenizer, [tokens for _, tokens in replayed])
@@ -112,15 +113,12 @@ def _check_music(tokenizer: Tokenizer, tokens: Tokens, request: Request) -> None
     """Check that the musical states along a piece agree with its score: onsets, key and end."""
     score = tokenizer.decode(tokens)
     rows = replace(begin(tokenizer, [], [request]), recent_notes=make_recent_notes(1, len(tokens)))
-    drums = set()
     for token in tokens:
         context = build_context(tokenizer, rows)
         music = context.music
         require(np.all((music.others >= 0) & (music.bars_left >= 0)), "counts are at least 0")
         told = compute_pitches(context.token_info, music)[0, token]
         rows = rows.advance(tokenizer, np.array([token]), music)
-        if tokenizer.token_info.is_drum[token]:
-            drums.add(int(music.tick[0]))
         if told >= 0:
             require(0 <= music.position[0] < music.bar_ticks[0], "the position of a note is within its bar")
             require(
@@ -143,19 +141,6 @@ def _check_music(tokenizer: Tokenizer, tokens: Tokens, request: Request) -> None
     require(
         not off,
         f"the music has the (tick, pitch) of every note; not so {off[:3]} of {name_tokens(tokenizer, tokens)}",
-    )
-    _check_drums(tokenizer, tokens, score, drums)
-
-
-def _check_drums(tokenizer: Tokenizer, tokens: Tokens, score: Score, told: set[int]) -> None:
-    """Check the ticks told of drums, where there are `Drum` tokens."""
-    if not tokenizer.token_info.is_drum.any():
-        return
-    struck = {int(tick) for track in score.tracks if track.is_drum for tick in track.notes["start"]}
-    off = sorted(struck ^ told)
-    require(
-        not off,
-        f"the music has the tick of every drum; not so {off[:3]} of {name_tokens(tokenizer, tokens)}",
     )
 
 
@@ -195,7 +180,8 @@ def check_infilling(tokenizer: Tokenizer, scores: Sequence[Score], rows: int = 2
     for number, score in enumerate(scores):
         kept = tokenizer.decode(tokenizer.encode(score))
         if not number:
-            _check_unfixed(tokenizer, kept)
+            with suppress(BadOption, CannotExpress):
+                _check_unfixed(tokenizer, kept)
             _check_cost(tokenizer, kept)
         choices = _list_spans(kept)
         for spans in (choices[number % len(choices)], choices[(number + 2) % len(choices)]):

@@ -146,7 +146,7 @@ def _list_expressed(tokenizer: Tokenizer) -> list[Score]:
     own = list_samples(tokenizer)
     for name, score in own.items():
         require(_can_express(tokenizer, score), f"a tokenizer has tokens for its own samples; not for '{name}'")
-    found = [score for score in (own | SAMPLES).values() if _can_express(tokenizer, score)]
+    found = [score for score in {**own, **SAMPLES}.values() if _can_express(tokenizer, score)]
     require(found, "a tokenizer has tokens for one at least of a few small scores; else give it `samples` of its own")
     return found
 
@@ -215,6 +215,8 @@ def _cover_exporter(thing: _Thing) -> Checks:
 def _check_back(exporter: Any, suffix: str, folder: Path) -> None:
     reader, holds = registry().make("readers", suffix), getattr(exporter, "holds", HOLDS)
     for score in SAMPLES.values():
+        if "drums" not in holds and any(track.is_drum for track in score.tracks):
+            continue
         check_smallest(lambda one: check_round_trip(exporter, reader, one, folder, suffix=suffix, holds=holds), score)
 
 

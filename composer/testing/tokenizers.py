@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from composer.errors import CannotExpress
 from composer.music.score import Score, Track, compute_bars
 from composer.request import WHOLE, Request
-from composer.testing.replay import check_states
-from composer.testing.rules import rebuild, require
+from composer.testing.replay import check_drums, check_states
+from composer.testing.rules import BrokenRule, rebuild, require
 from composer.testing.sequences import check_legal, count_bars, draw, lengthen, name_tokens
 from composer.types import SupportsFrames, SupportsTranspose, Tokenizer, Tokens
 
@@ -70,7 +71,10 @@ def check_encoding(tokenizer: Tokenizer, score: Score) -> None:
     strange = tokens[(tokens < 0) | (tokens >= len(tokenizer.vocabulary))]
     require(not len(strange), f"the tokens of a score are in the vocabulary; not so {strange[:3].tolist()}")
     kept = tokenizer.decode(tokens)
-    again = tokenizer.encode(kept)
+    try:
+        again = tokenizer.encode(kept)
+    except CannotExpress as error:
+        raise BrokenRule(f"decoded music can be encoded; {error}") from error
     require(
         np.array_equal(again, tokens),
         f"decode, then encode gives the same tokens; {_describe_difference(tokenizer, tokens, again)}",
@@ -78,6 +82,7 @@ def check_encoding(tokenizer: Tokenizer, score: Score) -> None:
     require(tokenizer.decode(again) == kept, "music decoded twice is equal")
     require(tokens[-1] == 1 and np.count_nonzero(tokens <= 1) == 1, "EOS is the last token, and BOS is not encoded")
     check_legal(tokenizer, tokens, WHOLE)
+    check_drums(tokenizer, tokens, WHOLE)
     if isinstance(tokenizer, SupportsFrames):
         check_frames(tokenizer, tokens)
     if isinstance(tokenizer, SupportsTranspose):
