@@ -27,6 +27,8 @@ from composer.testing import (
     check_dataset,
     check_exporter,
     check_grammar,
+    check_infilling,
+    check_long_score,
     check_metric,
     check_model,
     check_reader,
@@ -37,9 +39,8 @@ from composer.testing import (
     make_cases,
     make_random_model,
 )
-from composer.testing.grammars import check_infilling
 from composer.testing.sequences import SAMPLES
-from composer.testing.tokenizers import check_long_score, check_transposed
+from composer.testing.tokenizers import check_transposed
 from composer.tokens.bar_grammar import Field
 from composer.types import Metric, Span
 from composer_voices.tokenizer import Voices

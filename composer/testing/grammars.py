@@ -165,6 +165,9 @@ Onsets = set[tuple[int, int]]
 ALWAYS = 2**40
 """The end of a span that lasts as long as any piece."""
 
+SPANS = 5
+"""Choices of spans."""
+
 ENDS = [2**power for power in (22, 26, 30, 34, 40)]
 """Ends of a span, each but a few times as costly as the one before where the cost grows with the end."""
 
@@ -173,26 +176,24 @@ MORE_MEMORY, MORE_SECONDS = 2**18, 1.0
 
 
 def check_infilling(tokenizer: Tokenizer, scores: Sequence[Score], rows: int = 2) -> None:
-    """Check `fix_notes` with two choices of spans of each of `scores`; it may refuse some, but not all of them."""
+    """Check `fix_notes` with several choices of spans, by turns, of `scores`; it may refuse some, but not all."""
     fix = getattr(tokenizer.grammar, "fix_notes", None)
     require(callable(fix), "a grammar has fix_notes(), by which parts of a piece are kept and others written anew")
     fixed = 0
-    for number, score in enumerate(scores):
-        kept = tokenizer.decode(tokenizer.encode(score))
-        if not number:
-            with suppress(BadOption, CannotExpress):
+    for number in range(max(len(scores), SPANS) if scores else 0):
+        score = scores[number % len(scores)]
+        with suppress(BadOption, CannotExpress):
+            kept = tokenizer.decode(tokenizer.encode(score))
+            if not number:
+                _check_cost(tokenizer, kept)
                 _check_unfixed(tokenizer, kept)
-            _check_cost(tokenizer, kept)
-        choices = _list_spans(kept)
-        for spans in (choices[number % len(choices)], choices[(number + 2) % len(choices)]):
-            with suppress(BadOption, CannotExpress):
-                check_fixed_notes(tokenizer, score, spans, rows)
-                fixed += 1
+            check_fixed_notes(tokenizer, score, _list_spans(kept)[number % SPANS], rows)
+            fixed += 1
     require(fixed or not scores, "fix_notes() keeps some spans of a piece at least; it refuses all")
 
 
 def _list_spans(score: Score) -> list[list[Span]]:
-    """List spans to fix: a bar, all but a bar, one track, and everything."""
+    """List SPANS choices of spans to fix: a bar, all but a bar, one track, and everything."""
     starts = compute_bars(score).starts.tolist()
     first, second = starts[1], starts[min(2, len(starts) - 1)]
     track = len(score.tracks) - 1

@@ -12,7 +12,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from composer.errors import BadOption, CannotExpress, CannotWrite, RequestWarning, UnknownName, printable, suggest
+from composer.errors import (
+    BadOption,
+    CannotExpress,
+    CannotWrite,
+    ReadingWarning,
+    RequestWarning,
+    UnknownName,
+    printable,
+    suggest,
+)
 from composer.music.score import Score
 from composer.plugins.cache import can_keep
 from composer.plugins.offers import KINDS, Offer, make
@@ -49,6 +58,7 @@ class Case:
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", RequestWarning)
+                    warnings.simplefilter("ignore", ReadingWarning)
                     self.check(Path(folder))
             except AssertionError:
                 raise
