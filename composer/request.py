@@ -112,6 +112,9 @@ def _is_link(value: object) -> bool:
     return all(isinstance(name, str) for name in value.options)
 
 
+WHOLE = Request(most_bars=1_000_000)
+"""The request that any piece which is there already would meet, however long it is."""
+
 _DEFAULT = Request()
 _IN_JSON = {"backend": "stepper"}  # its first name, which files keep
 _OF_JSON = {word: name for name, word in _IN_JSON.items()}

@@ -1,18 +1,25 @@
 """The kit finds faults: for each rule of a contract something that breaks it, and by its name the rule that is told."""
 
+import random
 import re
+import sys
 from dataclasses import dataclass, replace
+from importlib.metadata import EntryPoint
 from itertools import count
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 
 import numpy as np
 import pytest
+from documents import PLUGINS, block
 from music import MUSIC, line, score
 
-from composer.errors import CannotWrite, UnreadableFile
+from composer.errors import BadOption, CannotWrite, UnreadableFile
+from composer.metrics.score_view import view_score
 from composer.model import load, save
 from composer.music.score import Tempo
+from composer.plugins.offers import load as load_plugins
 from composer.plugins.registry import registry
+from composer.request import Request
 from composer.testing import (
     BrokenRule,
     check_architecture,
@@ -20,6 +27,8 @@ from composer.testing import (
     check_dataset,
     check_exporter,
     check_grammar,
+    check_infilling,
+    check_long_score,
     check_metric,
     check_model,
     check_reader,
@@ -27,11 +36,13 @@ from composer.testing import (
     check_sampler,
     check_smallest,
     check_tokenizer,
+    make_cases,
     make_random_model,
 )
 from composer.testing.sequences import SAMPLES
+from composer.testing.tokenizers import check_transposed
 from composer.tokens.bar_grammar import Field
-from composer.types import Metric
+from composer.types import Metric, Span
 from composer_voices.tokenizer import Voices
 
 TUNE = Voices(names=("Tune",), steps_per_quarter=4)
@@ -43,14 +54,53 @@ def broken(rule, check, *things, **options):
         check(*things, **options)
 
 
+def add_parts(module, fault, vocabulary_size):
+    """Parts that a module should not have."""
+    from torch import from_numpy, nn, zeros
+
+    if fault == "unused":
+        module.register_parameter("spare", nn.Parameter(zeros(3)))
+    if fault == "weights":
+        module.head.bias = nn.Parameter(from_numpy(np.random.default_rng().normal(size=vocabulary_size)))
+    if fault == "statistics":
+        module.norm = nn.BatchNorm1d(8)
+
+
+def spoil(module, hidden):
+    """What depends on more than the inputs."""
+    from torch.nn.functional import dropout
+
+    draws = {"numpy": np.random.default_rng().random, "python": random.random}
+    if module.fault == "rows":
+        return hidden - hidden.mean(0, keepdim=True)
+    if module.fault == "statistics":
+        return module.norm(hidden.transpose(1, 2)).transpose(1, 2)
+    if module.fault == "always drops":
+        return dropout(hidden)
+    return hidden * draws[module.fault]() if module.training and module.fault in draws else hidden
+
+
+def spoil_state(fault, inputs, state, last):
+    """A state, or that before it, as it should not be."""
+    from torch import cat
+
+    if fault == "layers first":
+        return (last.transpose(0, 1),)
+    if fault == "in place" and state is not None:
+        state[0].copy_(last)
+    if fault == "grows":
+        return last, inputs[..., 0] if state is None else cat([state[1], inputs[..., 0]], dim=1)
+    return (last,)
+
+
 @dataclass(frozen=True)
 class Forgetful:
-    """An architecture without what `faults` names."""
+    """An architecture with what `fault` names."""
 
     fault: str
 
     def build_module(self, column_sizes, vocabulary_size):
-        from torch import nn, zeros
+        from torch import nn
 
         class Module(nn.Module):
             def __init__(self, fault):
@@ -59,15 +109,15 @@ class Forgetful:
                 self.embedding = nn.Embedding(column_sizes[0], 8)
                 self.layer = nn.GRU(8, 8, batch_first=True)
                 self.head = nn.Linear(8, vocabulary_size)
-                if fault == "unused":
-                    self.register_parameter("spare", nn.Parameter(zeros(3)))
+                add_parts(self, fault, vocabulary_size)
 
             def forward(self, inputs, state=None):
+                if self.fault == "wakes":
+                    self.train()
                 begun = None if state is None or self.fault == "state" else state[0].transpose(0, 1).contiguous()
                 hidden, last = self.layer(self.embedding(inputs[..., 0]), begun)
-                if self.fault == "rows":
-                    hidden = hidden - hidden.mean(0, keepdim=True)
-                return self.head(hidden), (last if self.fault == "layers first" else last.transpose(0, 1),)
+                after = spoil_state(self.fault, inputs, state, last.transpose(0, 1))
+                return self.head(spoil(self, hidden)), after
 
         return Module(self.fault)
 
@@ -79,6 +129,14 @@ class Forgetful:
         ("rows", "a row of a batch is equal"),
         ("layers first", "batch-first"),
         ("unused", "the gradient reaches every parameter; not these: \\['spare'\\]"),
+        ("in place", "a state stays as it is when later steps are made"),
+        ("grows", r"a state has one size .*; after 1 it is \[\(4, 1, 8\), \(4, 1\)\], after 2 \[.* \(4, 2\)\]"),
+        ("numpy", "what is random in training is drawn by torch"),
+        ("python", "what is random in training is drawn by torch"),
+        ("weights", "the same seed of torch gives the same weights; not so head.bias"),
+        ("statistics", "no buffer changes in training.*; not so norm.running_mean, norm.running_var"),
+        ("always drops", r"after eval\(\) the same inputs give the same logits"),
+        ("wakes", r"a module stays in evaluation mode after eval\(\); not so the module itself, embedding"),
     ],
 )
 def test_an_architecture_with_a_fault(fault, rule):
@@ -126,9 +184,16 @@ class Hasty:
         def step(inputs, state):
             if self.fault == "in place":
                 inputs[:, 0] = 0
-            logits, after = right(inputs, None if self.fault == "forgets" else state)
+            known = state[:-1] if self.fault == "grows" and state is not None else state
+            logits, after = right(inputs, None if self.fault == "forgets" else known)
             if self.fault == "mixes":
                 logits = logits + 1e-7 * len(logits)
+            if self.fault == "reuses" and state is not None:
+                for old, new in zip(state, after, strict=True):
+                    old[...] = new
+            if self.fault == "grows":
+                before = inputs[:, :0] if state is None else state[-1]
+                after = (*after, np.append(before, inputs[:, :1], axis=1))
             return logits, after
 
         return step
@@ -140,6 +205,8 @@ class Hasty:
         ("in place", "the argument of a backend is unchanged"),
         ("forgets", "logits are those of the reference within 0.0001; they are off by"),
         ("mixes", "a row is the same to the bit in a batch of 1 with 1 threads"),
+        ("reuses", "a state stays as it is when later steps are made"),
+        ("grows", "a state has one size after any number of steps"),
     ],
 )
 def test_a_backend_with_a_fault(fault, rule):
@@ -266,9 +333,22 @@ def by_neighbour(right, state):
     return found
 
 
+def small_at_the_start(right, request, rows):
+    return right(request, rows).astype(np.int32)
+
+
+def growing(right, state, tokens):
+    """The state, and all tokens before it."""
+    size = TUNE.grammar.start(Request(), 1).shape[1]
+    return np.concatenate([right(state[:, :size], tokens), state[:, size:], tokens[:, None]], axis=1)
+
+
 @pytest.mark.parametrize(
     ("functions", "rule"),
     [
+        ({"start": small_at_the_start}, "states and inputs are int64; here states are int32"),
+        ({"make_inputs": lambda right, state: right(state).astype(np.int32)}, "here inputs are int32"),
+        ({"advance": growing}, r"a grammar's state has one size, \(B, S\), however long the piece"),
         ({"mask": no_way_on}, "every reachable state allows a token; none may come after .* Bar_1"),
         ({"advance": in_place}, "the argument of a grammar's function is unchanged"),
         ({"make_inputs": by_neighbour}, "a row is the same in a batch as alone"),
@@ -283,6 +363,93 @@ def by_neighbour(right, state):
 )
 def test_a_grammar_with_a_fault(functions, rule):
     broken(rule, check_grammar, with_grammar(**functions), rows=30)
+
+
+# --- fixed notes, long pieces and drums -------------------------------------------------------------------------------
+
+
+def keep_nothing(right, music, spans):
+    return lambda state: TUNE.grammar.mask(state) | True
+
+
+def keep_more(right, music, spans):
+    """No note is free, whatever the spans."""
+    return right(music, [Span(0, 2**40)])
+
+
+def by_table(right, music, spans):
+    """A table with a row for each tick up to the last end."""
+    ends = [span.end for span in spans]
+    table = np.zeros(max([music.end, *ends]) + 1, dtype=bool)
+    mask = right(music, spans)
+    return lambda state: mask(state) | (False & table[0])
+
+
+def by_counting(right, music, spans):
+    """Step by step, to the last end."""
+    for span in spans:
+        for _ in range(span.start, min(span.end, 2**27), 20):
+            pass
+    return right(music, spans)
+
+
+def refuse(right, music, spans):
+    raise BadOption("no notes can be kept.")
+
+
+@pytest.mark.parametrize(
+    ("fix", "rule"),
+    [
+        (keep_nothing, "every fixed note is written; not so|nothing is added to fixed notes"),
+        (keep_more, r"outside of its spans fix_notes\(\) allows everything"),
+        (
+            by_table,
+            r"fix_notes\(\) takes no more time and memory for a span that ends late; up to tick 4194304 it took",
+        ),
+        (by_counting, r"fix_notes\(\) takes no more time and memory for a span that ends late; .* and \d+\.\d s"),
+        (refuse, r"fix_notes\(\) keeps some spans of a piece at least; it refuses all"),
+        (None, r"a grammar has fix_notes\(\), by which parts of a piece are kept"),
+    ],
+)
+def test_a_grammar_with_a_fault_in_what_it_keeps(fix, rule, monkeypatch):
+    scores = [SAMPLES["one note"], SAMPLES["a tune with a rest"]]
+    check_infilling(TUNE, scores)
+    monkeypatch.setattr("composer.testing.grammars.MORE_SECONDS", 0.05)
+    tokenizer = with_grammar(fix_notes=fix or refuse)
+    if fix is None:
+        object.__setattr__(tokenizer.grammar, "fix_notes", None)
+    broken(rule, check_infilling, tokenizer, scores)
+
+
+class Bytes(Voices):
+    """A tokenizer that counts the quarters of a piece in a byte."""
+
+    def decode(self, tokens):
+        found = super().decode(tokens)
+        tracks = [replace(track, notes=track.notes.copy()) for track in found.tracks]
+        for track in tracks:
+            track.notes["start"] %= 256 * 480
+        return replace(found, tracks=tuple(tracks))
+
+
+def test_a_tokenizer_that_is_right_for_short_pieces_alone():
+    check_long_score(TUNE, SAMPLES["one note"])
+    tokenizer = Bytes(names=("Tune",), steps_per_quarter=4)
+    check_tokenizer(tokenizer, [SAMPLES["one note"]])
+    broken("decoded music can be encoded", check_long_score, tokenizer, SAMPLES["one note"])
+
+
+def test_a_grammar_that_tells_drums_at_another_tick():
+    band = registry().make("tokenizers", "remi")
+    drums, right = band.token_info.voices.index("drums"), band.grammar.interpret
+
+    def interpret(state):
+        music = right(state)
+        return replace(music, tick=music.tick + 120 * (music.voice == drums))
+
+    check_tokenizer(band, [SAMPLES["drums alone"]])
+    object.__setattr__(band.grammar, "interpret", interpret)
+    broken("the music has the tick of every drum; not so", check_tokenizer, band, [SAMPLES["drums alone"]])
 
 
 def first(sums):
@@ -321,12 +488,75 @@ EVEN = of_notes(lambda heard: np.sum(heard.notes["start"] % 960 == 0))
         (Metric("share", EVEN, lambda sums: np.nan_to_num(first(sums))), "the figure is NaN"),
         (Metric("share", EVEN, lambda sums: first(sums) * len(sums)), "among others as alone|figures"),
         (Metric(" ", EVEN, first), "a unit"),
+        (Metric("share", EVEN, first, follows_drums=True), "a metric that states `follows_drums` counts drums"),
+        (
+            Metric("share", EVEN, first, samples={"a beat": SAMPLES["drums alone"]}),
+            "a metric counts something in each of its own samples",
+        ),
+        (Metric("share", EVEN, first, samples=["a beat"]), "`samples` are scores, each at its name"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:invalid value")
 def test_a_metric_with_a_fault(metric, rule):
     check_metric(Metric("share", EVEN, first))
     broken(rule, check_metric, metric)
+
+
+# --- samples of a plugin's own ----------------------------------------------------------------------------------------
+
+
+def cases_of(plugin, code, monkeypatch):
+    """The cases of a plugin that is this code."""
+    module = ModuleType(plugin)
+    monkeypatch.setitem(sys.modules, plugin, module)
+    exec(code, module.__dict__)
+    found = load_plugins([EntryPoint(plugin, plugin, "composer")])
+    assert [one.fault for one in found.plugins] == [""]
+    return {
+        str(case): case for offers in found.offers.values() for offer in offers.values() for case in make_cases(offer)
+    }
+
+
+def test_the_metric_of_drums_in_the_guide_keeps_its_contract(monkeypatch):
+    code = block(PLUGINS, "samples: metric back-beat")
+    cases = cases_of("back_beat", code, monkeypatch)
+    for case in cases.values():
+        case.run()
+    assert "metric back-beat" in cases
+    metric = sys.modules["back_beat"].back_beat()
+    assert metric.value(metric.count(view_score(SAMPLES["a tune with drums"])).sum(axis=0)) == 100
+    forgotten = cases_of("back_beat", code.replace("follows_drums=True, ", ""), monkeypatch)
+    broken("drums are ignored; else say `follows_drums`", forgotten["metric back-beat"].run)
+
+
+DRUM_TOKENS = """
+from dataclasses import dataclass
+
+from composer import hookimpl
+from composer.errors import CannotExpress
+from composer.testing.sequences import SAMPLES
+from composer_remi.tokenizer import Remi
+
+class Drums(Remi):
+    'Drums alone, as remi writes them.'
+    samples = {"a beat": SAMPLES["drums alone"]}
+
+    def encode(self, score, *, ends=True):
+        if not score.tracks or not all(track.is_drum for track in score.tracks):
+            raise CannotExpress("only drums have tokens.")
+        return super().encode(score, ends=ends)
+
+@hookimpl
+def register_tokenizers():
+    return {"drums": Drums}
+"""
+
+
+def test_a_tokenizer_brings_scores_of_its_own(monkeypatch):
+    cases = cases_of("drum_tokens", DRUM_TOKENS, monkeypatch)
+    cases["tokenizer drums: scores"].run()
+    other = cases_of("drum_tokens", DRUM_TOKENS.replace('SAMPLES["drums alone"]', 'SAMPLES["two parts"]'), monkeypatch)
+    broken("a tokenizer has tokens for its own samples; not for 'a beat'", other["tokenizer drums: scores"].run)
 
 
 @dataclass(frozen=True)
@@ -504,6 +734,21 @@ def test_a_tokenizer_with_a_fault_in_what_it_moves(fault, rule, monkeypatch):
     check_tokenizer(tokenizer, [MUSIC["rests"]])
     monkeypatch.setattr(Moving, "fault", staticmethod(fault))
     broken(rule, check_tokenizer, tokenizer, [MUSIC["rests"]])
+
+
+def test_a_tokenizer_that_moves_drums():
+    band = registry().make("tokenizers", "remi")
+
+    def move(tokens, semitones):
+        music = band.decode(tokens)
+        tracks = [replace(track, notes=track.notes.copy()) for track in music.tracks]
+        for track in tracks:
+            track.notes["pitch"] += semitones
+        return band.encode(replace(music, tracks=tuple(tracks)))
+
+    check_transposed(band, move, band.encode(SAMPLES["a tune with a rest"]))
+    tokens = band.encode(SAMPLES["a tune with drums"])
+    broken("a transposition leaves drums as they are", check_transposed, band, move, tokens)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from composer.errors import CannotExpress, ComposerError, ReadingWarning, printa
 from composer.io.bounds import OutOfBounds, keep_timer, run_bounded
 from composer.io.lint import Remarks
 from composer.music.score import MOST_BARS, Score, TimeSignature
-from composer.request import Request
+from composer.request import WHOLE
 from composer.types import Dataset, Grammar, PredefinedSplit, SupportsStates, Tokenizer, Tokens
 
 LONGEST = 50_000
@@ -176,7 +176,7 @@ def _step_together(grammar: Grammar, sequences: Sequence[Tokens]) -> list[NDArra
     lengths = np.array([len(sequences[i]) for i in order])
     begins = np.cumsum(lengths) - lengths
     running = np.searchsorted(-lengths, -np.arange(lengths[0]))  # how many are longer than t, for each t
-    state = grammar.start(Request(), len(sequences))
+    state = grammar.start(WHOLE, len(sequences))
     steps = []
     for t, rows in enumerate(running):
         state = state[:rows]

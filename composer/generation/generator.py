@@ -27,7 +27,7 @@ from composer.generation.backends import Backends
 from composer.model import Model
 from composer.music.score import END, Score, Tempo, Text, compute_bars
 from composer.plugins.registry import registry
-from composer.request import Request, SamplerSpec
+from composer.request import WHOLE, Request, SamplerSpec
 from composer.sampling import loop
 from composer.sampling.feasibility import check_request
 from composer.sampling.loop import SampledPiece
@@ -95,7 +95,7 @@ class Generator:
     def _check_primer(self, primer: tuple[int, ...], ticks: int) -> None:
         """Refuse tokens that the grammar does not allow, and an end unlike their own: such a piece might never end."""
         grammar = self.writing.grammar
-        state = grammar.start(Request(), 1)
+        state = grammar.start(WHOLE, 1)
         for token in primer:
             if token == EOS or token >= len(self.tokenizer.vocabulary) or not grammar.mask(state)[0, token]:
                 raise BadOption("this model cannot read the primer's tokens.")

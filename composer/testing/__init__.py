@@ -32,14 +32,14 @@ from composer.testing.backends import check_backend, make_random_model
 from composer.testing.callbacks import check_callback
 from composer.testing.commands import check_command, check_executor
 from composer.testing.files import check_dataset, check_exporter, check_reader, check_round_trip
-from composer.testing.grammars import check_fixed_notes, check_grammar
+from composer.testing.grammars import check_fixed_notes, check_grammar, check_infilling
 from composer.testing.metrics import check_metric
 from composer.testing.rules import BrokenRule, require
 from composer.testing.samplers import check_sampler
 from composer.testing.sequences import draw
 from composer.testing.shrinking import check_smallest
 from composer.testing.suite import Case, list_cases, make_cases
-from composer.testing.tokenizers import check_tokenizer
+from composer.testing.tokenizers import check_long_score, check_tokenizer
 
 __all__ = [
     "BrokenRule",
@@ -53,6 +53,8 @@ __all__ = [
     "check_exporter",
     "check_fixed_notes",
     "check_grammar",
+    "check_infilling",
+    "check_long_score",
     "check_metric",
     "check_model",
     "check_reader",

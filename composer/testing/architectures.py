@@ -29,7 +29,10 @@ CLOSE = 1e-5
 
 
 def check_architecture(architecture: Architecture) -> None:
-    """Check that whole, chunks and single steps agree, rows are independent, all weights learn, and saving restores."""
+    """Check that whole, chunks and single steps agree, rows are independent, all weights learn, and saving restores.
+
+    All randomness is torch's, and a module holds nothing that changes but its parameters.
+    """
     import torch
 
     require(rebuild(architecture) == architecture, "options rebuilt from their fields are equal")
@@ -38,10 +41,12 @@ def check_architecture(architecture: Architecture) -> None:
         module = architecture.build_module(SIZES, VOCABULARY)
         inputs = torch.stack([torch.randint(0, size, (ROWS, PLACES)) for size in SIZES], dim=-1)
         _check_arrays(architecture, module)
-        _check_gradient(module, inputs)
+        _check_seed(architecture, inputs)
+        _check_training(module, inputs)
         module.eval()
         with torch.no_grad():
             whole = _check_shapes(module, inputs)
+            _check_states(module, inputs)
             for chunk in (1, 4):
                 _check_chunks(module, inputs, whole, chunk)
             _check_rows(module, inputs, whole)
@@ -58,14 +63,71 @@ def _check_arrays(architecture: Architecture, module: nn.Module) -> None:
     require(not others, f"shapes() lists the arrays of the module, with their shapes; not so {', '.join(others)}")
 
 
+def _check_seed(architecture: Architecture, inputs: Tensor) -> None:
+    """Check that weights, and what is random in training, follow the seed of torch alone, as a resumed run does."""
+    import torch
+
+    def build(seed: int) -> nn.Module:
+        torch.manual_seed(seed)
+        return architecture.build_module(SIZES, VOCABULARY)
+
+    def train(module: nn.Module) -> Tensor:
+        torch.manual_seed(1)
+        logits: Tensor = module.train()(inputs)[0]
+        return logits
+
+    one, same, other = build(0), build(0), build(1)
+    off = [name for name, tensor in one.state_dict().items() if not tensor.equal(same.state_dict()[name])]
+    require(not off, f"the same seed of torch gives the same weights; not so {', '.join(off)}")
+    moved = (not a.equal(b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+    require(any(moved), "another seed of torch gives other weights")
+    require(
+        train(one).equal(train(one)),
+        "what is random in training is drawn by torch, not NumPy or Python: the same seed gives the same logits",
+    )
+
+
+def _check_training(module: nn.Module, inputs: Tensor) -> None:
+    """Check that all parameters learn, and that nothing else changes: only parameters are averaged."""
+    before = {name: buffer.clone() for name, buffer in module.named_buffers()}
+    _check_gradient(module.train(), inputs)
+    moved = [name for name, buffer in module.named_buffers() if name not in before or not buffer.equal(before[name])]
+    require(
+        not moved,
+        "no buffer changes in training, as running statistics do: only parameters are averaged and restored; "
+        f"not so {', '.join(moved)}",
+    )
+
+
 def _check_shapes(module: nn.Module, inputs: Tensor) -> Tensor:
     logits: Tensor
+    before = inputs.clone()
     logits, state = module(inputs)
+    require(inputs.equal(before), "the inputs of a module are unchanged")
+    training = [name or "the module itself" for name, part in module.named_modules() if part.training]
+    require(not training, f"a module stays in evaluation mode after eval(); not so {', '.join(training)}")
     require(logits.shape == (ROWS, PLACES, VOCABULARY), f"logits are (B, T, V), not {tuple(logits.shape)}")
     require(isinstance(state, tuple), "the state is a tuple of tensors")
     require(all(part.shape[0] == ROWS for part in state), "the state's tensors are batch-first")
-    require(module(inputs, None)[0].equal(logits), "the same inputs give the same logits")
+    require(module(inputs, None)[0].equal(logits), "after eval() the same inputs give the same logits")
     return logits
+
+
+def _check_states(module: nn.Module, inputs: Tensor) -> None:
+    """Check that states are of one size, and that none is changed by later steps; rows may share one."""
+    import torch
+
+    state, kept = None, []
+    for step in torch.split(inputs, 1, dim=1):
+        _, state = module(step, state)
+        kept.append((state, tuple(part.clone() for part in state)))
+        sizes = [[tuple(part.shape) for part in copies] for _, copies in (kept[0], kept[-1])]
+        require(
+            sizes[0] == sizes[1],
+            f"a state has one size after any number of steps; after 1 it is {sizes[0]}, after {len(kept)} {sizes[1]}",
+        )
+    stays = (part.equal(copy) for parts, copies in kept for part, copy in zip(parts, copies, strict=True))
+    require(all(stays), "a state stays as it is when later steps are made, never changed in place")
 
 
 def _check_chunks(module: nn.Module, inputs: Tensor, whole: Tensor, chunk: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,7 @@ def _check_precision(step: Step, model: Model, tolerance: float) -> None:
                 f"a row is the same to the bit in a batch of {rows} with {threads} threads",
             )
     _check_gathered(step, inputs, found)
+    _check_states(step, inputs)
 
 
 def make_random_model(
@@ -92,6 +94,22 @@ def _check_gathered(step: Step, inputs: NDArray[np.int64], found: NDArray[np.flo
     order = np.array([5, 0, 5])
     gathered = _run(step, inputs[half:, order], tuple(part[order] for part in state))
     require(gathered.tobytes() == found[half:, order].tobytes(), "rows gathered from a state continue as before")
+
+
+def _check_states(step: Step, inputs: NDArray[np.int64]) -> None:
+    """Check that states are of one size, and that none is changed by later steps; pieces may share one."""
+    state: State | None = None
+    kept: list[tuple[State, State]] = []
+    for columns in inputs:
+        _, state = step(columns, state)
+        kept.append((state, deepcopy(state)))
+        sizes = [[tuple(part.shape) for part in copies] for _, copies in (kept[0], kept[-1])]
+        require(
+            sizes[0] == sizes[1],
+            f"a state has one size after any number of steps; after 1 it is {sizes[0]}, after {len(kept)} {sizes[1]}",
+        )
+    stays = (bool((part == copy).all()) for parts, copies in kept for part, copy in zip(parts, copies, strict=True))
+    require(all(stays), "a state stays as it is when later steps are made, never changed in place")
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from composer.types import Dataset, Exporter, Piece, PredefinedSplit, Reader, Su
 # --- file formats -----------------------------------------------------------------------------------------------------
 
 
-HOLDS = ("start", "duration", "pitch", "metre", "upbeat", "tempo")
+HOLDS = ("start", "duration", "pitch", "metre", "upbeat", "tempo", "drums")
 """The parts of a score that a file keeps, unless its exporter lists others in `holds`."""
 
 _REFUSED = object()
@@ -105,7 +105,7 @@ def check_round_trip(
 ) -> Score:
     """Write `score` into `folder` and read it back: equal in what the format `holds`, and then in all.
 
-    A format may hold fields of notes, `metre`, `upbeat` and `tempo`. Returns the score that was read.
+    A format may hold fields of notes, `metre`, `upbeat`, `tempo` and `drums`. Returns the score that was read.
     """
     first = _write_and_read(exporter, reader, score, folder / f"first{suffix}")
     count = len(first.tracks)
@@ -114,6 +114,8 @@ def check_round_trip(
         for name in [field for field in NOTE.names or () if field in holds]:
             same = np.array_equal(written.notes[name], read.notes[name])
             require(same, f"the {name} of each note is read back; not so in track {number}")
+    kinds = [track.is_drum for track in score.tracks], [track.is_drum for track in first.tracks]
+    require("drums" not in holds or kinds[0] == kinds[1], "tracks of drums are read back as drums, and others are not")
     for name, told in (("metre", _list_time_signatures), ("upbeat", lambda one: one.upbeat), ("tempo", _list_tempos)):
         wanted, found = told(score), told(first)
         require(name not in holds or wanted == found, f"the {name} is read back; {wanted} is written, {found} is read")

@@ -6,17 +6,20 @@ end.
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import fields, replace
+from time import thread_time
 
 import numpy as np
 
-from composer.errors import CannotExpress
+from composer.errors import BadOption, CannotExpress
 from composer.music.keys import parse_key
 from composer.music.score import Score, Track, compute_bars
 from composer.request import Request
 from composer.sampling.batch_state import begin, build_context
-from composer.testing.replay import check_replays, check_states
+from composer.testing.replay import check_drums, check_replays, check_states
 from composer.testing.rules import BrokenRule, require
 from composer.testing.sequences import count_bars, draw, name_tokens
 from composer.tokens.jit import compile_grammar
@@ -41,6 +44,7 @@ def check_grammar(tokenizer: Tokenizer, rows: int = 1000, seed: int = 0) -> None
         for tokens in sequences[:REPLAYED]:
             _check_bars(tokenizer, tokens, request)
             _check_music(tokenizer, tokens, request)
+            check_drums(tokenizer, tokens, request)
         replayed += [(request, tokens) for tokens in sequences[:REPLAYED]]
     check_replays(tokenizer, replayed)
     check_states(tokenizer, [tokens for _, tokens in replayed])
@@ -166,6 +170,88 @@ def _check_same(what: str, plain: Array, quick: Array) -> None:
 
 
 Onsets = set[tuple[int, int]]
+
+ALWAYS = 2**40
+"""The end of a span that lasts as long as any piece."""
+
+SPANS = 5
+"""Choices of spans."""
+
+ENDS = [2**power for power in (22, 26, 30, 34, 40)]
+"""Ends of a span, each but a few times as costly as the one before where the cost grows with the end."""
+
+MORE_MEMORY, MORE_SECONDS = 2**18, 1.0
+"""Bytes and seconds that a later end may cost, which are for the noise of measuring."""
+
+
+def check_infilling(tokenizer: Tokenizer, scores: Sequence[Score], rows: int = 2) -> None:
+    """Check `fix_notes` with several choices of spans, by turns, of `scores`; it may refuse some, but not all."""
+    fix = getattr(tokenizer.grammar, "fix_notes", None)
+    require(callable(fix), "a grammar has fix_notes(), by which parts of a piece are kept and others written anew")
+    fixed = 0
+    for number in range(max(len(scores), SPANS) if scores else 0):
+        score = scores[number % len(scores)]
+        with suppress(BadOption, CannotExpress):
+            kept = tokenizer.decode(tokenizer.encode(score))
+            if not number:
+                _check_cost(tokenizer, kept)
+                _check_unfixed(tokenizer, kept)
+            check_fixed_notes(tokenizer, score, _list_spans(kept)[number % SPANS], rows)
+            fixed += 1
+    require(fixed or not scores, "fix_notes() keeps some spans of a piece at least; it refuses all")
+
+
+def _list_spans(score: Score) -> list[list[Span]]:
+    """List SPANS choices of spans to fix: a bar, all but a bar, one track, and everything."""
+    starts = compute_bars(score).starts.tolist()
+    first, second = starts[1], starts[min(2, len(starts) - 1)]
+    track = len(score.tracks) - 1
+    return [
+        [Span(0, first)],
+        [Span(0, starts[0]), Span(second, ALWAYS)],
+        [Span(0, ALWAYS, track)],
+        [Span(first, ALWAYS), Span(0, first // 2, track)],
+        [Span(0, ALWAYS)],
+    ]
+
+
+def _check_unfixed(tokenizer: Tokenizer, score: Score) -> None:
+    """Check that the mask of no spans, or of one beyond the piece, leaves all tokens allowed."""
+    grammar = tokenizer.grammar
+    mask, state = grammar.fix_notes(score, []), grammar.start(Request(), 1)
+    for token in tokenizer.encode(score):
+        same = np.array_equal(grammar.mask(state), grammar.mask(state) & mask(state))
+        require(same, "outside of its spans fix_notes() allows everything; not so without any span")
+        state = grammar.advance(state, np.array([token]))
+
+
+def _check_cost(tokenizer: Tokenizer, score: Score) -> None:
+    """Check that fixing notes up to a far end takes no more than up to the score's own end."""
+    least, _ = _measure_cost(tokenizer, score, score.end)
+    for end in ENDS:
+        memory, seconds = _measure_cost(tokenizer, score, end)
+        require(
+            memory <= least + MORE_MEMORY and seconds <= MORE_SECONDS,
+            "fix_notes() takes no more time and memory for a span that ends late; "
+            f"up to tick {end} it took {memory:,} bytes and {seconds:.1f} s, up to tick {score.end} {least:,} bytes",
+        )
+
+
+def _measure_cost(tokenizer: Tokenizer, score: Score, end: int) -> tuple[int, float]:
+    """Measure the most bytes held at once, and the seconds, to fix all notes up to `end`; 0 if that is refused."""
+    grammar = tokenizer.grammar
+    tracing, began = tracemalloc.is_tracing(), thread_time()
+    if not tracing:
+        tracemalloc.start()
+    tracemalloc.reset_peak()
+    before, _ = tracemalloc.get_traced_memory()
+    try:
+        with suppress(BadOption, CannotExpress):
+            grammar.fix_notes(score, [Span(0, end)])(grammar.start(Request(), 1))
+        return tracemalloc.get_traced_memory()[1] - before, thread_time() - began
+    finally:
+        if not tracing:
+            tracemalloc.stop()
 
 
 def check_fixed_notes(

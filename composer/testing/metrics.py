@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,29 +13,50 @@ from composer.metrics.score_view import ScoreView, view_score
 from composer.music.keys import parse_key
 from composer.music.score import KeySignature, Notes, Score, TimeSignature, Track, make_notes
 from composer.testing.rules import require
+from composer.testing.sequences import SAMPLES, list_samples, make_drums
 from composer.types import Metric
 
 QUARTER = 480
 
 
-def check_metric(metric: Metric) -> None:
+def check_metric(metric: Metric, samples: Sequence[Score] = ()) -> None:
     """Check that counts are a row a bar, figures follow from sums, drums are ignored, and silence is no error.
 
-    A transposition has the same figures, unless the metric states `follows_pitch`.
+    Drums change the figures of a metric that states `follows_drums`, a transposition those of one that states
+    `follows_pitch`. There is something to count in each of `samples`, and of the metric's own.
     """
     require(metric.unit.strip(), "a metric has a unit")
-    pieces = [_make_chorale(), _make_tune(), replace(_make_tune(), upbeat=0, time_signatures=(TimeSignature(0, 6, 8),))]
+    own = [*list_samples(metric).values(), *samples]
+    simple = [_make_chorale(), _make_tune(), replace(_make_tune(), upbeat=0, time_signatures=(TimeSignature(0, 6, 8),))]
+    pieces = [*simple, *own]
     counts = [check_counts(metric, view_score(score)) for score in pieces]
-    silent = [check_counts(metric, view_score(score)) for score in (Score(), Score((Track(make_notes([])),)))]
+    require(all(found.any() for found in counts[len(simple) :]), "a metric counts something in each of its own samples")
+    drums = SAMPLES["drums alone"]
+    silent = [check_counts(metric, view_score(score)) for score in (Score(), Score((Track(make_notes([])),)), drums)]
     require(len({found.shape[1] for found in counts + silent}) == 1, "counts have one width in every piece")
-    for score, found in zip(pieces, counts, strict=True):
-        drums = Track(make_notes([(tick, 60, 38, 90) for tick in range(0, score.end, 240)]), is_drum=True)
-        with_drums = metric.count(view_score(replace(score, tracks=(*score.tracks, drums))))
-        require(np.array_equal(found, with_drums), "drums are ignored")
-        if not metric.follows_pitch:
+    _check_drums(metric, pieces)
+    if not metric.follows_pitch:
+        for score, found in zip(pieces, counts, strict=True):
             higher = metric.count(view_score(_transpose(score, 3)))
             require(np.allclose(found, higher), "music in another key counts alike; else say `follows_pitch`")
     _check_value(metric, np.array([found.sum(axis=0) for found in counts + silent]))
+
+
+def _check_drums(metric: Metric, pieces: Sequence[Score]) -> None:
+    """Check that drums beside other tracks are ignored, or else change something."""
+    changed = False
+    for score in pieces:
+        beat = make_drums(-(-score.end // (4 * QUARTER)))
+        beat = replace(beat, notes=beat.notes[beat.notes["start"] + beat.notes["duration"] <= score.end])
+        pitched = [track for track in score.tracks if not track.is_drum]
+        drums = [track for track in score.tracks if track.is_drum] or [beat]
+        without, with_drums = (
+            check_counts(metric, view_score(replace(score, tracks=tuple(tracks))))
+            for tracks in (pitched, [*pitched, *drums])
+        )
+        changed = changed or not np.array_equal(without, with_drums)
+    require(metric.follows_drums or not changed, "drums are ignored; else say `follows_drums`")
+    require(changed or not metric.follows_drums, "a metric that states `follows_drums` counts drums")
 
 
 def check_counts(metric: Metric, view: ScoreView) -> NDArray[np.float64]:
@@ -46,7 +68,8 @@ def check_counts(metric: Metric, view: ScoreView) -> NDArray[np.float64]:
     require(found.dtype == np.float64 and np.isfinite(found).all(), "counts are finite numbers")
     require((found >= 0).all(), "counts are 0 or more")
     require(np.array_equal(found, metric.count(view)), "the same piece counts alike each time")
-    require(len(view.notes) or metric.value or not found.any(), "of silence, a histogram counts nothing")
+    is_silent = not (view.score.note_count if metric.follows_drums else len(view.notes))
+    require(not is_silent or metric.value or not found.any(), "of silence, a histogram counts nothing")
     return found
 
 
@@ -101,10 +124,13 @@ def _make_tune() -> Score:
 
 
 def _transpose(score: Score, semitones: int) -> Score:
+    """Transpose all but drums; down, where there is no such pitch."""
+    highest = max((int(track.notes["pitch"].max(initial=0)) for track in score.tracks if not track.is_drum), default=0)
+    semitones = semitones if highest + semitones < 128 else -semitones
     tracks = []
     for track in score.tracks:
         notes = track.notes.copy()
-        notes["pitch"] += semitones
+        notes["pitch"] += 0 if track.is_drum else semitones
         tracks.append(replace(track, notes=notes))
     keys = tuple(KeySignature(sign.tick, sign.key.transpose(semitones)) for sign in score.key_signatures)
     return replace(score, tracks=tuple(tracks), key_signatures=keys)

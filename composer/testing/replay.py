@@ -55,6 +55,21 @@ def check_states(tokenizer: Tokenizer, sequences: Sequence[Tokens]) -> None:
             require(False, f"compute_states() agrees with advance(); not in {where}")
 
 
+def check_drums(tokenizer: Tokenizer, tokens: Tokens, request: Request) -> None:
+    """Check that the musical state has the tick of each drum, where there are `Drum` tokens."""
+    grammar, is_drum = tokenizer.grammar, tokenizer.token_info.is_drum
+    if not is_drum[tokens].any():
+        return
+    state, told = grammar.start(request, 1), set()
+    for token in tokens:
+        if is_drum[token]:
+            told.add(int(grammar.interpret(state).tick[0]))
+        state = grammar.advance(state, np.array([token]))
+    written = [track.notes["start"] for track in tokenizer.decode(tokens).tracks if track.is_drum]
+    off = sorted(told.symmetric_difference(int(tick) for part in written for tick in part))
+    require(not off, f"the music has the tick of every drum; not so {off[:3]} of {name_tokens(tokenizer, tokens)}")
+
+
 def _pad(sequences: Sequence[Tokens], more: int = 0) -> NDArray[np.int64]:
     """Pad (B, T) sequences with EOS to the longest and `more`."""
     longest = max(len(tokens) for tokens in sequences) + more
@@ -69,7 +84,12 @@ def _step_through(tokenizer: Tokenizer, state: Array, rows: NDArray[np.int64]) -
         _check_shapes(tokenizer, state, allowed, inputs)
         require(np.array_equal(inputs[:, 0], last), "the first column of inputs is the last token, BOS at the start")
         yield [state, allowed, inputs]
-        state, last = _call_unchanged(partial(_advance, grammar, tokens), state), tokens
+        after, last = _call_unchanged(partial(_advance, grammar, tokens), state), tokens
+        require(
+            after.shape == state.shape,
+            f"a grammar's state has one size, (B, S), however long the piece; {state.shape} became {after.shape}",
+        )
+        state = after
 
 
 def _advance(grammar: Grammar, tokens: Array, state: Array) -> Array:
@@ -86,6 +106,9 @@ def _call_unchanged(function: Callable[[Array], Array], state: Array) -> Array:
 def _check_shapes(tokenizer: Tokenizer, state: Array, allowed: Array, inputs: Array) -> None:
     grammar, rows = tokenizer.grammar, len(state)
     size = len(tokenizer.vocabulary)
+    types = {"states": state.dtype, "inputs": inputs.dtype}
+    small = [f"{name} are {kind}" for name, kind in types.items() if kind != np.int64]
+    require(not small, f"states and inputs are int64; here {', '.join(small)}")
     require(allowed.shape == (rows, size) and allowed.dtype == bool, "allowed() is a mask (B, V) of booleans")
     sizes = np.array([column.size for column in grammar.columns])
     require(inputs.shape == (rows, len(sizes)), "inputs() has one column for each of `columns`")

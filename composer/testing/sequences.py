@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from composer.music.keys import parse_key
-from composer.music.score import TICKS_PER_QUARTER, KeySignature, Score, Tempo, TimeSignature, Track, make_notes
-from composer.request import Request
+from composer.music.score import (
+    TICKS_PER_QUARTER,
+    KeySignature,
+    Score,
+    Tempo,
+    TimeSignature,
+    Track,
+    compute_bars,
+    make_notes,
+)
+from composer.request import WHOLE, Request
 from composer.testing.rules import BrokenRule, require
 from composer.tokens.vocabulary import EOS
-from composer.types import Array, Grammar, Tokenizer, Tokens
+from composer.types import Array, Grammar, HasSamples, Tokenizer, Tokens
 
 # --- random sequences -------------------------------------------------------------------------------------------------
 
@@ -90,7 +100,7 @@ def name_tokens(tokenizer: Tokenizer, tokens: list[int] | Tokens, last: int = 24
 def count_bars(tokenizer: Tokenizer, tokens: Tokens) -> int:
     """Count the bars that a sequence has begun, a pickup included."""
     grammar = tokenizer.grammar
-    state = grammar.start(Request(), 1)
+    state = grammar.start(WHOLE, 1)
     for token in tokens:
         state = grammar.advance(state, np.array([token]))
     return int(grammar.interpret(state).bar[0]) + 1
@@ -126,6 +136,27 @@ def make_part(notes: Line, *, name: str = "", program: int = 0) -> Track:
     return Track(make_notes(rows), name, program)
 
 
+def list_samples(thing: object) -> dict[str, Score]:
+    """List the small scores that a thing brings for its checks, by name: its attribute `samples`, if it has one."""
+    samples = thing.samples if isinstance(thing, HasSamples) else {}
+    good = isinstance(samples, Mapping) and all(isinstance(score, Score) for score in samples.values())
+    require(good, "`samples` are scores, each at its name")
+    return dict(samples)
+
+
+def lengthen(score: Score, bars: int) -> Score:
+    """Repeat a score without an upbeat until it has at least so many bars."""
+    found = compute_bars(score)
+    length, count = int(found.starts[-1]), len(found.signatures)
+    return replace(score, tracks=tuple(_repeat(track, length, -(-bars // count)) for track in score.tracks))
+
+
+def _repeat(track: Track, length: int, times: int) -> Track:
+    notes = np.tile(track.notes, times)
+    notes["start"] += np.repeat(np.arange(times) * length, len(track.notes))
+    return replace(track, notes=notes)
+
+
 def _make_score(
     *parts: Track, metre: tuple[int, int] = (4, 4), key: str = "C", bpm: float = 120, upbeat: int = 0
 ) -> Score:
@@ -136,6 +167,14 @@ def _make_score(
         key_signatures=(KeySignature(0, parse_key(key)),),
         upbeat=upbeat,
     )
+
+
+def make_drums(bars: int = 2) -> Track:
+    """Make a beat of that many bars of 4/4: bass drum and snare by turns, with the hi-hat in quavers."""
+    quarter, bass, snare, hat = TICKS_PER_QUARTER, 36, 38, 42
+    beat = [(number * quarter, quarter // 2, snare if number % 2 else bass, 100) for number in range(4 * bars)]
+    hats = [(number * quarter // 2, quarter // 2, hat, 70) for number in range(8 * bars)]
+    return Track(make_notes([*beat, *hats]), "Drums", is_drum=True)
 
 
 TUNE = [(67, 1.0), (64, 1.0), (65, 0.5), (62, 0.5), (60, 1.0), (0, 1.0), (64, 1.0), (67, 1.0), (72, 1.0)]
@@ -149,5 +188,7 @@ SAMPLES: Mapping[str, Score] = {
         make_part([(72, 2), (71, 2)], name="Violin", program=40), make_part([(48, 4)], name="Cello", program=42)
     ),
     "four parts": _make_score(*(make_part([(pitch, 2), (pitch, 2)], program=52) for pitch in (72, 67, 64, 48))),
+    "a tune with drums": _make_score(make_part(TUNE), make_drums()),
+    "drums alone": _make_score(make_drums()),
 }
-"""Scores of one to four single-line parts, a few bars long."""
+"""Scores of one to four single-line parts, with drums or without, a few bars long."""

@@ -12,7 +12,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from composer.errors import BadOption, CannotExpress, CannotWrite, RequestWarning, UnknownName, printable, suggest
+from composer.errors import (
+    BadOption,
+    CannotExpress,
+    CannotWrite,
+    ReadingWarning,
+    RequestWarning,
+    UnknownName,
+    printable,
+    suggest,
+)
 from composer.music.score import Score
 from composer.plugins.cache import can_keep
 from composer.plugins.offers import KINDS, Offer, make
@@ -21,13 +30,13 @@ from composer.testing.architectures import check_architecture, check_model
 from composer.testing.backends import check_backend, make_random_model
 from composer.testing.commands import check_command, check_executor
 from composer.testing.files import HOLDS, check_dataset, check_exporter, check_reader, check_round_trip
-from composer.testing.grammars import check_grammar
+from composer.testing.grammars import check_grammar, check_infilling
 from composer.testing.metrics import check_metric
 from composer.testing.rules import BrokenRule, require
 from composer.testing.samplers import check_sampler
-from composer.testing.sequences import SAMPLES
+from composer.testing.sequences import SAMPLES, list_samples
 from composer.testing.shrinking import check_smallest
-from composer.testing.tokenizers import check_tokenizer
+from composer.testing.tokenizers import check_long_score, check_tokenizer
 from composer.types import Piece, Tokenizer
 
 ROWS = 300
@@ -49,6 +58,7 @@ class Case:
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", RequestWarning)
+                    warnings.simplefilter("ignore", ReadingWarning)
                     self.check(Path(folder))
             except AssertionError:
                 raise
@@ -126,15 +136,29 @@ def _cover_architecture(thing: _Thing) -> Checks:
 
 def _cover_tokenizer(thing: _Thing) -> Checks:
     yield ": scores", lambda _: _check_scores(thing.make())
+    yield ": a long score", lambda _: check_long_score(tokenizer := thing.make(), _list_expressed(tokenizer)[0])
+    yield ": fixed notes", lambda _: _check_fixed(thing.make())
     yield ": grammar", lambda _: check_grammar(thing.make(), rows=ROWS)
 
 
 def _check_scores(tokenizer: Tokenizer) -> None:
     check_tokenizer(tokenizer, [])
-    expressed = [score for score in SAMPLES.values() if _can_express(tokenizer, score)]
-    require(expressed, "a tokenizer has tokens for one at least of a few small scores")
-    for score in expressed:
+    for score in _list_expressed(tokenizer):
         check_smallest(lambda one: check_tokenizer(tokenizer, [one]), score)
+
+
+def _check_fixed(tokenizer: Tokenizer) -> None:
+    check_infilling(tokenizer, _list_expressed(tokenizer))
+
+
+def _list_expressed(tokenizer: Tokenizer) -> list[Score]:
+    """List the samples that a tokenizer has tokens for, its own first."""
+    own = list_samples(tokenizer)
+    for name, score in own.items():
+        require(_can_express(tokenizer, score), f"a tokenizer has tokens for its own samples; not for '{name}'")
+    found = [score for score in {**own, **SAMPLES}.values() if _can_express(tokenizer, score)]
+    require(found, "a tokenizer has tokens for one at least of a few small scores; else give it `samples` of its own")
+    return found
 
 
 def _can_express(tokenizer: Tokenizer, score: Score) -> bool:
@@ -201,6 +225,8 @@ def _cover_exporter(thing: _Thing) -> Checks:
 def _check_back(exporter: Any, suffix: str, folder: Path) -> None:
     reader, holds = registry().make("readers", suffix), getattr(exporter, "holds", HOLDS)
     for score in SAMPLES.values():
+        if "drums" not in holds and any(track.is_drum for track in score.tracks):
+            continue
         check_smallest(lambda one: check_round_trip(exporter, reader, one, folder, suffix=suffix, holds=holds), score)
 
 

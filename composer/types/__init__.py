@@ -37,7 +37,7 @@ from composer.types.files import Exporter, Finding, HasPieces, HasReading, Reade
 from composer.types.grammars import Column, Grammar, MusicalState, Span, SupportsStates, TokenInfo
 from composer.types.metrics import Metric
 from composer.types.samplers import Constraint, Context, LogitsProcessor, RecentNotes, Sampler
-from composer.types.tokenizers import SupportsFrames, SupportsTranspose, Tokenizer, Trainable
+from composer.types.tokenizers import HasSamples, SupportsFrames, SupportsTranspose, Tokenizer, Trainable
 
 if TYPE_CHECKING:
     from composer.io.pieces import Piece
@@ -60,6 +60,7 @@ __all__ = [
     "HasEquations",
     "HasPieces",
     "HasReading",
+    "HasSamples",
     "HasShapes",
     "Layer",
     "LogitsProcessor",

@@ -24,7 +24,8 @@ class Architecture(Protocol):
     """A frozen dataclass of options that builds a torch module.
 
     The module: `model(inputs (B, T, C), state=None) -> (logits (B, T, V), state)`. A row does not depend on its
-    neighbours. A sequence gives equal logits whole, in chunks, and step by step.
+    neighbours. A sequence gives equal logits whole, in chunks, and step by step. A state is of one size, and is never
+    changed in place. Only parameters change in training; buffers do not. What is random is drawn by torch.
     """
 
     def build_module(self, column_sizes: Sequence[int], vocabulary_size: int) -> nn.Module:
@@ -96,7 +97,10 @@ class HasEquations(Protocol):
 
 
 Step: TypeAlias = Callable[[Array, "State | None"], "tuple[Array, State]"]
-"""One step of a model: `(inputs (B, C), state) -> (logits (B, V), state)`. A row is the same bits in any batch."""
+"""One step of a model: `(inputs (B, C), state) -> (logits (B, V), state)`. A row is the same bits in any batch.
+
+States are of one size. None is changed by a later step, since several pieces may share it.
+"""
 
 
 class Backend(Protocol):

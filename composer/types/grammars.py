@@ -138,8 +138,8 @@ class Span:
 class Grammar(Protocol):
     """The tokens that may follow, for each row of a batch, by table look-ups; no loop over rows.
 
-    A state is a (B, S) array of whole numbers. It holds the whole history that matters: rows may be gathered, copied,
-    and joined with rows of other requests.
+    A state is a (B, S) array of int64, with one S. It holds the whole history that matters: rows may be gathered,
+    copied, and joined with rows of other requests.
     """
 
     @property
@@ -165,6 +165,7 @@ class Grammar(Protocol):
         """Build a function from states to masks (B, V), which fixes the notes of `score` in `spans`.
 
         No other notes are allowed there; outside of `spans` everything is. Intersect its masks with those of `mask`.
+        A span may end at any tick up to 2^40, at no more cost than at the end of `score`.
         """
 
 

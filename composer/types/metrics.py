@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from composer.metrics.score_view import ScoreView
+    from composer.music.score import Score
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,3 +30,7 @@ class Metric:
     None: counts are a histogram, compared by its distance from that of real pieces."""
     follows_pitch: bool = False
     """Whether a transposition changes it."""
+    follows_drums: bool = False
+    """Whether drums change it."""
+    samples: Mapping[str, Score] = field(default_factory=dict)
+    """Small scores, each at its name, in which there is something to count; its checks use them."""

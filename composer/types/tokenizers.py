@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -43,6 +43,15 @@ class Tokenizer(Protocol):
 
     def decode(self, tokens: Tokens) -> Score:
         """Decode any sequence that the grammar allows, whole or cut short."""
+
+
+@runtime_checkable
+class HasSamples(Protocol):
+    """A tokenizer or a metric that brings small scores of its own, which its checks use beside those of the kit."""
+
+    @property
+    def samples(self) -> Mapping[str, Score]:
+        """Each score at its name. A tokenizer has tokens for all of them."""
 
 
 @runtime_checkable

@@ -63,6 +63,7 @@ class AbcExporter:
     title: Annotated[str, "the T: line; else the piece's own title, or its model and seed"] = ""
     composer: Annotated[str, "the C: line"] = ""
 
+    holds: ClassVar[tuple[str, ...]] = ("start", "duration", "pitch", "metre", "upbeat", "tempo")
     reading: ClassVar[Mapping[str, Any]] = {"pedal": "ignore"}
 
     def __call__(self, pieces: Sequence[Piece], path: Path) -> None:
