@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.errors import BadModelFile, printable, suggest
+from composer.errors import BadModelFile, printable
 from composer.types import Architecture, Cell, Grammar, HasShapes, Layer, State
 
 Weights = Mapping[str, NDArray[Any]]
@@ -95,7 +95,7 @@ GATES = {
 
 
 def check_cell(cell: Cell, column_sizes: Sequence[int], vocabulary_size: int) -> None:
-    """Raise Unfit unless the arrays of a cell are float32, and fit each other, the input features and the vocabulary."""
+    """Raise Unfit unless the arrays of a cell are float32, and fit each other, the features and the vocabulary."""
     if not isinstance(cell, Cell) or not all(isinstance(layer, Layer) for layer in cell.layers):
         raise UnfitWeights("a cell is a Cell of Layers")
     if len(cell.columns) != len(column_sizes) or not cell.columns or not cell.layers:
@@ -117,16 +117,17 @@ def check_cell(cell: Cell, column_sizes: Sequence[int], vocabulary_size: int) ->
 
 
 def _check_layer(name: str, layer: Layer, below: int, hidden: int) -> None:
-    if layer.gates and layer.gates not in GATES:
-        raise UnfitWeights(f"{name} has unknown gates '{printable(str(layer.gates))}': {suggest(layer.gates, GATES)}")
-    if not callable(layer.update) or type(layer.parts) is not int:
-        raise UnfitWeights(f"{name} needs a function as `update` and a whole number as `parts`")
+    if not callable(layer.update) or type(layer.parts) is not int or layer.parts < 1:
+        raise UnfitWeights(f"{name} needs a function as `update` and a whole number from 1 as `parts`")
+    if layer.gates not in ("", *GATES):
+        raise UnfitWeights(f"{name} has unknown gates '{printable(str(layer.gates))}'; there are {', '.join(GATES)}")
     known = GATES.get(layer.gates)
-    gates = known or _Gates(len(layer.inputs) // hidden, layer.parts, len(layer.recurrent) > 0)
-    sums = gates.sums * hidden if known else len(layer.inputs)
-    recurrent = sums if gates.recurrent else 0
-    if sums < 1 or layer.parts < 1 or layer.parts != gates.parts:
-        raise UnfitWeights(f"{name} has {sums} sums and a state of {layer.parts} parts")
+    if known and layer.parts != known.parts:
+        raise UnfitWeights(f"{name} has the gates '{layer.gates}', of {known.parts} parts, and not {layer.parts}")
+    sums = known.sums * hidden if known else len(layer.inputs)
+    recurrent = sums if (known.recurrent if known else len(layer.recurrent)) else 0
+    if sums < 1:
+        raise UnfitWeights(f"{name} has no sums")
     _check_floats(f"{name}: inputs", layer.inputs, (sums, below))
     _check_floats(f"{name}: input_bias", layer.input_bias, (sums,))
     _check_floats(f"{name}: recurrent", layer.recurrent, (recurrent, hidden))
@@ -162,12 +163,17 @@ def _get_width(name: str, array: Any) -> int:
 # --- what a step is given ---------------------------------------------------------------------------------------------
 
 
+_INT64 = np.dtype(np.int64)
+
+
 def convert_columns(columns: Any, count: int) -> NDArray[np.int64]:
     """Return the features (B, C) of a step as int64. Raises BadModelFile for another shape, and for other numbers."""
-    found = columns if isinstance(columns, np.ndarray) else np.asarray(columns)
+    if type(columns) is np.ndarray and columns.dtype == _INT64 and columns.shape[1:] == (count,):
+        return columns  # as nearly always
+    found = np.asarray(columns)
     if found.ndim != 2 or found.shape[1] != count or found.dtype.kind not in "iub":
         raise BadModelFile(
-            f"the model's tokenizer gives inputs of {found.dtype}, {_format_shape(found.shape)}; they should be whole "
+            f"the tokenizer gives inputs of {found.dtype}, {_format_shape(found.shape)}; they should be whole "
             f"numbers, with {count} features in each row."
         )
     return found.astype(np.int64, copy=False)
@@ -180,7 +186,7 @@ def check_columns(columns: NDArray[np.int64], sizes: NDArray[np.int64], names: S
         row, column = np.argwhere(beyond)[0].tolist()
         name = f"feature '{printable(names[column])}'" if names else f"feature {column + 1}"
         raise BadModelFile(
-            f"the model's tokenizer gives {columns[row, column]} for the input {name}, whose size is {sizes[column]}: "
+            f"the tokenizer gives {columns[row, column]} for the input {name}, whose size is {sizes[column]}: "
             f"it goes from 0 to {sizes[column] - 1}."
         )
 
@@ -218,7 +224,7 @@ def check_grammar(grammar: Grammar, state: Any, vocabulary_size: int) -> None:
     mask = grammar.mask(state)
     if mask.dtype != np.bool_ or mask.shape != (rows, vocabulary_size):
         raise BadModelFile(
-            f"the model's tokenizer makes masks of {mask.dtype}, {_format_shape(mask.shape)}; they should be bool, "
+            f"the tokenizer makes masks of {mask.dtype}, {_format_shape(mask.shape)}; they should be bool, "
             f"{_format_shape((rows, vocabulary_size))}."
         )
 
@@ -228,6 +234,6 @@ def _check_whole(name: str, array: Any, shape: Shape | None) -> None:
     if array.dtype.kind not in "iu" or array.ndim != 2 or array.shape != (shape or array.shape):
         wanted = _format_shape(shape) if shape else "rows of numbers"
         raise BadModelFile(
-            f"the model's tokenizer makes {name} of {array.dtype}, {_format_shape(array.shape)}; they should be whole "
+            f"the tokenizer makes {name} of {array.dtype}, {_format_shape(array.shape)}; they should be whole "
             f"numbers, {wanted}."
         )

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import BadModelFile
-from composer.fitting import UnfitWeights, check_cell, check_columns, check_state, check_update, convert_columns
+from composer.fitting import check_cell, check_columns, check_state, check_update, convert_columns
 from composer.tokens.jit import c_compiler
 from composer.types import Cell, Layer, State, Step
 from composer_native.threads import ThreadTuner
@@ -102,9 +102,7 @@ class _Model(Structure):
     )
 
 
-def make_native_step(
-    cell: Cell, precision: str = "float32", threads: int = 1, names: Sequence[str] = ()
-) -> Step:
+def make_native_step(cell: Cell, precision: str = "float32", threads: int = 1, names: Sequence[str] = ()) -> Step:
     """Return `step(inputs (B, C), state) -> (logits (B, V), state)`. RuntimeError if there is no kernel.
 
     `precision` is float32 or int8. The number of `threads` changes no bit of the result. `names` are those of the input
