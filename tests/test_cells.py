@@ -187,3 +187,24 @@ def test_gates_that_the_update_does_not_have_are_found_where_a_backend_believes_
     check_architecture(Rectified(""))
     with pytest.raises(BrokenRule, match="the backend 'native' computes what the module does; it is off by"):
         check_architecture(Rectified("rnn"))
+
+
+@dataclass(frozen=True)
+class Fragile(Described):
+    """One whose logits are NaN after any step of learning as large as the kit's: it is compared as it begins."""
+
+    def build_module(self, column_sizes, vocabulary_size):
+        from torch import nn, tensor
+
+        module = super().build_module(column_sizes, vocabulary_size)
+        module.one, module.other = (nn.Parameter(tensor(0.05)) for _ in range(2))
+        module.head.register_forward_hook(
+            lambda head, given, logits: logits * ((0.0026 - module.one**2) / (0.0026 - module.other**2)).sqrt()
+        )
+        return module
+
+
+def test_a_module_that_no_large_step_of_learning_suits_is_compared_all_the_same():
+    check_architecture(Fragile())
+    with pytest.raises(BrokenRule, match="computes what the module does"):
+        check_architecture(Fragile("a residual"))

@@ -122,7 +122,7 @@ FEATURES: tuple[tuple[tuple[int, ...], int], ...] = (((13, 5, 3), 13), ((37, 37,
 """Sizes of input features, each with the size of the vocabulary."""
 
 CHUNKS = (STEPS, 4, 1)
-LEARNING = 3, 0.02
+LEARNING, RATE = 3, 0.02
 """Steps of learning, and by how much each moves a parameter: a bias or a gain that begins at 0 would hide a fault."""
 
 CLOSE = 1e-5
@@ -183,8 +183,13 @@ def _vary(architecture: Any) -> Iterator[tuple[str, Architecture]]:
                 yield f" and {field.name}={other}", made
 
 
-def _learn(architecture: Architecture, sizes: tuple[int, ...], vocabulary: int) -> tuple[_Trial, nn.Module]:
-    """Build a module that has learned a little, so that no parameter is as it began; return it with its model."""
+def _learn(
+    architecture: Architecture, sizes: tuple[int, ...], vocabulary: int, steps: int = LEARNING
+) -> tuple[_Trial, nn.Module]:
+    """Build a module that has learned a little, so that no parameter is as it began; return it with its model.
+
+    One that such steps make useless stays as it began.
+    """
     import torch
     from torch.nn import functional
 
@@ -192,19 +197,22 @@ def _learn(architecture: Architecture, sizes: tuple[int, ...], vocabulary: int) 
         torch.manual_seed(0)
         module = architecture.build_module(sizes, vocabulary)
         inputs = torch.stack([torch.randint(0, size, (4, STEPS + 1)) for size in sizes], dim=-1)
-        steps, rate = LEARNING
         for _ in range(steps):
             logits = module(inputs[:, :-1])[0]
             functional.cross_entropy(logits.flatten(0, 1), inputs[:, 1:, 0].flatten()).backward()
             with torch.no_grad():
                 for parameter in module.parameters():
                     if parameter.grad is not None:
-                        parameter.add_(parameter.grad.sign(), alpha=-rate)
+                        parameter.add_(parameter.grad.sign(), alpha=-RATE)
                         parameter.grad = None
+        with torch.no_grad():
+            useful = bool(module.eval()(inputs)[0].isfinite().all())
+    if steps and not useful:
+        return _learn(architecture, sizes, vocabulary, 0)
     weights = {name: tensor.detach().numpy().copy() for name, tensor in module.state_dict().items()}
     spec = ComponentSpec(type(architecture).__name__, {})
     names = tuple(f"Token_{token}" for token in range(vocabulary))
-    return _Trial(spec, spec, names, weights, thing=architecture, sizes=sizes), module.eval()
+    return _Trial(spec, spec, names, weights, thing=architecture, sizes=sizes), module
 
 
 def _check_agreement(name: str, backend: Backend, model: _Trial, module: nn.Module, shown: str) -> None:
