@@ -1,7 +1,7 @@
-"""Checks that weights fit an architecture: names, shapes, its cell and its module.
+"""Checks that arrays fit one another: the weights of an architecture, its cell, and what a step is given.
 
-Neither the weights of a stranger's model nor its header are trusted: backends take sizes from one array for another,
-and a network could fill any memory. So everything is checked before use.
+Neither the weights of a stranger's model nor its header are trusted, and no array that a plugin makes is: backends take
+sizes from one array for another, and a network could fill any memory. So everything is checked before use.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import BadModelFile, printable
-from composer.types import Architecture, Cell, HasShapes, Layer
+from composer.types import Architecture, Cell, Grammar, HasShapes, Layer, State
 
 Weights = Mapping[str, NDArray[Any]]
 Shape = tuple[int, ...]
@@ -95,7 +95,9 @@ GATES = {
 
 
 def check_cell(cell: Cell, column_sizes: Sequence[int], vocabulary_size: int) -> None:
-    """Raise Unfit unless the arrays of a cell fit each other, the input features and the vocabulary."""
+    """Raise Unfit unless the arrays of a cell are float32, and fit each other, the features and the vocabulary."""
+    if not isinstance(cell, Cell) or not all(isinstance(layer, Layer) for layer in cell.layers):
+        raise UnfitWeights("a cell is a Cell of Layers")
     if len(cell.columns) != len(column_sizes) or not cell.columns or not cell.layers:
         raise UnfitWeights(f"a cell has {len(cell.columns)} columns and {len(cell.layers)} layers")
     width, hidden = (
@@ -115,12 +117,17 @@ def check_cell(cell: Cell, column_sizes: Sequence[int], vocabulary_size: int) ->
 
 
 def _check_layer(name: str, layer: Layer, below: int, hidden: int) -> None:
+    if not callable(layer.update) or type(layer.parts) is not int or layer.parts < 1:
+        raise UnfitWeights(f"{name} needs a function as `update` and a whole number from 1 as `parts`")
+    if layer.gates not in ("", *GATES):
+        raise UnfitWeights(f"{name} has unknown gates '{printable(str(layer.gates))}'; there are {', '.join(GATES)}")
     known = GATES.get(layer.gates)
-    gates = known or _Gates(len(layer.inputs) // hidden, layer.parts, len(layer.recurrent) > 0)
-    sums = gates.sums * hidden if known else len(layer.inputs)
-    recurrent = sums if gates.recurrent else 0
-    if sums < 1 or layer.parts < 1 or layer.parts != gates.parts:
-        raise UnfitWeights(f"{name} has {sums} sums and a state of {layer.parts} parts")
+    if known and layer.parts != known.parts:
+        raise UnfitWeights(f"{name} has the gates '{layer.gates}', of {known.parts} parts, and not {layer.parts}")
+    sums = known.sums * hidden if known else len(layer.inputs)
+    recurrent = sums if (known.recurrent if known else len(layer.recurrent)) else 0
+    if sums < 1:
+        raise UnfitWeights(f"{name} has no sums")
     _check_floats(f"{name}: inputs", layer.inputs, (sums, below))
     _check_floats(f"{name}: input_bias", layer.input_bias, (sums,))
     _check_floats(f"{name}: recurrent", layer.recurrent, (recurrent, hidden))
@@ -129,6 +136,8 @@ def _check_layer(name: str, layer: Layer, below: int, hidden: int) -> None:
 
 def _check_pointer(cell: Cell, column_sizes: Sequence[int], seen: int) -> None:
     """Check that a pointer has a row for each feature that it points from, and that these features are tokens."""
+    if not all(type(index) is int for index in cell.pointed):
+        raise UnfitWeights("a pointer points from a column that is no whole number")
     if not all(0 <= index < len(column_sizes) and column_sizes[index] <= len(cell.bias) for index in cell.pointed):
         raise UnfitWeights("a pointer points from a column that holds no tokens")
     if cell.pointer is None or cell.pointer_bias is None:
@@ -139,23 +148,92 @@ def _check_pointer(cell: Cell, column_sizes: Sequence[int], seen: int) -> None:
     _check_floats("the pointer's bias", cell.pointer_bias, (len(cell.pointed),))
 
 
-def check_columns(columns: NDArray[np.int64], column_sizes: NDArray[np.int64]) -> None:
-    """Raise BadModelFile unless the features (B, C) of a step are from 0 to one less than their sizes (C,)."""
-    beyond = (columns < 0) | (columns >= column_sizes)
-    if beyond.any():
-        row, column = np.argwhere(beyond)[0].tolist()
-        raise BadModelFile(
-            f"the model's tokenizer gives {columns[row, column]} in column {column + 1} of the input, "
-            f"which goes from 0 to {column_sizes[column] - 1}."
-        )
-
-
 def _check_floats(name: str, array: Any, shape: Sequence[int]) -> None:
     _check(name, array, shape)
-    _check_kind(name, array)
+    if array.dtype != np.float32:
+        raise UnfitWeights(f"{name} holds {array.dtype}, and should hold float32")
 
 
 def _get_width(name: str, array: Any) -> int:
     if not isinstance(array, np.ndarray) or array.ndim != 2 or not array.shape[1]:
         raise UnfitWeights(f"{name} is no matrix")
     return int(array.shape[1])
+
+
+# --- what a step is given ---------------------------------------------------------------------------------------------
+
+
+_INT64 = np.dtype(np.int64)
+
+
+def convert_columns(columns: Any, count: int) -> NDArray[np.int64]:
+    """Return the features (B, C) of a step as int64. Raises BadModelFile for another shape, and for other numbers."""
+    if type(columns) is np.ndarray and columns.dtype == _INT64 and columns.shape[1:] == (count,):
+        return columns  # as nearly always
+    found = np.asarray(columns)
+    if found.ndim != 2 or found.shape[1] != count or found.dtype.kind not in "iub":
+        raise BadModelFile(
+            f"the tokenizer gives inputs of {found.dtype}, {_format_shape(found.shape)}; they should be whole "
+            f"numbers, with {count} features in each row."
+        )
+    return found.astype(np.int64, copy=False)
+
+
+def check_columns(columns: NDArray[np.int64], sizes: NDArray[np.int64], names: Sequence[str] = ()) -> None:
+    """Raise BadModelFile unless the features (B, C) of a step are from 0 to one less than their sizes (C,)."""
+    beyond = (columns < 0) | (columns >= sizes)
+    if beyond.any():
+        row, column = np.argwhere(beyond)[0].tolist()
+        name = f"feature '{printable(names[column])}'" if names else f"feature {column + 1}"
+        raise BadModelFile(
+            f"the tokenizer gives {columns[row, column]} for the input {name}, whose size is {sizes[column]}: "
+            f"it goes from 0 to {sizes[column] - 1}."
+        )
+
+
+def check_state(state: State, shape: Shape) -> None:
+    """Raise ValueError unless a recurrent state is `parts` arrays of (B, layers, H); `shape` is all four numbers."""
+    found = [tuple(np.shape(part)) for part in state]
+    if found != [shape[1:]] * shape[0]:
+        shown = ", ".join(map(_format_shape, found)) or "nothing"
+        raise ValueError(
+            f"the state of a step is {shown}, and should be {shape[0]} arrays of {_format_shape(shape[1:])}"
+        )
+
+
+def check_update(made: Any, number: int, parts: int, shape: Shape) -> State:
+    """Return what the update of layer `number` (from 0) made, as float32.
+
+    Raises BadModelFile unless it is a tuple of `parts` arrays of this shape (B, H), of real numbers.
+    """
+    arrays = tuple(map(np.asarray, made)) if isinstance(made, tuple | list) else ()
+    if len(arrays) != parts or any(array.shape != shape or array.dtype.kind not in "fiub" for array in arrays):
+        shown = ", ".join(f"{array.dtype} {_format_shape(array.shape)}" for array in arrays) or type(made).__name__
+        raise BadModelFile(
+            f"the update of layer {number + 1} of the model's architecture makes {shown}; it should make a tuple of "
+            f"{parts} arrays of numbers, {_format_shape(shape)}."
+        )
+    return tuple(array.astype(np.float32, copy=False) for array in arrays)
+
+
+def check_grammar(grammar: Grammar, state: Any, vocabulary_size: int) -> None:
+    """Raise BadModelFile unless a grammar's arrays fit its features and the vocabulary, at this state (B, S)."""
+    _check_whole("states", state, None)
+    rows = len(state)
+    _check_whole("inputs", grammar.make_inputs(state), (rows, len(grammar.columns)))
+    mask = grammar.mask(state)
+    if mask.dtype != np.bool_ or mask.shape != (rows, vocabulary_size):
+        raise BadModelFile(
+            f"the tokenizer makes masks of {mask.dtype}, {_format_shape(mask.shape)}; they should be bool, "
+            f"{_format_shape((rows, vocabulary_size))}."
+        )
+
+
+def _check_whole(name: str, array: Any, shape: Shape | None) -> None:
+    """Check that a grammar's array is of whole numbers, and of this shape, or else any (B, S)."""
+    if array.dtype.kind not in "iu" or array.ndim != 2 or array.shape != (shape or array.shape):
+        wanted = _format_shape(shape) if shape else "rows of numbers"
+        raise BadModelFile(
+            f"the tokenizer makes {name} of {array.dtype}, {_format_shape(array.shape)}; they should be whole "
+            f"numbers, {wanted}."
+        )

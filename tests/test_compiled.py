@@ -1,6 +1,7 @@
 """Grammars compiled: C says what NumPy says, and what cannot be compiled goes the plain way."""
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -119,6 +120,9 @@ def test_a_function_that_holds_more_than_a_stack_cannot_be_compiled():
         lambda s: [row + 1 for row in s],
         lambda s: s[s[:, 0] > 0],
         lambda s: s * 0.5,
+        lambda s: get_namespace(s).take(TABLE.astype(np.int8), s) * 100,  # 8 bits overflow earlier
+        lambda s: s + TABLE[:1].astype(np.uint64),
+        lambda s: get_namespace(s).astype(s, np.int32),
         lambda s: get_namespace(s).sum(s, axis=0),
         lambda s: np.sin(s),
         lambda s: get_namespace(s).unheard_of(s),
@@ -152,6 +156,32 @@ class Branching:
 def test_a_grammar_that_cannot_be_traced_goes_the_plain_way():
     tokenizer = Branching(registry().make("tokenizers", "frames"))
     assert compile_grammar(tokenizer) is tokenizer
+
+
+class Narrow:
+    """A grammar whose states are of another type."""
+
+    def __init__(self, of, kind):
+        self.of, self.kind = of, kind
+
+    def start(self, request, rows):
+        return self.of.start(request, rows).astype(self.kind)
+
+    def __getattr__(self, name):
+        return getattr(self.of, name)
+
+
+@pytest.mark.parametrize("kind", ["int32", "uint8", "float64", "bool"])
+def test_a_grammar_whose_numbers_are_not_those_of_c_goes_the_plain_way(kind, tokenizer):
+    narrow = SimpleNamespace(grammar=Narrow(tokenizer.grammar, kind))
+    assert compile_grammar(narrow) is narrow
+
+
+@needs_compiler
+@pytest.mark.parametrize("kind", ["float64", "complex64", "U1"])
+def test_states_that_are_no_whole_numbers_are_never_rounded(kind):
+    with pytest.raises(ValueError, match="no whole numbers"):
+        in_c(lambda s: s + 1)(np.zeros((3, 6), dtype=kind))
 
 
 def test_without_a_compiler_a_grammar_goes_the_plain_way(monkeypatch, tokenizer):

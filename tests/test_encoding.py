@@ -7,7 +7,8 @@ import pytest
 from music import BAR, QUARTER, drums, line, score
 
 from composer.data.datasets import make_dataset
-from composer.data.encoding import compute_inputs
+from composer.data.encoding import compute_inputs, encode_sources
+from composer.errors import BadModelFile
 from composer.music.score import Tempo, Track, make_notes
 from composer.plugins.registry import registry
 from composer_remi.tokenizer import Remi
@@ -115,3 +116,39 @@ def test_a_late_bar_of_a_long_piece_has_the_inputs_of_an_early_one(name):
 def test_no_pieces_have_no_inputs():
     for tokenizer in (registry().make("tokenizers", "voices"), stepwise(Remi())):
         assert compute_inputs(tokenizer, []) == []
+
+
+class Offset:
+    """A grammar whose inputs are too high by so many."""
+
+    def __init__(self, of, by):
+        self.of, self.by = of, by
+
+    def make_inputs(self, state):
+        inputs = self.of.make_inputs(state).copy()
+        inputs[-1, 1] += self.by
+        return inputs
+
+    def __getattr__(self, name):
+        return getattr(self.of, name)
+
+
+@pytest.mark.parametrize("by", [-1000, 1000, 2**16, -(2**16), 2**40])
+@pytest.mark.parametrize("stepped", [False, True])
+def test_inputs_beyond_the_size_of_their_feature_are_never_trained_on(by, stepped):
+    tokenizer = Voices()
+    grammar = Offset((stepwise(tokenizer) if stepped else tokenizer).grammar, by)
+    name, size = tokenizer.grammar.columns[1].name, tokenizer.grammar.columns[1].size
+    with pytest.raises(BadModelFile, match=f"gives -?\\d+ for the input feature '{name}', whose size is {size}"):
+        compute_inputs(SimpleNamespace(grammar=grammar), [tokenizer.encode(ONE_LINE["a note"])])
+
+
+@pytest.mark.parametrize("token", [-1, 2**16 + 1])
+def test_a_piece_of_tokens_that_the_vocabulary_lacks_is_refused(token):
+    class Beyond(Voices):
+        def encode(self, score, *, ends=True):
+            return np.append(super().encode(score, ends=ends), token)
+
+    found = encode_sources(make_dataset("chorales"), Beyond(), make_dataset("chorales").list_sources()[:1])
+    assert not found.kept
+    assert found.refused[0].reason == f"becomes token {token}, and the vocabulary has {len(Voices().vocabulary)}."

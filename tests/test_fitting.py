@@ -3,12 +3,13 @@
 import json
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from composer.errors import BadModelFile
-from composer.fitting import UnfitWeights, check_cell, check_columns
+from composer.fitting import UnfitWeights, check_cell, check_columns, check_grammar
 from composer.generation.generator import Generator, generate
 from composer.model import ComponentSpec, Model, load, save
 from composer.plugins.registry import registry
@@ -232,6 +233,16 @@ BROKEN = {
     "half a pointer": lambda cell: replace(cell, pointer_bias=None),
     "a pointer from nowhere": lambda cell: replace(cell, pointed=(0, 99), pointer=cell.pointer[:2]),
     "a pointer from before": lambda cell: replace(cell, pointed=(-1, *cell.pointed[1:])),
+    "a pointer that is no number": lambda cell: replace(cell, pointed=(0.0, *cell.pointed[1:])),
+    "numbers of 64 bits": lambda cell: replace(cell, bias=cell.bias.astype(np.float64)),
+    "numbers of 16 bits": lambda cell: with_layer(cell, 1, inputs=cell.layers[1].inputs.astype(np.float16)),
+    "numbers the other way round": lambda cell: replace(cell, bias=cell.bias.astype(">f4")),
+    "unknown gates": lambda cell: with_layer(cell, 1, gates="GRU"),
+    "gates without a name": lambda cell: with_layer(cell, 1, gates=[]),
+    "no update": lambda cell: with_layer(cell, 1, update=None),
+    "parts that are no whole number": lambda cell: with_layer(cell, 1, parts=1.0),
+    "no cell": lambda cell: None,
+    "layers that are none": lambda cell: replace(cell, layers=[None]),
     "a pointer unasked": lambda cell: replace(cell, pointed=()),
     "a pointer of fewer rows": lambda cell: replace(cell, pointer=cell.pointer[:-1]),
 }
@@ -272,40 +283,189 @@ def test_a_column_beyond_its_table_is_refused(make, place, number):
     columns = np.zeros((3, len(sizes)), dtype=np.int64)
     before, state = step(columns, None)
     columns[1, place] = sizes[place] if number is None else number
-    with pytest.raises(BadModelFile, match=r"in column \d+ of the input, which goes from 0 to"):
+    with pytest.raises(BadModelFile, match=r"for the input feature \d+, whose size is \d+: it goes from 0 to"):
         step(columns, state)
     columns[1, place] = sizes[place] - 1
     after, _ = step(columns, None)
     assert np.array_equal(after[0], before[0])
 
 
-def test_the_reference_refuses_it_too():
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_feature_its_value_and_its_size_are_told(backend):
     model = untrained("gru")
-    step = registry().make("backends", "torch").make(model, "cpu")
-    columns = np.zeros((1, len(model.make_tokenizer().grammar.columns)), dtype=np.int64)
+    step = registry().make("backends", backend).make(model, "cpu")
+    features = model.make_tokenizer().grammar.columns
+    columns = np.zeros((1, len(features)), dtype=np.int64)
     step(columns, None)
     columns[0, 2] = 16
-    with pytest.raises(BadModelFile, match="gives 16 in column 3 of the input, which goes from 0 to 15"):
+    told = f"gives 16 for the input feature '{features[2].name}', whose size is 16: it goes from 0 to 15"
+    with pytest.raises(BadModelFile, match=told):
         step(columns, None)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("kind", ["int32", "uint8", "bool"])
+def test_features_are_any_whole_numbers(backend, kind):
+    model = untrained("gru")
+    step = registry().make("backends", backend).make(model, "cpu")
+    columns = np.ones((3, len(model.make_tokenizer().grammar.columns)), dtype=np.int64)
+    assert np.array_equal(step(columns.astype(kind), None)[0], step(columns, None)[0])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("wrong", ["floats", "a feature too few", "a feature too many", "no rows"])
+def test_inputs_of_another_shape_or_kind_are_told(backend, wrong):
+    model = untrained("gru")
+    step = registry().make("backends", backend).make(model, "cpu")
+    columns = np.zeros((3, len(model.make_tokenizer().grammar.columns)), dtype=np.int64)
+    given = {
+        "floats": columns + 0.5,
+        "a feature too few": columns[:, :-1],
+        "a feature too many": np.concatenate([columns, columns], axis=1),
+        "no rows": columns[0],
+    }[wrong]
+    with pytest.raises(BadModelFile, match=r"inputs of .* they should be whole numbers, with \d+ features in each row"):
+        step(given, None)
 
 
 def test_columns_within_their_tables_are_none_of_its_business():
     check_columns(np.array([[0, 4], [2, 0]]), np.array([3, 5]))
 
 
-@needs_compiler
-@pytest.mark.parametrize("wrong", ["a column too few", "a row less of state", "another width of state", "a part more"])
-def test_arrays_of_another_shape_never_reach_the_kernel(wrong):
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_state_of_other_rows_is_refused(backend):
+    model = untrained("gru")
+    step = registry().make("backends", backend).make(model, "cpu")
+    columns = np.zeros((3, len(model.make_tokenizer().grammar.columns)), dtype=np.int64)
+    _, state = step(columns, None)
+    with pytest.raises(ValueError, match="the state of a step"):
+        step(columns[:2], state)
+    with pytest.raises(ValueError, match="the state of a step"):
+        step(columns, tuple(part[:2] for part in state))
+
+
+@pytest.mark.parametrize("make", [make_numpy_step, pytest.param(make_native_step, marks=needs_compiler)])
+@pytest.mark.parametrize("wrong", ["another width", "a part more", "a layer less", "no parts"])
+def test_a_state_of_another_shape_is_refused(make, wrong):
     cell, sizes, _ = cell_of()
-    step, columns = make_native_step(cell), np.zeros((3, len(sizes)), dtype=np.int64)
+    step, columns = make(cell), np.zeros((3, len(sizes)), dtype=np.int64)
     _, state = step(columns, None)
     given = {
-        "a column too few": (columns[:, :-1], state),
-        "a row less of state": (columns, tuple(part[:2] for part in state)),
-        "another width of state": (columns, tuple(part[:, :, :7] for part in state)),
-        "a part more": (columns, (*state, *state)),
+        "another width": tuple(part[:, :, :7] for part in state),
+        "a part more": (*state, *state),
+        "a layer less": tuple(part[:, :1] for part in state),
+        "no parts": (),
     }[wrong]
-    with pytest.raises(ValueError, match="another shape"):
-        step(*given)
-    with pytest.raises(ValueError, match="another shape"):
-        step(columns[:2], state)
+    with pytest.raises(ValueError, match="and should be 1 arrays of 3 x 2 x 8"):
+        step(columns, given)
+
+
+# --- the updates of layers --------------------------------------------------------------------------------------------
+
+
+UPDATES = {
+    "nothing": lambda *_: None,
+    "no arrays": lambda *_: (),
+    "an array alone": lambda a, b, state: state[0],
+    "one too many": lambda a, b, state: (*state, *state),
+    "narrow": lambda a, b, state: (state[0][:, :1],),  # NumPy would broadcast it
+    "of one row": lambda a, b, state: (state[0][:1],),
+    "of complex numbers": lambda a, b, state: (state[0] * 1j,),
+    "of texts": lambda a, b, state: (state[0].astype(str),),
+}
+
+
+@pytest.mark.parametrize("make", [make_numpy_step, pytest.param(make_native_step, marks=needs_compiler)])
+@pytest.mark.parametrize("fault", UPDATES)
+def test_an_update_that_makes_something_else_is_told(make, fault):
+    cell, sizes, _ = cell_of()
+    step = make(with_layer(cell, 1, gates="", update=UPDATES[fault]))
+    with pytest.raises(BadModelFile, match=r"the update of layer 2 .* a tuple of 1 arrays of .*, 3 x 8"):
+        step(np.zeros((3, len(sizes)), dtype=np.int64), None)
+
+
+@pytest.mark.parametrize("make", [make_numpy_step, pytest.param(make_native_step, marks=needs_compiler)])
+def test_an_error_of_an_update_is_that_of_its_own_step(make):
+    cell, sizes, _ = cell_of()
+    right, faults = cell.layers[0].update, [KeyboardInterrupt(), ArithmeticError("one"), ArithmeticError("other")]
+
+    def update(*given):
+        if faults:
+            raise faults.pop(0)
+        return right(*given)
+
+    step = make(with_layer(with_layer(cell, 0, gates="", update=update), 1, gates="", update=update))
+    columns = np.zeros((3, len(sizes)), dtype=np.int64)
+    with pytest.raises(KeyboardInterrupt):
+        step(columns, None)
+    for told in ("one", "other"):
+        with pytest.raises(ArithmeticError, match=told):
+            step(columns, None)
+    assert np.allclose(step(columns, None)[0], make(cell)(columns, None)[0], atol=1e-6)
+
+
+@needs_compiler
+def test_arrays_that_an_update_keeps_or_writes_to_are_its_own():
+    cell, sizes, _ = cell_of()
+    right, kept = cell.layers[0].update, []
+
+    def update(*given):
+        kept.append((given[0], given[0].copy()))
+        made = right(*given)
+        for array in (*given[:2], *given[2]):
+            array[:] = 7
+        return made
+
+    step = make_native_step(with_layer(cell, 0, gates="", update=update))
+    columns, plain = np.zeros((3, len(sizes)), dtype=np.int64), make_native_step(with_layer(cell, 0, gates=""))
+    _, state = step(columns, None)
+    assert np.array_equal(step(columns, state)[0], plain(columns, plain(columns, None)[1])[0])
+    step(np.zeros((64, len(sizes)), dtype=np.int64), None)  # in other scratch memory
+    kept[0][0][:] = kept[0][1]
+    assert (kept[1][0] == 7).all()
+
+
+@needs_compiler
+def test_a_cell_beyond_the_kernel_s_limits_is_refused_before_the_first_step():
+    cell, _, _ = cell_of()
+    many = replace(cell, layers=tuple(replace(layer, gates="", parts=17) for layer in cell.layers))
+    with pytest.raises(BadModelFile, match="beyond the limits of the backend 'native'"):
+        make_native_step(many)
+
+
+# --- what a tokenizer makes -------------------------------------------------------------------------------------------
+
+
+class Odd:
+    """A grammar, of which one function makes something else."""
+
+    def __init__(self, of, **changes):
+        self._of, self._changes = of, changes
+
+    def __getattr__(self, name):
+        right = getattr(self._of, name)
+        change = self._changes.get(name)
+        return (lambda *given: change(right(*given))) if change else right
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "told"),
+    [
+        ("start", lambda state: state * 0.5, "makes states of float64, 1 x"),
+        ("start", lambda state: state[0], "makes states of int64"),
+        ("mask", lambda mask: mask[:, :-1], "makes masks of bool, 1 x 15; they should be bool, 1 x 16"),
+        ("mask", lambda mask: mask[:, :1], "makes masks of bool, 1 x 1; they should be bool, 1 x 16"),
+        ("mask", lambda mask: mask * 1, "makes masks of int64, 1 x 16; they should be bool, 1 x 16"),
+        ("make_inputs", lambda inputs: inputs[:, 1:], "makes inputs of int64, 1 x"),
+        ("make_inputs", lambda inputs: inputs * 1.0, "makes inputs of float64, 1 x"),
+    ],
+)
+def test_a_grammar_whose_arrays_do_not_fit_is_refused_before_the_first_step(name, change, told):
+    model = untrained("gru")
+    tokenizer = model.make_tokenizer()
+    grammar, request = Odd(tokenizer.grammar, **{name: change}), Request()
+    check_grammar(tokenizer.grammar, tokenizer.grammar.start(request, 1), len(model.vocabulary))
+    player = Generator(model)
+    vars(player)["tokenizer"] = SimpleNamespace(grammar=grammar, vocabulary=tokenizer.vocabulary)
+    with pytest.raises(BadModelFile, match=told):
+        generate(player, [replace(request, primer=(), bars=1)])

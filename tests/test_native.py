@@ -229,18 +229,6 @@ def test_its_entry_trusts_no_column_no_number_of_threads_and_no_memory():
 
 
 @needs_compiler
-def test_gates_of_its_own_that_give_another_shape_are_an_error():
-    cell = described("gru")
-    own = replace(cell, layers=tuple(replace(layer, gates="", update=narrow) for layer in cell.layers))
-    with pytest.raises(ValueError, match="broadcast"):
-        logits(make_native_step(own), own, 2)
-
-
-def narrow(from_input, from_state, state):
-    return (state[0][:, :3],)
-
-
-@needs_compiler
 @pytest.mark.parametrize("size", [0.0, 1e-44, 1e-30, 1e30, 3e38])
 def test_weights_of_any_size_are_rounded_to_bytes(size):
     cell = described("lstm")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from composer.data.splits import hash_melody
 from composer.errors import CannotExpress, ComposerError, ReadingWarning, printable
+from composer.fitting import check_columns, convert_columns
 from composer.io.bounds import OutOfBounds, keep_timer, run_bounded
 from composer.io.lint import Remarks
 from composer.music.score import MOST_BARS, Score, TimeSignature
@@ -135,6 +136,9 @@ def _encode(tokenizer: Tokenizer, name: str, score: Score, side: str) -> Encoded
         return CannotExpress(f"{error} to be written as tokens.")
     if len(tokens) > LONGEST:
         return ComposerError(f"is {len(tokens)} tokens long; at most {LONGEST} are taken.")
+    unknown = tokens[(tokens < 0) | (tokens >= len(tokenizer.vocabulary))]
+    if len(unknown):
+        return ComposerError(f"becomes token {unknown[0]}, and the vocabulary has {len(tokenizer.vocabulary)}.")
     pitch = tokenizer.token_info.pitch[tokens]
     highest = int(pitch.max(initial=-1))
     reach = (int(pitch.view(np.uint64).min()), highest) if highest >= 0 else (0, 0)  # -1 is the largest there
@@ -158,13 +162,23 @@ def add_inputs(tokenizer: Tokenizer, pieces: Sequence[Encoded]) -> list[tuple[En
 
 
 def compute_inputs(tokenizer: Tokenizer, sequences: Sequence[Tokens]) -> list[NDArray[np.uint16]]:
-    """Compute the model inputs (T, C) for each token of each sequence."""
+    """Compute the model inputs (T, C) for each token of each sequence.
+
+    Raises BadModelFile for features that are not from 0 to one less than their sizes.
+    """
     grammar = tokenizer.grammar
     if not isinstance(grammar, SupportsStates):
         return _step_together(grammar, sequences)
-    return [
-        grammar.make_inputs(grammar.compute_states(np.asarray(s, dtype=np.int64))).astype(np.uint16) for s in sequences
-    ]
+    states = (grammar.compute_states(np.asarray(s, dtype=np.int64)) for s in sequences)
+    return [_narrow(grammar, grammar.make_inputs(state)) for state in states]
+
+
+def _narrow(grammar: Grammar, inputs: NDArray[np.int64]) -> NDArray[np.uint16]:
+    """Convert features (T, C) to 16 bits. Raises BadModelFile for others than the grammar's columns tell."""
+    columns = grammar.columns
+    checked = convert_columns(inputs, len(columns))
+    check_columns(checked, np.array([column.size for column in columns]), [column.name for column in columns])
+    return checked.astype(np.uint16)
 
 
 def _step_together(grammar: Grammar, sequences: Sequence[Tokens]) -> list[NDArray[np.uint16]]:
@@ -180,7 +194,7 @@ def _step_together(grammar: Grammar, sequences: Sequence[Tokens]) -> list[NDArra
     steps = []
     for t, rows in enumerate(running):
         state = state[:rows]
-        steps.append(grammar.make_inputs(state).astype(np.uint16))
+        steps.append(_narrow(grammar, grammar.make_inputs(state)))
         state = grammar.advance(state, tokens[begins[:rows] + t])
     inputs, first_rows = np.concatenate(steps), np.cumsum(running) - running
     result = [inputs[:0]] * len(sequences)

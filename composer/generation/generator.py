@@ -22,6 +22,7 @@ import numpy as np
 
 from composer import __version__
 from composer.errors import OF_ONE_PIECE, BadOption, ComposerError, NothingAllowed, RequestWarning, printable
+from composer.fitting import check_grammar
 from composer.generation import degeneration
 from composer.generation.backends import Backends
 from composer.model import Model
@@ -69,7 +70,12 @@ class Generator:
 
     @cached_property
     def writing(self) -> Tokenizer:
-        """The tokenizer with a compiled grammar, where this machine can compile; for sampling loops."""
+        """The tokenizer with a compiled grammar, where this machine can compile; for sampling loops.
+
+        Raises BadModelFile for a grammar whose arrays do not fit its features or the vocabulary.
+        """
+        grammar = self.tokenizer.grammar
+        check_grammar(grammar, grammar.start(Request(), 1), len(self.tokenizer.vocabulary))
         return compile_grammar(self.tokenizer)
 
     def quantise(self, score: Score) -> Score:

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.devices import switch_off_onednn, use_one_thread
-from composer.fitting import check_columns
-from composer.types import State, Step
+from composer.fitting import check_columns, convert_columns
+from composer.types import Column, State, Step
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,20 +23,25 @@ TILE = 4
 """Rows of every matrix product; the last tile is padded."""
 
 
-def make_torch_step(module: nn.Module, column_sizes: Sequence[int] | None = None) -> Step:
+def make_torch_step(module: nn.Module, features: Sequence[Column] | None = None) -> Step:
     """Make `step(inputs (B, C), state) -> (logits (B, V), state)`: NumPy outside, torch on the module's device inside.
 
-    A step raises BadModelFile for inputs beyond `column_sizes`, if they are given.
+    A step raises BadModelFile for inputs beyond the sizes of `features`, if they are given, and ValueError for a state
+    of other rows.
     """
     import torch
 
-    device, sizes = next(module.parameters()).device, None if column_sizes is None else np.array(column_sizes)
+    device = next(module.parameters()).device
+    sizes, names = np.array([c.size for c in features or ()]), [c.name for c in features or ()]
     module.eval()
 
     def step(inputs: NDArray[np.int64], state: State | None) -> tuple[NDArray[np.float32], State]:
-        if sizes is not None:
-            check_columns(inputs, sizes)
+        if names:
+            inputs = convert_columns(inputs, len(names))
+            check_columns(inputs, sizes, names)
         rows = len(inputs)
+        if state is not None and any(len(part) != rows for part in state):
+            raise ValueError(f"the state of a step has other rows than the {rows} of its inputs")
         padded = np.concatenate([inputs, np.repeat(inputs[:1], -rows % TILE, axis=0)])
         tiles = torch.from_numpy(padded).to(device)[:, None].split(TILE)
         with torch.inference_mode(), use_one_thread(), switch_off_onednn():

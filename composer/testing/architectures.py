@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer.errors import BadModelFile, ComposerError
 from composer.model import Model, load
+from composer.testing.backends import check_backends, limit_threads
 from composer.testing.rules import rebuild, require
 from composer.types import Architecture, HasShapes, ModelFile
 
@@ -32,11 +33,12 @@ def check_architecture(architecture: Architecture) -> None:
     """Check that whole, chunks and single steps agree, rows are independent, all weights learn, and saving restores.
 
     All randomness is torch's, and a module holds nothing that changes but its parameters.
+    Every backend that supports it computes what its module does (`check_backends`).
     """
     import torch
 
     require(rebuild(architecture) == architecture, "options rebuilt from their fields are equal")
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), limit_threads(1):
         torch.manual_seed(0)
         module = architecture.build_module(SIZES, VOCABULARY)
         inputs = torch.stack([torch.randint(0, size, (ROWS, PLACES)) for size in SIZES], dim=-1)
@@ -51,6 +53,7 @@ def check_architecture(architecture: Architecture) -> None:
                 _check_chunks(module, inputs, whole, chunk)
             _check_rows(module, inputs, whole)
             _check_saved(architecture, module, inputs, whole)
+        check_backends(architecture)
 
 
 def _check_arrays(architecture: Architecture, module: nn.Module) -> None:

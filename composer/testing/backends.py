@@ -1,20 +1,27 @@
-"""The contract of an inference backend, on a model with random weights: it agrees with the reference."""
+"""The contract of an inference backend on a model, and that of an architecture on every backend: they agree."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from copy import deepcopy
+from dataclasses import dataclass, fields, replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from composer.errors import printable
 from composer.model import ComponentSpec, Model
 from composer.plugins.registry import registry
 from composer.sampling.torch_backend import make_torch_step
 from composer.testing.rules import rebuild, require
-from composer.types import Architecture, Backend, State, Step, Tokenizer
+from composer.types import Architecture, Backend, Column, HasCell, State, Step, Tokenizer
+
+if TYPE_CHECKING:
+    from torch import nn
 
 BATCHES = (1, 2, 7, 33)
 STEPS = 6
@@ -39,7 +46,7 @@ def _check_precision(step: Step, model: Model, tolerance: float) -> None:
     _check_reference(tolerance, model, inputs, found)
     for rows in BATCHES:
         for threads in (1, 2):
-            with _limit_threads(threads):
+            with limit_threads(threads):
                 batch = _run(step, inputs[:, -rows:])
             require(
                 batch.tobytes() == found[:, -rows:].tobytes(),
@@ -113,7 +120,8 @@ def _check_states(step: Step, inputs: NDArray[np.int64]) -> None:
 
 
 @contextmanager
-def _limit_threads(count: int) -> Iterator[None]:
+def limit_threads(count: int) -> Iterator[None]:
+    """Limit the threads of torch and of NumPy's products for a while."""
     import torch
 
     before = torch.get_num_threads()
@@ -123,3 +131,169 @@ def _limit_threads(count: int) -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(before)
+
+
+# --- every backend that runs an architecture, against its module ------------------------------------------------------
+
+
+FEATURES: tuple[tuple[tuple[int, ...], int], ...] = (((13, 5, 3), 13), ((37, 37, 2, 9, 1), 37), ((18,), 18))
+"""Sizes of input features, each with the size of the vocabulary."""
+
+CHUNKS = (STEPS, 4, 1)
+LEARNING, RATE = 3, 0.02
+"""Steps of learning, and by how much each moves a parameter: a bias or a gain that begins at 0 would hide a fault."""
+
+CLOSE = 1e-5
+"""Difference of logits that the order of sums may make, be a tolerance ever so small."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Trial(Model):
+    """A model of an architecture that need not be registered, for input features of these sizes."""
+
+    thing: Any = None
+    sizes: tuple[int, ...] = ()
+
+    def make_architecture(self) -> Architecture:
+        """Return the architecture."""
+        made: Architecture = self.thing
+        return made
+
+    def make_tokenizer(self) -> Any:
+        """Return the part of a tokenizer that tells what the module is built for."""
+        size = len(self.vocabulary)
+        columns = tuple(Column(f"feature {n + 1}", one, one == size) for n, one in enumerate(self.sizes))
+        return SimpleNamespace(vocabulary=self.vocabulary, grammar=SimpleNamespace(columns=columns))
+
+
+def check_backends(architecture: Architecture) -> None:
+    """Check that every backend that supports an architecture computes what its module does, in every precision.
+
+    They are compared for several features and vocabularies, and once with each flag turned and each whole number one
+    higher, as far as the architecture allows that; at several batch sizes, against the module whole and in chunks.
+    """
+    backends = {name: registry().make("backends", name) for name in registry().list_names("backends")}
+    for number, (shown, variant) in enumerate(_vary(architecture)):
+        for sizes, vocabulary in FEATURES if not number else [FEATURES[number % len(FEATURES)]]:
+            try:
+                model, module = _learn(variant, sizes, vocabulary)
+            except Exception:
+                if not number:
+                    raise
+                continue  # it does not allow this option
+            for name, backend in backends.items():
+                if backend.supports(model, "cpu"):
+                    _check_agreement(name, backend, model, module, f" with features of sizes {sizes}{shown}")
+    _check_updates(architecture)
+
+
+def _vary(architecture: Any) -> Iterator[tuple[str, Architecture]]:
+    """Yield the architecture, then each other one that differs in a flag or a whole number, and how."""
+    yield "", architecture
+    for field in fields(architecture):
+        value = getattr(architecture, field.name)
+        if field.init and isinstance(value, int):
+            other = not value if isinstance(value, bool) else value + 1
+            made = None
+            with suppress(Exception):  # it does not allow this
+                made = replace(architecture, **{field.name: other})
+            if made is not None:
+                yield f" and {field.name}={other}", made
+
+
+def _learn(
+    architecture: Architecture, sizes: tuple[int, ...], vocabulary: int, steps: int = LEARNING
+) -> tuple[_Trial, nn.Module]:
+    """Build a module that has learned a little, so that no parameter is as it began; return it with its model.
+
+    One that such steps make useless stays as it began.
+    """
+    import torch
+    from torch.nn import functional
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = architecture.build_module(sizes, vocabulary)
+        inputs = torch.stack([torch.randint(0, size, (4, STEPS + 1)) for size in sizes], dim=-1)
+        for _ in range(steps):
+            logits = module(inputs[:, :-1])[0]
+            functional.cross_entropy(logits.flatten(0, 1), inputs[:, 1:, 0].flatten()).backward()
+            with torch.no_grad():
+                for parameter in module.parameters():
+                    if parameter.grad is not None:
+                        parameter.add_(parameter.grad.sign(), alpha=-RATE)
+                        parameter.grad = None
+        with torch.no_grad():
+            useful = bool(module.eval()(inputs)[0].isfinite().all())
+    if steps and not useful:
+        return _learn(architecture, sizes, vocabulary, 0)
+    weights = {name: tensor.detach().numpy().copy() for name, tensor in module.state_dict().items()}
+    spec = ComponentSpec(type(architecture).__name__, {})
+    names = tuple(f"Token_{token}" for token in range(vocabulary))
+    return _Trial(spec, spec, names, weights, thing=architecture, sizes=sizes), module
+
+
+def _check_agreement(name: str, backend: Backend, model: _Trial, module: nn.Module, shown: str) -> None:
+    """Check one backend in all its precisions; `shown` tells the case."""
+    inputs = np.random.default_rng(0).integers(0, model.sizes, (STEPS, max(BATCHES), len(model.sizes)))
+    wanted = [_run_module(module, inputs, chunk) for chunk in CHUNKS]
+    for precision, tolerance in backend.tolerances.items():
+        case = f"in {precision}{shown}"
+        try:
+            step = backend.make(model, "cpu", precision)
+            found = {rows: _run(step, inputs[:, -rows:]) for rows in BATCHES}
+        except Exception as error:
+            require(False, f"the backend '{name}' runs the module; {case}: {printable(str(error), 300)}")
+        far = {rows: _measure(name, case, found[rows], [one[:, -rows:] for one in wanted]) for rows in BATCHES}
+        limit = max(tolerance, CLOSE) * max(1.0, float(wanted[0].std()))  # of logits of a usual size; grows with theirs
+        worst = max(far, key=lambda rows: float(far[rows].max()))
+        require(
+            all(np.all(off <= limit) for off in far.values()),
+            f"the backend '{name}' computes what the module does; it is off by {far[worst].max():.1e} (at most "
+            f"{limit:.1e}) {case}, in a batch of {worst}, from step {int((far[worst] <= limit).argmin()) + 1} on",
+        )
+
+
+def _run_module(module: nn.Module, inputs: NDArray[np.int64], chunk: int) -> NDArray[np.float32]:
+    """Compute logits (T, B, V) of `inputs` (T, B, C), so many positions at a time."""
+    import torch
+
+    parts, state = [], None
+    with torch.no_grad():
+        for part in torch.from_numpy(inputs).transpose(0, 1).split(chunk, dim=1):
+            logits, state = module(part, state)
+            parts.append(logits)
+    found: NDArray[np.float32] = torch.cat(parts, dim=1).transpose(0, 1).numpy()
+    return found
+
+
+def _measure(
+    name: str, case: str, found: NDArray[np.float32], wanted: Sequence[NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    """Measure (T,) the largest difference of logits (T, B, V) from any of `wanted`, at each step."""
+    require(found.shape == wanted[0].shape, f"the backend '{name}' gives logits (B, V); not so {case}")
+    off: NDArray[np.float32] = np.max([np.abs(found - one).max(axis=(1, 2)) for one in wanted], axis=0)
+    return off
+
+
+def _check_updates(architecture: Architecture) -> None:
+    """Check the updates of a cell by themselves: a row is the same bits in any batch, and arguments are unchanged."""
+    if not isinstance(architecture, HasCell):
+        return
+    model, _ = _learn(architecture, *FEATURES[0])
+    draw, cell = np.random.default_rng(0), model.make_cell()
+    for number, layer in enumerate(cell.layers, start=1):
+        widths = (len(layer.inputs), len(layer.recurrent), *[layer.recurrent.shape[1]] * layer.parts)
+        given = [draw.standard_normal((max(BATCHES), width), dtype=np.float32) for width in widths]
+        before = [array.copy() for array in given]
+        whole = layer.update(given[0], given[1], tuple(given[2:]))
+        same = all(np.array_equal(array, copy) for array, copy in zip(given, before, strict=True))
+        require(same, f"the update of a layer leaves its arguments as they are; not so that of layer {number}")
+        for rows in BATCHES:
+            fewer = [array[-rows:].copy() for array in before]
+            made = layer.update(fewer[0], fewer[1], tuple(fewer[2:]))
+            same = all(np.array_equal(a, b[-rows:]) for a, b in zip(made, whole, strict=True))
+            text = (
+                f"the update of a layer gives a row the same bits in any batch; not so layer {number} with {rows} rows"
+            )
+            require(same, text)

@@ -34,11 +34,11 @@ class Architecture(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """One recurrent layer as arrays: G numbers from its input, F from its state, and an update that combines them.
+    """One recurrent layer in float32: G numbers from its input, F from its state, and an update that combines them.
 
     F is G, or 0 for a layer without a recurrent matrix. All layers of a cell have the same H and `parts`.
-    `update(from_input (B, G), from_state (B, F), state) -> state` uses array functions alone. A state is a tuple of
-    (B, H) arrays, the first of which is the layer's output.
+    `update(from_input (B, G), from_state (B, F), state) -> state` uses array functions alone, and leaves its arguments
+    as they are. A state is a tuple of (B, H) arrays, the first of which is the layer's output.
     """
 
     inputs: NDArray[np.float32]  # (G, E)

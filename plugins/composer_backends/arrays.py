@@ -6,11 +6,13 @@ the first layer and the output, products with the embeddings are tables, compute
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from composer.fitting import check_columns
+from composer.fitting import check_columns, check_state, check_update, convert_columns
 from composer.types import Cell, Layer, State, Step
 
 Floats = NDArray[np.float32]
@@ -19,10 +21,14 @@ EPSILON = np.float32(1e-5)
 """Added to the variance, as in `Cell`."""
 
 
-def make_numpy_step(cell: Cell) -> Step:
-    """Make `step(inputs (B, C), state) -> (logits (B, V), state)` with NumPy."""
+def make_numpy_step(cell: Cell, names: Sequence[str] = ()) -> Step:
+    """Make `step(inputs (B, C), state) -> (logits (B, V), state)` with NumPy.
+
+    `names` are those of the input features, for errors. A step raises BadModelFile for features beyond their tables and
+    for an update that makes other arrays than a state's, and ValueError for a state of another shape.
+    """
     threads = ThreadpoolController()
-    width, size = cell.layers[-1].recurrent.shape[1], len(cell.bias)
+    width, size, parts = cell.layers[-1].recurrent.shape[1], len(cell.bias), cell.layers[0].parts
     head, bias = _append_pointer(cell)
     with threads.limit(limits=1):
         to_first = _make_tables(cell, cell.layers[0].inputs)
@@ -33,7 +39,10 @@ def make_numpy_step(cell: Cell) -> Step:
     sizes = np.array([len(table) for table in cell.columns])
 
     def step(columns: NDArray[np.int64], state: State | None) -> tuple[Floats, State]:
-        check_columns(columns, sizes)
+        columns = convert_columns(columns, len(sizes))
+        check_columns(columns, sizes, names)
+        if state is not None:
+            check_state(state, (parts, len(columns), len(cell.layers), width))
         before = _make_zero_state(cell.layers, len(columns)) if state is None else state
         after: list[State] = []
         with (
@@ -48,7 +57,8 @@ def make_numpy_step(cell: Cell) -> Step:
                     else _multiply(_read_layers(cell, after), inputs[number])
                 )
                 from_state = _multiply(own[0], recurrent[number])
-                after.append(layer.update(from_input + layer.input_bias, from_state + layer.recurrent_bias, own))
+                made = layer.update(from_input + layer.input_bias, from_state + layer.recurrent_bias, own)
+                after.append(check_update(made, number, parts, own[0].shape))
             out = _multiply(_read_layers(cell, after), head) + bias
             if to_output is not None:
                 out += _sum_tables(to_output, columns)

@@ -30,8 +30,7 @@ class TorchBackend:
         from composer.sampling.torch_backend import make_torch_step
 
         chosen = choose_device(device)  # first, since it fails faster than torch is imported
-        sizes = [column.size for column in model.make_tokenizer().grammar.columns]
-        return make_torch_step(model.make_module().to(chosen), sizes)
+        return make_torch_step(model.make_module().to(chosen), model.make_tokenizer().grammar.columns)
 
 
 @dataclass(frozen=True)
@@ -49,4 +48,4 @@ class NumpyBackend:
         """Make the step of the model's cell."""
         from composer_backends.arrays import make_numpy_step
 
-        return make_numpy_step(model.make_cell())
+        return make_numpy_step(model.make_cell(), [column.name for column in model.make_tokenizer().grammar.columns])

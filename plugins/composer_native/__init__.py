@@ -42,7 +42,9 @@ class NativeBackend:
         from composer_native.steps import make_native_step
         from composer_native.threads import count_threads
 
-        return make_native_step(model.make_cell(), precision, self.threads or min(count_threads(), MOST_THREADS))
+        names = [column.name for column in model.make_tokenizer().grammar.columns]
+        threads = self.threads or min(count_threads(), MOST_THREADS)
+        return make_native_step(model.make_cell(), precision, threads, names)
 
 
 MOST_THREADS = 64

@@ -9,7 +9,7 @@ own. So the sum of two products fits into 16 bits.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ctypes import POINTER, Structure, c_float, c_int, c_long, c_void_p
 from pathlib import Path
 from time import perf_counter
@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.fitting import UnfitWeights, check_cell, check_columns
+from composer.errors import BadModelFile
+from composer.fitting import check_cell, check_columns, check_state, check_update, convert_columns
 from composer.tokens.jit import c_compiler
 from composer.types import Cell, Layer, State, Step
 from composer_native.threads import ThreadTuner
@@ -44,7 +45,7 @@ Floats = NDArray[np.float32]
 
 PANEL = 16
 
-UNFIT = "the sizes of a cell do not fit one another, or exceed the limits of the kernel"
+UNFIT = "the model's architecture has a cell beyond the limits of the backend 'native'; `--backend numpy` has none."
 
 GATES = {"lstm": 1, "gru": 2, "rnn": 3, "mingru": 4, "minlstm": 5}
 """Gates that the kernel computes; 0 stands for others."""
@@ -106,11 +107,13 @@ class _Model(Structure):
     )
 
 
-def make_native_step(cell: Cell, precision: str = "float32", threads: int = 1) -> Step:
+def make_native_step(cell: Cell, precision: str = "float32", threads: int = 1, names: Sequence[str] = ()) -> Step:
     """Return `step(inputs (B, C), state) -> (logits (B, V), state)`. RuntimeError if there is no kernel.
 
-    `precision` is float32 or int8. The number of `threads` changes no bit of the result. Raises Unfit for a cell whose
-    arrays do not fit one another. A step raises BadModelFile for columns beyond its tables.
+    `precision` is float32 or int8. The number of `threads` changes no bit of the result. `names` are those of the input
+    features, for errors. Raises Unfit for a cell whose arrays do not fit one another, BadModelFile for one beyond the
+    limits of the kernel. A step raises BadModelFile for features beyond their tables and for an update that makes other
+    arrays than a state's, and ValueError for a state of another shape.
     """
     kernel = load_kernel()
     if kernel is None:
@@ -119,30 +122,30 @@ def make_native_step(cell: Cell, precision: str = "float32", threads: int = 1) -
     kernel.scratch_size.restype = c_long
     sizes = [len(table) for table in cell.columns]
     check_cell(cell, sizes, len(cell.bias))
-    failed: list[Exception] = []
+    failed: list[BaseException] = []
     model = _build_model(cell, precision == "int8", failed)
     parts, count, hidden, outputs, width = model.parts, model.count, model.hidden, model.outputs, model.columns
     run, here = _make_runner(kernel, model, threads), ctypes.addressof(model)
+    _make_scratch(kernel.scratch_size(here, 1, threads))  # a cell beyond the limits is refused before the first step
     scratch, room = np.empty(0, dtype=np.float32), 0
     last: tuple[State, Floats] = (), scratch  # the last state returned, which is mostly the next one passed in
 
     def step(columns: NDArray[np.int64], state: State | None) -> tuple[Floats, State]:
         nonlocal scratch, room, last
+        columns = np.ascontiguousarray(convert_columns(columns, width))
         rows = len(columns)
         if rows > room:
             scratch, room = _make_scratch(kernel.scratch_size(here, rows, threads)), rows
             model.scratch, model.room = scratch.ctypes.data, len(scratch)
-        columns = np.ascontiguousarray(columns, dtype=np.int64)
         shape = (parts, rows, count, hidden)
-        before = last[1] if state is last[0] else _join_state(state, shape)
-        if columns.shape != (rows, width) or before.shape != shape:
-            raise ValueError("columns or state have another shape than the model's")
+        before = last[1] if state is last[0] and last[1].shape == shape else _join_state(state, shape)
         after, logits = np.empty(shape, dtype=np.float32), np.empty((rows, outputs), dtype=np.float32)
+        failed.clear()
         if run(rows, columns, before, after, logits):
-            check_columns(columns, np.array(sizes))
-            raise UnfitWeights(UNFIT)
+            check_columns(columns, np.array(sizes), names)
+            raise BadModelFile(UNFIT)
         if failed:
-            raise failed.pop()
+            raise failed[0]
         last = tuple(after), after
         return logits, last[0]
 
@@ -150,9 +153,9 @@ def make_native_step(cell: Cell, precision: str = "float32", threads: int = 1) -
 
 
 def _make_scratch(size: int) -> Floats:
-    """Allocate `size` floats. Raises Unfit for a negative size."""
+    """Allocate `size` floats. Raises BadModelFile for a negative size."""
     if size < 0:
-        raise UnfitWeights(UNFIT)
+        raise BadModelFile(UNFIT)
     return np.empty(size, dtype=np.float32)
 
 
@@ -181,9 +184,10 @@ def _make_runner(kernel: ctypes.CDLL, model: _Model, threads: int) -> Callable[.
 
 
 def _join_state(state: State | None, shape: tuple[int, ...]) -> Floats:
-    """Join the parts of a state in one array (parts, B, layers, H)."""
+    """Join the parts of a state in one array (parts, B, layers, H). Raises ValueError for another shape."""
     if state is None:
         return np.zeros(shape, dtype=np.float32)
+    check_state(state, shape)
     return np.stack([np.asarray(part, dtype=np.float32) for part in state])
 
 
@@ -194,7 +198,7 @@ def _count_products(model: _Model) -> int:
     return sum(m.width * m.depth for m in matrices)
 
 
-def _build_model(cell: Cell, whole: bool, failed: list[Exception]) -> _Model:
+def _build_model(cell: Cell, whole: bool, failed: list[BaseException]) -> _Model:
     """Build the kernel's model of a cell, with weights in int8 if `whole`, else in floats."""
     alive: list[Any] = []
 
@@ -290,31 +294,34 @@ def _pack_int8(weights: Floats, pointer: Callable[[NDArray[Any]], int]) -> _Matr
     )
 
 
-def _make_update(layers: tuple[Layer, ...], hidden: int, described: Any, failed: list[Exception]) -> Any:
+def _make_update(layers: tuple[Layer, ...], hidden: int, described: Any, failed: list[BaseException]) -> Any:
     """Make the callback for gates unknown to the kernel. Exceptions cannot pass through C; they go to `failed`."""
 
     def update(number: int, rows: int, from_input: Any, from_state: Any, before: Any, after: Any) -> None:
+        if failed:  # in a layer below
+            return
         layer, matrices = layers[number], described[number]
         shape = (layer.parts, rows, len(layers), hidden)
-        own = tuple(np.ctypeslib.as_array(before, shape)[:, :, number])
         try:
+            # Copies, since the memory behind the pointers is not theirs who keep an array or write to it.
+            own = tuple(part[:, number].copy() for part in np.ctypeslib.as_array(before, shape))
             with np.errstate(over="ignore", invalid="ignore"):  # drawing detects NaN
                 made = layer.update(
                     _read_sums(from_input, rows, matrices.from_input, len(layer.inputs)),
                     _read_sums(from_state, rows, matrices.from_state, len(layer.recurrent)),
                     own,
                 )
-            for part, values in zip(np.ctypeslib.as_array(after, shape), made, strict=True):
-                part[:, number] = values
-        except Exception as error:
+            values = check_update(made, number, layer.parts, (rows, hidden))
+            np.stack(values, out=np.ctypeslib.as_array(after, shape)[:, :, number])
+        except BaseException as error:  # Ctrl-C, too: the step after it would go on with what it did not compute
             failed.append(error)
 
     return update
 
 
 def _read_sums(values: Any, rows: int, matrix: _Matrix, width: int) -> Floats:
-    """Return (rows, width) the product with a matrix, without its padding."""
+    """Return (rows, width) a copy of the product with a matrix, without its padding."""
     if not width:
         return np.zeros((rows, 0), dtype=np.float32)
     padded: Floats = np.ctypeslib.as_array(values, (rows, matrix.width))
-    return padded[:, :width]
+    return padded[:, :width].copy()

@@ -235,8 +235,9 @@ class SanitisedModel(Kind):
         steps.check_cell = lambda *_: None
         try:
             cell = model.make_architecture().build_cell(sizes, weights)
-            for other, *options in ((cell, "float32"), (cell, "int8", 2), (named(cell, ""),), (named(cell, "lstm"),)):
-                with suppress(TypeError, ValueError):  # the kernel refuses them, and so does a layer's own function
+            cells = [(cell, "float32"), (cell, "int8", 2), (careless(cell),)]
+            for other, *options in [*cells, *((named(cell, gates),) for gates in ("", "lstm", "rnn", "mingru"))]:
+                with suppress(TypeError, ValueError, BadModelFile):  # it refuses them, or an update does
                     walk(steps.make_native_step(other, *options), other)
         except (LookupError, TypeError, ValueError):
             return
@@ -249,19 +250,42 @@ def named(cell, gates):
     return replace(cell, layers=tuple(replace(layer, gates=gates) for layer in cell.layers))
 
 
+def careless(cell):
+    """The cell with updates that write to all they are given, and to what they were given before."""
+
+    def spoil(update, kept):
+        def spoiled(*given):
+            made = update(*given)
+            kept.extend((*given[:2], *given[2]))
+            for array in kept:
+                array[:] = np.nan
+            return tuple(part.copy() for part in made)
+
+        return spoiled
+
+    layers = (replace(layer, gates="", update=spoil(layer.update, [])) for layer in cell.layers)
+    return replace(cell, layers=tuple(layers))
+
+
 def walk(step, cell):
-    """Some steps of as many rows as the kernel treats apart, then a column that there is not."""
+    """Some steps of as many rows as the kernel treats apart, then states and a column that there are not."""
     draw, sizes = np.random.default_rng(0), [len(table) for table in cell.columns]
     for rows in (1, 2, 3, 7):
         _, state = step(draw.integers(0, sizes, (rows, len(sizes))), None)
         step(draw.integers(0, sizes, (rows, len(sizes))), state)
+    for wrong in ((), (*state, *state), tuple(part[:3] for part in state), tuple(part[:, :, 1:] for part in state)):
+        refused(step, np.zeros((7, len(sizes)), dtype=np.int64), wrong, ValueError)
     beyond = np.zeros((2, len(sizes)), dtype=np.int64)
     beyond[1, -1] = sizes[-1]
+    refused(step, beyond, None, BadModelFile)
+
+
+def refused(step, columns, state, error):
     try:
-        step(beyond, None)
-    except BadModelFile:
+        step(columns, state)
+    except error:
         return
-    raise AssertionError("a column beyond its table was read")
+    raise AssertionError("what does not fit was used")
 
 
 CHOICES = {

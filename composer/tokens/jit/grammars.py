@@ -19,7 +19,7 @@ from composer.music.score import Score
 from composer.request import Request
 from composer.tokens.jit.c_compiler import load_library
 from composer.tokens.jit.c_source import Function, write_source
-from composer.tokens.jit.tracing import make_argument, trace
+from composer.tokens.jit.tracing import Untraceable, make_argument, trace
 from composer.types import Array, Column, Grammar, MusicalState, Span, TokenInfo, Tokenizer, Tokens
 
 FLAGS = ("-O1", "-ftree-vectorize", "-fwrapv", "-march=native", "-shared", "-fPIC", "-w")
@@ -97,7 +97,9 @@ class _Call:
     bools: tuple[bool, ...]
 
     def __call__(self, *arguments: NDArray[np.int64]) -> list[NDArray[Any]]:
-        """Return the results (B, …)."""
+        """Return the results (B, …). Raises ValueError for arrays of other shapes, or of other than whole numbers."""
+        if any(a.dtype.kind not in "iub" for a in arguments):
+            raise ValueError("states or tokens are no whole numbers")  # they would be rounded
         arrays = [np.ascontiguousarray(a, dtype=np.int64) for a in arguments]
         rows = len(arrays[0])
         if any(a.shape != (rows, *shape) for a, shape in zip(arrays, self.argument_shapes, strict=True)):
@@ -132,8 +134,10 @@ def compile_grammar(tokenizer: Tokenizer) -> Tokenizer:
 
 def _trace_grammar(grammar: Grammar) -> tuple[str, dict[str, Function]]:
     """Trace a grammar; return the C source and the functions. Raises Untraceable, or any error of the grammar."""
-    columns = grammar.start(Request(), 1).shape[1]
-    state, tokens = make_argument("state", columns), make_argument("tokens", None)
+    begun = grammar.start(Request(), 1)
+    if begun.dtype != np.int64:
+        raise Untraceable(f"states are {begun.dtype}, whose sums overflow elsewhere than those of int64")
+    state, tokens = make_argument("state", begun.shape[1]), make_argument("tokens", None)
     music = grammar.interpret(state)
     functions = {
         "make_inputs": Function((state,), (grammar.make_inputs(state),)),

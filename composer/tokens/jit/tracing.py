@@ -180,8 +180,8 @@ def trace(value: Any) -> Traced:
     if type(value) is int:
         return _make_constant(value)
     array = np.asarray(value)
-    if array.dtype.kind not in "biu":
-        raise Untraceable(f"{array.dtype} is not an integer type")
+    if array.dtype not in (np.int64, np.bool_):  # a smaller type overflows earlier in NumPy
+        raise Untraceable(f"{array.dtype} is neither int64 nor bool")
     is_bool = array.dtype.kind == "b"
     return Traced("constant", (), array.shape, array.astype(np.int64), is_bool=is_bool)
 
@@ -226,8 +226,8 @@ def _asarray(value: Any, **_: Any) -> Traced:
 def _astype(value: Traced, dtype: Any, **_: Any) -> Traced:
     if np.dtype(dtype).kind == "b":
         return value if value.is_bool else value != 0
-    if np.dtype(dtype).kind not in "iu":
-        raise Untraceable(f"{dtype} is not an integer type")
+    if np.dtype(dtype) != np.int64:
+        raise Untraceable(f"{dtype} is neither int64 nor bool")
     return value + 0
 
 
