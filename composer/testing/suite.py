@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from composer.errors import BadOption, CannotExpress, CannotWrite, RequestWarning, UnknownName, printable, suggest
 from composer.music.score import Score
 from composer.plugins.cache import can_keep
+from composer.plugins.discovery import Plugin
 from composer.plugins.offers import KINDS, Offer, make
 from composer.plugins.registry import registry
 from composer.testing.architectures import check_architecture, check_model
@@ -72,8 +73,18 @@ def list_cases(plugin: str) -> list[Case]:
         raise UnknownName(f"unknown plugin '{printable(plugin)}': {suggest(plugin, names)}")
     if faults := [one for one in named if one.fault]:
         raise UnknownName(f"the plugin '{faults[0].name}' is left out: {faults[0].fault}")
-    offers = [offer for kind in KINDS for offer in found.offers[kind].values() if offer.plugin in named]
-    return [case for offer in offers for case in make_cases(offer)]
+    offers = [offer for kind in KINDS for offer in found.offers[kind].values()] + list(found.clashing)
+    noted = [Case(f"plugin {one.name}", partial(_check_notes, one)) for one in named if _list_mistakes(one)]
+    return [*noted, *(case for offer in offers if offer.plugin in named for case in make_cases(offer))]
+
+
+def _list_mistakes(plugin: Plugin) -> list[str]:
+    """List what is wrong with things of a plugin itself; that another has taken a name is no fault of it."""
+    return [note.text for note in plugin.notes if note.cause != "clash"]
+
+
+def _check_notes(plugin: Plugin, _: Path) -> None:
+    require(False, f"everything that a plugin has can be offered; {'; '.join(_list_mistakes(plugin))}")
 
 
 def make_cases(offer: Offer, options: Mapping[str, Any] = NOTHING) -> Iterator[Case]:

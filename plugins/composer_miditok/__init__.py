@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 
 from composer import hookimpl
-from composer.plugins.offers import LeftOut
+from composer.plugins.checks import LeftOut
 from composer.types import Offers
 
 
