@@ -48,6 +48,23 @@ def register_datasets():
 """
 
 
+DULL = """
+from dataclasses import dataclass
+from composer import hookimpl
+
+@dataclass(frozen=True)
+class Dull:
+    "Change nothing."
+
+    def __call__(self, logits, context):
+        return logits
+
+@hookimpl
+def register_samplers():
+    return {"same": Dull, "other": Dull}
+"""
+
+
 class Site:
     """A folder in which packages are installed, on the path of this process and of those it begins."""
 
@@ -234,6 +251,30 @@ def test_a_broken_plugin_makes_no_start_slower_and_is_tried_again_when_it_or_the
     sys.modules.pop("module_of_bad")
     assert "ZeroDivisionError" in state("bad").fault
     assert read == ["bad"]
+
+
+def test_the_health_of_a_plugin_does_not_depend_on_another_s(site, run):
+    """The first takes the name of the second's sampler, and brings a tokenizer on which no sampler works."""
+    broken = "\n@hookimpl\ndef register_tokenizers():\n    return {'a-broken-one': lambda: None}\n"
+    site.install("aaa", GOOD.replace("NAME", "'same'").replace('"Change', '"Never change') + broken)
+    site.install("mine", DULL)
+    assert "'aaa' (aaa-package)" in state("mine").notes[0].text
+    assert {"same", "other"} <= set(registry.registry().list_names("samplers"))
+    checked = run("plugins", "check", "mine")
+    assert "sampler same" in checked.out
+    assert "a-broken-one" not in checked.out
+    assert checked.status == 0, checked.out
+
+
+def test_a_thing_that_is_left_out_fails_the_check_of_its_plugin(site, run):
+    site.install("odd", GOOD.replace("NAME", "'Odd Name!'") + "\ndef register_metrics(): return {}\n")
+    state("odd")
+    checked = run("plugins", "check", "odd")
+    assert checked.status == 1
+    assert "'Odd Name!': a name is small letters" in checked.out
+    assert "register_metrics offers nothing without @hookimpl" in checked.out
+    shown = " ".join(run("plugins").out.split())
+    assert "left out in part: register_metrics offers nothing without @hookimpl; write it above" in shown
 
 
 def test_what_a_dataset_suggests_and_nothing_has_is_told(site, run, monkeypatch):

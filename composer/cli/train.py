@@ -15,7 +15,8 @@ import click
 
 from composer.cli import callbacks, completing, writing
 from composer.cli.callbacks import CallbackChoice
-from composer.cli.options import WithSettings, is_on_command_line, list_arguments, merge_options
+from composer.cli.options import list_arguments
+from composer.cli.settings import WithSettings, is_on_command_line, merge_options
 from composer.devices import count_processors
 from composer.errors import BadOption, CannotWrite, ComposerError, TrainingFailed, printable
 from composer.storage.inside import expand_home, is_folder
