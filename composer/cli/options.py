@@ -165,6 +165,7 @@ def _make_option(
         default=None,
         expose_value=False,
         callback=collect,
+        help=options[0].help or options[0].name.replace("_", " "),
         multiple=multiple,
         shell_complete=completing.complete_words(choices) if choices else None,
     )

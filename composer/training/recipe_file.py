@@ -17,7 +17,7 @@ from typing import Any
 from composer.data.datasets import make_dataset
 from composer.errors import BadOption, BadRecipe, ComposerError, RunWarning, printable, suggest
 from composer.model import find_model, load
-from composer.plugins.options import convert, read_options
+from composer.plugins.options import convert, make_plain, read_options
 from composer.plugins.registry import registry
 from composer.storage.opening import read_bytes
 from composer.storage.toml import parse
@@ -256,6 +256,7 @@ def _format_line(name: str, value: Any, about: str) -> str:
 
 
 def _format_value(value: Any) -> str:
+    value = make_plain(value)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):
