@@ -197,6 +197,21 @@ def test_an_option_of_another_tokenizer_leaves_that_of_the_dataset_as_it_is(with
     assert "relative = true" in printed.out, printed.err
 
 
+def test_an_option_of_a_reader_is_that_of_the_file(with_plugin, run, tmp_path):
+    @dataclass(frozen=True)
+    class Piano:
+        """Reads what pianos write."""
+
+        pedal: Annotated[bool, "whether there is one"] = False
+
+    with_plugin(readers={".piano": Piano})
+    (tmp_path / "x.abc").write_text("X:1\nK:C\nCDEF|\n")
+    assert run("export", str(tmp_path / "x.abc"), str(tmp_path / "x.mid")).status == 0
+    assert run("export", str(tmp_path / "x.mid"), "--pedal", "ignore", str(tmp_path / "y.mid")).status == 0
+    refused = run("export", str(tmp_path / "x.mid"), "--pedal", "soft", str(tmp_path / "z.mid"))
+    assert refused.err == "composer: reader '.mid': 'pedal' is 'soft', which is not extend or ignore.\n"
+
+
 def test_help_shows_each_thing_with_its_own_default(with_plugin, run):
     with_plugin(architectures={"odd": Switched})
     whole = " ".join(run("train", "--help").out.split())

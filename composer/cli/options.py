@@ -320,6 +320,11 @@ class WithReaders(WithPlugins):
 
     kinds = ("readers",)
 
+    def find_named(self, ctx: click.Context, kind: str) -> set[str]:
+        """Find the reader of the first file on the line; others may be files to write."""
+        suffixes = [Path(word).suffix.lower() for word in list_arguments(ctx)]
+        return set([suffix for suffix in suffixes if suffix in registry().offers[kind]][:1])
+
 
 def get_reader_options(ctx: click.Context, path: Path) -> dict[str, Any]:
     """Return the options on the command line for the reader of a file. Raises BadOption for one that it lacks."""
