@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import BadModelFile, ComposerError, UnknownName, printable, suggest
+from composer.plugins.options import get_values
 from composer.plugins.registry import registry
 from composer.storage.atomic import write_whole_file
 from composer.storage.inside import expand_home
@@ -54,7 +55,7 @@ class ComponentSpec:
     def describe(kind: str, name: str, thing: Any) -> ComponentSpec:
         """Describe `thing`, a dataclass of its options, so that it can be made again."""
         plugin = registry().get_offer(kind, name).plugin
-        return ComponentSpec(name, asdict(thing), plugin.distribution, plugin.version)
+        return ComponentSpec(name, get_values(thing), plugin.distribution, plugin.version)
 
     @staticmethod
     def read(values: Mapping[str, Any]) -> ComponentSpec:

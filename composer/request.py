@@ -82,15 +82,19 @@ class Request:
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> Request:
         """Make a request from the result of `to_json`. Raises BadOption for anything else."""
-        known = {_IN_JSON.get(f.name, f.name) for f in fields(Request)}
         try:
-            if unknown := sorted(set(values) - known):
+            if unknown := sorted(set(values) - list_keys()):
                 raise BadOption(f"a request has no '{printable(unknown[0])}'.")
             links = tuple(SamplerSpec(link["name"], dict(link["options"])) for link in values.get("samplers", ()))
             plain = {**values, "samplers": links, "primer": tuple(values.get("primer", ()))}
             return replace(Request(), **{_OF_JSON.get(name, name): value for name, value in plain.items()})
         except (AttributeError, TypeError, KeyError, ValueError) as error:
             raise BadOption(f"this is not a request: {printable(str(error))}.") from None
+
+
+def list_keys() -> set[str]:
+    """List the fields of a request, as in JSON."""
+    return {_IN_JSON.get(field.name, field.name) for field in fields(Request)}
 
 
 def _check(true: bool, name: str, value: object, wanted: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 from composer.errors import BadOption, UnknownName
 from composer.plugins import cache, offers
 from composer.plugins.discovery import find
+from composer.plugins.options import name_type
 from composer.storage.cache import find_cache_folder
 
 TEXT = '''
@@ -44,9 +45,15 @@ def points(tmp_path, monkeypatch):
 
 
 def kept(points):
-    cache.keep(points, offers.load(points))
+    """What is recalled of the plugins that were kept; None where one is not."""
+    cache.keep({point: offers.read_plugin(point) for point in points})
     sys.modules.pop("swing_plugin", None)
-    return cache.recall(points)
+    return recalled(points)
+
+
+def recalled(points):
+    found = cache.recall(points)
+    return offers.combine(found.values()) if len(found) == len(points) else None
 
 
 def test_what_is_recalled_is_what_was_offered_and_nothing_is_imported_for_it(points):
@@ -74,32 +81,59 @@ def test_a_plugin_that_breaks_later_is_named(points, tmp_path):
 def test_a_changed_file_or_another_plugin_makes_it_anew(points, tmp_path):
     assert kept(points)
     os.utime(tmp_path / "swing_plugin.py", (1, 1))
-    assert cache.recall(points) is None
+    assert recalled(points) is None
     assert kept(points)
-    assert cache.recall([*points, EntryPoint("other", "json", "composer")]) is None
+    assert list(cache.recall([*points, EntryPoint("other", "json", "composer")])) == points
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"fingerprint": 1}', "null"])
 def test_a_damaged_catalogue_is_made_anew(points, text):
     assert kept(points)
     (find_cache_folder() / "plugins.json").write_text(text)
-    assert cache.recall(points) is None
+    assert recalled(points) is None
 
 
 def test_entries_that_are_none_are_made_anew(points):
     assert kept(points)
     place = find_cache_folder() / "plugins.json"
     values = json.loads(place.read_text())
-    values["plugins"][0]["offers"][0]["kind"] = "toys"
+    values["entries"]["swing=swing_plugin"]["plugin"]["offers"][0]["kind"] = "toys"
     place.write_text(json.dumps(values))
-    assert cache.recall(points) is None
+    assert recalled(points) is None
 
 
-def test_nothing_is_kept_of_plugins_with_a_fault_or_with_options_that_a_file_cannot_hold(points, tmp_path):
-    (tmp_path / "swing_plugin.py").write_text("1 / 0")
-    assert kept(points) is None
+def test_a_plugin_with_an_option_that_a_file_cannot_hold_is_not_kept_and_the_others_are(points, tmp_path):
     (tmp_path / "swing_plugin.py").write_text(TEXT.replace("int | None = None", "object = object()"))
     assert kept(points) is None
+    (tmp_path / "fine_plugin.py").write_text(TEXT.replace("swing", "fine"))
+    both = [*points, EntryPoint("fine", "fine_plugin", "composer")]
+    assert kept(both) is None
+    assert list(cache.recall(both)) == both[1:]
+
+
+def test_what_was_kept_of_types_of_a_plugin_makes_the_things_themselves(points, tmp_path):
+    (tmp_path / "swing_plugin.py").write_text(
+        TEXT.replace("int | None = None", "Feel | None = Feel.SLOW").replace(
+            "@dataclass", "from enum import Enum\nFeel = Enum('Feel', 'SLOW FAST')\n\n@dataclass", 1
+        )
+    )
+    found = kept(points)
+    beats = found.get_offer("samplers", "swing").options[1]
+    assert (name_type(beats.type), beats.default) == ("SLOW or FAST or none", "SLOW")
+    assert found.make("samplers", "swing", amount=1, beats="FAST").beats.name == "FAST"
+    with pytest.raises(BadOption, match=r"'beats' is 'MILD', which is not SLOW or FAST or none\."):
+        found.make("samplers", "swing", amount=1, beats="MILD")
+
+
+@pytest.mark.parametrize("text", ["1 / 0", "COMPOSER_API = 7", "register_samplers = 3\nraise SystemExit", "def f(:"])
+def test_why_a_plugin_is_broken_is_kept_until_its_files_change(points, tmp_path, text):
+    (tmp_path / "swing_plugin.py").write_text(text)
+    (before,) = offers.load(points).plugins
+    assert kept(points).plugins == (before,)
+    assert before.fault
+    (tmp_path / "swing_plugin.py").write_text(TEXT)
+    os.utime(tmp_path / "swing_plugin.py", (2, 2))
+    assert recalled(points) is None
 
 
 def test_that_a_plugin_misses_a_library_is_kept(points, tmp_path):
@@ -110,14 +144,12 @@ def test_that_a_plugin_misses_a_library_is_kept(points, tmp_path):
 
 def test_our_plugins_are_recalled_as_they_are():
     points = find()
-    loaded = offers.load(points)
-    cache.keep(points, loaded)
-    recalled = cache.recall(points)
-    assert recalled.plugins == loaded.plugins
+    loaded, found = offers.load(points), kept(points)
+    assert found.plugins == loaded.plugins
     for kind, of_kind in loaded.offers.items():
         for name, offer in of_kind.items():
-            found = recalled.get_offer(kind, name)
-            assert (found.options, found.summary, found.plugin) == (offer.options, offer.summary, offer.plugin)
+            one = found.get_offer(kind, name)
+            assert (one.options, one.summary, one.plugin) == (offer.options, offer.summary, offer.plugin)
 
 
 def test_a_piece_is_written_without_what_it_does_not_need(tmp_path):
@@ -139,6 +171,6 @@ def test_what_was_kept_and_then_changed_is_not_believed(points):
     kept(points)
     place = find_cache_folder() / "plugins.json"
     place.write_text(place.read_text().replace("Lengthen", "Shorten"))
-    assert cache.recall(points) is None
+    assert recalled(points) is None
     place.write_text("[" * 100_000)
-    assert cache.recall(points) is None
+    assert recalled(points) is None

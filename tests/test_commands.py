@@ -132,7 +132,7 @@ def loaded(monkeypatch, things):
     module.register_commands = hookimpl(register_commands)
     monkeypatch.setitem(sys.modules, module.__name__, module)
     found = load([EntryPoint("tools", module.__name__, "composer")])
-    return found, found.plugins[0].fault
+    return found, [note.text for note in found.plugins[0].notes]
 
 
 @click.command()
@@ -140,15 +140,15 @@ def fine():
     """Do something."""
 
 
-def test_a_plugin_that_would_replace_a_command_of_composer_s_is_left_out_whole(monkeypatch):
-    found, fault = loaded(monkeypatch, {"fine": fine, "generate": fine})
-    assert fault == "offers the command 'generate', which composer has itself"
-    assert found.list_names("commands") == []
+def test_a_plugin_that_would_replace_a_command_of_composer_s_leaves_that_out(monkeypatch):
+    found, notes = loaded(monkeypatch, {"fine": fine, "generate": fine})
+    assert notes == ["offers the command 'generate', which composer has itself"]
+    assert found.list_names("commands") == ["fine"]
 
 
-def test_what_is_no_click_command_leaves_its_plugin_out(monkeypatch):
-    _, fault = loaded(monkeypatch, {"fine": print})
-    assert fault == "register_commands offers 'fine', which is not a click command"
+def test_what_is_no_click_command_is_left_out(monkeypatch):
+    _, notes = loaded(monkeypatch, {"fine": print})
+    assert notes == ["register_commands offers 'fine', which is not a click command"]
 
 
 # --- the contract -----------------------------------------------------------------------------------------------------

@@ -26,6 +26,45 @@ def register_samplers():
 """
 
 
+BELLS = """
+from dataclasses import dataclass
+from composer import hookimpl
+
+@dataclass(frozen=True)
+class Bells:
+    "Ring."
+    title = licence = source = citation = "x"
+    tokenizer = "voices"
+    tokenizer_options = {}
+    training_options = {"hiden_size": 4, "steps": 1}
+    suggested = {}
+
+    def list_sources(self):
+        return ["a"]
+
+@hookimpl
+def register_datasets():
+    return {NAME: Bells}
+"""
+
+
+DULL = """
+from dataclasses import dataclass
+from composer import hookimpl
+
+@dataclass(frozen=True)
+class Dull:
+    "Change nothing."
+
+    def __call__(self, logits, context):
+        return logits
+
+@hookimpl
+def register_samplers():
+    return {"same": Dull, "other": Dull}
+"""
+
+
 class Site:
     """A folder in which packages are installed, on the path of this process and of those it begins."""
 
@@ -84,7 +123,7 @@ FAULTS = {
         "made for version 99 of the hooks",
         "pip install --upgrade composer-midi",
     ),
-    "takes a name": (GOOD.replace("NAME", "'top-p'"), "which the plugin 'shaping' (composer-midi) offers", "Keep one"),
+    "takes a name": (GOOD.replace("NAME", "'top-p'"), "for the plugin 'shaping' (composer-midi) offers", "Keep one"),
     "is malformed": (
         GOOD.replace("{NAME: dull}", "[dull]"),
         "returned list where {name: callable}",
@@ -99,7 +138,8 @@ def test_a_plugin_with_a_fault_hurts_nobody_and_the_doctor_says_what_to_do(fault
     if fault == "hangs":
         monkeypatch.setattr(probing, "LIMIT", 6.0)
     site.install("bad", text)
-    assert reason in state("bad").fault
+    found = state("bad")
+    assert reason in " ".join([found.fault, *(note.text for note in found.notes)])
     assert {"good", "top-p"} <= set(registry.registry().list_names("samplers"))
     few = [point for point in find() if point.name in ("shaping", "bad")]
     monkeypatch.setattr("composer.plugins.doctor.find", lambda: few)
@@ -107,7 +147,7 @@ def test_a_plugin_with_a_fault_hurts_nobody_and_the_doctor_says_what_to_do(fault
     assert said.status == 1
     assert reason in said.out
     assert advice in said.out
-    assert "`pip uninstall bad-package` takes it away." in said.out
+    assert ("`pip uninstall bad-package` takes it away." in said.out) == bool(found.fault)
     assert run("--without", "bad", "plugins").status == 0
     assert os.environ[DISABLED] == ""
     site.uninstall("bad")
@@ -188,7 +228,68 @@ def test_each_set_of_disabled_plugins_has_a_catalogue(site, monkeypatch):
     assert "good" not in registry.registry().list_names("samplers")
     monkeypatch.delenv(DISABLED)
     points = find()
-    assert cache.recall(points) is not None
+    assert set(cache.recall(points)) == set(points)
+
+
+def test_a_broken_plugin_makes_no_start_slower_and_is_tried_again_when_it_or_the_doctor_is(site, monkeypatch, run):
+    site.install("bad", "import pathlib; pathlib.Path(__file__).with_suffix('.txt').read_text()")
+    assert "FileNotFoundError" in state("bad").fault
+    read = []
+    real = registry.read_plugin
+    monkeypatch.setattr(registry, "read_plugin", lambda point, **more: read.append(point.name) or real(point, **more))
+    assert "FileNotFoundError" in state("bad").fault
+    assert read == []
+    (site.folder / "module_of_bad.txt").write_text("mended from outside")
+    assert "FileNotFoundError" in state("bad").fault
+    assert "tries again" in run("plugins").out
+    few = [point for point in find() if point.name == "bad"]
+    monkeypatch.setattr("composer.plugins.doctor.find", lambda: few)
+    said = run("plugins", "doctor")
+    assert "1 plugin is well" in said.out
+    assert state("bad").fault == ""
+    (site.folder / "module_of_bad.py").write_text("1 / 0")
+    sys.modules.pop("module_of_bad")
+    assert "ZeroDivisionError" in state("bad").fault
+    assert read == ["bad"]
+
+
+def test_the_health_of_a_plugin_does_not_depend_on_another_s(site, run):
+    """The first takes the name of the second's sampler, and brings a tokenizer on which no sampler works."""
+    broken = "\n@hookimpl\ndef register_tokenizers():\n    return {'a-broken-one': lambda: None}\n"
+    site.install("aaa", GOOD.replace("NAME", "'same'").replace('"Change', '"Never change') + broken)
+    site.install("mine", DULL)
+    assert "'aaa' (aaa-package)" in state("mine").notes[0].text
+    assert {"same", "other"} <= set(registry.registry().list_names("samplers"))
+    checked = run("plugins", "check", "mine")
+    assert "sampler same" in checked.out
+    assert "a-broken-one" not in checked.out
+    assert checked.status == 0, checked.out
+
+
+def test_a_thing_that_is_left_out_fails_the_check_of_its_plugin(site, run):
+    site.install("odd", GOOD.replace("NAME", "'Odd Name!'") + "\ndef register_metrics(): return {}\n")
+    state("odd")
+    checked = run("plugins", "check", "odd")
+    assert checked.status == 1
+    assert "'Odd Name!': a name is small letters" in checked.out
+    assert "register_metrics offers nothing without @hookimpl" in checked.out
+    shown = " ".join(run("plugins").out.split())
+    assert "left out in part: register_metrics offers nothing without @hookimpl; write it above" in shown
+
+
+def test_what_a_dataset_suggests_and_nothing_has_is_told(site, run, monkeypatch):
+    site.install("bells", BELLS)
+    registry._build_registry.cache_clear()
+    few = [point for point in find() if point.name == "bells"]
+    monkeypatch.setattr("composer.plugins.doctor.find", lambda: few)
+    sentence = "nothing has the option 'hiden_size' of its training_options: did you mean 'hidden_size'?"
+    said = run("plugins", "doctor")
+    assert f"bells (bells-package 1.0) has a mistake: of the dataset 'bells', {sentence}" in said.out
+    assert said.status == 1
+    assert sentence in " ".join(run("plugins").out.split())
+    checked = run("plugins", "check", "bells")
+    assert sentence in checked.out
+    assert checked.status == 1
 
 
 def test_help_with_twenty_plugins_imports_none_of_them_nor_what_is_heavy(site):

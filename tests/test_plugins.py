@@ -8,12 +8,14 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Annotated, Literal
 
+import click
 import pytest
 
 import composer
 from composer import hookimpl, hookspecs
 from composer.errors import BadOption, UnknownName
 from composer.plugins import registry as plugins
+from composer.plugins.checks import SUFFIXES
 from composer.plugins.offers import KINDS, load
 from composer.plugins.options import read_options
 
@@ -77,6 +79,10 @@ def fault(registry, name):
     return next(found.fault for found in registry.plugins if found.name == name)
 
 
+def notes(registry, name):
+    return [note.text for found in registry.plugins if found.name == name for note in found.notes]
+
+
 # --- what is left out -------------------------------------------------------------------------------------------------
 
 
@@ -97,13 +103,15 @@ def test_a_plugin_that_fails_at_import_is_left_out_and_the_others_work(source, p
     assert found.list_names("samplers") == ["swing"]
 
 
-def test_of_two_plugins_with_one_name_the_second_is_left_out_whole_and_both_are_named(plugin):
+def test_of_two_things_with_one_name_the_second_is_left_out_alone_and_says_whose_name_it_is(plugin):
     first = plugin("first", samplers={"swing": Swing})
     second = plugin("second", samplers={"shuffle": Swing, "swing": Swing}, datasets={"dances": Swing})
     found = load([first, second])
-    assert "'swing'" in fault(found, "second")
-    assert "'first'" in fault(found, "second")
-    assert (found.list_names("samplers"), found.list_names("datasets")) == (["swing"], [])
+    assert (found.plugins[0].notes, fault(found, "second")) == ((), "")
+    assert notes(found, "second") == [
+        "the sampler 'swing' is left out, for the plugin 'first' (?) offers that name already"
+    ]
+    assert (found.list_names("samplers"), found.list_names("datasets")) == (["shuffle", "swing"], ["dances"])
     assert found.offers["samplers"]["swing"].plugin.name == "first"
 
 
@@ -124,8 +132,6 @@ def test_two_plugins_may_have_the_same_entry_point_name(plugin, source):
     [
         pytest.param([Swing], "register_samplers returned list where {name: callable} is asked for", id="no mapping"),
         pytest.param(None, "register_samplers returned NoneType", id="nothing"),
-        pytest.param({"swing": 3}, "'swing', which is not a name with a callable", id="no callable"),
-        pytest.param({3: Swing}, "3, which is not a name with a callable", id="no name"),
     ],
 )
 def test_a_hook_that_returns_something_else_leaves_its_plugin_out(plugin, offers, reason):
@@ -134,20 +140,45 @@ def test_a_hook_that_returns_something_else_leaves_its_plugin_out(plugin, offers
     assert not any(found.offers.values())
 
 
-def test_a_thing_with_an_option_called_name_which_a_recipe_has_no_place_for_leaves_its_plugin_out(plugin):
+@pytest.mark.parametrize(
+    ("kind", "name", "thing", "reason"),
+    [
+        ("samplers", "swing", 3, "register_samplers offers 'swing', which is not a name with a callable"),
+        ("samplers", 3, Swing, "register_samplers offers 3, which is not a name with a callable"),
+        ("samplers", "Odd Name!", Swing, "a name is small letters and digits, with dashes between, such as 'odd-name'"),
+        ("samplers", "", Swing, "such as 'my-name'"),
+        ("datasets", "a:b", Swing, "such as 'a-b'"),
+        ("readers", "foo", Swing, "a suffix is a dot and small letters or digits, such as '.foo'"),
+        ("exporters", ".Foo", Swing, "such as '.foo'"),
+        ("exporters", "../x", Swing, "such as '.x'"),
+        ("commands", "mine", Swing, "register_commands offers 'mine', which is not a click command"),
+    ],
+)
+def test_a_thing_that_cannot_be_used_is_left_out_alone(plugin, kind, name, thing, reason):
+    found = load([plugin("odd", **{kind: {name: thing, ".ok" if kind in SUFFIXES else "ok": _fit(kind)}})])
+    assert fault(found, "odd") == ""
+    assert reason in notes(found, "odd")[0]
+    assert len(found.offers[kind]) == 1
+
+
+def _fit(kind):
+    return click.Command("ok") if kind == "commands" else Swing
+
+
+def test_a_thing_with_an_option_called_name_which_a_recipe_has_no_place_for_is_left_out(plugin):
     def named(name: str = "x") -> None: ...
 
     found = load([plugin("odd", architectures={"wide": named}), plugin("fine", samplers={"wide": named})])
-    assert fault(found, "odd") == (
+    assert notes(found, "odd") == [
         "register_architectures offers 'wide' with an option 'name', which stands for 'wide' in recipes"
-    )
+    ]
     assert found.list_names("samplers") == ["wide"]
 
 
-def test_a_thing_whose_signature_cannot_be_read_leaves_its_plugin_out(source):
+def test_a_thing_whose_signature_cannot_be_read_is_left_out(source):
     text = "from composer import hookimpl\ndef f(x: Nowhere = 1): ...\n@hookimpl\ndef register_samplers():"
     found = load([source("odd", f"from __future__ import annotations\n{text} return {{'f': f}}")])
-    assert "Nowhere" in fault(found, "odd")
+    assert "whose signature cannot be read: name 'Nowhere' is not defined" in notes(found, "odd")[0]
     assert found.list_names("samplers") == []
 
 
@@ -155,6 +186,34 @@ def test_an_unknown_hook_leaves_its_plugin_out(plugin):
     found = load([plugin("future", foo={"x": Swing}, samplers={"swing": Swing})])
     assert "register_foo" in fault(found, "future")
     assert found.list_names("samplers") == []
+
+
+def test_a_misspelt_hook_leaves_its_plugin_out_with_the_nearest(plugin):
+    found = load([plugin("mine", sampler={"swing": Swing})])
+    assert fault(found, "mine") == "implements register_sampler, which is not a hook: did you mean 'register_samplers'?"
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("register_samplers", "register_samplers offers nothing without @hookimpl; write it above"),
+        ("register_sampler", "without @hookimpl; write it above and call it register_samplers"),
+        ("register_fonts", None),
+        ("make_samplers", None),
+    ],
+)
+def test_a_forgotten_hookimpl_is_told(source, name, sentence):
+    found = load([source(name, f"def {name}():\n    return {{}}\n")])
+    told = notes(found, name)
+    assert (sentence in told[0]) if sentence else not told
+
+
+@pytest.mark.parametrize("version", ["1", 1.0, True, None])
+def test_a_version_that_is_no_whole_number_is_told_so(plugin, version):
+    found = load([plugin("mine", constants={"COMPOSER_API": version}, samplers={"swing": Swing})])
+    assert fault(found, "mine") == (
+        f"states COMPOSER_API = {version!r}, which is no whole number; write COMPOSER_API = {hookspecs.API_VERSION}"
+    )
 
 
 @pytest.mark.parametrize(("number", "kept"), [(hookspecs.API_VERSION, True), (hookspecs.API_VERSION + 1, False)])
@@ -166,7 +225,7 @@ def test_a_plugin_for_another_version_of_the_hooks_is_left_out(plugin, number, k
 
 def test_the_command_line_shows_what_was_left_out_and_why(source, plugin, run, monkeypatch):
     points = [source("broken", "1 / 0"), plugin("good", samplers={"swing": Swing})]
-    monkeypatch.setattr("composer.plugins.registry.registry", lambda: load(points))
+    monkeypatch.setattr("composer.plugins.registry._build_registry", lambda _: load(points))
     shown = run("plugins").out
     assert "left out: ZeroDivisionError: division by zero" in shown
     assert "samplers: swing" in shown

@@ -10,7 +10,7 @@ import click
 
 from composer.cli import completing
 from composer.errors import BadOption, printable, suggest
-from composer.plugins.options import convert
+from composer.plugins.options import convert, make_plain
 from composer.plugins.registry import registry
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _parse_option(text: str) -> tuple[str, str, Any]:
     option = option.replace("-", "_")
     if option not in known:
         raise BadOption(f"callback '{name}' has no option '{printable(option)}': {suggest(option, known)}")
-    return name, option, convert(value, known[option], f"callback '{name}'")
+    return name, option, make_plain(convert(value, known[option], f"callback '{name}'"))
 
 
 def add_options(command: Any) -> Any:

@@ -24,6 +24,11 @@ def complete_names(kind: str, *, or_files: bool = False) -> Complete:
     return complete
 
 
+def complete_words(words: Iterable[str]) -> Complete:
+    """Complete some words."""
+    return lambda _, __, incomplete: _filter_matches(words, incomplete)
+
+
 def complete_outputs(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the suffix of a file name with those that can be written; complete files before that."""
     from composer.plugins.registry import registry

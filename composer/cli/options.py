@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from composer.cli import completing
 from composer.errors import BadOption, printable, suggest
 from composer.generation.options import list_sampler_options
-from composer.plugins.options import Option, list_choices, read_options
+from composer.plugins.options import (
+    Option,
+    convert,
+    is_switch,
+    list_members,
+    list_words,
+    make_plain,
+    takes_several,
+)
 from composer.plugins.registry import registry
 from composer.request import SamplerSpec
 
 if TYPE_CHECKING:
-    from composer.training.loop import Settings
-    from composer.training.recipes import Plain
     from composer.types import Executor
 
 
@@ -28,12 +37,22 @@ if TYPE_CHECKING:
 _SAMPLERS = "composer.links"
 _OPTIONS = "composer.plugins.options"
 _PLUGIN_OPTIONS = "composer.things"
+_LINE = "composer.line"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of help under its heading."""
+
+    heading: str
+    flags: str
+    text: str
 
 
 class PluginOption(click.Option):
-    """An option of something a plugin offers; help shows it under its own heading."""
+    """An option of something a plugin offers; help shows it under its own heading, in a row for each meaning."""
 
-    heading = ""
+    list_rows: Callable[[], Iterable[Row]] = tuple
 
 
 class _Backend(click.Option):
@@ -65,9 +84,11 @@ class Grouped(click.Command):
         """Write the options under their headings, `--help` among the command's own."""
         groups: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
-            if isinstance(parameter, click.Option) and (record := parameter.get_help_record(ctx)):
-                heading = parameter.heading if isinstance(parameter, PluginOption) else "Options"
-                groups.setdefault(heading, []).append(record)
+            if isinstance(parameter, PluginOption):
+                for row in parameter.list_rows():
+                    groups.setdefault(row.heading, []).append((row.flags, row.text))
+            elif isinstance(parameter, click.Option) and (record := parameter.get_help_record(ctx)):
+                groups.setdefault("Options", []).append(record)
         for heading, records in groups.items():
             with formatter.section(heading):
                 formatter.write_dl(records)
@@ -84,8 +105,13 @@ class WithSamplers(Grouped):
         """List the command's own parameters and the samplers'."""
         own = super().get_params(ctx)
         if _OPTIONS not in ctx.meta:  # made once: click orders them on the line by identity
-            ctx.meta[_OPTIONS] = _make_sampler_options({flag for parameter in own for flag in parameter.opts})
+            ctx.meta[_OPTIONS] = _make_sampler_options(list_taken(own))
         return [*own[:-1], *ctx.meta[_OPTIONS], own[-1]]
+
+
+def list_taken(parameters: Iterable[click.Parameter]) -> set[str]:
+    """List the flags of parameters."""
+    return {flag for one in parameters for flag in (*one.opts, *one.secondary_opts)}
 
 
 def list_samplers(ctx: click.Context) -> tuple[SamplerSpec, ...]:
@@ -104,9 +130,14 @@ def _make_sampler_options(taken: set[str]) -> list[click.Parameter]:
     for flag, (offer, option) in list_sampler_options(taken).items():
         first = option == offer.options[0]
         text = f"{offer.summary} ({option.help})" if first and option.help else option.help or offer.summary
-        link = _collect_sampler(offer.name, option.name)
-        options.append(_make_option(flag, option, text, link, "Samplers", multiple=True))
+        made = _make_option(flag, [option], _collect_sampler(offer.name, option.name), multiple=True)
+        made.list_rows = partial(_list_one_row, Row("Samplers", _show_flag(flag, option), text))
+        options.append(made)
     return options
+
+
+def _list_one_row(row: Row) -> tuple[Row, ...]:
+    return (row,)
 
 
 def _collect_sampler(name: str, option: str) -> Callable[[click.Context, click.Parameter, Any], None]:
@@ -121,63 +152,181 @@ def _collect_sampler(name: str, option: str) -> Callable[[click.Context, click.P
 
 def _make_option(
     flag: str,
-    option: Option,
-    text: str,
+    options: Sequence[Option],
     collect: Callable[[click.Context, click.Parameter, Any], None],
-    heading: str,
     *,
     multiple: bool = False,
-) -> click.Option:
-    """Make an option of the command line. A `multiple` one passes on a tuple of all its values."""
-    names, metavar = [flag], {int: "INTEGER", float: "NUMBER", bool: None}.get(option.type, "TEXT")
-    metavar = "|".join(list_choices(option.type)) or metavar
-    if option.type is bool:
-        names = [f"{flag}/--no-{flag[2:]}"]
-    made = PluginOption(
-        names, metavar=metavar, default=None, expose_value=False, callback=collect, help=text, multiple=multiple
+) -> PluginOption:
+    """Make an option of the command line for options of one name. A `multiple` one passes on a tuple of all its values.
+
+    It is a switch where all of them are, and takes a value otherwise. Their types convert the value, not click.
+    """
+    choices = list({word: None for option in options for word in list_words(option.type)})
+    return PluginOption(
+        [_spell_flag(flag, options)],
+        metavar=_name_metavar(options[0].type),
+        default=None,
+        expose_value=False,
+        callback=collect,
+        help=options[0].help or options[0].name.replace("_", " "),
+        multiple=multiple,
+        shell_complete=completing.complete_words(choices) if choices else None,
     )
-    made.heading = heading
-    return made
+
+
+def _spell_flag(flag: str, options: Sequence[Option]) -> str:
+    return f"{flag}/--no-{flag[2:]}" if all(is_switch(option.type) for option in options) else flag
+
+
+def _show_flag(flag: str, option: Option) -> str:
+    """Show a flag in help, with what it takes."""
+    metavar = _name_metavar(option.type)
+    return f"{flag} {metavar}" if metavar else f"{flag} / --no-{flag[2:]}"
+
+
+def _name_metavar(annotation: Any) -> str | None:
+    """Name what an option takes, for help: `NUMBER`, `INTEGER,…`, `late|early`; None for a switch."""
+    if is_switch(annotation):
+        return None
+    members = [member for member in list_members(annotation) if member is not type(None)]
+    return "|".join(dict.fromkeys(map(_name_one_metavar, members)))
+
+
+def _name_one_metavar(annotation: Any) -> str:
+    if takes_several(annotation):
+        return "TEXT"
+    words = "|".join(list_words(annotation))
+    return words or {int: "INTEGER", float: "NUMBER", bool: "yes|no", Path: "PATH"}.get(annotation, "TEXT")
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Something that has an option: its kind and name, and the option."""
+
+    kind: str
+    name: str
+    option: Option
+
+
+def find_flags(kinds: Iterable[str], taken: Container[str]) -> dict[str, list[Owner]]:
+    """Find the flags of everything of some kinds, each with its owners; one that is `taken` gets its kind before it.
+
+    What stands after the colon of a dataset's name has none.
+    """
+    found: dict[str, list[Owner]] = {}
+    for kind in kinds:
+        for name, offer in sorted(registry().offers[kind].items()):
+            for place, option in enumerate(offer.options):
+                if kind == "datasets" and option.required and place == 0:
+                    continue
+                flag = f"--{option.name.replace('_', '-')}"
+                flag = f"--{kind.removesuffix('s')}-{flag[2:]}" if flag in taken else flag
+                found.setdefault(flag, []).append(Owner(kind, name, option))
+    return found
 
 
 class WithPlugins(Grouped):
     """A command with an option for every option of the registered plugins of some kinds.
 
-    The command line decides which plugins are used, and so where an option goes; see `get_options`. If the command has
-    an option of the same name, the plugin's gets its kind as a prefix: `--architecture-seed`.
+    Things of one kind may have options of one name and of different types. The things that the command line names
+    decide which is meant, and so where a value goes; see `get_options`. If the command has an option of the same name,
+    the plugin's gets its kind as a prefix: `--architecture-seed`.
     """
 
     kinds: tuple[str, ...] = ("architectures", "tokenizers", "datasets")
+    usual: Mapping[str, str] = MappingProxyType({})
+    """The thing of a kind that is meant where none is named."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the words of the line, of which some name things."""
+        ctx.meta[_LINE] = tuple(args)
+        return super().parse_args(ctx, args)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """List the command's own parameters and those of plugins."""
         own = self.list_own_params(ctx)
-        taken = {flag for parameter in own for flag in parameter.opts}
-        found: dict[str, tuple[Option, str, str, list[str]]] = {}
-        for kind in self.kinds:
-            for name, offer in sorted(registry().offers[kind].items()):
-                for option in offer.options:
-                    if not (kind == "datasets" and option.required):
-                        flag = f"--{option.name.replace('_', '-')}"
-                        flag = f"--{kind.removesuffix('s')}-{flag[2:]}" if flag in taken else flag
-                        found.setdefault(option.name, (option, flag, kind, []))[3].append(name)
-        things = [self._make_plugin_option(*one) for one in found.values()]
+        things = [self._make_plugin_option(ctx, flag, owners) for flag, owners in self.find_owners(ctx).items()]
         return [*own[:-1], *things, own[-1]]
 
     def list_own_params(self, ctx: click.Context) -> list[click.Parameter]:
         """List the command's own parameters; the last one is `--help`."""
         return super().get_params(ctx)
 
-    def _make_plugin_option(self, option: Option, flag: str, kind: str, names: list[str]) -> click.Option:
-        default = "" if option.default in (None, "") else f", {_format_default(option.default)} unless given"
-        text = f"[{', '.join(names)}] {option.help or option.name.replace('_', ' ')}{default}"
-        return _make_option(flag, option, text, _collect_option(option.name), kind.capitalize())
+    def find_owners(self, ctx: click.Context) -> dict[str, list[Owner]]:
+        """Find the flags of plugins, each with its owners."""
+        return find_flags(self.kinds, list_taken(self.list_own_params(ctx)))
+
+    def find_named(self, ctx: click.Context, kind: str) -> set[str]:
+        """Find the things of a kind that the command line names; none for a kind that it leaves open.
+
+        They are named by an option such as `--architecture`, or by arguments.
+        """
+        line, known = ctx.meta.get(_LINE, ()), registry().offers[kind]
+        flag = f"--{kind.removesuffix('s')}"
+        by_option = [word.partition("=")[2] for word in line if word.startswith(f"{flag}=")]
+        by_option += [word for before, word in pairwise(line) if before == flag]
+        if not by_option and (kind == "datasets" or not self._has_option(ctx, flag)):
+            by_option = list_arguments(ctx)
+        return {name for word in by_option if (name := word.partition(":")[0]) in known}
+
+    def _has_option(self, ctx: click.Context, flag: str) -> bool:
+        return any(flag in parameter.opts for parameter in self.list_own_params(ctx))
+
+    def _find_meant(self, ctx: click.Context, kind: str) -> set[str]:
+        """Find the things of a kind that are named, or are meant without a name."""
+        if named := self.find_named(ctx, kind):
+            return named
+        if kind == "tokenizers":
+            offers = [registry().offers["datasets"][name] for name in self._find_meant(ctx, "datasets")]
+            return {getattr(offer.make, "tokenizer", "") for offer in offers}
+        return {self.usual[kind]} if kind in self.usual else set()
+
+    def _make_plugin_option(self, ctx: click.Context, flag: str, owners: Sequence[Owner]) -> PluginOption:
+        options = [owner.option for owner in owners]
+        if len({is_switch(option.type) for option in options}) > 1 and _is_given(ctx, flag):
+            meant = {kind: self._find_meant(ctx, kind) for kind in {owner.kind for owner in owners}}
+            options = [owner.option for owner in owners if owner.name in meant[owner.kind]] or options
+        made = _make_option(flag, options, _collect_option(flag))
+        made.list_rows = partial(self._list_rows, ctx, flag, owners)
+        return made
+
+    def _list_rows(self, ctx: click.Context, flag: str, owners: Sequence[Owner]) -> Iterator[Row]:
+        """Yield a row of help for all owners that have the same option; of a kind that is named, for these alone."""
+        alike: dict[tuple[str, str], list[Owner]] = {}
+        named = {kind: self.find_named(ctx, kind) for kind in self.kinds}
+        for owner in owners:
+            if not named[owner.kind] or owner.name in named[owner.kind]:
+                alike.setdefault((owner.kind, repr(owner.option)), []).append(owner)
+        for (kind, _), same in alike.items():
+            option, names = same[0].option, ", ".join(owner.name for owner in same)
+            about = f"[{names}] {option.help or option.name.replace('_', ' ')}{_describe_default(option)}"
+            yield Row(kind.capitalize(), _show_flag(flag, option), about)
+
+
+def list_arguments(ctx: click.Context) -> list[str]:
+    """List the words of the line that are no options; some may be values of options."""
+    return [word for word in ctx.meta.get(_LINE, ()) if not word.startswith("-")]
+
+
+def _is_given(ctx: click.Context, flag: str) -> bool:
+    return any(word.partition("=")[0] in (flag, f"--no-{flag[2:]}") for word in ctx.meta.get(_LINE, ()))
+
+
+def _describe_default(option: Option) -> str:
+    if option.required:
+        return ", needed"
+    return "" if option.default in (None, "", ()) else f", {_format_default(option.default)} unless given"
 
 
 class WithReaders(WithPlugins):
     """A command with an option for every option of the readers."""
 
     kinds = ("readers",)
+
+    def find_named(self, ctx: click.Context, kind: str) -> set[str]:
+        """Find the reader of the first file on the line; others may be files to write."""
+        suffixes = [Path(word).suffix.lower() for word in list_arguments(ctx)]
+        return set([suffix for suffix in suffixes if suffix in registry().offers[kind]][:1])
 
 
 def get_reader_options(ctx: click.Context, path: Path) -> dict[str, Any]:
@@ -188,29 +337,51 @@ def get_reader_options(ctx: click.Context, path: Path) -> dict[str, Any]:
 
 
 def _format_default(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
     return text if len(text) <= 40 else text[:36] + "…"
 
 
-def _collect_option(option: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+def _collect_option(flag: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     def collect(ctx: click.Context, _: click.Parameter, value: Any) -> None:
         if value is not None:
-            ctx.meta.setdefault(_PLUGIN_OPTIONS, {})[option] = value
+            ctx.meta.setdefault(_PLUGIN_OPTIONS, {})[flag] = value
 
     return collect
 
 
 def get_options(ctx: click.Context, things: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
-    """Return the options on the command line for each (kind, name). Raises BadOption for one that all of them lack."""
+    """Return the options on the command line for each (kind, name). Raises BadOption for one that all of them lack.
+
+    Each value is converted by the type that it has there, and is plain again. Raises BadOption for another.
+    """
     given: dict[str, Any] = ctx.meta.get(_PLUGIN_OPTIONS, {})
-    known = [{o.name for o in registry().get_offer(kind, name).options} for kind, name in things]
-    for option in given:
-        if not any(option in names for names in known):
-            flags = sorted(f"--{name.replace('_', '-')}" for names in known for name in names)
-            flag = f"--{option.replace('_', '-')}"
-            chosen = ", ".join(name for _, name in things)
-            raise BadOption(f"{flag} is not an option of {chosen}; {suggest(printable(flag), flags)}")
-    return [{name: value for name, value in given.items() if name in names} for names in known]
+    chosen = list(things)
+    for kind, name in chosen:
+        registry().get_offer(kind, name)
+    owners: dict[str, list[Owner]] = ctx.command.find_owners(ctx)  # type: ignore[attr-defined]
+    having = {
+        flag: {(o.kind, o.name): o.option for o in of if (o.kind, o.name) in chosen} for flag, of in owners.items()
+    }
+    for flag in given:
+        if not having[flag]:
+            named = ", ".join(name for _, name in chosen)
+            flags = sorted(flag for flag, options in having.items() if options)
+            raise BadOption(f"{flag} is not an option of {named}; {suggest(printable(flag), flags)}")
+    return [
+        {
+            having[flag][thing].name: _convert_plainly(value, having[flag][thing], thing)
+            for flag, value in given.items()
+            if thing in having[flag]
+        }
+        for thing in chosen
+    ]
+
+
+def _convert_plainly(value: Any, option: Option, thing: tuple[str, str]) -> Any:
+    kind, name = thing
+    return make_plain(convert(value, option, f"{kind.removesuffix('s')} '{name}'"))
 
 
 def make_executor(name: str, options: Iterable[str]) -> Executor:
@@ -223,60 +394,3 @@ def make_executor(name: str, options: Iterable[str]) -> Executor:
         chosen[option.strip().replace("-", "_")] = value
     made: Executor = registry().make("executors", name, **chosen)
     return made
-
-
-# --- settings of a training, merged into a recipe ---------------------------------------------------------------------
-
-
-_SETTINGS = "composer.settings"
-
-
-class WithSettings(WithPlugins):
-    """A command with the options of plugins, and those of the training loop."""
-
-    def get_defaults(self) -> Settings:
-        """Return the settings that help shows."""
-        from composer.training.loop import Settings
-
-        return Settings()
-
-    def list_own_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """List the command's parameters and the training loop's."""
-        params, usual = super().list_own_params(ctx), self.get_defaults()
-        loop = [
-            click.Option(
-                [f"--{option.name.replace('_', '-')}"],
-                type=option.type,
-                default=getattr(usual, option.name),
-                show_default=True,
-                expose_value=False,
-                callback=_collect_setting,
-                help=option.help,
-            )
-            for option in read_options(type(usual))
-        ]
-        return [*params[:-1], *loop, params[-1]]
-
-
-def _collect_setting(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
-    if is_on_command_line(ctx, parameter):  # a recipe overrides defaults
-        ctx.meta.setdefault(_SETTINGS, {})[parameter.name] = value
-
-
-def is_on_command_line(ctx: click.Context, parameter: click.Parameter) -> bool:
-    """Tell whether a parameter is on the command line."""
-    return ctx.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
-
-
-def merge_options(ctx: click.Context, plain: Plain) -> Plain:
-    """Merge the options of the command line into a recipe. Raises BadOption for an option that nothing in it has."""
-    kind = plain["dataset"].partition(":")[0]
-    things, tables = {"dataset_options": ("datasets", kind)}, {"dataset_options": plain.get("dataset_options", {})}
-    if "begin_from" not in plain:
-        suggested = registry().get_offer("datasets", kind).make.tokenizer  # type: ignore[attr-defined]
-        for key in ("tokenizer", "architecture"):
-            tables[key] = plain.get(key, {"name": suggested})
-            things[key] = (f"{key}s", tables[key]["name"])
-    found = dict(zip(things, get_options(ctx, things.values()), strict=True))
-    filled = {key: {**tables[key], **options} for key, options in found.items()}
-    return {**plain, **filled, "training": {**plain.get("training", {}), **ctx.meta.get(_SETTINGS, {})}}

@@ -8,13 +8,15 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from composer.cli import callbacks, completing, writing
 from composer.cli.callbacks import CallbackChoice
-from composer.cli.options import WithSettings, is_on_command_line, merge_options
+from composer.cli.options import list_arguments
+from composer.cli.settings import WithSettings, is_on_command_line, merge_options
 from composer.devices import count_processors
 from composer.errors import BadOption, CannotWrite, ComposerError, TrainingFailed, printable
 from composer.storage.inside import expand_home, is_folder
@@ -70,7 +72,28 @@ def add_run_options(command: Any) -> Any:
 # --- train ------------------------------------------------------------------------------------------------------------
 
 
-@click.command(cls=WithSettings)
+class TrainCommand(WithSettings):
+    """A command whose things may also be named by a recipe."""
+
+    usual: Mapping[str, str] = MappingProxyType({"architectures": ARCHITECTURE})
+
+    def find_named(self, ctx: click.Context, kind: str) -> set[str]:
+        """Find the things of a kind that the command line names, or else its recipe."""
+        return super().find_named(ctx, kind) or self._find_in_recipe(ctx, kind)
+
+    def _find_in_recipe(self, ctx: click.Context, kind: str) -> set[str]:
+        from composer.training import recipe_file
+
+        key, named = kind.removesuffix("s"), set()
+        for word in list_arguments(ctx):
+            with contextlib.suppress(ComposerError):  # which is reported when it is read
+                plain = recipe_file.read_recipe(expand_home(word)) if word.endswith(".toml") else {}
+                table = plain.get(key, {})
+                named |= {table.partition(":")[0] if isinstance(table, str) else table.get("name", "")}
+        return named - {""}
+
+
+@click.command(cls=TrainCommand)
 @click.argument(
     "source",
     metavar="DATASET|RECIPE.toml",

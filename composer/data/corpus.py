@@ -28,6 +28,7 @@ from composer.data.parallel import Map, share_work
 from composer.data.splits import SPLITS, assign_splits, convert_splits
 from composer.errors import CannotWrite, EmptyDataset, printable
 from composer.io.lint import Remarks
+from composer.plugins.options import get_values
 from composer.storage.cache import (
     clear_damaged,
     find_cache_folder,
@@ -144,8 +145,8 @@ def build(
         "version": __version__,
         "format": FORMAT,
         "dataset": type(dataset).__name__,
-        "options": asdict(dataset),  # type: ignore[call-overload]
-        "tokenizer": [type(tokenizer).__name__, asdict(tokenizer)],  # type: ignore[call-overload]
+        "options": get_values(dataset),
+        "tokenizer": [type(tokenizer).__name__, get_values(tokenizer)],
         "vocabulary": tokenizer.vocabulary,
         "columns": [asdict(column) for column in tokenizer.grammar.columns],
     }

@@ -8,7 +8,7 @@ from typing import Any
 
 from composer.errors import BadOption, printable, suggest
 from composer.plugins.offers import Offer
-from composer.plugins.options import Option
+from composer.plugins.options import Option, make_plain
 from composer.plugins.registry import registry
 from composer.request import SamplerSpec
 
@@ -72,7 +72,7 @@ def _make_flag(keyword: str) -> str:
 
 
 def _format_value(value: Any) -> Any:
-    if isinstance(value, bool):
+    if isinstance(value := make_plain(value), bool):
         return value
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 

@@ -1,7 +1,7 @@
-"""The cached registry, so that each plugin is imported only when something of it is needed.
+"""What each plugin offers, cached, so that it is imported only when something of it is needed.
 
-It is rebuilt when a plugin's files, a package or Python itself has changed. A missing library is cached as a fault,
-until something is installed. With any other fault nothing is cached: a change elsewhere may mend it.
+Each plugin is cached for itself, a broken one with its fault. It is read again when its files, its version, a package
+or Python itself has changed; `composer plugins doctor` reads all of them again.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import hashlib
 import inspect
 import json
 import sys
-import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import EntryPoint
 from importlib.util import find_spec
@@ -21,64 +21,84 @@ from typing import Any
 
 from composer import __version__
 from composer.errors import CannotWrite
-from composer.plugins.discovery import Plugin, find, list_disabled
-from composer.plugins.offers import KINDS, LazyThing, Offer, Registry
-from composer.plugins.options import Option, list_choices
+from composer.plugins.discovery import Note, Plugin, find, get_plugin
+from composer.plugins.offers import KINDS, Contribution, LazyThing, Offer
+from composer.plugins.options import Option, list_choices, list_members
 from composer.storage.atomic import write_whole_file
 from composer.storage.cache import find_cache_folder, make_folder
 
-PLAIN = {"int": int, "float": float, "bool": bool, "str": str, "None": type(None)}
+PLAIN = {"int": int, "float": float, "bool": bool, "str": str, "path": Path, "None": type(None)}
 
 
-def recall(points: Sequence[EntryPoint]) -> Registry | None:
-    """Return the cached registry of these entry points; None where there is none, or where it no longer fits."""
+def recall(points: Sequence[EntryPoint]) -> dict[EntryPoint, Contribution]:
+    """Return what is cached of these plugins, broken ones too; without those that have changed, or are not cached."""
+    entries, installed, found = _read_cache(), _describe_installed(), {}
+    for point in points:
+        entry = entries.get(_name_entry(point))
+        if entry and entry.get("mark") == _compute_plugin_mark(point, installed):
+            with suppress(ValueError, LookupError, TypeError, AttributeError, RecursionError):
+                if entry["seal"] == _compute_checksum(entry["plugin"]):
+                    found[point] = _decode_plugin(point, entry["plugin"])
+    return found
+
+
+def keep(contributions: Mapping[EntryPoint, Contribution]) -> None:
+    """Cache what plugins offer, or why they are broken, each for itself, where the cache is writable.
+
+    A plugin with an option that JSON cannot hold is imported at every start; see `can_keep`.
+    """
+    entries, installed = _read_cache(), _describe_installed()
+    for point, one in contributions.items():
+        entries.pop(_name_entry(point), None)
+        with suppress(TypeError, ValueError, RecursionError):
+            plugin = json.loads(json.dumps(_describe_plugin(one)))
+            mark, seal = _compute_plugin_mark(point, installed), _compute_checksum(plugin)
+            entries[_name_entry(point)] = {"mark": mark, "seal": seal, "plugin": plugin}
     try:
-        kept = json.loads(_locate_cache().read_text(encoding="utf-8"))
-        if kept["fingerprint"] != compute_fingerprint(points) or kept["seal"] != _compute_checksum(kept["plugins"]):
-            return None
-        return _decode_registry(points, kept["plugins"])
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return None
-
-
-def keep(points: Sequence[EntryPoint], registry: Registry) -> None:
-    """Cache a registry for later runs, unless a plugin has a fault other than a missing library."""
-    if any(plugin.fault and plugin.cause != "missing" for plugin in registry.plugins):
-        return
-    try:
-        plugins = [_describe_plugin(registry, plugin) for plugin in registry.plugins]
-        text = json.dumps(
-            {"fingerprint": compute_fingerprint(points), "seal": _compute_checksum(plugins), "plugins": plugins}
-        )
         make_folder(_locate_cache().parent)
         with write_whole_file(_locate_cache()) as scratch:
-            scratch.write_text(text, encoding="utf-8")
-    except (OSError, CannotWrite, TypeError, ValueError):
-        return  # types or defaults that JSON cannot hold, or no writable cache
+            scratch.write_text(json.dumps({"entries": entries}), encoding="utf-8")
+    except (OSError, CannotWrite, ValueError):
+        return
+
+
+def _name_entry(point: EntryPoint) -> str:
+    return f"{point.name}={point.value}"
+
+
+def _read_cache() -> dict[str, dict[str, Any]]:
+    """Read the entries of the cache by name; none for those that are damaged."""
+    try:
+        entries = json.loads(_locate_cache().read_text(encoding="utf-8"))["entries"]
+        return {name: entry for name, entry in entries.items() if isinstance(entry, dict)}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return {}
 
 
 def _locate_cache() -> Path:
-    """Return the path of the cache: a file for each set of disabled plugins."""
-    names = list_disabled()
-    return find_cache_folder() / (f"plugins-{_compute_digest(names)}.json" if names else "plugins.json")
+    return find_cache_folder() / "plugins.json"
 
 
 def _compute_digest(values: object) -> str:
     return hashlib.blake2b(repr(values).encode(), digest_size=16).hexdigest()
 
 
-def _compute_checksum(plugins: Any) -> str:
-    """Compute the checksum of the cached registry."""
-    return _compute_digest(json.dumps(plugins, sort_keys=True))
+def _compute_checksum(plugin: Any) -> str:
+    """Compute the checksum of what is cached of a plugin."""
+    return _compute_digest(json.dumps(plugin, sort_keys=True))
 
 
 # --- what it depends on -----------------------------------------------------------------------------------------------
 
 
-def compute_fingerprint(points: Sequence[EntryPoint]) -> str:
-    """Compute a digest that changes with plugins, their files, packages and versions."""
-    installed = [_read_time(Path(path)) for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
-    return _compute_digest((sys.version, __version__, installed, [_describe_files(point) for point in points]))
+def _describe_installed() -> list[int]:
+    """Describe the folders of packages, which change when anything is installed; that may mend or break a plugin."""
+    return [_read_time(Path(path)) for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+
+
+def _compute_plugin_mark(point: EntryPoint, installed: Sequence[int]) -> str:
+    """Compute a digest that changes with the files and the version of a plugin, and with what is installed."""
+    return _compute_digest((compute_mark(point), get_plugin(point).version, installed))
 
 
 def compute_mark(point: EntryPoint) -> str:
@@ -115,8 +135,7 @@ def _read_time(path: Path) -> int:
 # --- as JSON ----------------------------------------------------------------------------------------------------------
 
 
-def _describe_plugin(registry: Registry, plugin: Plugin) -> dict[str, Any]:
-    offers = [offer for kind in KINDS for offer in registry.offers[kind].values() if offer.plugin is plugin]
+def _describe_plugin(one: Contribution) -> dict[str, Any]:
     described = [
         {
             "kind": offer.kind,
@@ -124,13 +143,13 @@ def _describe_plugin(registry: Registry, plugin: Plugin) -> dict[str, Any]:
             "summary": offer.summary,
             "options": [_encode_option(option) for option in offer.options],
         }
-        for offer in offers
+        for offer in one.offers
     ]
-    return {**asdict(plugin), "offers": described}
+    return {**asdict(one.plugin), "offers": described}
 
 
 def can_keep(option: Option) -> bool:
-    """Tell whether an option can be cached. Otherwise its plugin, and all others, are imported at every start."""
+    """Tell whether an option can be cached. Otherwise its plugin is imported at every start."""
     try:
         _encode_option(option)
     except (TypeError, ValueError):
@@ -149,20 +168,22 @@ def _encode_option(option: Option) -> dict[str, Any]:
 
 
 def _encode_type(annotation: Any) -> Any:
-    """Spell a type as JSON: `int | None` as ["or", "int", "None"], `tuple[str, ...]` as ["tuple", "str"].
+    """Spell a type as JSON: `int | None` as ["or", "int", "None"], `tuple[str, ...]` as ["tuple", "str", "..."].
 
-    Raises TypeError for others.
+    An `Enum` becomes its words. Raises TypeError for others.
     """
+    members = list_members(annotation)
+    if len(members) > 1:
+        return ["or", *map(_encode_type, members)]
+    (one,) = members
     for name, kind in PLAIN.items():
-        if annotation is kind:
+        if one is kind:
             return name
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin in (types.UnionType, typing.Union):
-        return ["or", *map(_encode_type, arguments)]
-    if words := list_choices(annotation):
+    if words := list_choices(one):
         return ["one of", *words]
-    if origin is tuple and len(arguments) == 2 and arguments[1] is ...:
-        return ["tuple", _encode_type(arguments[0])]
+    origin = typing.get_origin(one) or one
+    if origin in (tuple, list):
+        return [origin.__name__, *("..." if item is ... else _encode_type(item) for item in typing.get_args(one))]
     raise TypeError(f"JSON cannot hold {annotation}")
 
 
@@ -170,28 +191,30 @@ def _decode_type(spelled: Any) -> Any:
     if isinstance(spelled, str):
         return PLAIN[spelled]
     kind, *parts = spelled
-    if kind == "tuple":
-        return tuple[_decode_type(parts[0]), ...]  # type: ignore[misc]
     if kind == "one of":
         return typing.Literal[tuple(parts)]
-    return typing.Union[tuple(map(_decode_type, parts))]  # noqa: UP007  (of types known only at run time)
+    if kind == "or":
+        return typing.Union[tuple(map(_decode_type, parts))]  # noqa: UP007  (of types known only at run time)
+    items = tuple(... if part == "..." else _decode_type(part) for part in parts)
+    origin = {"tuple": tuple, "list": list}[kind]
+    return origin[items] if items else origin  # type: ignore[index]
 
 
 def _decode_default(value: Any) -> Any:
     return tuple(map(_decode_default, value)) if isinstance(value, list) else value
 
 
-def _decode_registry(points: Sequence[EntryPoint], plugins: Sequence[Mapping[str, Any]]) -> Registry:
-    offers: dict[str, dict[str, Offer]] = {kind: {} for kind in KINDS}
-    found = []
-    for point, kept in zip(points, plugins, strict=True):
-        plugin = Plugin(*(kept[name] for name in ("name", "distribution", "version", "fault", "cause")))
-        found.append(plugin)
-        for offer in kept["offers"]:
-            kind, name = offer["kind"], offer["name"]
-            later = LazyThing(point, kind, name, tuple(map(_decode_option, offer["options"])), offer["summary"])
-            offers[kind][name] = Offer(kind, name, later, plugin)
-    return Registry(offers, tuple(found))
+def _decode_plugin(point: EntryPoint, kept: Mapping[str, Any]) -> Contribution:
+    values = {name: kept[name] for name in ("name", "distribution", "version", "fault", "cause")}
+    plugin = Plugin(**values, notes=tuple(Note(**note) for note in kept["notes"]))
+    offers = []
+    for offer in kept["offers"]:
+        kind, name = offer["kind"], offer["name"]
+        if kind not in KINDS:
+            raise ValueError(kind)
+        later = LazyThing(point, kind, name, tuple(map(_decode_option, offer["options"])), offer["summary"])
+        offers.append(Offer(kind, name, later, plugin))
+    return Contribution(plugin, tuple(offers))
 
 
 def _decode_option(kept: Mapping[str, Any]) -> Option:

@@ -19,18 +19,27 @@ GROUP = "composer"
 _OUR_DISTRIBUTION = "composer-midi"
 
 Cause: TypeAlias = Literal["", "raises", "missing", "version", "malformed", "clash", "hangs"]
-"""What kind of fault a plugin has: it raises at import, misses a library, was made for other hooks…"""
+"""What kind of fault something has: it raises at import, misses a library, was made for other hooks…"""
+
+
+@dataclass(frozen=True)
+class Note:
+    """Why one thing of a plugin is left out, in a sentence without its end. The rest of the plugin works."""
+
+    cause: Cause
+    text: str
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """An installed plugin, its package, and its fault if it was left out."""
+    """An installed plugin, its package, and its fault if it was left out, whole; notes on what else was."""
 
     name: str
     distribution: str
     version: str
     fault: str = ""
     cause: Cause = ""
+    notes: tuple[Note, ...] = ()
 
     def is_called(self, name: str) -> bool:
         """Tell whether a name is the plugin's, or that of its package."""

@@ -8,9 +8,9 @@ from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, v
 from typing import TYPE_CHECKING, Literal
 
 from composer.errors import printable
-from composer.plugins import probing
+from composer.plugins import cache, probing
 from composer.plugins.discovery import Cause, Plugin, find, get_plugin, is_disabled, list_disabled
-from composer.plugins.offers import load
+from composer.plugins.offers import Contribution, combine, read_plugin
 from composer.plugins.probing import Probe
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SLOW = 1.0
 """Seconds of an import from which a plugin is reported as slow."""
 
-State = Literal["left out", "disabled", "slow", "missing", "outdated"]
+State = Literal["left out", "left out in part", "mistaken", "disabled", "slow", "missing", "outdated"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,9 @@ class Finding:
     @property
     def is_fault(self) -> bool:
         """Whether something does not work."""
-        return self.state in ("missing", "outdated") or (self.state == "left out" and not _is_extra(self.plugin))
+        return self.state in ("missing", "outdated", "left out in part", "mistaken") or (
+            self.state == "left out" and not _is_extra(self.plugin)
+        )
 
 
 @dataclass(frozen=True)
@@ -46,15 +48,20 @@ class Report:
 
 
 def examine(points: Sequence[EntryPoint] | None = None) -> Report:
-    """Import every installed plugin, each in a process of its own, and report the problems."""
+    """Import every installed plugin, each in a process of its own, and report the problems.
+
+    What is found is cached anew, so that a broken plugin that was mended from outside works again.
+    """
     points = find() if points is None else points
     probes = dict(zip(points, probing.probe_all(points), strict=True))
     probing.remember(probes)
     names = list_disabled()
     enabled = [point for point in points if not is_disabled(get_plugin(point), names)]
-    loaded = load(enabled, lost={point: found.lost for point, found in probes.items() if found.lost})
-    plugins = dict(zip(enabled, loaded.plugins, strict=True))
+    read = {point: read_plugin(point, lost=probes[point].lost) for point in enabled}
+    cache.keep(read)
+    plugins = dict(zip(enabled, combine(read.values()).plugins, strict=True))
     findings = [finding for point in points for finding in _find_problems(point, plugins.get(point), probes[point])]
+    findings += [finding for one in read.values() for finding in _find_uncached(one)]
     findings += [finding for point in _pick_one_each(enabled) for finding in _find_unmet(plugins[point], point.dist)]
     seconds = [(get_plugin(point), found.seconds) for point, found in probes.items() if not found.lost]
     return Report(tuple(findings), tuple(seconds))
@@ -67,8 +74,25 @@ def _find_problems(point: EntryPoint, plugin: Plugin | None, probe: Probe) -> It
         return
     if plugin.fault:
         yield Finding(plugin, "left out", f"is left out: {plugin.fault.rstrip('.')}.", _give_advice(plugin))
+    for note in plugin.notes:
+        advice = _ADVICE[note.cause].format(name=plugin.name, package=plugin.distribution)
+        yield Finding(plugin, "left out in part", f"is left out in part: {note.text.rstrip('.')}.", advice)
     if not probe.lost and probe.seconds >= SLOW:
         yield Finding(plugin, "slow", f"takes {probe.seconds:.1f} seconds to import.", _FASTER)
+
+
+def describe_mistake(plugin: Plugin, text: str) -> Finding:
+    """Describe a mistake of a plugin's author that leaves out nothing."""
+    return Finding(plugin, "mistaken", f"has a mistake: {text}", _ADVICE["malformed"].format(name=plugin.name))
+
+
+def _find_uncached(one: Contribution) -> Iterator[Finding]:
+    """Find a plugin that is imported at every start, for an option that the cache cannot hold."""
+    if odd := [(offer, option) for offer in one.offers for option in offer.options if not cache.can_keep(option)]:
+        offer, option = odd[0]
+        what = f"the option '{printable(option.name)}' of '{printable(offer.name)}'"
+        text = f"is imported at every start: {what} has a type or a default that cannot be cached."
+        yield Finding(one.plugin, "slow", text, "Its author sees by `composer plugins check` which types can be.")
 
 
 # --- what a package declares to need ----------------------------------------------------------------------------------
@@ -128,6 +152,8 @@ def _is_met(need: Requirement, installed: str) -> bool:
 
 _FASTER = "Its author can import what is heavy inside the functions that need it."
 
+_REMEMBERED = "It is tried again when its files or the installed packages change, and by `composer plugins doctor`."
+
 _ADVICE: dict[Cause, str] = {
     "missing": "`pip install --upgrade {package}` brings what it declares; else install the library that it names.",
     "version": "`pip install --upgrade composer-midi {package}` brings versions that fit each other, if there are any.",
@@ -147,4 +173,4 @@ def _give_advice(plugin: Plugin) -> str:
     if _is_extra(plugin):
         return "Nothing else needs it."
     known = _ADVICE.get(plugin.cause, "").format(name=plugin.name, package=plugin.distribution)
-    return f"{known} `pip uninstall {plugin.distribution}` takes it away."
+    return f"{known} {_REMEMBERED} `pip uninstall {plugin.distribution}` takes it away."

@@ -1,14 +1,14 @@
 """What plugins offer, by kind and name: imported, checked against the hooks, and made from options.
 
-A plugin with a fault is left out, whole. Cached offers import their plugin on first use. No plugin is named here.
+A plugin with a fault is left out, whole; a thing with one, alone. Cached offers import their plugin on first use.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from importlib.metadata import EntryPoint
 from types import MappingProxyType
 from typing import Any
@@ -17,8 +17,8 @@ import pluggy
 
 from composer import hookspecs
 from composer.errors import BadOption, UnknownName, printable, suggest
-from composer.plugins import BUILT_IN
-from composer.plugins.discovery import Cause, Plugin, get_plugin
+from composer.plugins.checks import LeftOut, check_module, check_offer, find_forgotten
+from composer.plugins.discovery import Cause, Note, Plugin, get_plugin
 from composer.plugins.options import Option, convert, read_options
 
 KINDS = (
@@ -36,9 +36,6 @@ KINDS = (
     "commands",
 )
 
-NAMED = ("architectures", "tokenizers")
-"""Kinds whose recipe table holds a name beside the options: no option may be called `name`."""
-
 
 @dataclass(frozen=True)
 class LazyThing:
@@ -54,7 +51,8 @@ class LazyThing:
         """Import the thing itself. Raises UnknownName for a plugin that is broken now."""
         found = _load_kind(self.point, self.kind)
         if self.name not in found.offers[self.kind]:
-            fault = found.plugins[0].fault or "it offers this no more"
+            notes = [note.text for note in found.plugins[0].notes]
+            fault = found.plugins[0].fault or "; ".join(notes) or "it offers this no more"
             raise UnknownName(f"the plugin '{self.point.name}', which offered '{self.name}', is left out: {fault}")
         return found.offers[self.kind][self.name].make
 
@@ -85,6 +83,11 @@ class Offer:
             return ()
         return self.make.options if isinstance(self.make, LazyThing) else read_options(self.make)
 
+    @cached_property
+    def known(self) -> Mapping[str, Option]:
+        """Its options by name, of the thing itself, imported now: a cached one has the words of an `Enum` alone."""
+        return {option.name: option for option in read_options(self.load_thing())}
+
     @property
     def summary(self) -> str:
         """The first line of its docstring, or what a command says in a list of commands."""
@@ -107,10 +110,11 @@ class Offer:
 
 @dataclass(frozen=True)
 class Registry:
-    """The offers of all plugins, by kind and name, and the plugins themselves."""
+    """The offers of all plugins, by kind and name, the plugins themselves, and offers whose names others have."""
 
     offers: Mapping[str, Mapping[str, Offer]]
     plugins: tuple[Plugin, ...]
+    clashing: tuple[Offer, ...] = ()
 
     def list_names(self, kind: str) -> list[str]:
         """Return the names of one kind, sorted."""
@@ -136,7 +140,7 @@ class Registry:
 
 def make(offer: Offer, /, **options: Any) -> Any:
     """Make a thing from an offer, as `Registry.make` does."""
-    known = {option.name: option for option in offer.options}
+    known = offer.known
     title = f"{offer.kind.removesuffix('s')} '{offer.name}'"
     for name in options:
         if name not in known:
@@ -155,72 +159,84 @@ def _load_kind(point: EntryPoint, kind: str) -> Registry:
     return load([point], (kind,))
 
 
-def _make_manager() -> pluggy.PluginManager:
+@dataclass(frozen=True)
+class Contribution:
+    """What one plugin offers, whatever others do."""
+
+    plugin: Plugin
+    offers: tuple[Offer, ...] = ()
+
+
+def read_plugin(point: EntryPoint, kinds: Sequence[str] = KINDS, *, lost: str = "") -> Contribution:
+    """Import a plugin and gather its offers of these kinds. It is left out, with its fault, where it cannot be used.
+
+    One that is `lost`, which says why, is not imported.
+    """
+    plugin = get_plugin(point)
+    try:
+        if lost:
+            raise LeftOut("hangs", lost)
+        module = point.load()
+        check_module(module)
+        things, notes = _collect_things(module, kinds)
+    except (Exception, SystemExit) as error:  # a foreign module may do anything at import
+        return Contribution(replace(plugin, fault=_describe_fault(error), cause=_find_cause(error)))
+    plugin = replace(plugin, notes=(*find_forgotten(module), *notes))
+    return Contribution(plugin, tuple(Offer(kind, name, thing, plugin) for kind, name, thing in things))
+
+
+def _collect_things(module: object, kinds: Sequence[str]) -> tuple[list[tuple[str, str, Any]], list[Note]]:
+    """Call the hooks of a module. Return its things with kind and name, and notes on those that are left out."""
     manager = pluggy.PluginManager("composer")
     manager.add_hookspecs(hookspecs)
-    return manager
+    manager.register(module)
+    manager.check_pending()
+    found: list[tuple[str, str, Any]] = []
+    notes = []
+    for kind in kinds:
+        for name, thing in _call_hooks(manager, kind):
+            try:
+                check_offer(kind, name, thing)
+                if any((kind, name) == one[:2] for one in found):
+                    raise LeftOut("malformed", f"register_{kind} offers '{name}' twice")
+                found.append((kind, name, thing))
+            except LeftOut as error:
+                notes.append(Note(error.cause, _describe_fault(error)))
+    return found, notes
 
 
-@dataclass
-class _Builder:
-    """The offers gathered so far; those of one plugin are added whole or not at all."""
-
-    offers: dict[str, dict[str, Offer]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
-    manager: pluggy.PluginManager = field(default_factory=_make_manager)
-
-    def add(self, plugin: Plugin, module: object, kinds: Sequence[str]) -> None:
-        """Add a module's offers of these kinds. Raises LeftOut, with nothing added, for a fault in any of them."""
-        self.manager.register(module)
-        try:
-            self.manager.check_pending()
-            found = [offer for kind in kinds for offer in _collect_offers(self.manager, kind, plugin)]
-        finally:
-            self.manager.unregister(module)
-        for offer in found:
-            if there := self.offers[offer.kind].get(offer.name):
-                raise LeftOut(
-                    "clash",
-                    f"offers the {offer.kind.removesuffix('s')} '{offer.name}', "
-                    f"which the plugin '{there.plugin.name}' ({there.plugin.distribution}) offers already",
-                )
-        for offer in found:
-            self.offers[offer.kind][offer.name] = offer
-
-
-def _collect_offers(manager: pluggy.PluginManager, kind: str, plugin: Plugin) -> list[Offer]:
+def _call_hooks(manager: pluggy.PluginManager, kind: str) -> Iterator[tuple[Any, Any]]:
+    """Yield what a module offers of a kind, by name. Raises LeftOut for a hook that returns anything but a mapping."""
     hook = f"register_{kind}"
-    offers = []
     for implementation in getattr(manager.hook, hook).get_hookimpls():
         things = implementation.function()
         if not isinstance(things, Mapping):
             raise LeftOut("malformed", f"{hook} returned {type(things).__name__} where {{name: callable}} is asked for")
-        for name, thing in things.items():
-            if not isinstance(name, str) or not callable(thing):
-                raise LeftOut("malformed", f"{hook} offers {name!r}, which is not a name with a callable")
-            _check(kind, name, thing)
-            offers.append(Offer(kind, name, thing, plugin))
-    return offers
+        yield from things.items()
 
 
-def _check(kind: str, name: str, thing: Callable[..., Any]) -> None:
-    """Raise LeftOut at import for an unusable offer, rather than later in somebody's help."""
-    if kind == "commands":
-        _check_command(name, thing)
-    elif any(option.name == "name" for option in read_options(thing)) and kind in NAMED:
-        raise LeftOut(
-            "malformed",
-            f"register_{kind} offers {name!r} with an option 'name', which stands for {name!r} in recipes",
-        )
+def combine(contributions: Iterable[Contribution]) -> Registry:
+    """Register what plugins offer, in their order. A thing whose name is taken is left out, and noted."""
+    offers: dict[str, dict[str, Offer]] = {kind: {} for kind in KINDS}
+    plugins, clashing = [], []
+    for one in contributions:
+        taken = [offer for offer in one.offers if offer.name in offers[offer.kind]]
+        notes = [_describe_clash(offer, offers[offer.kind][offer.name]) for offer in taken]
+        plugin = replace(one.plugin, notes=(*one.plugin.notes, *notes))
+        plugins.append(plugin)
+        clashing += [replace(offer, plugin=plugin) for offer in taken]
+        for offer in one.offers:
+            offers[offer.kind].setdefault(offer.name, replace(offer, plugin=plugin))
+    return Registry(offers, tuple(plugins), tuple(clashing))
 
 
-def _check_command(name: str, thing: object) -> None:
-    """Raise LeftOut for anything but a click command, and for the name of a command of ours."""
-    import click
-
-    if not isinstance(thing, click.Command):
-        raise LeftOut("malformed", f"register_commands offers {name!r}, which is not a click command")
-    if name in BUILT_IN:
-        raise LeftOut("clash", f"offers the command '{name}', which composer has itself")
+def _describe_clash(offer: Offer, there: Offer) -> Note:
+    thing, plugin = offer.kind.removesuffix("s"), there.plugin
+    return Note(
+        "clash",
+        f"the {thing} '{offer.name}' is left out, for the plugin '{plugin.name}' ({plugin.distribution}) "
+        "offers that name already",
+    )
 
 
 def load(
@@ -232,31 +248,7 @@ def load(
 
     Those in `lost`, with their reasons, are not imported.
     """
-    gathering = _Builder()
-    plugins = []
-    for point in points:
-        plugin = get_plugin(point)
-        try:
-            if point in lost:
-                raise LeftOut("hangs", lost[point])
-            module = point.load()
-            built_for = getattr(module, "COMPOSER_API", hookspecs.API_VERSION)
-            if built_for != hookspecs.API_VERSION:
-                told = printable(str(built_for), 20)
-                raise LeftOut("version", f"was made for version {told} of the hooks; this is {hookspecs.API_VERSION}")
-            gathering.add(plugin, module, kinds)
-        except (Exception, SystemExit) as error:  # a foreign module may do anything at import
-            plugin = replace(plugin, fault=_describe_fault(error), cause=_find_cause(error))
-        plugins.append(plugin)
-    return Registry(gathering.offers, tuple(plugins))
-
-
-class LeftOut(ValueError):
-    """The reason why a plugin is left out. A plugin may raise it itself: `missing`, where it needs a library."""
-
-    def __init__(self, cause: Cause, text: str) -> None:
-        super().__init__(text)
-        self.cause: Cause = cause
+    return combine(read_plugin(point, kinds, lost=lost.get(point, "")) for point in points)
 
 
 def _describe_fault(error: BaseException) -> str:
@@ -267,6 +259,6 @@ def _describe_fault(error: BaseException) -> str:
 def _find_cause(error: BaseException) -> Cause:
     if isinstance(error, LeftOut):
         return error.cause
-    if isinstance(error, pluggy.PluginValidationError):  # an unknown or former hook
+    if isinstance(error, pluggy.PluginValidationError):  # arguments that a hook does not have
         return "version"
     return "missing" if isinstance(error, ModuleNotFoundError) else "raises"

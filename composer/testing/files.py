@@ -23,6 +23,7 @@ from composer.io.bounds import SECONDS
 from composer.io.formats import call_reader
 from composer.music.score import NOTE, Score
 from composer.testing.rules import rebuild, require
+from composer.training.suggestions import find_unknown_suggestions
 from composer.types import Dataset, Exporter, Piece, PredefinedSplit, Reader, SupportsLint
 
 # --- file formats -----------------------------------------------------------------------------------------------------
@@ -169,6 +170,8 @@ def check_dataset(dataset: Dataset, sources: int = 2, pieces: int = 5) -> None:
     require(rebuild(dataset) == dataset, "a dataset rebuilt from its fields is equal")
     for name in ("tokenizer_options", "training_options", "suggested"):
         require(isinstance(getattr(dataset, name, None), Mapping), f"a dataset's {name} are a mapping, empty for none")
+    unknown = list(find_unknown_suggestions(dataset))
+    require(not unknown, f"a dataset suggests options that something has; {' '.join(unknown)}")
     names = list(dataset.list_sources())
     require(names, "a dataset has sources")
     require(len(set(names)) == len(names), "no two sources have the same name")

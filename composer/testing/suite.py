@@ -24,7 +24,9 @@ from composer.errors import (
 )
 from composer.music.score import Score
 from composer.plugins.cache import can_keep
+from composer.plugins.discovery import Plugin
 from composer.plugins.offers import KINDS, Offer, make
+from composer.plugins.options import Option, convert
 from composer.plugins.registry import registry
 from composer.testing.architectures import check_architecture, check_model
 from composer.testing.backends import check_backend, make_random_model
@@ -82,8 +84,18 @@ def list_cases(plugin: str) -> list[Case]:
         raise UnknownName(f"unknown plugin '{printable(plugin)}': {suggest(plugin, names)}")
     if faults := [one for one in named if one.fault]:
         raise UnknownName(f"the plugin '{faults[0].name}' is left out: {faults[0].fault}")
-    offers = [offer for kind in KINDS for offer in found.offers[kind].values() if offer.plugin in named]
-    return [case for offer in offers for case in make_cases(offer)]
+    offers = [offer for kind in KINDS for offer in found.offers[kind].values()] + list(found.clashing)
+    noted = [Case(f"plugin {one.name}", partial(_check_notes, one)) for one in named if _list_mistakes(one)]
+    return [*noted, *(case for offer in offers if offer.plugin in named for case in make_cases(offer))]
+
+
+def _list_mistakes(plugin: Plugin) -> list[str]:
+    """List what is wrong with things of a plugin itself; that another has taken a name is no fault of it."""
+    return [note.text for note in plugin.notes if note.cause != "clash"]
+
+
+def _check_notes(plugin: Plugin, _: Path) -> None:
+    require(False, f"everything that a plugin has can be offered; {'; '.join(_list_mistakes(plugin))}")
 
 
 def make_cases(offer: Offer, options: Mapping[str, Any] = NOTHING) -> Iterator[Case]:
@@ -112,12 +124,21 @@ def _check_options(offer: Offer, given: Mapping[str, Any]) -> None:
         "an option without a default has an example, by Annotated[type, "
         f'"what it is", "an example"], to be checked with; not so {", ".join(wanting)}',
     )
-    odd = [option.name for option in offer.options if not can_keep(option)]
+    odd = [option.name for option in offer.options if not (can_keep(option) and _has_fit_default(option))]
     require(
         not odd,
-        "options are of type int, float, bool, str, tuple[…, ...] or one of these or None, and defaults are of "
-        f"their type; not so {', '.join(odd)}",
+        "options are of type int, float, bool, str, Path, Literal, an Enum, tuple or list of these, or a union of "
+        f"these and None, and defaults are of their type; not so {', '.join(odd)}",
     )
+
+
+def _has_fit_default(option: Option) -> bool:
+    if not option.required:
+        try:
+            convert(option.default, option, "")
+        except BadOption:
+            return False
+    return True
 
 
 # --- each kind --------------------------------------------------------------------------------------------------------
@@ -170,7 +191,7 @@ def _can_express(tokenizer: Tokenizer, score: Score) -> bool:
 
 
 def _cover_sampler(thing: _Thing) -> Checks:
-    for name in _list_without_options("tokenizers"):
+    for name in _list_companions("tokenizers", thing.offer):
         yield f" with {name}", partial(_check_sampler, thing, name)
 
 
@@ -179,8 +200,8 @@ def _check_sampler(thing: _Thing, tokenizer: str, _: Path) -> None:
 
 
 def _cover_backend(thing: _Thing) -> Checks:
-    tokenizer = _list_without_options("tokenizers")[-1]
-    for name in _list_without_options("architectures"):
+    tokenizer = _list_companions("tokenizers", thing.offer)[-1]
+    for name in _list_companions("architectures", thing.offer):
         yield f" with {name}", partial(_check_steps, thing, name, tokenizer)
 
 
@@ -189,25 +210,32 @@ def _check_steps(thing: _Thing, architecture: str, tokenizer: str, _: Path) -> N
     check_backend(thing.make(), make_random_model(architecture, tokenizer, **options))
 
 
-def _list_without_options(kind: str) -> list[str]:
-    """List the names of things without required options."""
+def _list_companions(kind: str, beside: Offer) -> list[str]:
+    """List the names of things without required options with which another is checked; see `_find_companion`."""
     return [
         name
-        for name, offer in sorted(registry().offers[kind].items())
-        if not any(option.required for option in offer.options)
+        for name in registry().list_names(kind)
+        if (offer := _find_companion(kind, name, beside)) and not any(option.required for option in offer.options)
     ]
+
+
+def _find_companion(kind: str, name: str, beside: Offer) -> Offer | None:
+    """Find a thing with which another is checked: composer's or of its own package, so that no stranger's fails it."""
+    offer = registry().offers[kind].get(name)
+    fits = offer and (offer.plugin.ours or offer.plugin.distribution == beside.plugin.distribution)
+    return offer if fits else None
 
 
 def _cover_reader(thing: _Thing) -> Checks:
     suffix = thing.name
-    yield "", lambda folder: check_reader(thing.make(), folder, suffix=suffix, examples=_write_examples(suffix, folder))
+    yield "", lambda folder: check_reader(thing.make(), folder, suffix=suffix, examples=_write_examples(thing, folder))
 
 
-def _write_examples(suffix: str, folder: Path) -> list[bytes]:
-    """Write files of the suffix, if there is an exporter."""
-    found = []
-    if suffix in registry().offers["exporters"]:
-        exporter = registry().make("exporters", suffix)
+def _write_examples(reader: _Thing, folder: Path) -> list[bytes]:
+    """Write files of the suffix of a reader, if there is an exporter."""
+    found, suffix = [], reader.name
+    if offer := _find_companion("exporters", suffix, reader.offer):
+        exporter = make(offer)
         for score in SAMPLES.values():
             with suppress(CannotWrite):
                 exporter([Piece(score)], folder / f"example{suffix}")
@@ -218,12 +246,12 @@ def _write_examples(suffix: str, folder: Path) -> list[bytes]:
 def _cover_exporter(thing: _Thing) -> Checks:
     suffix = thing.name
     yield "", lambda folder: check_exporter(thing.make(), SAMPLES["two parts"], folder, suffix=suffix)
-    if suffix in registry().offers["readers"]:
-        yield ": read back", lambda folder: _check_back(thing.make(), suffix, folder)
+    if reader := _find_companion("readers", suffix, thing.offer):
+        yield ": read back", lambda folder: _check_back(thing.make(), make(reader), suffix, folder)
 
 
-def _check_back(exporter: Any, suffix: str, folder: Path) -> None:
-    reader, holds = registry().make("readers", suffix), getattr(exporter, "holds", HOLDS)
+def _check_back(exporter: Any, reader: Any, suffix: str, folder: Path) -> None:
+    holds = getattr(exporter, "holds", HOLDS)
     for score in SAMPLES.values():
         if "drums" not in holds and any(track.is_drum for track in score.tracks):
             continue

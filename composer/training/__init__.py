@@ -4,6 +4,7 @@ loop.py         the training loop
 callbacks.py    listeners, and callbacks that cannot harm a run
 recipes.py      all choices of a training as a value
 recipe_file.py  recipes as TOML
+suggestions.py  what datasets suggest and nothing knows
 train.py        the training of a recipe, from corpus to model file
 state.py        a run in progress, and its outcome
 run_folder.py   the folder of a run

@@ -25,6 +25,7 @@ from composer.data.corpus import Corpus
 from composer.devices import PRECISIONS, choose_device, use_precision
 from composer.errors import BadModelFile, BadOption, TrainingFailed, printable
 from composer.fitting import Weights
+from composer.plugins.options import get_values
 from composer.training import checkpoints
 from composer.training.callbacks import Listener, Notifier, Progress
 from composer.training.distributed import ALONE, ProcessGroup
@@ -158,7 +159,7 @@ def _start(
         betas=(0.9, 0.98),
         fused=True,
     )
-    options = {type(architecture).__name__: asdict(architecture)}  # type: ignore[call-overload]
+    options = {type(architecture).__name__: get_values(architecture)}
     about = {"settings": asdict(settings), "architecture": options, "music": corpus.folder.name}
     if beginning is not None:
         about["beginning"] = _hash_weights(beginning)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -14,14 +15,15 @@ from types import MappingProxyType
 from typing import Any
 
 from composer.data.datasets import make_dataset
-from composer.errors import BadOption, BadRecipe, ComposerError, printable, suggest
+from composer.errors import BadOption, BadRecipe, ComposerError, RunWarning, printable, suggest
 from composer.model import find_model, load
-from composer.plugins.options import convert, read_options
+from composer.plugins.options import convert, make_plain, read_options
 from composer.plugins.registry import registry
 from composer.storage.opening import read_bytes
 from composer.storage.toml import parse
 from composer.training.loop import FINETUNING, Settings
 from composer.training.recipes import Beginning, Plain, Recipe
+from composer.training.suggestions import find_unknown_suggestions
 from composer.types import Callback, Dataset
 
 LARGEST = 2**20
@@ -149,6 +151,8 @@ def make_recipe(plain: Plain) -> Recipe:
     if tokenizer["name"] == dataset.tokenizer:
         tokenizer = {**dataset.tokenizer_options, **tokenizer}
     architecture = plain["architecture"]
+    for text in find_unknown_suggestions(dataset):
+        warnings.warn(f"{printable(plain['dataset'])}: {text}", RunWarning, stacklevel=2)
     settings, options = _suggest_options(dataset, architecture["name"])
     return Recipe(
         dataset,
@@ -252,6 +256,7 @@ def _format_line(name: str, value: Any, about: str) -> str:
 
 
 def _format_value(value: Any) -> str:
+    value = make_plain(value)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):

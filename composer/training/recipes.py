@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from composer.plugins.options import get_values
 from composer.types import Architecture, Dataset, Tokenizer
 
 if TYPE_CHECKING:
@@ -57,10 +58,10 @@ class Recipe:
 
 def convert_to_plain(recipe: Recipe, name: str) -> dict[str, Any]:
     """Write a recipe as plain values, with every option. `name` is the user's name for the dataset."""
-    dataset = asdict(recipe.dataset)  # type: ignore[call-overload]
+    dataset = get_values(recipe.dataset)
     things: dict[str, Any] = {
-        "tokenizer": {"name": recipe.tokenizer_name, **asdict(recipe.tokenizer)},  # type: ignore[call-overload]
-        "architecture": {"name": recipe.architecture_name, **asdict(recipe.architecture)},  # type: ignore[call-overload]
+        "tokenizer": {"name": recipe.tokenizer_name, **get_values(recipe.tokenizer)},
+        "architecture": {"name": recipe.architecture_name, **get_values(recipe.architecture)},
     }
     return {
         "dataset": name,

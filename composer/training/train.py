@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -17,6 +17,7 @@ from composer.data.corpus import Corpus
 from composer.errors import TrainingFailed, printable
 from composer.fitting import Weights
 from composer.model import ComponentSpec, Model, save
+from composer.plugins.options import get_values
 from composer.training import loop, recipes, run_folder
 from composer.training.callbacks import Callbacks, Listener, RunContext
 from composer.training.distributed import ALONE, ProcessGroup
@@ -108,7 +109,7 @@ def _make_card(recipe: Recipe, corpus: Corpus, trained: Trained, command: str) -
         "licence": recipe.licence,
         "dataset": {
             "name": corpus.about["name"],
-            "options": asdict(dataset),  # type: ignore[call-overload]
+            "options": get_values(dataset),
             "title": dataset.title,
             "source": dataset.source,
             "citation": dataset.citation,

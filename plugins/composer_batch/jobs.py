@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from string import Formatter
-from typing import Annotated, Any, get_origin
+from typing import Annotated, Any
 
 from composer.errors import BadOption, ComposerError, printable, suggest
-from composer.plugins.options import Option, convert, read_options
-from composer.plugins.registry import registry
+from composer.generation.options import list_sampler_options
+from composer.plugins.options import Option, convert, make_plain, read_options, takes_several
 from composer.request import SamplerSpec
 from composer_batch.filters import Gates, Keep
 from composer_batch.jobfile import Table
@@ -197,15 +197,9 @@ class GridPoint:
 
 def list_sampler_keys() -> dict[str, tuple[str, Option]]:
     """List the keys of samplers' options, as on the command line: `top-p`, `density-per`."""
-    found: dict[str, tuple[str, Option]] = {}
-    taken = {option.name.replace("_", "-") for option in read_options(Job)} | {
-        name.replace("_", "-") for name in TABLES
-    }
-    for name, offer in sorted(registry().offers["samplers"].items()):
-        for index, option in enumerate(offer.options):
-            key = name if index == 0 else f"{name}-{option.name.replace('_', '-')}"
-            found[f"sampler-{key}" if key in taken else key] = (name, option)
-    return found
+    own = [option.name for option in read_options(Job)]
+    taken = {f"--{name.replace('_', '-')}" for name in (*own, *TABLES)}
+    return {flag[2:]: (offer.name, option) for flag, (offer, option) in list_sampler_options(taken).items()}
 
 
 def expand_grids(tables: Sequence[Table]) -> list[GridPoint]:
@@ -235,7 +229,7 @@ def _find_axes(table: Table, samplers: Mapping[str, tuple[str, Option]]) -> list
         if name in own:
             axes.append((written, name, _check_values(table, written, value, name in GRID)))
         elif dashed in samplers:
-            listed = get_origin(samplers[dashed][1].type) is tuple  # for such an option, a list is one value
+            listed = takes_several(samplers[dashed][1].type)  # for such an option, a list is one value
             nested = isinstance(value, list) and bool(value) and isinstance(value[0], list)
             axes.append((written, dashed, _check_values(table, written, value, nested or not listed, one=listed)))
         elif name in TABLES:
@@ -276,7 +270,7 @@ def _expand_grid(table: Table, axes: Sequence[Axis], samplers: Mapping[str, tupl
                     options[name] = convert(value, own[name], f"job {table.number}")
                 else:
                     sampler, option = samplers[name]
-                    chosen = convert(value, option, f"sampler '{sampler}'")
+                    chosen = make_plain(convert(value, option, f"sampler '{sampler}'"))
                     chain.setdefault(sampler, {})[option.name] = list(chosen) if isinstance(chosen, tuple) else chosen
             except ComposerError as error:
                 raise table.make_error(error, key) from None

@@ -11,7 +11,6 @@ import json
 import math
 import re
 import sqlite3
-import types
 import typing
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from composer.errors import CannotWrite, UnreadableFile, printable
-from composer.plugins.options import Option, list_choices, read_options
+from composer.plugins.options import Option, list_choices, list_members, read_options, takes_several
 from composer.storage.inside import join_inside, open_inside
 from composer_batch.cell import SUFFIX
 from composer_batch.filters import Gates
@@ -32,7 +31,7 @@ from composer_batch.jobs import GRID, LARGEST, MOST_ATTEMPTS, MOST_PIECE_BARS, M
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-_NAMES = {int: "integer", float: "number", bool: "boolean", str: "string"}
+_NAMES = {int: "integer", float: "number", bool: "boolean", str: "string", Path: "string"}
 
 _BOUNDS: dict[str, dict[str, Any]] = {
     "count": {"minimum": 1, "maximum": MOST_PIECES},
@@ -80,19 +79,18 @@ def _describe_option(option: Option, *, grid: bool) -> dict[str, Any]:
 
 
 def _describe_type(annotation: Any) -> dict[str, Any]:
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin in (types.UnionType, typing.Union):
-        return _describe_type(next(one for one in arguments if one is not type(None)))
-    if origin is tuple:
-        return {
-            "anyOf": [
-                {"type": "array", "items": _describe_type(arguments[0])},
-                {"type": "string", "maxLength": LONGEST},
-            ]
-        }
-    if words := list_choices(annotation):
+    members = [member for member in list_members(annotation) if member is not type(None)]
+    if len(members) > 1:
+        return {"anyOf": list(map(_describe_type, members))}
+    (one,) = members
+    if takes_several(one):
+        items = [kind for kind in typing.get_args(one) if kind is not ...] or [str]
+        kinds = list({json.dumps(_describe_type(kind)): _describe_type(kind) for kind in items}.values())
+        several = {"type": "array", "items": kinds[0] if len(kinds) == 1 else {"anyOf": kinds}}
+        return {"anyOf": [several, {"type": "string", "maxLength": LONGEST}]}
+    if words := list_choices(one):
         return {"enum": list(words)}
-    kind = _NAMES.get(annotation)
+    kind = _NAMES.get(one)
     if kind == "string":
         return {"type": "string", "maxLength": LONGEST}
     return {"type": kind} if kind else {}

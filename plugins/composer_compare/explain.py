@@ -12,6 +12,7 @@ import click
 from composer.cli.options import WithPlugins, get_options
 from composer.cli.train import DATASET
 from composer.errors import BadOption, printable
+from composer.plugins.options import make_plain
 from composer.plugins.registry import registry
 
 
@@ -46,7 +47,7 @@ def explain(ctx: click.Context, architecture: str, dataset: str, as_json: bool) 
         "plugin": offer.plugin.name,
         "words": make_printable(words),
         "equations": [printable(line, 200) for line in getattr(made, "equations", ())],
-        "options": {option.name: getattr(made, option.name, None) for option in offer.options},
+        "options": {option.name: make_plain(getattr(made, option.name, None)) for option in offer.options},
         **_count_size(made, tokenizer, architecture),
     }
     click.echo(json.dumps(found, indent=1) if as_json else _format_text(found, suggesting.title))

@@ -16,7 +16,7 @@ telling.py      the model's input and the musical state
 from importlib.util import find_spec
 
 from composer import hookimpl
-from composer.plugins.offers import LeftOut
+from composer.plugins.checks import LeftOut
 from composer.types import Offers
 
 

@@ -23,8 +23,10 @@ def plugins(ctx: click.Context) -> None:
     from composer.plugins.offers import KINDS
     from composer.plugins.probing import recall_seconds
     from composer.plugins.registry import registry
+    from composer.training.suggestions import find_mistaken_datasets
 
     found, seconds = registry(), recall_seconds()
+    mistakes = [(plugin, f"mistake: {text}") for plugin, text in find_mistaken_datasets()]
     rows = []
     for plugin in found.plugins:
         offered = [
@@ -32,12 +34,14 @@ def plugins(ctx: click.Context) -> None:
             for kind in KINDS
             if (names := sorted(n for n, offer in found.offers[kind].items() if offer.plugin == plugin))
         ]
-        state = f"left out: {plugin.fault}" if plugin.fault else "; ".join(offered)
+        notes = [f"left out in part: {note.text}" for note in plugin.notes]
+        notes += [text for one, text in mistakes if one == plugin]
+        state = f"left out: {plugin.fault}" if plugin.fault else "; ".join([*offered, *notes])
         took = f"{seconds[plugin.name]:.2f} s" if plugin.name in seconds else ""
         rows.append([printable(plugin.name), f"{plugin.distribution} {plugin.version}", took, state])
     print_table("Plugins", ["plugin", "package", "import", "offers"], rows)
-    if any(plugin.fault for plugin in found.plugins):
-        click.echo("`composer plugins doctor` explains how to repair plugins that are left out.")
+    if mistakes or any(plugin.fault or plugin.notes for plugin in found.plugins):
+        click.echo("`composer plugins doctor` tries again those that are left out, and explains how to repair them.")
 
 
 @plugins.command()
@@ -102,17 +106,19 @@ def doctor(ctx: click.Context) -> None:
 
     The exit status is 1 if something does not work.
     """
-    from composer.plugins.doctor import examine
+    from composer.plugins.doctor import describe_mistake, examine
+    from composer.training.suggestions import find_mistaken_datasets
 
     report = examine()
-    for finding in report.findings:
+    findings = [*report.findings, *(describe_mistake(*found) for found in find_mistaken_datasets())]
+    for finding in findings:
         plugin = finding.plugin
         click.echo(f"{printable(plugin.name)} ({plugin.distribution} {plugin.version}) {finding.text}")
         click.echo(f"    {finding.advice}")
-    reported = {finding.plugin.name for finding in report.findings}
+    reported = {finding.plugin.name for finding in findings}
     well = [one for one in report.seconds if one[0].name not in reported]
     if well:
         slowest, seconds = max(well, key=lambda one: one[1])
         are = "plugin is" if len(well) == 1 else "plugins are"
         click.echo(f"{len(well)} {are} well; the slowest, '{slowest.name}', takes {seconds:.2f} s to import.")
-    ctx.exit(1 if any(finding.is_fault for finding in report.findings) else 0)
+    ctx.exit(1 if any(finding.is_fault for finding in findings) else 0)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import types
-import typing
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
+import click
+
+from composer.cli.options import list_taken
 from composer.errors import UnknownName, printable, suggest
-from composer.generation.options import name_flags
+from composer.generation.options import list_sampler_options
 from composer.plugins.offers import KINDS, Offer
-from composer.plugins.options import Option, list_choices
+from composer.plugins.options import NO, NONE, Option, is_switch, name_type
 from composer.plugins.registry import registry
 from composer.plugins.scaffold.usage import show_command
 
@@ -39,7 +41,7 @@ def _describe_offer(offer: Offer) -> Iterator[str]:
     flags = _list_flags(offer)
     for option in offer.options:
         default = "needed" if option.required else f"default {_format_value(option.default)}"
-        yield f"    {flags[option.name]:<28} {name_type(option.type)}, {default}"
+        yield f"    {_show_flag(flags[option.name], option):<28} {name_type(option.type)}, {default}"
         if option.help:
             yield f"        {option.help}"
     if typed := show_command(offer.kind, offer.name, _format_options(offer, flags)):
@@ -48,46 +50,71 @@ def _describe_offer(offer: Offer) -> Iterator[str]:
 
 
 def _list_flags(offer: Offer) -> dict[str, str]:
-    """Map each option to its name on the command line."""
-    if offer.kind == "samplers":
-        return name_flags(offer)
-    if offer.kind == "exporters":
-        return {option.name: f"--export-option {offer.name[1:]}.{option.name}=" for option in offer.options}
-    if offer.kind == "executors":
-        return {option.name: f"--executor-option {option.name}=" for option in offer.options}
-    if offer.kind == "callbacks":
-        return {option.name: f"--callback-option {offer.name}.{option.name}=" for option in offer.options}
-    return {option.name: f"--{option.name.replace('_', '-')}" for option in offer.options}
+    """Map each option to how it is typed on the command line, or to its name where no command takes it."""
+    before = {
+        "exporters": f"--export-option {offer.name[1:]}.",
+        "executors": "--executor-option ",
+        "callbacks": f"--callback-option {offer.name}.",
+    }
+    if offer.kind in before:
+        return {option.name: f"{before[offer.kind]}{option.name}=" for option in offer.options}
+    plain = {option.name: option.name for option in offer.options}
+    return plain | (_list_sampler_flags(offer) if offer.kind == "samplers" else _list_plugin_flags(offer))
+
+
+def _list_sampler_flags(offer: Offer) -> dict[str, str]:
+    from composer.cli.generate import generate
+
+    own = click.Command.get_params(generate, click.Context(generate))
+    found = list_sampler_options(list_taken(own)).items()
+    return {option.name: flag for flag, (one, option) in found if one.name == offer.name}
+
+
+def _list_plugin_flags(offer: Offer) -> dict[str, str]:
+    from composer.cli.export import export
+    from composer.cli.train import train
+
+    command = {"readers": export}.get(offer.kind, train)
+    owners = command.find_owners(click.Context(command)).items()
+    return {
+        owner.option.name: flag for flag, of in owners for owner in of if (owner.kind, owner.name) == _identify(offer)
+    }
+
+
+def _identify(offer: Offer) -> tuple[str, str]:
+    return offer.kind, offer.name
+
+
+def _show_flag(flag: str, option: Option) -> str:
+    return f"{flag} / --no-{flag[2:]}" if _is_flag(flag) and is_switch(option.type) else flag
+
+
+def _is_flag(typed: str) -> bool:
+    return typed.startswith("--") and not typed.endswith("=")
 
 
 def _format_options(offer: Offer, flags: dict[str, str]) -> str:
     """Format the options with their examples, as they are typed."""
-    typed = [(flags[option.name], option) for option in offer.options if option.example]
+    typed = [option for option in offer.options if option.example and flags[option.name].startswith("--")]
     if offer.kind == "samplers" and not typed:
-        typed = [(flags[option.name], option) for option in offer.options[:1]]
-    return "".join(f" {flag}{_format_argument(option)}" for flag, option in typed)
+        typed = list(offer.options[:1])
+    return "".join(f" {_format_argument(flags[option.name], option)}" for option in typed)
 
 
-def _format_argument(option: Option) -> str:
-    if option.type is bool:
-        return ""
+def _format_argument(flag: str, option: Option) -> str:
+    """Format an option with its example, or else its default, as a shell takes it."""
     text = option.example or _format_value(option.default)
-    return f' "{text}"' if set(text) & set(" |") else f" {text}"
+    if flag.endswith("="):
+        name, _, key = flag.partition(" ")
+        return f"{name} {shlex.quote(key + text)}"
+    if is_switch(option.type):
+        return flag if text.lower() not in NO else f"--no-{flag[2:]}"
+    return f"{flag} {shlex.quote(text)}"
 
 
 def _format_value(value: Any) -> str:
     if value in (None, "", ()):
-        return "none"
+        return NONE
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def name_type(annotation: Any) -> str:
-    """Name a type, as in `int`, `float or none`, `several of str`."""
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin in (types.UnionType, typing.Union):
-        return " or ".join("none" if one is type(None) else name_type(one) for one in arguments)
-    if origin is tuple:
-        return f"several of {name_type(arguments[0])}"
-    if words := list_choices(annotation):
-        return " or ".join(words)
-    return str(getattr(annotation, "__name__", annotation))

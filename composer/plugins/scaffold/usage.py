@@ -9,13 +9,13 @@ COMMANDS: Mapping[str, str] = {
     "tokenizers": "composer train folder:~/midi --out mine.safetensors --tokenizer {name}{options}",
     "samplers": "composer generate piece.mid{options}",
     "backends": "composer generate piece.mid --backend {name}",
-    "readers": "composer export piece{name} piece.mid",
-    "exporters": "composer generate piece{name}",
-    "callbacks": "composer train folder:~/midi --out mine.safetensors --run run/ --callback {name}",
+    "readers": "composer export piece{name} piece.mid{options}",
+    "exporters": "composer generate piece{name}{options}",
+    "callbacks": "composer train folder:~/midi --out mine.safetensors --run run/ --callback {name}{options}",
     "datasets": "composer train {name} --out mine.safetensors{options}",
     "models": "composer generate piece.mid --model {name}",
     "metrics": "composer metrics piece.mid --metrics {name}",
-    "executors": "composer batch jobs.toml --out pieces/ --executor {name}",
+    "executors": "composer batch jobs.toml --out pieces/ --executor {name}{options}",
     "commands": "composer {name} --help",
 }
 """By the kind of a thing; `options` begin with a space."""
