@@ -13,7 +13,8 @@ models.py       `models`
 tables.py       `datasets`, and tables for all commands
 cache.py        `cache`
 plugins/        `plugins`
-options.py      options of plugins and of a training
+options.py      options of plugins
+settings.py     settings of a training, and their merge into a recipe
 callbacks.py    options of callbacks
 fixed_notes.py  shared by the commands that keep fixed notes
 writing.py      shared by the commands that write

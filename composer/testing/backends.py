@@ -146,6 +146,9 @@ LEARNING, RATE = 3, 0.02
 CLOSE = 1e-5
 """Difference of logits that the order of sums may make, be a tolerance ever so small."""
 
+ROUGH = 2.0
+"""Factor for lower precisions, which are meant for trained weights; a wrong cell is found in float32 already."""
+
 
 @dataclass(frozen=True, eq=False)
 class _Trial(Model):
@@ -246,6 +249,7 @@ def _check_agreement(name: str, backend: Backend, model: _Trial, module: nn.Modu
             require(False, f"the backend '{name}' runs the module; {case}: {printable(str(error), 300)}")
         far = {rows: _measure(name, case, found[rows], [one[:, -rows:] for one in wanted]) for rows in BATCHES}
         limit = max(tolerance, CLOSE) * max(1.0, float(wanted[0].std()))  # of logits of a usual size; grows with theirs
+        limit *= 1.0 if precision == "float32" else ROUGH
         worst = max(far, key=lambda rows: float(far[rows].max()))
         require(
             all(np.all(off <= limit) for off in far.values()),
