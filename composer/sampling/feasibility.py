@@ -53,10 +53,10 @@ def check_request(
     somewhere. Warns with RequestWarning if they admit none of the requested key.
     """
     found = {} if found is None else found
-    wish = (request.bars, request.time_signature, request.key, bool(request.primer))
-    if wish not in found:
-        found[wish] = _check(tokenizer, constraints, request)
-    return found[wish]
+    conditions = (request.bars, request.time_signature, request.key, bool(request.primer))
+    if conditions not in found:
+        found[conditions] = _check(tokenizer, constraints, request)
+    return found[conditions]
 
 
 def check_gaps(

@@ -122,14 +122,14 @@ class _Batch:
     def __init__(self, step: Step, tokenizer: Tokenizer, samplers: Sequence[Sampler]) -> None:
         self._step, self._tokenizer, self._samplers = step, tokenizer, samplers
         self._chain, self._streams = Chain.build(samplers), Streams()
-        self._retreat = Backtracker(tokenizer, self._chain.constraints) if self._chain.constraints else None
+        self._backtracker = Backtracker(tokenizer, self._chain.constraints) if self._chain.constraints else None
         self._rows: BatchState | None = None
-        self._asked: dict[int, Request] = {}
+        self._requests: dict[int, Request] = {}
         self._begun = 0
 
     @property
     def size(self) -> int:
-        return len(self._asked)
+        return len(self._requests)
 
     def begin(self, requests: Sequence[Request]) -> dict[int, ComposerError]:
         """Add pieces to the batch, and return the errors of those that cannot begin."""
@@ -138,13 +138,13 @@ class _Batch:
             number, self._begun = self._begun, self._begun + 1
             try:
                 rows = begin(self._tokenizer, self._samplers, [request], number)
-                if self._retreat is not None:
-                    self._retreat.begin(number, request)
+                if self._backtracker is not None:
+                    self._backtracker.begin(number, request)
             except OF_ONE_PIECE as error:
                 lost[number] = error
                 continue
             self._rows = rows if self._rows is None else concatenate(self._rows, rows)
-            self._asked[number] = request
+            self._requests[number] = request
             self._streams.add([(request.seed, request.index, request.attempt)])
         return lost
 
@@ -159,14 +159,14 @@ class _Batch:
         if choice.emptied is not None:
             self._report_emptied(rows, choice.emptied, context.music, given, lost)
         uniforms = self._streams.draw(rows.index)
-        if self._retreat is not None:
-            uniforms = self._retreat.replace_uniforms(rows, uniforms)
+        if self._backtracker is not None:
+            uniforms = self._backtracker.replace_uniforms(rows, uniforms)
         tokens = np.where(given >= 0, given, choice.chain.draw(uniforms))
-        if self._retreat is not None:
-            self._retreat.remember(rows, tokens, given)
+        if self._backtracker is not None:
+            self._backtracker.remember(rows, tokens, given)
         nats = rows.nats + np.where(given[:, None] < 0, choice.compute_costs(tokens), 0.0)
         self._rows = replace(rows, state=state, nats=nats).advance(self._tokenizer, tokens, context.music)
-        dead_ends = {} if self._retreat is None else self._retreat.dead_ends
+        dead_ends = {} if self._backtracker is None else self._backtracker.dead_ends
         return DrawnStep(rows.number, rows.index, tokens, nats, dead_ends, lost)
 
     def _leave_dead_ends(
@@ -178,14 +178,14 @@ class _Batch:
         """
         given = rows.get_primer_tokens()
         plain = context = build_context(self._tokenizer, rows)
-        while self._retreat is not None:
-            context = self._retreat.constrain(rows, plain)
+        while self._backtracker is not None:
+            context = self._backtracker.constrain(rows, plain)
             stuck = np.flatnonzero(~context.allowed.any(axis=1) & (given < 0))
             if not len(stuck):
                 return rows, context, plain.allowed, given
             for row in stuck.tolist():
                 try:
-                    rows = self._retreat.go_back(rows, row)
+                    rows = self._backtracker.go_back(rows, row)
                 except NothingAllowed as error:
                     lost[int(rows.number[row])] = error
                     given[row] = plain.allowed[row].argmax()
@@ -198,7 +198,7 @@ class _Batch:
         """Report pieces for which a logits processor leaves nothing; for this step, it is ignored there."""
         for row in np.flatnonzero((emptied >= 0) & (given < 0)).tolist():
             number, link = int(rows.number[row]), self._chain.links[emptied[row]]
-            bar, name = get_bar_number(music, row), name_sampler(link, self._asked[number])
+            bar, name = get_bar_number(music, row), name_sampler(link, self._requests[number])
             lost[number] = NothingAllowed(
                 f"in bar {bar} the sampler {name} leaves nothing that could be written; loosen it."
             )
@@ -211,9 +211,9 @@ class _Batch:
         if not leaving.any() or self._rows is None:
             return
         for number in drawn.number[leaving].tolist():
-            del self._asked[number]
-            if self._retreat is not None:
-                self._retreat.end(number)
+            del self._requests[number]
+            if self._backtracker is not None:
+                self._backtracker.end(number)
         going = np.flatnonzero(~leaving)
         self._rows = self._rows.gather(going) if len(going) else None
         self._streams.keep(going)

@@ -54,11 +54,11 @@ def check_grammar(tokenizer: Tokenizer, rows: int = 1000, seed: int = 0) -> None
 def make_requests(tokenizer: Tokenizer) -> list[Request]:
     """Make requests: free, for a number of bars, and with every condition that the vocabulary has a token for."""
     free = [Request(most_bars=12), Request(bars=5)]
-    wishes = {
-        wish: next((token.partition("_")[2] for token in tokenizer.vocabulary if token.startswith(kind)), None)
-        for wish, kind in (("time_signature", "TimeSignature_"), ("key", "Key_"))
+    conditions = {
+        condition: next((token.partition("_")[2] for token in tokenizer.vocabulary if token.startswith(kind)), None)
+        for condition, kind in (("time_signature", "TimeSignature_"), ("key", "Key_"))
     }
-    return [*free, Request(bars=2, tempo=90, **wishes)]  # type: ignore[arg-type]
+    return [*free, Request(bars=2, tempo=90, **conditions)]  # type: ignore[arg-type]
 
 
 def check_decodes(tokenizer: Tokenizer, tokens: Tokens) -> None:

@@ -224,5 +224,5 @@ def _measure_condition(
     return found
 
 
-def _make_requests(suggested: Request, seed: int, wish: Mapping[str, Any]) -> list[Request]:
-    return [replace(suggested, seed=seed, index=index, **wish) for index in range(CONDITION_PIECES)]
+def _make_requests(suggested: Request, seed: int, condition: Mapping[str, Any]) -> list[Request]:
+    return [replace(suggested, seed=seed, index=index, **condition) for index in range(CONDITION_PIECES)]
