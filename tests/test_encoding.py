@@ -101,18 +101,6 @@ def test_a_piece_is_the_same_among_others_of_any_length():
         assert np.array_equal(among, *compute_inputs(tokenizer, [tokens]))
 
 
-@pytest.mark.parametrize("name", ["miditok-tsd", "miditok-midi-like", "remi"])
-def test_a_late_bar_of_a_long_piece_has_the_inputs_of_an_early_one(name):
-    """Also after more bars than a request allows that says nothing of them."""
-    tokenizer = registry().make("tokenizers", name)
-    tokens = tokenizer.encode(score(line(*[(60, 4)] * 300)), ends=False)
-    (inputs,) = compute_inputs(tokenizer, [tokens])
-    ends = np.flatnonzero(tokens == tokens[-1])
-    assert len(ends) == 300
-    late, early = (inputs[ends[bar] : ends[bar + 1]] for bar in (298, 298 - 12 * 16))  # bars may be counted up to 16
-    assert np.array_equal(late, early)
-
-
 def test_no_pieces_have_no_inputs():
     for tokenizer in (registry().make("tokenizers", "voices"), stepwise(Remi())):
         assert compute_inputs(tokenizer, []) == []

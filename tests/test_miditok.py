@@ -439,3 +439,15 @@ def outside(music):
     """(tick, pitch) of the notes that do not begin in the second bar of 4/4."""
     found = (note for track in music.tracks for note in track.notes.tolist())
     return sorted((start, pitch) for start, _, pitch, _ in found if not BAR <= start < 2 * BAR)
+
+
+@pytest.mark.parametrize("name", ["miditok-tsd", "miditok-midi-like"])
+def test_a_late_bar_of_a_long_piece_has_the_inputs_of_an_early_one(name):
+    """Also after more bars than a request allows that says nothing of them."""
+    tokenizer = registry().make("tokenizers", name)
+    tokens = tokenizer.encode(score(line(*[(60, 4)] * 300)), ends=False)
+    (inputs,) = compute_inputs(tokenizer, [tokens])
+    ends = np.flatnonzero(tokens == tokens[-1])
+    assert len(ends) == 300
+    late, early = (inputs[ends[bar] : ends[bar + 1]] for bar in (298, 298 - 12 * 16))  # bars may be counted up to 16
+    assert np.array_equal(late, early)
