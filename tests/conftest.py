@@ -141,3 +141,12 @@ def run(capsys):
         return Ran(status, *capsys.readouterr())
 
     return call
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, tunes):
+    """An empty folder to work in, beside the folder of tunes."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder

@@ -214,15 +214,6 @@ LINE = ["train", "folder:../tunes", "--tokenizer", "voices", *SMALL, "--steps", 
 LINE += ["--device", "cpu", "--workers", 1, "--out", "mine.safetensors"]
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch, tunes):
-    """An empty folder to work in, beside the folder of tunes."""
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
-
-
 def test_callbacks_with_options_are_kept_in_the_recipe_of_the_run(run, here):
     asked = ["--callback", "originality", "--callback-option", "originality.pieces=2"]
     assert run(*LINE, "--run", "run", *asked, "--callback-option", "samples.bars=2").status == 0

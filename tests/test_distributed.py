@@ -35,15 +35,6 @@ ROUNDING = {"float32": (1e-4, 1e-4), "bfloat16": (1e-2, 1e-3)}
 """How far apart a weight and a likelihood, as a share of it, may be; bf16 changes them by 2e-2 and 4e-5 from fp32."""
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch, tunes):
-    """An empty folder to work in, beside the folder of tunes."""
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
-
-
 @pytest.mark.parametrize("precision", ROUNDING)
 def test_two_processes_train_as_one(run, here, precision):
     line = [*TRAIN, "--precision", precision]

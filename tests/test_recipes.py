@@ -26,15 +26,6 @@ chunk = 64
 """
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch, tunes):
-    """An empty folder to work in, beside the folder of tunes."""
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
-
-
 def written(here, text):
     (here / "r.toml").write_text(text, encoding="utf-8")
     return "r.toml"

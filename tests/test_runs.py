@@ -25,15 +25,6 @@ TRAIN = ["train", "folder:../tunes", "--tokenizer", "voices", *SMALL, *STEPS]
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch, tunes):
-    """An empty folder to work in, beside the folder of tunes."""
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
-
-
-@pytest.fixture
 def begun(run, here, monkeypatch):
     """The folder of a run that was killed by a fault at its second validation, before its checkpoint."""
     saved = []

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.data.splits import SPLITS
-from composer.errors import BadOption, EmptyDataset, UnreadableFile, printable
+from composer.errors import BadOption, UnreadableFile, printable
 from composer.storage.inside import expand_home, is_file
 
 LOWEST = 21
@@ -48,7 +48,7 @@ class Contents:
 
 
 def read_contents(name: str) -> Contents:
-    """Read a file, once while it does not change. Raises BadOption, UnreadableFile, EmptyDataset."""
+    """Read a file, once while it does not change. Raises BadOption, UnreadableFile."""
     path, shown = expand_home(name), printable(name)
     if not is_file(path):
         raise BadOption(f"{shown}: no such file; give a .mat file of piano rolls.")
@@ -78,12 +78,8 @@ def _read(path: Path, shown: str, *_: int) -> Contents:
 
 
 def _load_variables(data: bytes, shown: str) -> dict[str, Any]:
-    try:
-        from scipy.io import loadmat
-    except ImportError:
-        raise EmptyDataset(
-            "scipy reads .mat files and is not installed; install it with 'pip install scipy'."
-        ) from None
+    from scipy.io import loadmat
+
     try:
         return loadmat(BytesIO(data), variable_names=[f"{side}data" for side in SPLITS])
     except Exception as error:  # scipy may raise anything for a damaged file

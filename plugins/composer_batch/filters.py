@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -132,7 +132,3 @@ class Keep:
                 f"'keep' is '{printable(text)}', and must be such as 'best 100 by likelihood' or 'by rules'."
             )
         return Keep(int(found[1]), found[2] or "rules")
-
-    def make_sort_key(self, rank: Sequence[float]) -> tuple[float, ...]:
-        """Return the sort key of a piece: the smallest comes first."""
-        return tuple(rank) if self.by == "rules" else (rank[1],)
