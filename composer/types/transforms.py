@@ -1,0 +1,26 @@
+"""Transforms, which change scores, and rules, which judge them."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from composer.music.score import Score
+
+
+class Transform(Protocol):
+    """A change of a whole score: of a finished piece before it is written, or of a training piece at random.
+
+    A frozen dataclass of options. All chance comes from `rng`, so that the same generator makes the same score.
+    """
+
+    def __call__(self, score: Score, rng: np.random.Generator) -> Score:
+        """Change a score; the argument stays as it is. Raises CannotExpress for a score that it cannot change."""
+
+
+class Rule(Protocol):
+    """A rule of finished pieces. One that breaks it is retried, passes no gate, and is ranked lower."""
+
+    def __call__(self, score: Score) -> str:
+        """Describe in a few words how a score breaks the rule; empty where it keeps it."""
