@@ -49,7 +49,7 @@ def export(
     composer export played.mid straight.mid --transform quantize:grid=4,strength=0.8
     """  # noqa: D301  (a \b keeps click from filling the lines)
     outputs = writing.make_outputs(outs, export_options, reads=[piece], force=force, piece="PIECE")
-    from composer.generation.finishing import read_transforms, record_transforms, transform_score
+    from composer.generation.finishing import read_transforms, record_transforms, transform_again
     from composer.io.formats import choose_options, read, read_provenance
     from composer.types import Piece
 
@@ -57,7 +57,7 @@ def export(
     given = get_reader_options(ctx, piece)
     read_once = cache(lambda options: read(piece, **dict(options)))
     scores = [read_once(tuple({**choose_options(piece, its), **given}.items())) for its in outputs.exporters]
-    scores = [transform_score(score, specs, (seed, 0, 0)) for score in scores]
+    scores = [transform_again(score, specs, seed) for score in scores]
     if specs and title is None:
         title = scores[0].title or None  # as in the file, so that it can be made again with it
     outputs = replace(outputs, exporters=tuple(map(_Writing, outputs.exporters, scores)))

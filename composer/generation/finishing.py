@@ -156,6 +156,14 @@ def count_new_notes(score: Score, start: int) -> int:
 # --- a piece that is there already ------------------------------------------------------------------------------------
 
 
+def transform_again(score: Score, specs: Sequence[Spec], seed: int) -> Score:
+    """Change a score that was made before; its silent parts, which not every file keeps, are left out first."""
+    if not specs:
+        return score
+    sounding = tuple(track for track in score.tracks if len(track.notes))
+    return transform_score(replace(score, tracks=sounding), specs, (seed, 0, 0))
+
+
 def record_transforms(provenance: Mapping[str, Any], specs: Sequence[Spec], seed: int) -> dict[str, Any]:
     """Add transforms to the provenance of a piece that was made before; that of other music stays empty."""
     if not (provenance and specs):
@@ -171,6 +179,6 @@ def repeat_transforms(piece: Piece, provenance: Mapping[str, Any]) -> Piece:
             specs, seed = read_specs(step["transforms"]), Request(seed=step["seed"]).seed
         except (TypeError, KeyError, ValueError) as error:
             raise BadOption("invalid transforms in its provenance.") from error
-        score = transform_score(piece.score, specs, (seed, 0, 0))
+        score = transform_again(piece.score, specs, seed)
         piece = Piece(score, record_transforms(piece.provenance, specs, seed))
     return piece
