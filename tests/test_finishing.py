@@ -15,6 +15,8 @@ from composer.generation.form_spec import Form
 from composer.generation.infilling import plan_gap
 from composer.generation.ranking import Standard, compute_nats_per_note, find_best, find_broken_rules
 from composer.io.formats import read_provenance
+from composer.music.merging import merge_new_notes
+from composer.music.score import make_notes
 from composer.request import Request, Spec
 from composer_batch.filters import make_gates, measure
 
@@ -52,7 +54,7 @@ def test_a_piece_is_changed_after_it_is_made_and_by_its_own_chance(player):
 
 
 def _make_tasks(player):
-    request = Request(seed=5, bars=2, transforms=TRANSFORMS, rules=read_rules("leaps:2"))
+    request = Request(seed=5, bars=1, transforms=TRANSFORMS, rules=read_rules("leaps:12"))
     humanized = replace(request, transforms=TRANSFORMS[:1])
     return {
         "request": request,
@@ -81,6 +83,15 @@ def test_of_a_fill_only_new_notes_change(player):
     assert notes[notes["start"] < 1920 - 60].tolist() == TUNE.tracks[0].notes[:3].tolist()
     new = tasks.make(player, [replace(wanted, request=replace(wanted.request, transforms=()))])[0].score.tracks[0].notes
     assert notes.tolist()[3:] != new.tolist()[3:]
+
+
+def test_new_notes_give_way_to_fixed_ones_of_their_pitch():
+    fixed = make_notes([(480, 480, 60, 80)])
+    new = make_notes([(400, 100, 60, 70), (500, 90, 60, 70), (900, 200, 60, 70), (0, 960, 62, 70)])
+    assert merge_new_notes(fixed, new).tolist() == [
+        *[(0, 960, 62, 70), (400, 80, 60, 70), (480, 480, 60, 80)],
+        (960, 140, 60, 70),
+    ]
 
 
 def test_of_a_fill_a_transform_of_the_whole_is_refused(player):
@@ -214,6 +225,10 @@ def test_a_mistake_is_one_sentence_and_no_file(here, made, arguments, sentence):
     assert ran.status == 2
     assert sentence in ran.err
     assert not (here / "x.mid").exists()
+
+
+def test_the_options_are_shown_as_they_are_typed(run):
+    assert "composer generate piece.mid --transform transpose:semitones=2" in run("plugins", "show", "transpose").out
 
 
 def test_python_takes_them_as_they_are_typed(player):

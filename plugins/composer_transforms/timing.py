@@ -223,11 +223,12 @@ class Humanize:
 
     def _weigh(self, bars: Bars, onsets: Ticks) -> NDArray[np.float64]:
         """Weigh onsets (n,) by the metre: 1 at a bar line, less on a beat, below 0 off it."""
-        row = np.clip(np.searchsorted(bars.starts, onsets + self._half, side="right") - 1, 0, len(bars.nominal) - 1)
+        near = max(min(self._half, TICKS_PER_QUARTER // 8), 1)
+        row = np.clip(np.searchsorted(bars.starts, onsets + near, side="right") - 1, 0, len(bars.nominal) - 1)
         beat = np.array([one.beat_ticks for one in bars.time_signatures])[bars.signature_index[row]]
         position = onsets - bars.nominal[row]
-        on_beat = np.abs((position + beat // 2) % beat - beat // 2) < max(self._half, 1)
-        return np.where(np.abs(position) < max(self._half, 1), 1.0, np.where(on_beat, 0.4, -0.4))
+        on_beat = np.abs((position + beat // 2) % beat - beat // 2) < near
+        return np.where(np.abs(position) < near, 1.0, np.where(on_beat, 0.4, -0.4))
 
     def _play(self, track: Track, shifts: _Shifts, weights: NDArray[np.float64], rng: np.random.Generator) -> Track:
         notes = track.notes.copy()
