@@ -212,6 +212,15 @@ def test_what_a_rule_says_in_the_end(made, model_file):
 
 
 @pytest.mark.parametrize(
+    "steps", [3, [3], [{"seed": 1}], [{"seed": -1, "transforms": []}], [{"seed": 1, "transforms": [{"name": 3}]}]]
+)
+def test_what_a_stranger_wrote_in_a_file_is_refused_in_one_sentence(player, steps):
+    piece = tasks.make(player, [Request(bars=1)])[0]
+    with pytest.raises(BadOption):
+        tasks.regenerate(player, {**piece.provenance, "transformed": steps})
+
+
+@pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (("generate", "x.mid", "--transform", "quantise"), "transform 'quantise': did you mean 'quantize'?"),

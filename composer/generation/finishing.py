@@ -165,20 +165,33 @@ def transform_again(score: Score, specs: Sequence[Spec], seed: int) -> Score:
 
 
 def record_transforms(provenance: Mapping[str, Any], specs: Sequence[Spec], seed: int) -> dict[str, Any]:
-    """Add transforms to the provenance of a piece that was made before; that of other music stays empty."""
+    """Add transforms to the provenance of a piece that was made before; that of other music stays empty.
+
+    Raises BadOption for invalid ones that are there.
+    """
     if not (provenance and specs):
         return dict(provenance)
-    plain = [{"name": spec.name, "options": dict(spec.options)} for spec in specs]
-    return {**provenance, TRANSFORMED: [*provenance.get(TRANSFORMED, ()), {"seed": seed, "transforms": plain}]}
+    steps = [*_read_steps(provenance), (specs, seed)]
+    return {**provenance, TRANSFORMED: [_serialise_step(*step) for step in steps]}
 
 
 def repeat_transforms(piece: Piece, provenance: Mapping[str, Any]) -> Piece:
     """Change a piece again as `provenance` says that it was after it was made. Raises BadOption, CannotExpress."""
-    for step in provenance.get(TRANSFORMED, ()):
-        try:
-            specs, seed = read_specs(step["transforms"]), Request(seed=step["seed"]).seed
-        except (TypeError, KeyError, ValueError) as error:
-            raise BadOption("invalid transforms in its provenance.") from error
+    for specs, seed in _read_steps(provenance):
         score = transform_again(piece.score, specs, seed)
         piece = Piece(score, record_transforms(piece.provenance, specs, seed))
     return piece
+
+
+def _serialise_step(specs: Sequence[Spec], seed: int) -> dict[str, Any]:
+    return {"seed": seed, "transforms": [{"name": spec.name, "options": dict(spec.options)} for spec in specs]}
+
+
+def _read_steps(provenance: Mapping[str, Any]) -> list[tuple[Sequence[Spec], int]]:
+    """Read the transforms after a piece was made, each with its seed. Raises BadOption for invalid ones."""
+    try:
+        steps = [(read_specs(one["transforms"]), one["seed"]) for one in provenance.get(TRANSFORMED, ())]
+        asked = [Request(transforms=specs, seed=seed) for specs, seed in steps]
+    except (TypeError, KeyError, ValueError) as error:
+        raise BadOption("its provenance holds invalid transforms.") from error
+    return [(one.transforms, one.seed) for one in asked]
