@@ -36,7 +36,15 @@ from composer.types.executors import Executor, Outcome
 from composer.types.files import Exporter, Finding, HasPieces, HasReading, Reader, SupportsLint, SupportsProvenance
 from composer.types.grammars import Column, Grammar, MusicalState, Span, SupportsStates, TokenInfo
 from composer.types.metrics import Metric
-from composer.types.samplers import Constraint, Context, LogitsProcessor, RecentNotes, Sampler
+from composer.types.samplers import (
+    Constraint,
+    Context,
+    HasOperations,
+    LogitsProcessor,
+    Operation,
+    RecentNotes,
+    Sampler,
+)
 from composer.types.tokenizers import HasSamples, SupportsFrames, SupportsTranspose, Tokenizer, Trainable
 
 if TYPE_CHECKING:
@@ -58,6 +66,7 @@ __all__ = [
     "Grammar",
     "HasCell",
     "HasEquations",
+    "HasOperations",
     "HasPieces",
     "HasReading",
     "HasSamples",
@@ -68,6 +77,7 @@ __all__ = [
     "ModelFile",
     "MusicalState",
     "Offers",
+    "Operation",
     "Outcome",
     "Piece",
     "PredefinedSplit",
