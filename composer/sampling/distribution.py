@@ -44,15 +44,16 @@ def compute_exponentials(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
     A library's own differ in the last bit between processors; `drawing.c` computes these, operation by operation.
     """
-    lifted = np.maximum(values, np.float32(-88))
-    power = np.rint(lifted * np.float32(1.44269504088896341))
-    rest = lifted - power * np.float32(0.693359375)
+    lifted: NDArray[Any] = np.maximum(values, np.float32(-88))
+    power: NDArray[Any] = np.rint(lifted * np.float32(1.44269504088896341))
+    rest: NDArray[Any] = lifted - power * np.float32(0.693359375)
     rest = rest - power * np.float32(-2.12194440e-4)
     result = np.full_like(rest, POLYNOMIAL[0])
     for coefficient in POLYNOMIAL[1:]:
         result = result * rest + coefficient
     result = (result * (rest * rest) + rest) + np.float32(1)
-    scale = ((power.astype(np.int32) + 127) << 23).view(np.float32)
+    with np.errstate(invalid="ignore"):  # NaN stays NaN
+        scale = ((power.astype(np.int32) + 127) << 23).view(np.float32)
     return np.where(values < LEAST, np.float32(0), result * scale)
 
 
@@ -70,7 +71,7 @@ class Distribution:
     @cached_property
     def cumulative(self) -> Floats:
         """(B, V) cumulative sums of exp(logits - top); exponentials have single precision."""
-        with np.errstate(over="ignore"):  # very low logits become -inf, as intended
+        with np.errstate(over="ignore", invalid="ignore"):  # very low logits become -inf; a NaN is found later
             below = (self.logits - self.top[:, None]).astype(np.float32)
         return np.cumsum(compute_exponentials(below), axis=1, dtype=np.float64)
 
