@@ -3,8 +3,10 @@
 steps.py      the step of a model: traced, compiled, and compared with its network
 graph.py      the operations of a step, by torch's tracing, as values in memory and calls on them
 operations.py each operation of torch, as C
-program.py    the calls as a C function, and the arrays that it is given
-prelude.c     what every program begins with: matrix products and functions of numbers
+loops.py      loops over the numbers of values
+program.py    the steps as a C program, and the arrays that they are given
+prelude.c     functions of single numbers, with which every program begins
+products.c    matrix products
 """
 
 from collections.abc import Callable, Mapping

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from composer.devices import switch_off_onednn, use_one_thread
 from composer_traced.loops import Untraceable, write_elementwise
-from composer_traced.operations import OPERATIONS, name_operation
+from composer_traced.operations import ELEMENTWISE, OPERATIONS, name_operation
 
 if TYPE_CHECKING:
     import torch
@@ -28,7 +28,7 @@ RESHAPING = ("t_", "transpose_", "squeeze_", "unsqueeze_", "as_strided_", "detac
 
 @dataclass(frozen=True)
 class Value:
-    """Numbers in memory: of each row in a buffer, or of all rows in an array of constants. Steps are counted in numbers."""
+    """Numbers in memory: of each row in a buffer, or constants of all rows; strides and offsets count numbers."""
 
     buffer: str
     shape: tuple[int, ...]
@@ -59,11 +59,11 @@ class Graph:
     states: tuple[Value, ...] = ()  # buffers that the state before is copied into
     results: tuple[Value, ...] = ()  # logits, and the state after
 
-    def allocate(self, shape: Sequence[int]) -> Value:
-        """Allocate a buffer for the numbers of a row."""
+    def allocate(self, shape: Sequence[int], strides: Sequence[int] | None = None) -> Value:
+        """Allocate a buffer for the numbers of a row; they lie one after the other, or as `strides` say."""
         name = f"b{len(self.sizes)}"
         self.sizes[name] = max(int(np.prod(shape, dtype=np.int64)), 1)
-        return Value(name, tuple(shape), _stride(shape), 0)
+        return Value(name, tuple(shape), _stride(shape) if strides is None else tuple(strides), 0)
 
     def keep(self, array: NDArray[Any]) -> str:
         """Keep an array of constants, and return its name in C."""
@@ -156,7 +156,7 @@ class _Tracer:
         if isinstance(tensor, torch.nn.Parameter):
             raise Untraceable("it writes into its weights")
         storage = tensor.untyped_storage()
-        flat = torch.empty(0, dtype=tensor.dtype).set_(storage, 0, (storage.nbytes() // tensor.itemsize,)).clone()
+        flat = tensor.as_strided((storage.nbytes() // tensor.itemsize,), (1,), 0).clone()
         value = self._read(flat)
         buffer = self.graph.allocate(value.shape)
         write_elementwise(self.graph, buffer, [value], "{0}".format)
@@ -207,10 +207,10 @@ class _Tracer:
         elif not all(map(self._is_known, outputs)) or name == "getitem":
             if name == "getitem":
                 return made
-            into = [self.graph.allocate(one.shape) for one in outputs]
+            into = [self.graph.allocate(one.shape, one.stride()) for one in outputs]
             for one, value in zip(outputs, into, strict=True):
-                fresh = one.contiguous()
-                if fresh is not one:
+                whole = one.untyped_storage().nbytes() == one.numel() * one.itemsize
+                if not (whole and (one.is_contiguous() or name in ELEMENTWISE)):
                     raise Untraceable(f"'{name}' gives an array out of order")
                 self._remember(one, value.buffer)
             _find(name)(

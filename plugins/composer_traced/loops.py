@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
+from typing_extensions import TypeIs
+
 if TYPE_CHECKING:
     from composer_traced.graph import Graph, Value
 
@@ -15,37 +17,36 @@ class Untraceable(ValueError):
     """The reason why a network cannot be traced."""
 
 
-def write_elementwise(
-    graph: Graph, out: Value, operands: Sequence[Operand], express: Callable[..., str], before: str = ""
-) -> None:
+def write_elementwise(graph: Graph, out: Value, operands: Sequence[Operand], express: Callable[..., str]) -> None:
     """Write `out[i] = express(operand[i], ...)` for each row, with operands broadcast to the shape of `out`."""
     values = [out, *(broadcast(one, out.shape) for one in operands if not is_number(one))]
     sizes, steps = _merge_axes(out.shape, [value.strides for value in values])
     indices = [f"i{axis}" for axis in range(len(sizes))]
     names = [f"x{number}" for number in range(len(values))]
-    elements = iter(f"{name}[{write_index(indices, step)}]" for name, step in zip(names, steps, strict=True))
-    target = next(elements)
-    parts = [write_number(one) if is_number(one) else next(elements) for one in operands]
-    apart = all(value.buffer != out.buffer or value == out for value in values[1:])
-    body = f"{target} = {express(*parts)};"
-    write_rows(graph, names, values, before + write_loops(indices, sizes, body, independent=apart))
+    target, *elements = (f"{name}[{write_index(indices, step)}]" for name, step in zip(names, steps, strict=True))
+    # Numbers are read first: GCC 12 makes wrong vectors of an element that is read on a condition.
+    read = "".join(f"const float e{number} = {element}; " for number, element in enumerate(elements))
+    waiting = iter(f"e{number}" for number in range(len(elements)))
+    parts = [write_number(one) if is_number(one) else next(waiting) for one in operands]
+    body = f"{{ {read}{target} = {express(*parts)}; }}"
+    write_rows(graph, names, values, write_loops(indices, sizes, body))
 
 
 def write_rows(graph: Graph, names: Sequence[str], values: Sequence[Value], body: str) -> None:
     """Write a loop over rows, in which the names are pointers to the values; the first one is written to."""
     pointers = []
+    apart = all(value.buffer != values[0].buffer for value in values[1:])  # not so where it is written in place
     for number, (name, value) in enumerate(zip(names, values, strict=True)):
         row = "" if value.is_constant else f" + r * {graph.sizes[value.buffer]}"
         kind = "float" if number == 0 else "const float"
-        pointers.append(f"{kind} *{name} = {value.buffer}{row} + {value.offset};")
+        alone = " restrict" if apart and number == 0 else ""
+        pointers.append(f"{kind} *{alone} {name} = {value.buffer}{row} + {value.offset};")
     graph.lines.append(f"for (int64_t r = 0; r < count; r++) {{ {' '.join(pointers)} {body} }}")
 
 
-def write_loops(indices: Sequence[str], sizes: Sequence[int], body: str, *, independent: bool = False) -> str:
-    """Write loops around a body; `independent` says that no turn reads what another one writes."""
+def write_loops(indices: Sequence[str], sizes: Sequence[int], body: str) -> str:
+    """Write loops around a body."""
     heads = [f"for (int64_t {i} = 0; {i} < {size}; {i}++) " for i, size in zip(indices, sizes, strict=True)]
-    if heads and independent:
-        heads[-1] = f'\n_Pragma("GCC ivdep")\n{heads[-1]}'
     return "".join(heads) + body
 
 
@@ -55,7 +56,7 @@ def write_index(indices: Sequence[str], steps: Sequence[int]) -> str:
     return " + ".join(parts) or "0"
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeIs[bool | int | float]:
     """Tell whether an operand is a number."""
     return isinstance(value, bool | int | float)
 

@@ -71,14 +71,14 @@ BINARY: Mapping[str, str] = {
 
 
 def _make_unary(form: str) -> Write:
-    def write(graph: Graph, out: Value, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
+    def write(graph: Graph, out: Value, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
         write_elementwise(graph, out, arguments[:1], form.format)
 
     return write
 
 
 def _make_binary(form: str) -> Write:
-    def write(graph: Graph, out: Value, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
+    def write(graph: Graph, out: Value, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
         write_elementwise(graph, out, arguments[:2], form.format)
 
     return write
@@ -103,7 +103,7 @@ def _write_quotient(graph: Graph, out: Value, arguments: Sequence[Any], options:
     write_elementwise(graph, out, arguments[:2], form.format)
 
 
-def _write_power(graph: Graph, out: Value, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
+def _write_power(graph: Graph, out: Value, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
     forms = {2: "{0} * {0}", 3: "{0} * {0} * {0}", 0.5: "sqrtf({0})", -0.5: "1.0f / sqrtf({0})", -1: "1.0f / {0}"}
     known = forms.get(arguments[1]) if is_number(arguments[1]) else None
     write_elementwise(graph, out, arguments[:1] if known else arguments[:2], (known or "powf({0}, {1})").format)
@@ -120,7 +120,7 @@ def _write_clamp(graph: Graph, out: Value, arguments: Sequence[Any], options: Ma
     write_elementwise(graph, out, operands, form.format)
 
 
-def _write_where(graph: Graph, out: Value, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
+def _write_where(graph: Graph, out: Value, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
     write_elementwise(graph, out, arguments[:3], "{0} != 0.0f ? {1} : {2}".format)
 
 
@@ -132,7 +132,7 @@ def _write_fill(value: float | None) -> Write:
     return write
 
 
-def _write_copy(graph: Graph, out: Value, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
+def _write_copy(graph: Graph, out: Value, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
     write_elementwise(graph, out, arguments[1:2], "{0}".format)
 
 
@@ -141,27 +141,27 @@ def _write_gelu(graph: Graph, out: Value, arguments: Sequence[Any], options: Map
     write_elementwise(graph, out, arguments[:1], form.format)
 
 
-def _write_softplus(graph: Graph, out: Value, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
+def _write_softplus(graph: Graph, out: Value, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
     operands = [*arguments, *[1.0, 20.0][len(arguments) - 1 :]]
     write_elementwise(graph, out, operands, "softplus_({0}, {1}, {2})".format)
 
 
-def _write_leaky(graph: Graph, out: Value, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
+def _write_leaky(graph: Graph, out: Value, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
     operands = [*arguments, 0.01][:2]
     write_elementwise(graph, out, operands, "{0} > 0.0f ? {0} : {0} * {1}".format)
 
 
-def _write_elu(graph: Graph, out: Value, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
+def _write_elu(graph: Graph, out: Value, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
     operands = [*arguments, *[1.0, 1.0, 1.0][len(arguments) - 1 :]]
     write_elementwise(graph, out, operands, "{2} * ({0} > 0.0f ? {0} : {1} * expm1f({0} * {3}))".format)
 
 
-def _write_hardtanh(graph: Graph, out: Value, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
+def _write_hardtanh(graph: Graph, out: Value, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
     operands = [*arguments, *[-1.0, 1.0][len(arguments) - 1 :]]
     write_elementwise(graph, out, operands, "min_(max_({0}, {1}), {2})".format)
 
 
-def _write_lerp(graph: Graph, out: Value, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
+def _write_lerp(graph: Graph, out: Value, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
     write_elementwise(graph, out, arguments[:3], "{0} + {2} * ({1} - {0})".format)
 
 
@@ -198,7 +198,7 @@ def _write_stack(graph: Graph, out: Value, arguments: Sequence[Any], options: Ma
         write_elementwise(graph, there, [part], "{0}".format)
 
 
-def _write_padding(graph: Graph, out: Value, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
+def _write_padding(graph: Graph, out: Value, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
     part, widths = arguments[:2]
     write_elementwise(graph, out, [arguments[2] if len(arguments) > 2 else 0.0], "{0}".format)
     offset, shape = out.offset, list(out.shape)
@@ -211,11 +211,11 @@ def _write_padding(graph: Graph, out: Value, arguments: Sequence[Any], options: 
     write_elementwise(graph, replace(out, shape=tuple(shape), offset=offset), [part], "{0}".format)
 
 
-def _write_embedding(graph: Graph, out: Value, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
+def _write_embedding(graph: Graph, out: Value, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
     _write_lookup(graph, out, arguments[0], arguments[1], 0)
 
 
-def _write_index(graph: Graph, out: Value, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
+def _write_index(graph: Graph, out: Value, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
     table, places = arguments
     given = [axis for axis, one in enumerate(places) if one is not None]
     if len(given) != 1:
@@ -226,14 +226,15 @@ def _write_index(graph: Graph, out: Value, arguments: Sequence[Any], options: Ma
 def _write_lookup(graph: Graph, out: Value, table: Value, places: Value, axis: int) -> None:
     """Write the slices of `table` along an axis at `places`, which take this axis's stead."""
     rank, inner = len(places.shape), [f"i{n}" for n in range(len(out.shape))]
-    place = f"(int64_t)x2[{write_index(inner[axis : axis + rank], places.strides)}]"
-    place = f"({place} < 0 ? {table.shape[axis]} + {place} : {place})"
-    there = [*inner[:axis], place, *inner[axis + rank :]]
+    place = f"const int64_t p = (int64_t)x2[{write_index(inner[axis : axis + rank], places.strides)}];"
+    there = [*inner[:axis], f"(p < 0 ? p + {table.shape[axis]} : p)", *inner[axis + rank :]]
     body = f"x0[{write_index(inner, out.strides)}] = x1[{write_index(there, table.strides)}];"
-    write_rows(graph, ["x0", "x1", "x2"], [out, table, places], write_loops(inner, out.shape, body))
+    within = write_loops(inner[axis + rank :], out.shape[axis + rank :], body)
+    loops = write_loops(inner[: axis + rank], out.shape[: axis + rank], f"{{ {place} {within} }}")
+    write_rows(graph, ["x0", "x1", "x2"], [out, table, places], loops)
 
 
-def _write_gather(graph: Graph, out: Value, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
+def _write_gather(graph: Graph, out: Value, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
     value, axis, places = arguments[:3]
     indices = [f"i{n}" for n in range(len(out.shape))]
     there = list(indices)
@@ -242,7 +243,7 @@ def _write_gather(graph: Graph, out: Value, arguments: Sequence[Any], options: M
     write_rows(graph, ["x0", "x1", "x2"], [out, value, places], write_loops(indices, out.shape, body))
 
 
-def _write_scattered_sum(graph: Graph, out: Value, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
+def _write_scattered_sum(graph: Graph, out: Value, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
     value, axis, places, added = arguments[:4]
     write_elementwise(graph, out, [value], "{0}".format)
     indices = [f"i{n}" for n in range(len(places.shape))]
@@ -252,16 +253,18 @@ def _write_scattered_sum(graph: Graph, out: Value, arguments: Sequence[Any], opt
     write_rows(graph, ["x0", "x1", "x2"], [out, added, places], write_loops(indices, places.shape, body))
 
 
-def _write_masked(graph: Graph, out: Value, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
+def _write_masked(graph: Graph, out: Value, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
     write_elementwise(graph, out, arguments[:3], "{1} != 0.0f ? {2} : {0}".format)
 
 
-def _write_log_sigmoid(graph: Graph, out: Sequence[Value], arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
+def _write_log_sigmoid(graph: Graph, out: Sequence[Value], arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
     form = "min_({0}, 0.0f) - log1pf(exp_(-fabsf({0})))"
     write_elementwise(graph, out[0], arguments[:1], form.format)
 
 
-def _write_embedding_bag(graph: Graph, out: Sequence[Value], arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
+def _write_embedding_bag(
+    graph: Graph, out: Sequence[Value], arguments: Sequence[Any], options: Mapping[str, Any]
+) -> None:
     """Write sums of looked-up rows; of one bag, since there is one row."""
     table, places, _, *more = arguments
     given = dict(zip(("scale", "mode", "sparse", "weights"), more, strict=False)) | dict(options)
@@ -282,7 +285,9 @@ def _list_axes(value: Value, given: Any) -> list[int]:
     return sorted(axis % max(len(value.shape), 1) for axis in ([given] if isinstance(given, int) else given))
 
 
-def _write_reduction(graph: Graph, out: Value, value: Value, axes: Sequence[int], first: str, step: str, last: str) -> None:
+def _write_reduction(
+    graph: Graph, out: Value, value: Value, axes: Sequence[int], first: str, step: str, last: str
+) -> None:
     """Write `out` as a running value: `{0}` is it, in double precision, and `{1}` the next number."""
     kept = [axis for axis in range(len(value.shape)) if axis not in axes]
     shape = [value.shape[axis] for axis in kept]
@@ -317,7 +322,7 @@ def _write_norm(graph: Graph, out: Value, arguments: Sequence[Any], options: Map
     _write_reduction(graph, out, arguments[0], axes, "0.0", "{0} += {1} * {1}", "sqrt({0})")
 
 
-def _write_layer_norm(graph: Graph, out: Sequence[Value], arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
+def _write_layer_norm(graph: Graph, out: Sequence[Value], arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
     value, shape, weight, bias, epsilon = arguments[:5]
     result, mean, deviation = out
     width = prod(shape)
@@ -342,15 +347,17 @@ def _write_layer_norm(graph: Graph, out: Sequence[Value], arguments: Sequence[An
 def _write_apart(
     graph: Graph, out: Sequence[Value], names: Sequence[str], values: Sequence[Value], groups: int, body: str
 ) -> None:
-    """Write a loop over groups of numbers with several results `x0`, `x1`, …"""
+    """Write a loop over groups of numbers with several results, `x0`, `x1` and so on."""
     results = [f"float *x{n} = {one.buffer} + r * {graph.sizes[one.buffer]};" for n, one in enumerate(out)]
-    row = [f"{one.buffer}{'' if one.is_constant else f' + r * {graph.sizes[one.buffer]}'} + {one.offset}" for one in values]
+    row = [
+        f"{one.buffer}{'' if one.is_constant else f' + r * {graph.sizes[one.buffer]}'} + {one.offset}" for one in values
+    ]
     pointers = [f"const float *{name} = {at};" for name, at in zip(names, row, strict=True)]
     loop = f"for (int64_t g = 0; g < {groups}; g++) {{ {body} }}"
     graph.lines.append(f"for (int64_t r = 0; r < count; r++) {{ {' '.join([*results, *pointers])} {loop} }}")
 
 
-def _write_softmax(graph: Graph, out: Value, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
+def _write_softmax(graph: Graph, out: Value, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
     value, axis = arguments[0], arguments[1] % max(len(arguments[0].shape), 1)
     outer = [f"i{n}" for n in range(len(value.shape)) if n != axis]
     shape = [size for n, size in enumerate(value.shape) if n != axis]
@@ -408,11 +415,11 @@ def _write_any_product(graph: Graph, out: Value, a: Value, b: Value) -> None:
     target = f"x0[{write_index(['g', 'i', 'j'], out.strides)}]"
     left, right = (f"x{n}[{write_index(at, of.strides)}]" for n, at, of in ((1, "gik", a), (2, "gkj", b)))
     write_elementwise(graph, out, [0.0], "{0}".format)
-    body = write_loops(list("gikj"), sizes, f"{target} += {left} * {right};", independent=True)
+    body = write_loops(list("gikj"), sizes, f"{target} += {left} * {right};")
     write_rows(graph, ["x0", "x1", "x2"], [out, a, b], body)
 
 
-def _write_mm(graph: Graph, out: Value, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
+def _write_mm(graph: Graph, out: Value, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
     _write_matrix(graph, out, arguments[0], arguments[1], None)
 
 
@@ -427,16 +434,19 @@ def _write_addmm(graph: Graph, out: Value, arguments: Sequence[Any], options: Ma
         write_elementwise(graph, out, [out, bias], "{0} + {1}".format)
 
 
-def _write_bmm(graph: Graph, out: Value, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
+def _write_bmm(graph: Graph, out: Value, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
     _write_any_product(graph, out, arguments[0], arguments[1])
 
 
-def _write_mv(graph: Graph, out: Value, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
+def _write_mv(graph: Graph, out: Value, arguments: Sequence[Any], _: Mapping[str, Any]) -> None:
     matrix, vector = arguments
     column = replace(vector, shape=(1, vector.shape[0], 1), strides=(0, vector.strides[0], 0))
     grown = replace(matrix, shape=(1, *matrix.shape), strides=(0, *matrix.strides))
     _write_any_product(graph, replace(out, shape=(1, *out.shape, 1), strides=(0, *out.strides, 0)), grown, column)
 
+
+ELEMENTWISE = {*UNARY, *BINARY, "add", "sub", "rsub", "div", "pow", "clamp", "where", "lerp", "addcmul", "masked_fill"}
+"""Operations whose results may lie in memory as their arguments do."""
 
 OPERATIONS: Mapping[str, Write] = {
     **{name: _make_unary(form) for name, form in UNARY.items()},

@@ -19,7 +19,8 @@ Floats = NDArray[np.float32]
 PRELUDE, PRODUCTS = (Path(__file__).with_name(name) for name in ("prelude.c", "products.c"))
 
 FLAGS = (
-    *("-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"),
+    *("-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-march=native"),
+    *("-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"),
     *("-shared", "-fPIC", "-w"),
 )
 """Without contraction, so that a number takes the same operations in a vector and beside one."""
@@ -100,7 +101,7 @@ def _bind(graph: Graph, function: Any, products: ctypes.CDLL) -> Run:
     panel, halves = products.panel_width(), bool(products.takes_half())
     arrays = {name: _prepare(graph, name, array, panel, halves) for name, array in graph.constants.items()}
     weights = np.array([array.ctypes.data for array in arrays.values()] or [0], dtype=np.uintp)
-    are_half = np.array([array.dtype == np.float16 for array in arrays.values()] or [0], dtype=np.uint8)
+    are_half = np.array([*(array.dtype == np.float16 for array in arrays.values()), False], dtype=np.uint8)
     scratch = np.empty(TILE * sum(graph.sizes.values()) + 1, dtype=np.float32)
     shapes = [_drop_batch(value) for value in graph.results]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,6 @@ from composer_traced.loops import Untraceable
 from composer_traced.program import Run, compile_graphs
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
     from composer.model import Model
@@ -89,7 +88,7 @@ def _compare(module: nn.Module, sizes: Sequence[int], begin: Run, go_on: Run) ->
     import torch
 
     inputs = np.random.default_rng(0).integers(0, sizes, (TRIAL_STEPS, TRIAL_ROWS, len(sizes)))
-    state, after = None, ()
+    state, after = None, cast(tuple[NDArray[np.float32], ...], ())
     for number, columns in enumerate(inputs):
         logits, after = go_on(columns, after) if number else begin(columns, ())
         with torch.no_grad():
@@ -99,7 +98,7 @@ def _compare(module: nn.Module, sizes: Sequence[int], begin: Run, go_on: Run) ->
             raise Untraceable(f"its compiled step is off by {far:.1e}")
 
 
-def explain(model: Model) -> Any:
+def explain(model: Model) -> str:
     """Explain why a model cannot be traced, in a few words; empty for one that can."""
     try:
         _make_runs(model)
