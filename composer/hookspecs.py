@@ -96,3 +96,28 @@ def register_commands() -> Offers:  # type: ignore[empty-body]
 @hookspec
 def register_metrics() -> Offers:  # type: ignore[empty-body]
     """Offer metrics: name to a callable that makes a `Metric`; its docstring is the definition."""
+
+
+@hookspec
+def register_transforms() -> Offers:  # type: ignore[empty-body]
+    """Offer changes of whole scores: name to a frozen dataclass that is a `Transform`."""
+
+
+@hookspec
+def register_rules() -> Offers:  # type: ignore[empty-body]
+    """Offer rules of finished pieces: name to a frozen dataclass that is a `Rule`."""
+
+
+@hookspec
+def register_objectives() -> Offers:  # type: ignore[empty-body]
+    """Offer losses to train with: name to a frozen dataclass that is an `Objective`."""
+
+
+@hookspec
+def register_optimisers() -> Offers:  # type: ignore[empty-body]
+    """Offer optimisers: name to a frozen dataclass that is an `Optimiser`."""
+
+
+@hookspec
+def register_schedules() -> Offers:  # type: ignore[empty-body]
+    """Offer schedules of the learning rate: name to a frozen dataclass that is a `Schedule`."""

@@ -4,6 +4,8 @@ grammars.py       grammars, their states, and the meaning of tokens
 tokenizers.py     scores to tokens and back
 architectures.py  networks, and the backends that run them
 samplers.py       constraints and logits processors
+transforms.py     changes of scores, and rules of pieces
+training.py       objectives, optimisers, schedules
 files.py          readers and exporters
 datasets.py       datasets, and models trained on them
 executors.py      where the jobs of a batch run
@@ -38,6 +40,8 @@ from composer.types.grammars import Column, Grammar, MusicalState, Span, Support
 from composer.types.metrics import Metric
 from composer.types.samplers import Constraint, Context, LogitsProcessor, RecentNotes, Sampler
 from composer.types.tokenizers import HasSamples, SupportsFrames, SupportsTranspose, Tokenizer, Trainable
+from composer.types.training import Objective, Optimiser, Schedule
+from composer.types.transforms import Rule, Transform
 
 if TYPE_CHECKING:
     from composer.io.pieces import Piece
@@ -67,14 +71,18 @@ __all__ = [
     "Metric",
     "ModelFile",
     "MusicalState",
+    "Objective",
     "Offers",
+    "Optimiser",
     "Outcome",
     "Piece",
     "PredefinedSplit",
     "Reader",
     "RecentNotes",
+    "Rule",
     "RunView",
     "Sampler",
+    "Schedule",
     "Span",
     "State",
     "Step",
@@ -87,6 +95,7 @@ __all__ = [
     "Tokenizer",
     "Tokens",
     "Trainable",
+    "Transform",
 ]
 
 Offers: TypeAlias = Mapping[str, Callable[..., Any]]
