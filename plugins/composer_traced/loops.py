@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 Operand: TypeAlias = "Value | float | int | bool"
 
 
+Write: TypeAlias = Callable[..., None]
+"""`write(graph, out, arguments, options)` writes an operation as lines of the graph."""
+
+
 class Untraceable(ValueError):
     """The reason why a network cannot be traced."""
 
