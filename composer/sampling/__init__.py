@@ -2,6 +2,7 @@
 
 loop.py            the loop
 batch_state.py     the state of a batch, as immutable values
+memory.py          what samplers remember of each row
 distribution.py    probabilities and draws, under masks and sampler chain
 random_streams.py  counter-based random numbers, one stream a piece
 backtracking.py    back from dead ends

@@ -121,7 +121,7 @@ class _Batch:
 
     def __init__(self, step: Step, tokenizer: Tokenizer, samplers: Sequence[Sampler]) -> None:
         self._step, self._tokenizer, self._samplers = step, tokenizer, samplers
-        self._chain, self._streams = Chain.build(samplers), Streams()
+        self._chain, self._streams = Chain.build(samplers, tokenizer.token_info), Streams()
         self._backtracker = Backtracker(tokenizer, self._chain.constraints) if self._chain.constraints else None
         self._rows: BatchState | None = None
         self._requests: dict[int, Request] = {}
@@ -164,8 +164,11 @@ class _Batch:
         tokens = np.where(given >= 0, given, choice.chain.draw(uniforms))
         if self._backtracker is not None:
             self._backtracker.remember(rows, tokens, given)
-        nats = rows.nats + np.where(given[:, None] < 0, choice.compute_costs(tokens), 0.0)
-        self._rows = replace(rows, state=state, nats=nats).advance(self._tokenizer, tokens, context.music)
+        costs = choice.compute_costs(tokens)
+        nats = rows.nats + np.where(given[:, None] < 0, costs, 0.0)
+        memory = self._chain.update_memory(context, tokens, costs, given >= 0)
+        stepped = replace(rows, state=state, nats=nats, memory=memory)
+        self._rows = stepped.advance(self._tokenizer, tokens, context.music)
         dead_ends = {} if self._backtracker is None else self._backtracker.dead_ends
         return DrawnStep(rows.number, rows.index, tokens, nats, dead_ends, lost)
 

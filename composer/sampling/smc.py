@@ -29,13 +29,21 @@ from numpy.typing import NDArray
 
 from composer.errors import NothingAllowed
 from composer.request import Request
-from composer.sampling.batch_state import BatchState, begin, build_context, concatenate, constrain, run_step
+from composer.sampling.batch_state import (
+    BatchState,
+    begin,
+    build_context,
+    concatenate,
+    constrain,
+    run_step,
+    select_rows,
+)
 from composer.sampling.distribution import Chain, Choice, Distribution, check_sound, choose
 from composer.sampling.feasibility import begin_sentence, find_conflict, get_bar_number, name_sampler
 from composer.sampling.loop import SampledPiece
 from composer.sampling.random_streams import BLOCK, draw_uniforms
 from composer.tokens.vocabulary import EOS
-from composer.types import Array, Constraint, MusicalState, Sampler, Step, Tokenizer
+from composer.types import Array, Constraint, Context, MusicalState, Sampler, Step, Tokenizer
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -82,7 +90,7 @@ def sample_conditioned(
     Constraints do not apply to fixed notes: a single token left by the mask is drawn. The result of a piece is an
     error if all its particles meet a dead end.
     """
-    chain = Chain.build(samplers)
+    chain = Chain.build(samplers, tokenizer.token_info)
     cloud = _begin(tokenizer, samplers, conditions)
     while True:
         least = _compare_repeatedly(cloud)
@@ -292,7 +300,7 @@ def _draw_tokens(
     """Draw one token for every particle at an `active` row; different draws make new rows."""
     writing, waiting = cloud.begun.select(np.flatnonzero(active)), cloud.begun.select(np.flatnonzero(~active))
     logits, state = run_step(step, tokenizer, writing.rows)
-    choice, weight, forced = _choose(tokenizer, chain, cloud.conditions, writing.rows, logits)
+    choice, weight, forced, context = _choose(tokenizer, chain, cloud.conditions, writing.rows, logits)
     at = np.where(active, np.cumsum(active) - 1, len(writing.piece) + np.cumsum(~active) - 1)[cloud.row]
     drawing = np.flatnonzero(active[cloud.row])
     _count_dead(cloud, tokenizer, chain, writing, (weight == -np.inf) & (writing.weight > -np.inf), at[drawing])
@@ -301,8 +309,11 @@ def _draw_tokens(
     children, place = np.unique(at[drawing] * size + tokens, return_inverse=True)
     parents, written = children // size, children % size
     costs = np.where(forced[parents, None], 0.0, choice.compute_costs(written, parents))
-    parting = replace(writing, rows=replace(writing.rows, state=state), weight=writing.weight + weight)
-    after = _advance(tokenizer, parting.select(parents), written, costs)
+    parting = replace(writing, rows=replace(writing.rows, state=state), weight=writing.weight + weight).select(parents)
+    if chain.remembering:
+        memory = chain.update_memory(select_rows(context, parents), written, costs, forced[parents])
+        parting = replace(parting, rows=replace(parting.rows, memory=memory))
+    after = _advance(tokenizer, parting, written, costs)
     cloud.row = at - len(writing.piece) + len(children)  # waiting rows come after the children
     cloud.row[drawing] = place
     cloud.begun = _concatenate(after, waiting) if len(waiting.piece) else after
@@ -348,8 +359,8 @@ def _advance(tokenizer: Tokenizer, begun: _Hypotheses, tokens: Ints, costs: Floa
 
 def _choose(
     tokenizer: Tokenizer, chain: Chain, conditions: Sequence[Condition], rows: BatchState, logits: Floats
-) -> tuple[Choice, Floats, NDArray[np.bool_]]:
-    """Compute the choice of R rows, (R,) log g_t, and (R,) whether one token alone is left."""
+) -> tuple[Choice, Floats, NDArray[np.bool_], Context]:
+    """Compute the choice of R rows, (R,) log g_t, (R,) whether one token alone is left, and their context."""
     plain = build_context(tokenizer, rows)
     legal = plain.allowed
     given = legal & _mask_fixed_notes(conditions, rows)
@@ -363,7 +374,7 @@ def _choose(
     with np.errstate(invalid="ignore"):
         share = choice.kept.log_mass - choice.model.log_mass
     alive = alive if choice.emptied is None else alive & (choice.emptied < 0)
-    return choice, np.where(alive, share, -np.inf), forced
+    return choice, np.where(alive, share, -np.inf), forced, replace(context, allowed=kept)
 
 
 def _mask_fixed_notes(conditions: Sequence[Condition], rows: BatchState) -> NDArray[np.bool_]:

@@ -38,7 +38,7 @@ from composer.types.executors import Executor, Outcome
 from composer.types.files import Exporter, Finding, HasPieces, HasReading, Reader, SupportsLint, SupportsProvenance
 from composer.types.grammars import Column, Grammar, MusicalState, Span, SupportsStates, TokenInfo
 from composer.types.metrics import Metric
-from composer.types.samplers import Constraint, Context, LogitsProcessor, RecentNotes, Sampler
+from composer.types.samplers import Constraint, Context, Drawn, HasMemory, LogitsProcessor, RecentNotes, Sampler
 from composer.types.tokenizers import HasSamples, SupportsFrames, SupportsTranspose, Tokenizer, Trainable
 from composer.types.training import Objective, Optimiser, Schedule
 from composer.types.transforms import Rule, Transform
@@ -56,12 +56,14 @@ __all__ = [
     "Constraint",
     "Context",
     "Dataset",
+    "Drawn",
     "Executor",
     "Exporter",
     "Finding",
     "Grammar",
     "HasCell",
     "HasEquations",
+    "HasMemory",
     "HasPieces",
     "HasReading",
     "HasSamples",
