@@ -37,6 +37,7 @@ class Request:
     primer: tuple[int, ...] = ()  # tokens of the model's tokenizer, without EOS
     primer_ticks: int = 0  # begin of new music: at the end of the primer's last note, or a little later
     samplers: tuple[SamplerSpec, ...] = ()  # in the user's order
+    beams: int | None = None  # of a search for the likeliest piece; None: sample
     max_copied_bars: int | None = None  # retry a piece that shares a longer passage with the training music
     backend: str = "auto"  # auto: the fastest that supports the model
     precision: str = "float32"
@@ -62,6 +63,10 @@ class Request:
         )
         links_fit = isinstance(self.samplers, tuple) and all(map(_is_link, self.samplers))
         _check(links_fit, "samplers", self.samplers, "names of samplers, each with its options")
+        beams_fit = self.beams is None or _is_whole(self.beams, 1, 1025)
+        _check(beams_fit, "beams", self.beams, "a whole number from 1 to 1,024")
+        if self.beams is not None and self.index:
+            raise BadOption("'beams' find one piece, whatever its seed and index; ask for one.")
         copied_fit = self.max_copied_bars is None or _is_whole(self.max_copied_bars, 0, 1_000_001)
         _check(copied_fit, "max_copied_bars", self.max_copied_bars, "a whole number from 0 to 1,000,000")
         try:

@@ -35,7 +35,7 @@ class Witness:
 
     def update_memory(self, context, drawn):
         assert ((drawn.model <= 0) & (drawn.chain <= 0)).all()
-        assert not drawn.model[~drawn.chosen].any() and not drawn.chain[~drawn.chosen].any()
+        assert not (drawn.model + drawn.chain)[~drawn.chosen].any()
         after = context.memory.copy()
         after[:, 0] += 1
         after[:, 1], after[:, 2] = drawn.token, drawn.chosen
@@ -102,7 +102,7 @@ def test_a_primer_is_remembered_and_not_chosen(player, small_score):
             seen.append((int(drawn.token[0]), bool(drawn.chosen[0]), float(drawn.model[0])))
             return super().update_memory(context, drawn)
 
-    primer, ticks = encode_primer(player, small_score())
+    primer, ticks = encode_primer(player, small_score("C5 D5*3", "C4*4"))
     sampled(player, [Listener()], asked(1, primer=primer, primer_ticks=ticks))
     assert seen[: len(primer)] == [(token, False, 0.0) for token in primer]
     assert any(chosen for _, chosen, _ in seen[len(primer) :])

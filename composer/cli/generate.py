@@ -47,6 +47,9 @@ if TYPE_CHECKING:
     type=click.IntRange(0, 1_000_000),
     help="Retry pieces that share a longer passage with the model's training pieces.",
 )
+@click.option(
+    "--beams", type=click.IntRange(1, 1024), help="Search for the likeliest piece with so many beams, without chance."
+)
 @click.option("--primer", help='Continue a music file, or notes: "D4 E4 F4/2 A4/2".')
 @writing.add_options
 @click.option("--device", default="cpu", help="cpu, cuda, …  [cpu]")
@@ -68,6 +71,7 @@ def generate(
     key: str | None,
     tempo: float | None,
     max_copied_bars: int | None,
+    beams: int | None,
     primer: str | None,
     force: bool,
     title: str | None,
@@ -100,8 +104,8 @@ def generate(
 
         generator = open_model(model_name)
         where: dict[str, Any] = {"device": device, "backend": backend, "precision": precision}
-        conditions = {"bars": bars, "time_signature": time_signature, "key": key, "tempo": tempo}
-        conditions["max_copied_bars"] = max_copied_bars
+        conditions: dict[str, Any] = {"bars": bars, "time_signature": time_signature, "key": key, "tempo": tempo}
+        conditions |= {"max_copied_bars": max_copied_bars, "beams": beams}
         if max_copied_bars is not None:
             _index_training_music(generator)
         stated: dict[str, Any] = {name: value for name, value in conditions.items() if value is not None}

@@ -58,6 +58,7 @@ class Composer(Generator):
         key: str | None = None,
         tempo: float | None = None,
         max_copied_bars: int | None = None,
+        beams: int | None = None,
         primer: Music = None,
         device: str = "cpu",
         backend: str = "auto",
@@ -78,6 +79,7 @@ class Composer(Generator):
         key: str | None = None,
         tempo: float | None = None,
         max_copied_bars: int | None = None,
+        beams: int | None = None,
         primer: Music = None,
         device: str = "cpu",
         backend: str = "auto",
@@ -88,12 +90,13 @@ class Composer(Generator):
 
         `index` is the number of the first piece among those of the seed. `bars` are whole bars, after the primer;
         with `form`, such as `"AABA"`, those of each section. The `primer` is notes, such as `"D4 E4 F4/2"`, or
-        anything that `composer.read` takes.
+        anything that `composer.read` takes. `beams` searches for the likeliest piece instead of sampling one.
         """
         from composer.generation import ranking
         from composer.generation.form_spec import Form
 
-        conditions = {"time_signature": time_signature, "key": key, "tempo": tempo, "max_copied_bars": max_copied_bars}
+        conditions: dict[str, Any] = {"time_signature": time_signature, "key": key, "tempo": tempo}
+        conditions |= {"max_copied_bars": max_copied_bars, "beams": beams}
         runtime = {"device": device, "backend": backend, "precision": precision}
         request = _build_request(self, "generate", seed, {"bars": bars, **conditions}, runtime, samplers)
         one: Task = request if primer is None else _continue_primer(self, request, primer, tempo)
