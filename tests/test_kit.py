@@ -15,12 +15,14 @@ from documents import PLUGINS, block
 from music import MUSIC, line, score
 
 from composer.errors import BadOption, CannotWrite, UnreadableFile
+from composer.generation.composer import open_model
 from composer.metrics.score_view import view_score
 from composer.model import load, save
 from composer.music.score import Tempo
 from composer.plugins.offers import load as load_plugins
 from composer.plugins.registry import registry
 from composer.request import Request
+from composer.sampling.loop import sample
 from composer.testing import (
     BrokenRule,
     check_architecture,
@@ -320,6 +322,26 @@ def test_a_sampler_with_a_fault_in_its_memory(fault, rule, monkeypatch):
     monkeypatch.setattr("composer.testing.samplers.rebuild", lambda sampler: sampler)
     check_sampler(Counting("none"), TUNE)
     broken(rule, check_sampler, Counting(fault), TUNE)
+
+
+def test_the_example_of_a_sampler_with_memory_is_short_and_keeps_the_contract():
+    code = block(PLUGINS, "memory: sampler all-twelve")
+    assert len([line for line in code.splitlines() if line.strip()]) <= 40
+    module = ModuleType("all_twelve")
+    exec(code, module.__dict__)
+    sampler = module.register_samplers()["all-twelve"](amount=0.5)
+    for tokenizer in (TUNE, registry().make("tokenizers", "remi")):
+        check_sampler(sampler, tokenizer)
+    assert count_pitch_classes([sampler]) > count_pitch_classes([])
+
+
+def count_pitch_classes(samplers):
+    """The pitch classes of a few tunes, on average over bars."""
+    model = open_model("tunes")
+    requests = [Request(index=index, bars=4, key="G", seed=7) for index in range(4)]
+    pieces = sample(model.get_step(model.resolve(requests[0])), model.writing, samplers, requests)
+    scores = [model.tokenizer.decode(piece.tokens) for piece in pieces]
+    return sum(len(set(track.notes["pitch"] % 12)) for score in scores for track in score.tracks)
 
 
 class Twice(Voices):

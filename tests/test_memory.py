@@ -13,6 +13,7 @@ from composer.generation.generator import generate
 from composer.plugins.registry import registry
 from composer.request import Request, SamplerSpec
 from composer.sampling.batch_state import begin, build_context
+from composer.sampling.kept import warn_of_primer
 from composer.sampling.loop import sample
 from composer.sampling.smc import Condition, sample_conditioned
 
@@ -160,6 +161,25 @@ def test_where_no_sampler_asks_there_is_neither_history_nor_memory(player):
     rows = begin(player.tokenizer, [temperature], asked(2))
     context = build_context(player.tokenizer, rows)
     assert context.history.shape == context.memory.shape == context.recent_notes.tick.shape == (2, 0)
+
+
+def test_a_constraint_sees_the_tokens_that_it_asks_for_also_where_a_primer_is_checked(player, small_score):
+    seen = []
+
+    @dataclass(frozen=True)
+    class Looking:
+        history: int = 3
+
+        def mask(self, context):
+            seen.append(context.history)
+            return np.ones_like(context.allowed)
+
+    primer, _ = encode_primer(player, small_score("C5 D5*3", "C4*4"))
+    warn_of_primer(player.tokenizer, [Looking()], Request(primer=primer))
+    places = [place for place, token in enumerate(primer) if player.tokenizer.token_info.pitch[token] >= 0]
+    assert seen[0].tolist() == [list(primer[place - 3 : place]) for place in places]
+    sampled(player, [Looking()], asked(1))
+    assert {history.shape[1] for history in seen} == {3}
 
 
 def test_a_sampler_sees_as_many_tokens_as_it_asks_for(player):

@@ -22,6 +22,7 @@ from composer.music.merging import is_fixed
 from composer.music.score import TimeSignature, parse_time_signature
 from composer.plugins.registry import registry
 from composer.request import Request, SamplerSpec
+from composer.sampling.batch_state import find_history, find_lookback
 from composer.sampling.memory import list_memoryless, unbind
 from composer.tokens.vocabulary import compute_pitches, make_recent_notes
 from composer.types import Constraint, Context, MusicalState, Sampler, Span, Tokenizer
@@ -192,8 +193,8 @@ def _build_contexts(
         others=zeros,
     )
     pitched = np.broadcast_to(token_info.pitch >= 0, (rows, len(token_info.pitch)))
-    lookback = max((getattr(constraint, "lookback", 0) for constraint in constraints), default=0)
-    return Context(zeros, music, token_info, np.full((rows, 1), -1), pitched, make_recent_notes(rows, lookback))
+    history, recent_notes = find_history(constraints), make_recent_notes(rows, find_lookback(constraints))
+    return Context(zeros, music, token_info, np.full((rows, history), -1), pitched, recent_notes)
 
 
 def _describe_conflict(
