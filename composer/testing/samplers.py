@@ -63,8 +63,8 @@ def _walk(sampler: Sampler, tokenizer: Tokenizer, random: np.random.Generator) -
         rows, context, possible = rows.gather(going), select_rows(context, going), possible[going]
         tokens = choose(possible)
         if len(repeats) < REPEATED:
-            repeats.append(partial(_check_repeated, sampler, context, logits[going]))
-            repeats[-1] = partial(repeats[-1], _apply(sampler, logits[going], _copy(context)))
+            after = _apply(sampler, logits[going], _copy(context))
+            repeats.append(partial(_check_repeated, sampler, context, logits[going], after))
         if isinstance(sampler, HasMemory):
             masked = replace(context, allowed=context.allowed & possible)
             memory = check_memory(sampler, masked, drawn := _draw(tokens, possible, random))
