@@ -16,6 +16,7 @@ from composer.sampling.batch_state import begin, build_context
 from composer.sampling.kept import warn_of_primer
 from composer.sampling.loop import sample
 from composer.sampling.smc import Condition, sample_conditioned
+from composer.testing import check_sampler
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,10 @@ def test_the_memory_of_a_piece_that_goes_back_is_what_it_was_there(player):
     assert sum(piece.dead_ends for piece in found) > 10
     alone = [sampled(player, [FewPitches(4), Witness()], [request])[0] for request in asked(6)]
     assert same(found, alone)
+
+
+def test_a_constraint_with_memory_keeps_the_contract(tokenizer):
+    check_sampler(FewPitches(4, 40), tokenizer)
 
 
 def test_particles_carry_their_memory(player):
