@@ -44,7 +44,10 @@ def register_tokenizers() -> Offers:  # type: ignore[empty-body]
 
 @hookspec
 def register_samplers() -> Offers:  # type: ignore[empty-body]
-    """Offer samplers: name to a frozen dataclass that is a `Constraint` or a `LogitsProcessor`."""
+    """Offer samplers: name to a frozen dataclass that is a `Constraint` or a `LogitsProcessor`.
+
+    It may remember things of a piece: see `HasMemory`.
+    """
 
 
 @hookspec

@@ -44,6 +44,7 @@ class Request:
     primer: tuple[int, ...] = ()  # tokens of the model's tokenizer, without EOS
     primer_ticks: int = 0  # begin of new music: at the end of the primer's last note, or a little later
     samplers: tuple[Spec, ...] = ()  # in the user's order
+    beams: int | None = None  # of a search for the likeliest piece; None: sample
     max_copied_bars: int | None = None  # retry a piece that shares a longer passage with the training music
     transforms: tuple[Spec, ...] = ()  # changes of the finished piece, in this order
     rules: tuple[Spec, ...] = ()  # retry a piece that breaks one of them
@@ -73,6 +74,10 @@ class Request:
             specs = getattr(self, name)
             specs_fit = isinstance(specs, tuple) and all(map(_is_spec, specs))
             _check(specs_fit, name, specs, f"names of {name}, each with its options")
+        beams_fit = self.beams is None or _is_whole(self.beams, 1, 1025)
+        _check(beams_fit, "beams", self.beams, "a whole number from 1 to 1,024")
+        if self.beams is not None and self.index:
+            raise BadOption("'beams' find one piece, whatever its seed and index; ask for one.")
         copied_fit = self.max_copied_bars is None or _is_whole(self.max_copied_bars, 0, 1_000_001)
         _check(copied_fit, "max_copied_bars", self.max_copied_bars, "a whole number from 0 to 1,000,000")
         try:

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -167,6 +168,7 @@ class Recorder:
 
     name: str
     seen: list = field(compare=False)
+    history: ClassVar[int] = 64
 
     def __call__(self, logits, context):
         self.seen.append((self.name, logits.copy(), context))

@@ -49,6 +49,9 @@ if TYPE_CHECKING:
 )
 @writing.transform
 @writing.rule
+@click.option(
+    "--beams", type=click.IntRange(1, 1024), help="Search for the likeliest piece with so many beams, without chance."
+)
 @click.option("--primer", help='Continue a music file, or notes: "D4 E4 F4/2 A4/2".')
 @writing.add_options
 @click.option("--device", default="cpu", help="cpu, cuda, …  [cpu]")
@@ -72,6 +75,7 @@ def generate(
     max_copied_bars: int | None,
     transforms: tuple[str, ...],
     rules: tuple[str, ...],
+    beams: int | None,
     primer: str | None,
     force: bool,
     title: str | None,
@@ -107,7 +111,7 @@ def generate(
         generator = open_model(model_name)
         where: dict[str, Any] = {"device": device, "backend": backend, "precision": precision}
         conditions: dict[str, Any] = {"bars": bars, "time_signature": time_signature, "key": key, "tempo": tempo}
-        conditions |= {"max_copied_bars": max_copied_bars, **read_finish(transforms, rules)}
+        conditions |= {"max_copied_bars": max_copied_bars, "beams": beams, **read_finish(transforms, rules)}
         if max_copied_bars is not None:
             _index_training_music(generator)
         stated: dict[str, Any] = {name: value for name, value in conditions.items() if value is not None}

@@ -63,6 +63,7 @@ class Composer(Generator):
         max_copied_bars: int | None = None,
         transforms: Typed = (),
         rules: Typed = (),
+        beams: int | None = None,
         primer: Music = None,
         device: str = "cpu",
         backend: str = "auto",
@@ -85,6 +86,7 @@ class Composer(Generator):
         max_copied_bars: int | None = None,
         transforms: Typed = (),
         rules: Typed = (),
+        beams: int | None = None,
         primer: Music = None,
         device: str = "cpu",
         backend: str = "auto",
@@ -95,13 +97,13 @@ class Composer(Generator):
 
         `index` is the number of the first piece among those of the seed. `bars` are whole bars, after the primer;
         with `form`, such as `"AABA"`, those of each section. The `primer` is notes, such as `"D4 E4 F4/2"`, or
-        anything that `composer.read` takes.
+        anything that `composer.read` takes. `beams` searches for the likeliest piece instead of sampling one.
         """
         from composer.generation import ranking
         from composer.generation.form_spec import Form
 
         conditions: dict[str, Any] = {"time_signature": time_signature, "key": key, "tempo": tempo}
-        conditions["max_copied_bars"] = max_copied_bars
+        conditions |= {"max_copied_bars": max_copied_bars, "beams": beams}
         runtime = {"device": device, "backend": backend, "precision": precision}
         conditions |= {"bars": bars, **read_finish(transforms, rules)}
         request = _build_request(self, "generate", seed, conditions, runtime, samplers)

@@ -73,6 +73,10 @@ class Fill:
 
     def __post_init__(self) -> None:
         """Check every value by itself."""
+        if self.request.beams is not None:
+            raise BadOption(
+                "beams write new music, or continue a primer; around fixed notes and in forms there are particles."
+            )
         if not (isinstance(self.particles, int) and 1 <= self.particles <= 100_000):
             raise BadOption(f"'particles' is {printable(str(self.particles))}, and must be from 1 to 100,000.")
         ahead = self.look_ahead

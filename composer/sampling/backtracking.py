@@ -26,6 +26,7 @@ from composer.sampling.feasibility import (
     get_bar_number,
     name_sampler,
 )
+from composer.sampling.memory import list_memoryless
 from composer.sampling.random_streams import BLOCK, draw_uniforms
 from composer.tokens.vocabulary import EOS
 from composer.types import Constraint, Context, Tokenizer
@@ -74,6 +75,7 @@ class Backtracker:
     def __init__(self, tokenizer: Tokenizer, constraints: Sequence[Constraint]) -> None:
         """Begin without a piece."""
         self._tokenizer, self._constraints = tokenizer, constraints
+        self._memoryless = list_memoryless(constraints)
         self._trails: dict[int, _Trail] = {}
         self._wishes: dict[ConditionKey, Mask] = {}
 
@@ -143,14 +145,17 @@ class Backtracker:
         return rows.replace_row(row, one)
 
     def _mask_excluded(self, one: BatchState, step: _Step) -> Mask:
-        """Mask (V,) the token of an undone step, and all others that lead to a dead end at once."""
+        """Mask (V,) the token of an undone step, and all others that lead to a dead end at once.
+
+        Constraints with memory do not count here: theirs is known only for the token that was drawn.
+        """
         context = self.constrain(one, build_context(self._tokenizer, one))
         ruled_out = np.zeros_like(context.allowed[0]) if step.ruled_out is None else step.ruled_out.copy()
         ruled_out[step.token] = True
         others = np.flatnonzero(context.allowed[0] & ~ruled_out)
         many = one.gather(np.zeros(len(others), dtype=np.int64))
         many = many.advance(self._tokenizer, others)
-        following = constrain(self._constraints, build_context(self._tokenizer, many)).allowed
+        following = constrain(self._memoryless, build_context(self._tokenizer, many)).allowed
         ruled_out[others[~following.any(axis=1) & (others != EOS)]] = True
         return ruled_out
 

@@ -131,7 +131,7 @@ LARGEST = 2**62
 """Seeds and indexes are smaller, so that SQLite can hold them."""
 
 GRID = frozenset(
-    "model seed index bars form time_signature key tempo primer device backend precision".split()  # noqa: SIM905
+    "model seed index bars form time_signature key tempo beams primer device backend precision".split()  # noqa: SIM905
 )
 """Options in which a list makes a grid; all options of samplers do so, too."""
 
@@ -159,6 +159,7 @@ class Job:
     time_signature: Annotated[str | None, "time signature, such as 3/4"] = None
     key: Annotated[str | None, "key, such as Dm, F# or Bb"] = None
     tempo: Annotated[float | None, "quarter notes per minute"] = None
+    beams: Annotated[int | None, "search for the likeliest piece with so many beams"] = None
     primer: Annotated[str | None, "a music file, or notes: D4 E4 F4/2 A4/2"] = None
     transforms: Annotated[tuple[str, ...], "changes of the finished piece, in order: quantize:grid=8"] = ()
     title: Annotated[str | None, "title, in formats that have one"] = None
@@ -182,6 +183,8 @@ class Job:
             raise BadOption(f"'attempts' is {self.attempts:,}, and must be from 1 to {MOST_ATTEMPTS}.")
         if self.index is not None and self.count > 1:
             raise BadOption("'index' asks for one piece and 'count' for several; give one of them.")
+        if self.beams is not None and self.count > 1:
+            raise BadOption("'beams' find one piece, whatever its index; leave out 'count'.")
         if not self.formats or len(set(self.formats)) < len(self.formats):
             raise BadOption('\'formats\' names each form once, such as ["mid", "wav"].')
         if self.keep is not None:

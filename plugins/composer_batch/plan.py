@@ -107,7 +107,7 @@ def _make_cell(one: GridPoint, generator: Generator, asking: PlainRequest) -> Ce
         export_options=one.export_options,
         title=job.title,
         gates=one.gates,
-        attempts=job.attempts,
+        attempts=1 if job.beams else job.attempts,  # beams would find the same piece
         keep=job.keep,
     )
 
@@ -118,6 +118,7 @@ def _list_fields(one: GridPoint) -> dict[str, Any]:
     model = Path(job.model).stem if job.model.endswith(".safetensors") else job.model
     own = ("seed", "bars", "form", "time_signature", "key", "tempo", "device", "backend", "precision")
     found = {name: getattr(job, name) for name in own} | {"stepper": job.backend}  # its first name
+    found |= {"beams": job.beams} if job.beams else {}
     keys = {option: key for key, option in _map_sampler_keys().items()}
     for link in one.links:
         for name, value in link.options.items():

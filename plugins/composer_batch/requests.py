@@ -116,8 +116,7 @@ class JobChecker:
 
     def _make_request(self, job: Job, links: Sequence[SamplerSpec]) -> PlainRequest:
         generator = self.find_generator(job.model)
-        conditions = {"bars": job.bars, "time_signature": job.time_signature, "key": job.key, "tempo": job.tempo}
-        stated: dict[str, Any] = {name: value for name, value in conditions.items() if value is not None}
+        stated = {name: value for name in _CONDITIONS if (value := getattr(job, name)) is not None}
         where: dict[str, Any] = {"device": job.device, "backend": job.backend, "precision": job.precision}
         if job.transforms:
             stated["transforms"] = read_transforms(job.transforms)
@@ -166,6 +165,9 @@ class JobChecker:
             )
         return self.primed[key]
 
+
+_CONDITIONS = ("bars", "time_signature", "key", "tempo", "beams")
+"""Options of a job that are fields of its request."""
 
 _FREE: Mapping[str, Any] = {
     "name": "",
