@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from composer.arrays import convert_like, get_namespace, make_range
 from composer.errors import BadOption
+from composer.music.score import Score, Track
 from composer.tokens.bar_encoding import Measures
 from composer.tokens.bar_grammar import COUNTDOWN, Field, Grid, Slot, find_last_step
 from composer.types import Array, Span
@@ -107,3 +108,54 @@ def fix_bars(grid: Grid, found: Measures, cover: NDArray[np.bool_]) -> FixedBars
 def clip_step(state: Array, length: int, further: int = 0) -> Array:
     """Return (B,) the current step, plus `further`, clipped to a table of `length` rows."""
     return get_namespace(state).clip(find_last_step(state) + further, 0, length - 1)
+
+
+# --- one part, whose tokens rise --------------------------------------------------------------------------------------
+
+
+def choose_spans(score: Score, spans: Sequence[Span], wanted: Callable[[Track], bool]) -> list[Span]:
+    """Choose the spans of all tracks, and of a single track that is `wanted`.
+
+    Raises BadOption for a track that does not exist.
+    """
+    for span in spans:
+        check_track(span, len(score.tracks))
+    return [span for span in spans if span.track is None or wanted(score.tracks[span.track])]
+
+
+@dataclass(frozen=True, eq=False)
+class FixedTokens:
+    """A function from states to masks, for a grammar whose own tokens rise at each position. See `fix_tokens`."""
+
+    bars: FixedBars
+    size: int  # V
+    cover: NDArray[np.bool_]  # (steps + 1,) whether a step is fixed; the last one stands for all later
+    order: NDArray[np.int64]  # step * V + token of each fixed token, rising; the last is never reached
+
+    def __call__(self, state: Array) -> Array:
+        """Return the mask (B, V)."""
+        xp, here, first = get_namespace(state), find_last_step(state), len(self.bars.grid.tokens)
+        # After a bar line, and before the first, everything at the last step is written.
+        last = xp.where(state[:, Field.SLOT] >= Slot.OWN, state[:, Field.TOKEN], self.size - 1)
+        order = convert_like(self.order, state)
+        following = xp.take(order, xp.searchsorted(order, here * self.size + last, side="right"))
+        due, token = following // self.size, (following % self.size)[:, None]
+        closed = xp.take(convert_like(self.cover, state), clip_step(state, len(self.cover)))
+        own = make_range(self.size - first, state) + first
+        fixed = (due == here)[:, None] & (own == token)
+        return xp.concat([self.bars.mask(state, due), fixed | ~closed[:, None]], axis=1)
+
+
+def fix_tokens(
+    grid: Grid, size: int, found: Measures, steps: NDArray[np.int64], tokens: NDArray[np.int64], spans: Sequence[Span]
+) -> FixedTokens:
+    """Build a function from states to masks (B, V), which keeps the own tokens of a score in `spans`.
+
+    It suits a grammar of one part whose own tokens follow those of the grid, rise at each position, and need nothing
+    after them. `size` is V, and `tokens` (N,) are those at `steps` (N,) of a score with the bars `found`.
+    """
+    last = int(found.starts[-1])
+    cover = mark_fixed(grid, [(span, [0]) for span in spans], 1, last)
+    fixed = cover[0, steps]
+    order = np.sort(np.append((steps * size + tokens)[fixed], NEVER * size))
+    return FixedTokens(fix_bars(grid, found, cover), size, cover[0], order)
