@@ -8,6 +8,8 @@ piece reads
 Notes stand for the dots. `TimeSignature` comes again before a bar that changes it. `Bar_k` announces the end: k bars
 are left, this one included. Earlier bars are `Bar_None`. So a model can prepare an ending, and a request can set the
 length.
+
+What plugins may rely on is listed in `plugins/README.md`, under the helpers that are stable.
 """
 
 from __future__ import annotations

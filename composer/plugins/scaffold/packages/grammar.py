@@ -69,13 +69,13 @@ class DrumGrammar:
         return fix_tokens(self.grid, self.first + 128, *self.find_drums(score), spans)
 
     def find_drums(self, score: Score) -> tuple[Measures, Array, Array]:
-        """Find the bars of a score, and the steps (N,) and tokens (N,) of its drums, in order."""
+        """Find the bars of a score, and the steps (N,) and tokens (N, 1) of its drums, in order."""
         notes = concatenate_notes([track.notes for track in score.tracks if track.is_drum])
         if not len(notes):
             raise CannotExpress("contains no drums.")
         struck = np.stack([self.grid.round_to_steps(notes["start"]), self.first + notes["pitch"]], axis=1)
         steps, tokens = np.unique(struck, axis=0).T
-        return find_bars(self.grid, score, int(steps[-1] + 1) * self.grid.step_ticks), steps, tokens
+        return find_bars(self.grid, score, int(steps[-1] + 1) * self.grid.step_ticks), steps, tokens[:, None]
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class MyThing:
     def encode(self, score: Score, *, ends: bool = True) -> Tokens:
         """Encode a score as tokens (T,). Raises CannotExpress for one without drums, and for bars it has not."""
         bars, steps, tokens = self.grammar.find_drums(score)
-        return assemble_tokens(self.grammar.grid, bars, steps, tokens[:, None], ends=ends)
+        return assemble_tokens(self.grammar.grid, bars, steps, tokens, ends=ends)
 
     def decode(self, tokens: Tokens) -> Score:
         """Decode tokens to a score with one track; each drum lasts a step."""
