@@ -3,6 +3,7 @@
 import inspect
 import re
 from dataclasses import dataclass, fields
+from functools import cached_property
 from importlib import import_module
 
 import numpy as np
@@ -177,7 +178,9 @@ class AccentGrammar(DrumGrammar):
 class Accents(MyThing):
     """Drums with their loudness."""
 
-    grammar = property(lambda self: AccentGrammar(Grid(self.steps, self.time_signatures)))
+    @cached_property
+    def grammar(self):
+        return AccentGrammar(Grid(self.steps, self.time_signatures))
 
     def decode(self, tokens):
         grid, reading, notes = self.grammar.grid, Reading(), []
@@ -192,5 +195,5 @@ class Accents(MyThing):
 def test_a_grammar_of_two_tokens_a_note_needs_these_helpers_alone():
     score = SAMPLES["a tune with drums"]
     check_tokenizer(Accents(), [score])
-    check_infilling(Accents(), [score], rows=4)
-    check_grammar(Accents(), rows=6)
+    check_infilling(Accents(), [score], rows=10)
+    check_grammar(Accents(), rows=12)
