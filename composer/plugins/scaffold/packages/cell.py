@@ -52,8 +52,15 @@ class MyThing:
     def build_cell(self, column_sizes: Sequence[int], weights: Mapping[str, Any]) -> Cell:
         """Build the network of these weights, which have the names of the module's, for backends without torch."""
         tables = tuple(weights[f"tables.{number}.weight"] for number in range(len(column_sizes)))
-        sums = [weights[f"{part}.{kind}"] for part in ("inputs", "recurrent") for kind in ("weight", "bias")]
-        return Cell(tables, (Layer(*sums, update, parts=1),), head=weights["out.weight"], bias=weights["out.bias"])
+        layer = Layer(
+            inputs=weights["inputs.weight"],
+            input_bias=weights["inputs.bias"],
+            recurrent=weights["recurrent.weight"],
+            recurrent_bias=weights["recurrent.bias"],
+            update=update,
+            parts=1,
+        )
+        return Cell(tables, (layer,), head=weights["out.weight"], bias=weights["out.bias"])
 
 
 @hookimpl
