@@ -35,8 +35,10 @@ def choose_tile(module: nn.Module, sizes: NDArray[np.int64]) -> int:
     """Choose the fewest rows with which no array that a matrix of `module` reads has a rest.
 
     Some libraries also sum small products otherwise in other rows of a tile. Then it is 1, which is always right, but
-    slow for many rows. That is tried with features of these `sizes`, if there are any.
+    slow for many rows. That is tried with features of these `sizes`, if there are any. Both are so on a CPU alone.
     """
+    if next(module.parameters()).device.type != "cpu":
+        return TILES[0]
     widths = {parameter.shape[1] for parameter in module.parameters() if parameter.ndim > 1}
     size = next(tile for tile in TILES if all(tile * width % WHOLE == 0 for width in widths))
     return size if not len(sizes) or _has_equal_rows(module, sizes, size) else 1
@@ -46,10 +48,10 @@ def _has_equal_rows(module: nn.Module, sizes: NDArray[np.int64], rows: int) -> b
     """Tell whether a tile of one row, repeated, has the same bits in all rows, for a few steps."""
     import torch
 
-    device, state = next(module.parameters()).device, None
+    state = None
     with torch.inference_mode(), use_one_thread(), switch_off_onednn():
         for inputs in np.random.default_rng(0).integers(0, sizes, (TRIED, len(sizes))):
-            tile = torch.from_numpy(np.tile(inputs, (rows, 1, 1))).to(device)
+            tile = torch.from_numpy(np.tile(inputs, (rows, 1, 1)))
             logits, state = module(tile, state)
             if not all(bool((part == part[:1]).all()) for part in (logits, *state)):
                 return False
