@@ -1,4 +1,7 @@
-"""Array libraries: NumPy directly, any other through `array_api_compat`."""
+"""Array libraries: NumPy directly, any other through `array_api_compat`.
+
+What plugins may rely on is listed in `plugins/README.md`, under the helpers that are stable.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 """Request: all choices of one piece, as plain values.
 
 A piece depends on its request and the model alone: the same request makes the same bytes.
+
+What plugins may rely on is listed in `plugins/README.md`, under the helpers that are stable.
 """
 
 from __future__ import annotations

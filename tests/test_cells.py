@@ -1,10 +1,12 @@
 """A cell is not believed: the kit runs it on every backend against its module, and names what is not the same."""
 
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from composer.plugins.registry import registry
 from composer.testing import BrokenRule, check_architecture
 from composer.tokens.jit import c_compiler
 from composer.types import Cell, Layer
@@ -208,3 +210,53 @@ def test_a_module_that_no_large_step_of_learning_suits_is_compared_all_the_same(
     check_architecture(Fragile())
     with pytest.raises(BrokenRule, match="computes what the module does"):
         check_architecture(Fragile("a residual"))
+
+
+class Uneven:
+    """Plain torch, but for a rounding that depends on the batch where the width is odd."""
+
+    speed, tolerances = 0, {"float32": 1e-4}
+
+    def supports(self, model, device):
+        return True
+
+    def make(self, model, device, precision="float32"):
+        step = registry().make("backends", "torch").make(model, device, precision)
+        odd = any(array.shape[-1] % 2 for name, array in model.weights.items() if name.startswith("tables"))
+
+        def stepped(inputs, state):
+            logits, state = step(inputs, state)
+            return logits * np.float32(1 + 1e-6 * (odd and len(inputs) > 1)), state
+
+        return stepped
+
+
+@dataclass(frozen=True)
+class Wide:
+    """A network without a memory, of any width."""
+
+    width: int = 12
+
+    def build_module(self, column_sizes, vocabulary_size):
+        from torch import nn
+
+        class Module(nn.Module):
+            def __init__(self, width):
+                super().__init__()
+                self.tables = nn.ModuleList(nn.Embedding(size, width) for size in column_sizes)
+                self.head = nn.Linear(width, vocabulary_size)
+
+            def forward(self, inputs, state=None):
+                seen = sum(table(inputs[..., column]) for column, table in enumerate(self.tables))
+                return self.head(seen), (seen[:, -1],)
+
+        return Module(self.width)
+
+
+def test_a_backend_that_rounds_by_the_batch_at_an_odd_width_is_found(monkeypatch):
+    check_architecture(Wide())
+    fake = SimpleNamespace(list_names=lambda kind: ["uneven"], make=lambda kind, name: Uneven())
+    monkeypatch.setattr("composer.testing.backends.registry", lambda: fake)
+    said = "the same bits in any batch, whatever the width; not so by the backend 'uneven' in float32 .* and width=13"
+    with pytest.raises(BrokenRule, match=said):
+        check_architecture(Wide())

@@ -8,7 +8,7 @@ import torch
 
 from composer.errors import BadModelFile, BadOption
 from composer.plugins.registry import registry
-from composer.testing import check_architecture, make_random_model
+from composer.testing import check_architecture, check_backend, make_random_model
 from composer_minimal import layers as module_of_layers
 from composer_minimal.layers import MinimalLayers, run_in_parallel, run_sequentially
 
@@ -170,6 +170,13 @@ def test_nothing_is_heard_of_other_rows_of_later_places_or_of_an_earlier_call(wa
     assert not after[1, 30:].equal(before[1, 30:])
     assert again.equal(before)  # a state of zeros is that before the first token
     assert not silent.any()  # and it is left as it was
+
+
+@pytest.mark.parametrize("width", [33, 250, 300])
+@pytest.mark.parametrize("backend", ["torch", "numpy"])
+def test_a_row_is_the_same_bits_in_any_batch_at_widths_that_fill_no_vector(backend, width):
+    model = make_random_model("mingru", "voices", hidden_size=width, embedding_size=24, layers=2)
+    check_backend(registry().make("backends", backend), model)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -385,7 +385,7 @@ def test_an_example_of_the_guide_is_what_a_new_package_begins_with_and_runs(kind
     exec(code, module.__dict__)
     found = load([EntryPoint(name, module.__name__, "composer")])
     assert [plugin.fault for plugin in found.plugins] == [""]
-    (offer,) = found.offers[f"{kind}s"].values()
+    (offer,) = found.offers[f"{scaffold.FULLER.get(kind, kind)}s"].values()
     next(make_cases(offer)).run()
 
 

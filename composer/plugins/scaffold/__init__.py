@@ -26,10 +26,14 @@ _HERE = Path(__file__).parent
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 LONGEST_NAME = 50
 
+FULLER = {"cell": "architecture", "grammar": "tokenizer"}
+"""Fuller examples of a kind: an architecture with a cell, a tokenizer with a grammar of its own."""
+
 
 def list_kinds() -> list[str]:
-    """List the kinds that have a template."""
-    return [one for kind in KINDS if (_HERE / "packages" / f"{(one := kind.removesuffix('s'))}.py").is_file()]
+    """List the kinds that have a template, and the fuller examples of some."""
+    kinds = [*(kind.removesuffix("s") for kind in KINDS), *FULLER]
+    return [kind for kind in kinds if (_HERE / "packages" / f"{kind}.py").is_file()]
 
 
 def begin(name: str, kind: str, folder: Path, model: Path | None = None) -> Path:
@@ -69,15 +73,15 @@ def list_dependencies(model: Path | None = None) -> list[str]:
 
 def render_files(name: str, kind: str, dependencies: Sequence[str]) -> Mapping[str, str]:
     """Render the files of a package, by their paths in it."""
-    module = _name_module(name)
+    module, offered = _name_module(name), FULLER.get(kind, kind)
     needed = json.dumps(list(dependencies))
     return {
-        "pyproject.toml": _PROJECT.format(name=name, module=module, kind=kind, dependencies=needed),
+        "pyproject.toml": _PROJECT.format(name=name, module=module, kind=offered, dependencies=needed),
         "README.md": _README.format(
             name=name,
-            kind=kind,
-            command=_show_command(name, kind),
-            article=_choose_article(kind),
+            kind=offered,
+            command=_show_command(name, offered),
+            article=_choose_article(offered),
             options=_CLICK if kind == "command" else _FIELDS,
         ),
         ".gitignore": "__pycache__/\n/dist/\n",
@@ -102,6 +106,7 @@ def _check(name: str, kind: str, model: Path | None) -> None:
         )
     if kind == "command" and name in BUILT_IN:
         raise BadOption(f"composer has a command '{name}' itself; take another name.")
+    kind = FULLER.get(kind, kind)
     offered = _name_suffix(name) if kind in ("reader", "exporter") else name
     if there := registry().offers[f"{kind}s"].get(offered):
         raise BadOption(f"the {kind} '{offered}' is offered by the plugin '{there.plugin.name}'; take another name.")

@@ -95,9 +95,13 @@ class _Call:
     argument_shapes: tuple[tuple[int, ...], ...]  # shape of a row of each argument
     result_shapes: tuple[tuple[int, ...], ...]  # shape of a row of each result
     bools: tuple[bool, ...]
+    plain: Callable[..., Any]  # the function that was traced
 
     def __call__(self, *arguments: NDArray[np.int64]) -> list[NDArray[Any]]:
-        """Return the results (B, …). Raises ValueError for arrays of other shapes, or of other than whole numbers."""
+        """Return the results (B, …).
+
+        Raises ValueError for arrays of other shapes, or of other than whole numbers, and IndexError where NumPy does.
+        """
         if any(a.dtype.kind not in "iub" for a in arguments):
             raise ValueError("states or tokens are no whole numbers")  # they would be rounded
         arrays = [np.ascontiguousarray(a, dtype=np.int64) for a in arguments]
@@ -115,7 +119,9 @@ class _Call:
             pointers.append(result.ctypes.data if is_bool else here + begin * block.itemsize)
             results.append(result.reshape(rows, *shape) if shape else result)
             begin += size
-        self.function(rows, *[a.ctypes.data for a in arrays], *pointers)
+        if self.function(rows, *[a.ctypes.data for a in arrays], *pointers):
+            self.plain(*arguments)  # raises what NumPy says of the index
+            raise IndexError("an index is beyond its array")
         return results
 
 
@@ -128,7 +134,7 @@ def compile_grammar(tokenizer: Tokenizer) -> Tokenizer:
         return tokenizer
     if (made := load_library(text, FLAGS)) is None:
         return tokenizer
-    calls = [_bind_function(made, name, function) for name, function in functions.items()]
+    calls = [_bind_function(made, name, function, getattr(grammar, name)) for name, function in functions.items()]
     return CompiledTokenizer(tokenizer, CompiledGrammar(grammar, grammar.columns, *calls))
 
 
@@ -148,9 +154,9 @@ def _trace_grammar(grammar: Grammar) -> tuple[str, dict[str, Function]]:
     return write_source(functions), functions
 
 
-def _bind_function(made: ctypes.CDLL, name: str, function: Function) -> _Call:
+def _bind_function(made: ctypes.CDLL, name: str, function: Function, plain: Callable[..., Any]) -> _Call:
     compiled = getattr(made, name)
-    compiled.restype = None
+    compiled.restype = ctypes.c_int
     compiled.argtypes = [ctypes.c_int64] + [ctypes.c_void_p] * (len(function.arguments) + len(function.results))
     taken, shapes = (tuple(a.shape[1:] for a in of) for of in (function.arguments, function.results))
-    return _Call(compiled, taken, shapes, tuple(result.is_bool for result in function.results))
+    return _Call(compiled, taken, shapes, tuple(result.is_bool for result in function.results), plain)
