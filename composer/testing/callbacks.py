@@ -64,7 +64,7 @@ def check_callback(callback: Callback, folder: Path) -> None:
     """
     require(isinstance(callback, Callback), "a callback is a Callback")
     require(all(isinstance(name, str) for name in callback.writes), "a callback's `writes` are names")
-    recipe = _make_recipe()
+    recipe = make_recipe()
     corpus = build(recipe.dataset, recipe.tokenizer, name="scales", cache=folder / "cache")
     run, elsewhere = folder / "run", folder / "elsewhere"
     run.mkdir()
@@ -86,7 +86,7 @@ def check_callback(callback: Callback, folder: Path) -> None:
     )
 
 
-def _make_recipe() -> Recipe:
+def make_recipe() -> Recipe:
     """Make the smallest recipe of things without required options."""
     names = {
         kind: [name for name, offer in sorted(registry().offers[kind].items()) if not _has_required(offer)]
