@@ -87,9 +87,9 @@ def _list_attributes(module: object) -> list[tuple[str, object]]:
 
 
 def _describe_unknown(hook: str) -> Note:
-    near = _find_nearest(hook)
-    text = f"{printable(hook)} is not a hook, and is left out: {suggest(near or hook, _HOOKS)}"
-    return Note("malformed" if near else "version", text)
+    if near := _find_nearest(hook):
+        return Note("malformed", f"{printable(hook)} is not a hook, and is left out: did you mean '{near}'?")
+    return Note("version", f"{printable(hook)} is not a hook of this version, and is left out")
 
 
 def _find_nearest(name: str) -> str:

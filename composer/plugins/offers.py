@@ -217,7 +217,8 @@ def _call_hooks(
                     raise LeftOut("malformed", f"{hook} returned {what} where {{name: callable}} is asked for")
                 found.append((kind, things))
             except (Exception, SystemExit) as error:
-                notes.append(Note(_find_cause(error), _describe_fault(error)))
+                raised = "" if isinstance(error, LeftOut) else f"{hook} raised "
+                notes.append(Note(_find_cause(error), raised + _describe_fault(error)))
     return found, notes
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
+from math import inf
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -15,7 +16,7 @@ from composer.testing.sequences import SAMPLES
 from composer.types import Piece, RunView
 
 SLOWEST = 0.25
-"""Seconds that an answer may take, the quickest of some; a batch writes tens of pieces in a second."""
+"""Seconds that the quickest of three answers may take; a batch writes tens of pieces in a second."""
 
 Arguments = Mapping[str, Any]
 
@@ -43,12 +44,13 @@ def check_event(event: str, module: object, folder: Path) -> None:
     manager = HookManager([name for name, hook in hooks.items() if hook == event])
     manager.register(module)
     caller: Callable[..., object] = getattr(manager.hook, event)
-    seconds = [_check_answer(event, caller, title, arguments) for title, arguments in list_events(event, folder)]
-    quickest = min(seconds)
-    require(
-        quickest <= SLOWEST,
-        f"an answer takes {SLOWEST} seconds at most, for the work waits for it; {event} took {quickest:.2f}",
-    )
+    quickest = inf
+    for number, (title, arguments) in enumerate(list_events(event, folder), start=1):
+        quickest = min(quickest, _check_answer(event, caller, title, arguments))
+        require(
+            quickest <= SLOWEST or number < 3,  # the first one may import something
+            f"an answer takes {SLOWEST} seconds at most, for the work waits for it; {event} took {quickest:.2f}",
+        )
 
 
 def _check_answer(event: str, caller: Callable[..., object], title: str, arguments: Arguments) -> float:

@@ -4,7 +4,8 @@
 
 Without the variable nothing is written. Each line has `event` and `at`, the time; then
 
-    piece       files (the paths), model, model_hash, seed, index, command (that makes it again), provenance (whole)
+    piece       files (the paths), title, and of a model's piece model, model_hash, seed, index, command (that makes it
+                again), provenance (whole)
     run         dataset, seed, step (above 0 where it is resumed), steps, folder
     validation  step, train and valid (nats per note), best, folder
     batch       folder, pieces (by state)

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from composer.io.formats import is_read
+from composer.io.outputs import name_sidecar
 from composer.types import Piece, RunView
 
 
@@ -17,13 +19,16 @@ def describe_piece(paths: Sequence[Path], piece: Piece) -> Mapping[str, Any]:
     if request:
         about |= {"model": made.get("model"), "model_hash": made.get("model_hash")}
         about |= {"seed": request.get("seed", 0), "index": request.get("index", 0)}
-        about |= {"command": make_command(paths[0]), "provenance": dict(made)}
+        about |= {"command": _make_command(paths), "provenance": dict(made)}
     return about
 
 
-def make_command(path: Path) -> str:
-    """Make the command that makes the piece in a file again, beside it."""
-    return shlex.join(["composer", "regenerate", str(path), str(path.with_name(f"{path.stem}-again.mid"))])
+def _make_command(paths: Sequence[Path]) -> str | None:
+    """Make the command that makes a piece again; None if no file tells how, as sound alone does not."""
+    for path in paths:
+        if is_read(path) or name_sidecar(path).is_file():
+            return shlex.join(["composer", "regenerate", str(path), str(path.with_name(f"{path.stem}-again.mid"))])
+    return None
 
 
 def describe_run(run: RunView) -> Mapping[str, Any]:

@@ -129,6 +129,6 @@ def doctor(ctx: click.Context) -> None:
         are = "plugin is" if len(well) == 1 else "plugins are"
         click.echo(f"{len(well)} {are} well; the slowest, '{slowest.name}', takes {seconds:.2f} s to import.")
     for event in EVENTS:
-        if names := list_answering(event):
+        if names := [name for name in list_answering(event) if name in {one.name for one, _ in report.seconds}]:
             click.echo(f"{event} is answered by {', '.join(map(printable, names))}.")
     ctx.exit(1 if any(finding.is_fault for finding in findings) else 0)

@@ -28,8 +28,9 @@ LONGEST_NAME = 50
 
 
 def list_kinds() -> list[str]:
-    """List the kinds that have a template."""
-    return [one for kind in KINDS if (_HERE / "packages" / f"{(one := kind.removesuffix('s'))}.py").is_file()]
+    """List the kinds that have a template: those of offers, and `event`."""
+    kinds = [kind.removesuffix("s") for kind in (*KINDS, "events")]
+    return [kind for kind in kinds if (_HERE / "packages" / f"{kind}.py").is_file()]
 
 
 def begin(name: str, kind: str, folder: Path, model: Path | None = None) -> Path:
@@ -78,7 +79,7 @@ def render_files(name: str, kind: str, dependencies: Sequence[str]) -> Mapping[s
             kind=kind,
             command=_show_command(name, kind),
             article=_choose_article(kind),
-            options=_CLICK if kind == "command" else _FIELDS,
+            options={"command": _CLICK, "event": _ARGUMENTS}.get(kind, _FIELDS),
         ),
         ".gitignore": "__pycache__/\n/dist/\n",
         f"{module}/__init__.py": render_source(name, kind),
@@ -103,7 +104,7 @@ def _check(name: str, kind: str, model: Path | None) -> None:
     if kind == "command" and name in BUILT_IN:
         raise BadOption(f"composer has a command '{name}' itself; take another name.")
     offered = _name_suffix(name) if kind in ("reader", "exporter") else name
-    if there := registry().offers[f"{kind}s"].get(offered):
+    if there := registry().offers.get(f"{kind}s", {}).get(offered):
         raise BadOption(f"the {kind} '{offered}' is offered by the plugin '{there.plugin.name}'; take another name.")
     if kind == "model" and model is None:
         raise BadOption("a package of a model brings a trained one; give it with --model mine.safetensors.")
@@ -171,6 +172,9 @@ Its options are the fields of the dataclass, each `Annotated[type, "what it is",
 
 _CLICK = """\
 Its options are click's, each with its help."""
+
+_ARGUMENTS = """\
+Its functions name the arguments that they need, of those in `composer.hookspecs`."""
 
 _README = """\
 # {name}

@@ -17,6 +17,7 @@ COMMANDS: Mapping[str, str] = {
     "metrics": "composer metrics piece.mid --metrics {name}",
     "executors": "composer batch jobs.toml --out pieces/ --executor {name}{options}",
     "commands": "composer {name} --help",
+    "events": "composer generate pieces/ --count 4",
 }
 """By the kind of a thing; `options` begin with a space."""
 
