@@ -17,7 +17,7 @@ from composer.plugins.hooks import describe_event
 from composer.plugins.offers import KINDS, Offer
 from composer.plugins.options import NO, NONE, Option, is_switch, name_type
 from composer.plugins.registry import registry
-from composer.plugins.scaffold.usage import show_command
+from composer.plugins.scaffold.usage import SPECS, show_command
 
 
 def describe(name: str) -> Iterator[str]:
@@ -78,6 +78,8 @@ def _list_flags(offer: Offer) -> dict[str, str]:
         "exporters": f"--export-option {offer.name[1:]}.",
         "executors": "--executor-option ",
         "callbacks": f"--callback-option {offer.name}.",
+        "backends": f"--backend {offer.name}:",
+        "metrics": f"--metrics {offer.name}:",
     }
     if offer.kind in before:
         return {option.name: f"{before[offer.kind]}{option.name}=" for option in offer.options}
@@ -118,6 +120,10 @@ def _is_flag(typed: str) -> bool:
 
 def _format_options(offer: Offer, flags: dict[str, str]) -> str:
     """Format the options with their examples, as they are typed."""
+    if offer.kind in SPECS:
+        chosen = [option for option in offer.options if option.example] or offer.options[:1]
+        texts = [f"{option.name}={option.example or _format_value(option.default)}" for option in chosen]
+        return shlex.quote(f":{','.join(texts)}") if texts else ""
     typed = [option for option in offer.options if option.example and flags[option.name].startswith("--")]
     if offer.kind == "samplers" and not typed:
         typed = list(offer.options[:1])
