@@ -149,6 +149,24 @@ def test_a_cell_that_is_right():
 
 
 @dataclass(frozen=True)
+class Wide(Described):
+    """The same, as wide as it says."""
+
+    width: int = 64
+    fixed: bool = False
+
+    def __post_init__(self):
+        if self.fixed and self.width != 64:
+            raise ValueError("fixed")
+
+
+@pytest.mark.parametrize(("fixed", "shown"), [(False, "deep=True, width=32"), (True, "deep=True")])
+def test_other_options_of_a_wide_architecture_are_checked_narrow_where_it_can_be(fixed, shown):
+    with pytest.raises(BrokenRule, match=rf"and {shown}, in a batch"):
+        check_architecture(Wide("if deep", fixed=fixed))
+
+
+@dataclass(frozen=True)
 class Rectified:
     """An Elman layer with a rectifier, of which the cell says that it is that of `gates`."""
 

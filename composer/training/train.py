@@ -48,7 +48,7 @@ def train_recipe(
     """
     seed, record = recipe.settings.seed, None if folder is None else run_folder.record_metrics(folder)
     context = RunContext(partial(make_model, recipe), Corpus(corpus.folder), recipe.tokenizer, seed, folder)
-    ours = [*listeners, Callbacks(callbacks, context, record), Events(context)]
+    ours: list[Listener] = [*listeners, Callbacks(callbacks, context, record), Events(context)]
     trained = loop.train(
         corpus,
         recipe.tokenizer,
