@@ -308,6 +308,21 @@ def test_the_journal_has_lines_for_runs_and_batches_of_any_executor(run, here, m
     assert found[-1]["best"] <= found[-2]["valid"]
 
 
+def test_the_command_shows_the_last_lines(run, here, monkeypatch):
+    assert "there is no journal; set COMPOSER_JOURNAL" in run("journal").err
+    assert "no.jsonl: cannot be read" in run("journal", "no.jsonl").err
+    monkeypatch.setenv("COMPOSER_JOURNAL", "journal.jsonl")
+    for seed in (4, 5, 6):
+        assert run("generate", f"{seed}.mid", "--seed", seed, *MODEL).status == 0
+    (here / "journal.jsonl").open("a").write('{"event": "batch", "pieces": {"done": 2}, "folder": "out"}\n[]\n{"ev')
+    shown = run("journal", "--last", 3).out
+    assert "4.mid" not in shown
+    for words in (f"{here}/5.mid", "seed 6", "2 done"):
+        assert words in shown
+    kept = [json.loads(line) for line in run("journal", "--json").out.splitlines()]
+    assert kept[0]["provenance"]["request"]["seed"] == 4
+
+
 ADD = """
 from composer_journal.file import add_line
 for n in range(300):

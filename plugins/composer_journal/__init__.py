@@ -1,8 +1,11 @@
 """A journal: a line of JSON for each piece that is written, each training run and its validations, and each batch.
 
-    COMPOSER_JOURNAL=~/journal.jsonl composer generate first.mid
+    export COMPOSER_JOURNAL=~/journal.jsonl
+    composer generate first.mid
+    composer journal
 
-Without the variable nothing is written. Each line has `event` and `at`, the time; then
+Without the variable nothing is written. `composer journal` shows the last lines. Each line has `event` and `at`, the
+time; then
 
     piece       files (the paths), title, and of a model's piece model, model_hash, seed, index, command (that makes it
                 again), provenance (whole)
@@ -24,7 +27,9 @@ from typing import TYPE_CHECKING, Any
 from composer import hookimpl
 
 if TYPE_CHECKING:  # imported for each piece, so nothing is loaded before it is known that there is a journal
-    from composer.types import Piece, RunView
+    from composer.types import Offers, Piece, RunView
+
+COMPOSER_API = 1
 
 VARIABLE = "COMPOSER_JOURNAL"
 """The environment variable with the path of the journal."""
@@ -61,6 +66,14 @@ def validated(run: RunView) -> None:
 def batch_finished(folder: Path, counts: Mapping[str, int]) -> None:
     """Add a line about a batch."""
     _add("batch", {"folder": str(folder), "pieces": dict(counts)})
+
+
+@hookimpl
+def register_commands() -> Offers:
+    """Register `composer journal`."""
+    from composer_journal.command import journal
+
+    return {"journal": journal}
 
 
 def _add(event: str, values: Mapping[str, Any]) -> None:
