@@ -22,7 +22,7 @@ from composer.plugins.discovery import find
 from composer.plugins.hooks import EVENTS
 from composer.plugins.offers import load, read_plugin
 from composer.plugins.registry import registry
-from composer.testing import BrokenRule, check_event
+from composer.testing import BrokenRule, check_event, list_cases
 from composer.training.loop import Settings
 from composer.training.recipes import Recipe
 from composer.training.train import train_recipe
@@ -267,6 +267,15 @@ def test_doctor_and_show_name_those_that_answer(run, monkeypatch):
     assert "COMPOSER_JOURNAL=" in shown
     assert "    batch_finished " in shown
     assert "answers: piece_written, run_started, validated, batch_finished" in run("plugins").out
+
+
+def test_the_journal_keeps_the_contract(tmp_path, monkeypatch):
+    monkeypatch.setenv("COMPOSER_JOURNAL", str(tmp_path / "journal.jsonl"))
+    cases = [case for case in list_cases("journal") if case.name.startswith("event ")]
+    assert [case.name for case in cases] == [f"event journal: {event}" for event in EVENTS]
+    for case in cases:
+        case.run()
+    assert {line["event"] for line in lines(tmp_path / "journal.jsonl")} == {"piece", "run", "validation", "batch"}
 
 
 # --- the journal ------------------------------------------------------------------------------------------------------
