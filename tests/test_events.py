@@ -391,6 +391,7 @@ def test_a_hook_with_a_mistake_is_left_out_alone(module, text, told):
     (plugin,) = load([EntryPoint("mine", module("mine", text + good).__name__, "composer")]).plugins
     assert (plugin.fault, plugin.events) == ("", ("validated",))
     assert told in plugin.notes[0].text
+    assert not plugin.notes[0].text.endswith(".")  # whoever shows it ends the sentence
 
 
 FAULTS = {
