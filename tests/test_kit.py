@@ -42,7 +42,7 @@ from composer.testing import (
 from composer.testing.sequences import SAMPLES
 from composer.testing.tokenizers import check_transposed
 from composer.tokens.bar_grammar import Field
-from composer.types import Metric, Span
+from composer.types import Metric, Operation, Span
 from composer_voices.tokenizer import Voices
 
 TUNE = Voices(names=("Tune",), steps_per_quarter=4)
@@ -763,6 +763,25 @@ def test_a_tokenizer_that_moves_drums():
 def test_a_tokenizer_with_a_fault_in_what_it_encodes(tokenizer, rule):
     check_tokenizer(TUNE, [MUSIC["rests"]])
     broken(rule, check_tokenizer, tokenizer(names=("Tune",), steps_per_quarter=4), [MUSIC["rests"]])
+
+
+@dataclass(frozen=True)
+class Halving:
+    """Halves the logits, and is described as something else unless `divisor` is 2."""
+
+    divisor: float
+
+    @property
+    def operations(self):
+        return (Operation("divide", self.divisor),)
+
+    def __call__(self, logits, context):
+        return logits / 2
+
+
+def test_a_logits_processor_that_is_described_wrongly():
+    check_sampler(Halving(2.0), TUNE)
+    broken("the operations of a logits processor do what it does itself", check_sampler, Halving(1.5), TUNE)
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.errors import OF_ONE_PIECE, BadOption, CannotExpress, NothingAllowed, printable, suggest
+from composer.errors import OF_ONE_PIECE, BadOption, CannotExpress, NothingAllowed, printable
 from composer.generation.degeneration import RETRIES, describe_loops
+from composer.generation.finishing import check_fixed
 from composer.generation.generator import (
     Generator,
     PieceResult,
@@ -33,6 +34,7 @@ from composer.generation.generator import (
 )
 from composer.generation.primers import apply_request
 from composer.music.merging import check_start, splice
+from composer.music.parts import find_voice
 from composer.music.score import Bars, Score, compute_bars
 from composer.music.score_json import score_from_json, score_to_json
 from composer.request import Request
@@ -264,8 +266,8 @@ def plan_gap(
     """Make the fill that rewrites a range of bars, some voices, or some voices in these bars.
 
     Bars are counted as musicians do: bar 1 is the first whole bar, and a pickup is bar 0. Voices go by name, or by
-    number from 1. Raises BadOption for missing bars and voices, CannotExpress. Warns with RequestWarning of constraints
-    that fixed notes break, as `harmonize` and `vary` do.
+    number from 1. Raises BadOption for missing bars and voices and for transforms of whole pieces, CannotExpress. Warns
+    with RequestWarning of constraints that fixed notes break, as `harmonize` and `vary` do.
     """
     quantised = quantise(generator, score)
     if bars is None and not voices:
@@ -282,6 +284,7 @@ def plan_gap(
 
 def _check_and_warn(generator: Generator, wanted: Fill, quantised: Score) -> Fill:
     """Check a fill, warn of constraints that its fixed notes break, and return it."""
+    check_fixed(wanted.request)
     _check(generator, wanted, quantised)
     warn_of_fixed_notes(
         generator.tokenizer, make_samplers(wanted.request.samplers), wanted.request, quantised, wanted.fixed
@@ -384,15 +387,3 @@ def locate_bars(score: Score, wanted: tuple[int, int]) -> tuple[int, int]:
         raise BadOption(f"{shown} asked for, and the piece has bars 1 to {most}{before}.")
     end = int(found.starts[last + upbeat])
     return int(found.starts[first - 1 + upbeat]), ALWAYS if last == most else end
-
-
-def find_voice(score: Score, name: str) -> int:
-    """Find a track by its name, or its number from 1. Raises BadOption."""
-    names = [track.name.casefold() for track in score.tracks]
-    wanted = name.strip().casefold()
-    if wanted in names:
-        return names.index(wanted)
-    if wanted.isdecimal() and 1 <= int(wanted) <= len(names):
-        return int(wanted) - 1
-    shown = [track_name or str(number) for number, track_name in enumerate(names, start=1)]
-    raise BadOption(f"unknown voice '{printable(name.strip())}'; {suggest(wanted, shown)}")

@@ -38,7 +38,7 @@ _silenced: set[EntryPoint] = set()
 
 def is_answered(event: str) -> bool:
     """Tell whether an event would reach a plugin."""
-    return not _telling.get() and any(point not in _silenced for point in registry().answering[event])
+    return not _telling.get() and any(point not in _silenced for point in registry().answering.get(event, ()))
 
 
 def tell(event: str, **arguments: Any) -> None:
@@ -73,7 +73,7 @@ def list_answering(event: str) -> list[str]:
 def _gather(event: str, found: Registry) -> HookManager:
     """Import the plugins that answer an event, and register their answers, each guarded."""
     manager = HookManager()
-    for point in found.answering[event]:
+    for point in found.answering.get(event, ()):
         shell = ModuleType(point.name)
         with _silence(point, event):
             module = point.load()

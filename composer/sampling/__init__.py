@@ -3,6 +3,7 @@
 loop.py            the loop
 batch_state.py     the state of a batch, as immutable values
 distribution.py    probabilities and draws, under masks and sampler chain
+drawing.py         the draw of a step, in C where the whole chain is described
 random_streams.py  counter-based random numbers, one stream a piece
 backtracking.py    back from dead ends
 smc.py             sequential Monte Carlo, around fixed notes

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,16 +105,15 @@ def _pad_width(tokens: NDArray[np.int64], width: int) -> NDArray[np.int64]:
     return np.pad(tokens, ((0, 0), (0, width - tokens.shape[1])), constant_values=-1)
 
 
-def run_step(step: Step, tokenizer: Tokenizer, rows: BatchState) -> tuple[NDArray[np.float64], State]:
+def run_step(step: Step, tokenizer: Tokenizer, rows: BatchState) -> tuple[NDArray[Any], State]:
     """Run the network once: the logits (B, V), and its new state. Rows not stepped yet run by themselves."""
     inputs, begun = tokenizer.grammar.make_inputs(rows.grammar), int(np.count_nonzero(rows.index))
     if rows.state is None or begun in (0, len(inputs)):
-        logits, state = step(inputs, rows.state if begun else None)
-        return logits.astype(np.float64), state
+        return step(inputs, rows.state if begun else None)
     logits, state = step(inputs[:begun], tuple(part[:begun] for part in rows.state))
     first, beginning = step(inputs[begun:], None)
     both = tuple(get_namespace(a).concat([a, b]) for a, b in zip(state, beginning, strict=True))
-    return np.concatenate([logits, first]).astype(np.float64), both
+    return np.concatenate([logits, first]), both
 
 
 def _list_arrays(recent_notes: RecentNotes) -> list[Array]:

@@ -18,7 +18,8 @@ from composer.errors import OF_ONE_PIECE, ComposerError, NothingAllowed
 from composer.request import Request
 from composer.sampling.backtracking import Backtracker
 from composer.sampling.batch_state import BatchState, begin, build_context, concatenate, run_step
-from composer.sampling.distribution import Chain, check_sound, choose
+from composer.sampling.distribution import Chain
+from composer.sampling.drawing import make_draw
 from composer.sampling.feasibility import get_bar_number, name_sampler
 from composer.sampling.random_streams import Streams
 from composer.tokens.vocabulary import EOS
@@ -122,6 +123,7 @@ class _Batch:
     def __init__(self, step: Step, tokenizer: Tokenizer, samplers: Sequence[Sampler]) -> None:
         self._step, self._tokenizer, self._samplers = step, tokenizer, samplers
         self._chain, self._streams = Chain.build(samplers), Streams()
+        self._draw = make_draw(self._chain.links)
         self._backtracker = Backtracker(tokenizer, self._chain.constraints) if self._chain.constraints else None
         self._rows: BatchState | None = None
         self._requests: dict[int, Request] = {}
@@ -154,20 +156,18 @@ class _Batch:
             return _make_empty_step(lost)
         rows, context, legal, given = self._leave_dead_ends(self._rows, lost)
         logits, state = run_step(self._step, self._tokenizer, rows)
-        choice = choose(self._chain.links, logits, context, legal)
-        check_sound(choice.model, given >= 0)  # tokens of a primer need no probability
-        if choice.emptied is not None:
-            self._report_emptied(rows, choice.emptied, context.music, given, lost)
         uniforms = self._streams.draw(rows.index)
         if self._backtracker is not None:
             uniforms = self._backtracker.replace_uniforms(rows, uniforms)
-        tokens = np.where(given >= 0, given, choice.chain.draw(uniforms))
+        drawn = self._draw(logits, context, legal, uniforms, given)
+        if drawn.emptied is not None:
+            self._report_emptied(rows, drawn.emptied, context.music, given, lost)
         if self._backtracker is not None:
-            self._backtracker.remember(rows, tokens, given)
-        nats = rows.nats + np.where(given[:, None] < 0, choice.compute_costs(tokens), 0.0)
-        self._rows = replace(rows, state=state, nats=nats).advance(self._tokenizer, tokens, context.music)
+            self._backtracker.remember(rows, drawn.tokens, given)
+        nats = rows.nats + drawn.nats
+        self._rows = replace(rows, state=state, nats=nats).advance(self._tokenizer, drawn.tokens, context.music)
         dead_ends = {} if self._backtracker is None else self._backtracker.dead_ends
-        return DrawnStep(rows.number, rows.index, tokens, nats, dead_ends, lost)
+        return DrawnStep(rows.number, rows.index, drawn.tokens, nats, dead_ends, lost)
 
     def _leave_dead_ends(
         self, rows: BatchState, lost: dict[int, ComposerError]

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from composer.request import Request
 from composer.sampling.batch_state import begin, build_context
+from composer.sampling.drawing import draw_tokens, make_draw
 from composer.testing.rules import BrokenRule, rebuild, require
 from composer.testing.sequences import make_chooser, name_tokens
 from composer.tokens.vocabulary import EOS
-from composer.types import Array, Constraint, Context, MusicalState, RecentNotes, Sampler, Tokenizer
+from composer.types import Array, Constraint, Context, HasOperations, MusicalState, RecentNotes, Sampler, Tokenizer
 
 ROWS, STEPS = 6, 120
 
@@ -86,10 +87,24 @@ def check_step(sampler: Sampler, context: Context, logits: Array) -> NDArray[np.
     require(not np.any(possible & ~context.allowed), "tokens at -inf stay there")
     if not isinstance(sampler, Constraint):
         require(possible.any(axis=1).all(), "at least one token stays possible")
+        _check_operations(sampler, logits, context)
     for row in (0, len(logits) - 1):
         alone = _apply(sampler, logits[row : row + 1], select_rows(context, slice(row, row + 1)))
         require(np.array_equal(alone, after[row : row + 1]), "a row is the same in a batch as alone")
     return possible
+
+
+def _check_operations(sampler: Sampler, logits: Array, context: Context) -> None:
+    """Check that a described logits processor does what its operations do, by draws with several uniforms."""
+    if isinstance(sampler, Constraint) or not isinstance(sampler, HasOperations):
+        return
+    draw, single, none = make_draw([sampler]), logits.astype(np.float32), np.full(len(logits), -1)
+    for uniform in (0.01, 0.5, 0.99):
+        uniforms = np.full(len(logits), uniform)
+        found = draw(single, context, None, uniforms, none)
+        wanted = draw_tokens([sampler], single, context, None, uniforms, none)
+        same = np.array_equal(found.tokens, wanted.tokens) and np.allclose(found.nats, wanted.nats, atol=1e-6)
+        require(same, "the operations of a logits processor do what it does itself")
 
 
 def _apply(sampler: Sampler, logits: Array, context: Context) -> NDArray[Any]:

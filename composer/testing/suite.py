@@ -42,6 +42,7 @@ from composer.testing.samplers import check_sampler
 from composer.testing.sequences import SAMPLES, list_samples
 from composer.testing.shrinking import check_smallest
 from composer.testing.tokenizers import check_long_score, check_tokenizer
+from composer.testing.transforms import check_rule, check_transform
 from composer.types import Piece, Tokenizer
 
 ROWS = 300
@@ -89,7 +90,12 @@ def list_cases(plugin: str) -> list[Case]:
         raise UnknownName(f"the plugin '{faults[0].name}' is left out: {faults[0].fault}")
     offers = [offer for kind in KINDS for offer in found.offers[kind].values()] + list(found.clashing)
     noted = [Case(f"plugin {one.name}", partial(_check_notes, one)) for one in named if _list_mistakes(one)]
-    events = [case for event in EVENTS for point in found.answering[event] for case in _list_event(event, point, named)]
+    events = [
+        case
+        for event in EVENTS
+        for point in found.answering.get(event, ())
+        for case in _list_event(event, point, named)
+    ]
     return [*noted, *events, *(case for offer in offers if offer.plugin in named for case in make_cases(offer))]
 
 
@@ -299,6 +305,14 @@ def _cover_metric(thing: _Thing) -> Checks:
     yield "", lambda _: check_metric(thing.make())
 
 
+def _cover_transform(thing: _Thing) -> Checks:
+    yield "", lambda _: check_transform(thing.make())
+
+
+def _cover_rule(thing: _Thing) -> Checks:
+    yield "", lambda _: check_rule(thing.make())
+
+
 def _cover_command(thing: _Thing) -> Checks:
     yield "", lambda _: check_command(thing.name, thing.offer.load_thing())
 
@@ -316,4 +330,6 @@ _CHECKS: Mapping[str, Callable[[_Thing], Checks]] = {
     "executors": _cover_executor,
     "metrics": _cover_metric,
     "commands": _cover_command,
+    "transforms": _cover_transform,
+    "rules": _cover_rule,
 }

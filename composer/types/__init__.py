@@ -38,7 +38,15 @@ from composer.types.executors import Executor, Outcome
 from composer.types.files import Exporter, Finding, HasPieces, HasReading, Reader, SupportsLint, SupportsProvenance
 from composer.types.grammars import Column, Grammar, MusicalState, Span, SupportsStates, TokenInfo
 from composer.types.metrics import Metric
-from composer.types.samplers import Constraint, Context, LogitsProcessor, RecentNotes, Sampler
+from composer.types.samplers import (
+    Constraint,
+    Context,
+    HasOperations,
+    LogitsProcessor,
+    Operation,
+    RecentNotes,
+    Sampler,
+)
 from composer.types.tokenizers import HasSamples, SupportsFrames, SupportsTranspose, Tokenizer, Trainable
 from composer.types.training import Objective, Optimiser, Schedule
 from composer.types.transforms import Rule, Transform
@@ -62,6 +70,7 @@ __all__ = [
     "Grammar",
     "HasCell",
     "HasEquations",
+    "HasOperations",
     "HasPieces",
     "HasReading",
     "HasSamples",
@@ -73,6 +82,7 @@ __all__ = [
     "MusicalState",
     "Objective",
     "Offers",
+    "Operation",
     "Optimiser",
     "Outcome",
     "Piece",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from composer.types.arrays import Array
 from composer.types.grammars import MusicalState, TokenInfo
@@ -47,6 +48,28 @@ class LogitsProcessor(Protocol):
 
     def __call__(self, logits: Array, context: Context) -> Array:
         """Compute new logits (B, V); the argument is unchanged."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A step of a logits processor that the engine computes itself.
+
+    `divide` the logits; `keep count` the so many likeliest tokens, of equals the first ones; `keep mass`, the likeliest
+    tokens that together hold this share of the probability; `keep ratio`, those at least so many times as likely as the
+    likeliest.
+    """
+
+    kind: Literal["divide", "keep count", "keep mass", "keep ratio"]
+    value: float
+
+
+@runtime_checkable
+class HasOperations(Protocol):
+    """A logits processor that is described by operations, so that it runs in C; its `__call__` does the same."""
+
+    @property
+    def operations(self) -> Sequence[Operation]:
+        """The operations, in order."""
 
 
 Sampler: TypeAlias = Constraint | LogitsProcessor

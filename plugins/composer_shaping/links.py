@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.arrays import convert_like, get_namespace, is_all_false, make_range
-from composer.types import Array, Context
+from composer.types import Array, Context, Operation
 
 OUT = -inf
 """A token out of play."""
@@ -34,6 +34,11 @@ class Temperature:
         if not 0.01 <= self.temperature <= 100:
             raise ValueError("temperature must be from 0.01 to 100")
 
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """The same, as described to the engine."""
+        return (Operation("divide", self.temperature),)
+
     def __call__(self, logits: Array, context: Context) -> Array:
         """Return the logits divided by the temperature."""
         return logits / self.temperature
@@ -49,6 +54,11 @@ class TopK:
         """Refuse to keep none."""
         if self.k < 1:
             raise ValueError("k must be at least 1")
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """The same, as described to the engine."""
+        return (Operation("keep count", self.k),)
 
     def __call__(self, logits: Array, context: Context) -> Array:
         """Return the logits with all but k tokens out of play."""
@@ -69,6 +79,11 @@ class TopP:
         """Refuse a probability out of range."""
         if not 0 < self.p <= 1:
             raise ValueError("p must be above 0 and at most 1")
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """The same, as described to the engine."""
+        return (Operation("keep mass", self.p),)
 
     def __call__(self, logits: Array, context: Context) -> Array:
         """Return the logits with the tail out of play; the likeliest token always stays."""
@@ -105,6 +120,11 @@ class MinP:
         """Refuse a probability out of range."""
         if not 0 <= self.p <= 1:
             raise ValueError("p must be from 0 to 1")
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """The same, as described to the engine."""
+        return (Operation("keep ratio", self.p),)
 
     def __call__(self, logits: Array, context: Context) -> Array:
         """Return the logits with unlikely tokens out of play."""

@@ -80,6 +80,8 @@ def _list_flags(offer: Offer) -> dict[str, str]:
         "callbacks": f"--callback-option {offer.name}.",
         "backends": f"--backend {offer.name}:",
         "metrics": f"--metrics {offer.name}:",
+        "transforms": f"--transform {offer.name}:",
+        "rules": f"--rule {offer.name}:",
     }
     if offer.kind in before:
         return {option.name: f"{before[offer.kind]}{option.name}=" for option in offer.options}
@@ -121,7 +123,8 @@ def _is_flag(typed: str) -> bool:
 def _format_options(offer: Offer, flags: dict[str, str]) -> str:
     """Format the options with their examples, as they are typed."""
     if offer.kind in SPECS:
-        chosen = [option for option in offer.options if option.example] or offer.options[:1]
+        chosen = [option for option in offer.options if option.example]
+        chosen = chosen or [option for option in offer.options[:1] if not option.required]
         texts = [f"{option.name}={option.example or _format_value(option.default)}" for option in chosen]
         return shlex.quote(f":{','.join(texts)}") if texts else ""
     typed = [option for option in offer.options if option.example and flags[option.name].startswith("--")]

@@ -15,13 +15,15 @@ COMMANDS: Mapping[str, str] = {
     "datasets": "composer train {name} --out mine.safetensors{options}",
     "models": "composer generate piece.mid --model {name}",
     "metrics": "composer metrics piece.mid --metrics {name}{options}",
+    "transforms": "composer generate piece.mid --transform {name}{options}",
+    "rules": "composer generate piece.mid --rule {name}{options}",
     "executors": "composer batch jobs.toml --out pieces/ --executor {name}{options}",
     "commands": "composer {name} --help",
     "events": "composer generate pieces/ --count 4",
 }
 """By the kind of a thing; `options` begin with a space, or with a colon."""
 
-SPECS = ("backends", "metrics")
+SPECS = ("backends", "metrics", "transforms", "rules")
 """The kinds whose options are typed after the name and a colon."""
 
 

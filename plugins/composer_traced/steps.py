@@ -1,0 +1,107 @@
+"""The step of a model: traced, compiled, and compared with its network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.errors import BadOption, printable
+from composer.fitting import check_columns, convert_columns
+from composer.tokens.jit.c_compiler import find_compiler
+from composer.types import State, Step
+from composer_traced.graph import trace_step
+from composer_traced.loops import Untraceable
+from composer_traced.program import Run, compile_graphs
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from composer.model import Model
+
+TRIAL_ROWS, TRIAL_STEPS = 5, 4
+"""Rows and steps with which a compiled step is compared with its network."""
+
+CLOSE = 1e-4
+"""The largest difference of logits of usual size that the order of sums may make."""
+
+
+def can_trace(model: Model) -> bool:
+    """Tell whether the step of a model can be traced here, and then computes what its network does."""
+    if find_compiler() is None:
+        return False
+    try:
+        _make_runs(model)
+    except Untraceable:
+        return False
+    return True
+
+
+def make_traced_step(model: Model) -> Step:
+    """Make `step(inputs (B, C), state) -> (logits (B, V), state)`. Raises BadOption for a network it cannot trace.
+
+    A step raises BadModelFile for features beyond their tables, and ValueError for a state of another shape.
+    """
+    try:
+        begin, go_on, shapes = _make_runs(model)
+    except Untraceable as error:
+        raise BadOption(f"the backend 'traced' cannot run this model: {printable(str(error), 200)}.") from error
+    columns = model.make_tokenizer().grammar.columns
+    sizes, names = np.array([column.size for column in columns]), [column.name for column in columns]
+
+    def step(inputs: NDArray[np.int64], state: State | None) -> tuple[NDArray[np.float32], State]:
+        inputs = np.ascontiguousarray(convert_columns(inputs, len(names)), dtype=np.int64)
+        check_columns(inputs, sizes, names)
+        if state is None:
+            return begin(inputs, ())
+        if [tuple(part.shape) for part in state] != [(len(inputs), *shape) for shape in shapes]:
+            raise ValueError(f"a state has other shapes than those of {len(inputs)} rows of this model")
+        return go_on(inputs, [np.asarray(part) for part in state])
+
+    return step
+
+
+@lru_cache(maxsize=4)
+def _make_runs(model: Model) -> tuple[Run, Run, list[tuple[int, ...]]]:
+    """Make the first step and the later ones of a model, and the shapes of a row's state. Raises Untraceable."""
+    import torch
+
+    module = model.make_module().eval()
+    sizes = [column.size for column in model.make_tokenizer().grammar.columns]
+    with torch.no_grad():
+        _, state = module(torch.zeros(1, 1, len(sizes), dtype=torch.int64), None)
+    traced = {name: trace_step(module, len(sizes), before) for name, before in (("begin", None), ("go_on", state))}
+    runs = compile_graphs(traced)
+    if runs is None:
+        raise Untraceable("no compiler can build its step")
+    begin, go_on = runs["begin"], runs["go_on"]
+    shapes = [tuple(part.shape[1:]) for part in state]
+    _compare(module, sizes, begin, go_on)
+    return begin, go_on, shapes
+
+
+def _compare(module: nn.Module, sizes: Sequence[int], begin: Run, go_on: Run) -> None:
+    """Raise Untraceable unless the compiled steps compute what the network does, along random tokens of some rows."""
+    import torch
+
+    inputs = np.random.default_rng(0).integers(0, sizes, (TRIAL_STEPS, TRIAL_ROWS, len(sizes)))
+    state, after = None, cast(tuple[NDArray[np.float32], ...], ())
+    for number, columns in enumerate(inputs):
+        logits, after = go_on(columns, after) if number else begin(columns, ())
+        with torch.no_grad():
+            wanted, state = module(torch.from_numpy(columns)[:, None], state)
+        far = float(np.abs(logits - wanted[:, 0].numpy()).max())
+        if not far <= CLOSE * max(1.0, float(wanted.abs().max())):
+            raise Untraceable(f"its compiled step is off by {far:.1e}")
+
+
+def explain(model: Model) -> str:
+    """Explain why a model cannot be traced, in a few words; empty for one that can."""
+    try:
+        _make_runs(model)
+    except Untraceable as error:
+        return str(error)
+    return ""

@@ -1,0 +1,215 @@
+"""The backend `traced`: whatever a network computes in a step, C computes too, the same for a row in any batch."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from composer.errors import BadModelFile, BadOption
+from composer.testing.backends import check_backend, make_random_model
+from composer_traced import TracedBackend, steps
+
+torch = pytest.importorskip("torch")
+nn, functional = torch.nn, torch.nn.functional
+
+pytestmark = pytest.mark.skipif(not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="no compiler")
+
+SIZES, WIDTH, VOCABULARY = (11, 5), 12, 11
+
+
+class Network(nn.Module):
+    """Embeddings, a step that a test chooses, and an output; `begin` makes the state before the first token."""
+
+    def __init__(self, step: Callable[..., Any], begin: Callable[..., Any], parts: dict[str, Any]) -> None:
+        super().__init__()
+        self.tables = nn.ModuleList(nn.Embedding(size, WIDTH) for size in SIZES)
+        self.parts = nn.ModuleDict(parts)
+        self.head = nn.Linear(WIDTH, VOCABULARY)
+        self.step, self.begin = step, begin
+
+    def forward(self, inputs: Any, state: Any = None) -> Any:
+        seen = sum(table(inputs[..., column]) for column, table in enumerate(self.tables))
+        state = self.begin(seen) if state is None else state
+        logits = []
+        for position in range(seen.shape[1]):
+            hidden, state = self.step(self.parts, seen[:, position], state)
+            logits.append(self.head(hidden))
+        return torch.stack(logits, dim=1), state
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """As much of a model as a backend looks at."""
+
+    module: Any
+    vocabulary: tuple[str, ...] = field(default=tuple(f"Token_{n}" for n in range(VOCABULARY)))
+
+    def make_module(self):
+        return self.module
+
+    def make_architecture(self):
+        return object()
+
+    def make_tokenizer(self):
+        columns = tuple(SimpleNamespace(name=f"feature {n}", size=size) for n, size in enumerate(SIZES))
+        return SimpleNamespace(grammar=SimpleNamespace(columns=columns))
+
+
+def zeros(*shape):
+    return lambda seen: (seen.new_zeros(len(seen), *shape),)
+
+
+def step_leaky(parts, seen, state):
+    (memory,) = state
+    keep = torch.sigmoid(parts["gate"](torch.cat([seen, memory], dim=-1)))
+    memory = torch.lerp(memory, torch.tanh(parts["new"](seen)), keep)
+    return memory, (memory,)
+
+
+def step_normalised(parts, seen, state):
+    (memory,) = state
+    memory = parts["norm"](memory + functional.gelu(parts["new"](seen)))
+    return memory * functional.silu(seen), (memory,)
+
+
+def step_delta(parts, seen, state):
+    """A matrix that is overwritten by the delta rule."""
+    (matrix,) = state
+    key, value, query = parts["new"](seen).chunk(3, dim=-1)
+    key = functional.normalize(key, dim=-1)
+    told = torch.einsum("bij,bj->bi", matrix, key)
+    matrix = matrix + torch.einsum("bi,bj->bij", value - told, key)
+    return torch.einsum("bij,bj->bi", matrix, query.softmax(dim=-1)), (matrix,)
+
+
+def step_attention(parts, seen, state):
+    """Attention over the last states, which are kept in order."""
+    (past,) = state
+    past = torch.cat([past[:, 1:], parts["new"](seen)[:, None]], dim=1)
+    weights = torch.softmax((past @ seen[:, :, None])[..., 0] / WIDTH**0.5, dim=-1)
+    return (weights[:, :, None] * past).sum(dim=1), (past,)
+
+
+def step_heads(parts, seen, state):
+    (memory,) = state
+    heads = parts["new"](seen).view(-1, 3, 4).transpose(1, 2)
+    memory = 0.5 * memory + heads.clamp(-1, 1).mean(dim=2, keepdim=True)
+    return memory.expand(-1, 4, 3).reshape(len(seen), WIDTH), (memory,)
+
+
+def step_odd(parts, seen, state):
+    """Operations that are rarer, and one that writes into an array."""
+    first, second = state
+    out = torch.zeros_like(seen)
+    out[:, ::2] = functional.softplus(seen[:, ::2]) - first[:, ::2].abs().sqrt()
+    out[:, 1::2] = torch.where(seen[:, 1::2] > 0, seen[:, 1::2].exp().log1p(), second[:, :1].square())
+    out = out.masked_fill(out > 3, 3.0) + functional.pad(parts["new"](seen), (1, 2))
+    return out, (torch.maximum(out, first), out - out.amax(dim=1, keepdim=True))
+
+
+class LongShort(nn.Module):
+    """An LSTM of torch, with its state turned batch-first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.head = nn.Embedding(SIZES[0], WIDTH), nn.Linear(WIDTH, VOCABULARY)
+        self.layers = nn.LSTM(WIDTH, WIDTH, 2, batch_first=True)
+
+    def forward(self, inputs: Any, state: Any = None) -> Any:
+        turned = None if state is None else tuple(part.transpose(0, 1).contiguous() for part in state)
+        hidden, after = self.layers(self.table(inputs[..., 0]), turned)
+        return self.head(hidden), tuple(part.transpose(0, 1) for part in after)
+
+
+NETWORKS = {
+    "leaky": (step_leaky, zeros(WIDTH), {"gate": (2 * WIDTH, WIDTH), "new": (WIDTH, WIDTH)}),
+    "normalised": (step_normalised, zeros(WIDTH), {"new": (WIDTH, WIDTH), "norm": WIDTH}),
+    "delta": (step_delta, zeros(WIDTH, WIDTH), {"new": (WIDTH, 3 * WIDTH)}),
+    "attention": (step_attention, zeros(4, WIDTH), {"new": (WIDTH, WIDTH)}),
+    "heads": (step_heads, zeros(4, 1), {"new": (WIDTH, WIDTH)}),
+    "odd": (
+        step_odd,
+        lambda seen: (torch.zeros_like(seen[:, 0]), torch.ones_like(seen[:, 0])),
+        {"new": (WIDTH, WIDTH - 3)},
+    ),
+}
+
+
+def make_network(name):
+    torch.manual_seed(0)
+    if name == "lstm":
+        return LongShort().eval()
+    step, begin, parts = NETWORKS[name]
+    made = {part: nn.LayerNorm(size) if part == "norm" else nn.Linear(*size) for part, size in parts.items()}
+    return Network(step, begin, made).eval()
+
+
+@pytest.mark.parametrize("name", [*NETWORKS, "lstm"])
+def test_a_traced_step_computes_what_the_network_does_and_rows_stand_alone(name):
+    network = make_network(name)
+    model = Trial(network)
+    assert steps.explain(model) == ""
+    step, inputs = steps.make_traced_step(model), np.random.default_rng(1).integers(0, SIZES, (6, 35, len(SIZES)))
+    state = before = None
+    alone: dict[int, Any] = {0: None, 34: None}
+    for columns in inputs:
+        found, state = step(columns, state)
+        with torch.no_grad():
+            wanted, before = network(torch.from_numpy(columns)[:, None], before)
+        assert np.allclose(found, wanted[:, 0].numpy(), atol=1e-5)
+        for row in alone:
+            one, alone[row] = step(columns[row : row + 1], alone[row])
+            assert one.tobytes() == found[row : row + 1].tobytes()
+
+
+def test_it_keeps_the_contract_of_a_backend():
+    model = make_random_model("gru", "remi", hidden_size=40, layers=2)
+    check_backend(TracedOfAnything(), model)
+
+
+class TracedOfAnything(TracedBackend):
+    """The same for a network that has a cell."""
+
+    def supports(self, model, device):
+        return True
+
+
+def step_branching(parts, seen, state):
+    return (seen if seen.sum() > 0 else -seen), state
+
+
+def step_double(parts, seen, state):
+    return seen.double().cumsum(dim=1).float(), state
+
+
+@pytest.mark.parametrize("step", [step_branching, step_double])
+def test_what_cannot_be_traced_is_left_to_torch(step):
+    model = Trial(Network(step, zeros(1), {}).eval())
+    assert steps.explain(model)
+    assert not steps.can_trace(model)
+    with pytest.raises(BadOption, match="the backend 'traced' cannot run this model: "):
+        steps.make_traced_step(model)
+
+
+def test_a_network_whose_rows_depend_on_their_batch_is_found_out():
+    def step(parts, seen, state):
+        return seen - seen.mean(dim=0), state
+
+    assert "is off by" in steps.explain(Trial(Network(step, zeros(1), {}).eval()))
+
+
+def test_features_and_states_are_checked():
+    step = steps.make_traced_step(Trial(make_network("leaky")))
+    _, state = step(np.zeros((2, 2), dtype=np.int64), None)
+    with pytest.raises(BadModelFile):
+        step(np.array([[11, 0]]), None)
+    with pytest.raises(ValueError, match="shapes"):
+        step(np.zeros((3, 2), dtype=np.int64), state)
+
+
+def test_a_network_with_a_cell_is_left_to_faster_backends():
+    assert not TracedBackend().supports(make_random_model("gru", "remi", hidden_size=16, layers=1), "cpu")
