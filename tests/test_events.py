@@ -323,7 +323,8 @@ def test_the_command_shows_the_last_lines(run, here, monkeypatch):
     monkeypatch.setenv("COMPOSER_JOURNAL", "journal.jsonl")
     for seed in (4, 5, 6):
         assert run("generate", f"{seed}.mid", "--seed", seed, *MODEL).status == 0
-    (here / "journal.jsonl").open("a").write('{"event": "batch", "pieces": {"done": 2}, "folder": "out"}\n[]\n{"ev')
+    with (here / "journal.jsonl").open("a") as file:
+        file.write('{"event": "batch", "pieces": {"done": 2}, "folder": "out"}\n[]\n{"ev')
     shown = run("journal", "--last", 3).out
     assert "4.mid" not in shown
     for words in (f"{here}/5.mid", "seed 6", "2 done"):
