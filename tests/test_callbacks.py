@@ -347,6 +347,15 @@ def test_a_callback_with_a_fault_breaks_a_rule(tmp_path, fault, rule):
     assert rule in str(caught.value)
 
 
+def test_a_callback_with_a_misspelt_method_breaks_a_rule(tmp_path):
+    class Misspelt(Callback):
+        def on_validated(self, run):
+            return {}
+
+    with pytest.raises(BrokenRule, match=r"or is never called; did you mean 'on_validation'\?"):
+        check_callback(Misspelt(), tmp_path)
+
+
 def test_a_callback_without_a_fault_breaks_none(tmp_path):
     check_callback(Faulty(""), tmp_path)
 

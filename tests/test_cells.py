@@ -151,6 +151,24 @@ def test_a_cell_that_is_right():
 
 
 @dataclass(frozen=True)
+class Wide(Described):
+    """The same, as wide as it says."""
+
+    width: int = 64
+    fixed: bool = False
+
+    def __post_init__(self):
+        if self.fixed and self.width != 64:
+            raise ValueError("fixed")
+
+
+@pytest.mark.parametrize(("fixed", "shown"), [(False, "deep=True, width=32"), (True, "deep=True")])
+def test_other_options_of_a_wide_architecture_are_checked_narrow_where_it_can_be(fixed, shown):
+    with pytest.raises(BrokenRule, match=rf"and {shown}, in a batch"):
+        check_architecture(Wide("if deep", fixed=fixed))
+
+
+@dataclass(frozen=True)
 class Rectified:
     """An Elman layer with a rectifier, of which the cell says that it is that of `gates`."""
 
@@ -232,7 +250,7 @@ class Uneven:
 
 
 @dataclass(frozen=True)
-class Wide:
+class Plain:
     """A network without a memory, of any width."""
 
     width: int = 12
@@ -254,9 +272,9 @@ class Wide:
 
 
 def test_a_backend_that_rounds_by_the_batch_at_an_odd_width_is_found(monkeypatch):
-    check_architecture(Wide())
+    check_architecture(Plain())
     fake = SimpleNamespace(list_names=lambda kind: ["uneven"], make=lambda kind, name: Uneven())
     monkeypatch.setattr("composer.testing.backends.registry", lambda: fake)
     said = "the same bits in any batch, whatever the width; not so by the backend 'uneven' in float32 .* and width=13"
     with pytest.raises(BrokenRule, match=said):
-        check_architecture(Wide())
+        check_architecture(Plain())

@@ -47,7 +47,7 @@ from composer.plugins import scaffold
 from composer.plugins.discovery import find
 from composer.plugins.offers import load
 from composer.request import Request
-from composer.testing import make_cases
+from composer.testing import check_events, make_cases
 from composer.types import Piece
 from composer_chorales.dataset import Chorales
 from composer_pianorolls import trial
@@ -377,7 +377,7 @@ def test_the_guide_has_an_example_of_every_kind():
 
 
 @pytest.mark.parametrize(("kind", "name", "code"), EXAMPLES, ids=[kind for kind, _, _ in EXAMPLES])
-def test_an_example_of_the_guide_is_what_a_new_package_begins_with_and_runs(kind, name, code, monkeypatch):
+def test_an_example_of_the_guide_is_what_a_new_package_begins_with_and_runs(kind, name, code, monkeypatch, tmp_path):
     """The packages themselves are tested in `test_scaffold`."""
     assert code.strip() == scaffold.render_source(name, kind).strip()
     module = types.ModuleType(f"example_{kind}")
@@ -385,8 +385,11 @@ def test_an_example_of_the_guide_is_what_a_new_package_begins_with_and_runs(kind
     exec(code, module.__dict__)
     found = load([EntryPoint(name, module.__name__, "composer")])
     assert [plugin.fault for plugin in found.plugins] == [""]
-    (offer,) = found.offers[f"{scaffold.FULLER.get(kind, kind)}s"].values()
-    next(make_cases(offer)).run()
+    if kind == "event":
+        check_events(module, tmp_path)
+    else:
+        (offer,) = found.offers[f"{scaffold.FULLER.get(kind, kind)}s"].values()
+        next(make_cases(offer)).run()
 
 
 def test_the_figures_of_the_models_are_those_of_their_cards():

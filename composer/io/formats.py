@@ -13,6 +13,7 @@ from composer.errors import CannotWrite, ComposerError, ReadingWarning, Unreadab
 from composer.io.bounds import OutOfBounds, run_bounded
 from composer.io.isolation import Isolated, isolate
 from composer.music.score import Score
+from composer.plugins.events import tell_piece_written
 from composer.plugins.registry import registry
 from composer.storage.opening import check_regular, open_regular, read_bytes
 from composer.types.files import Exporter, HasPieces, HasReading, Reader, SupportsProvenance
@@ -160,11 +161,13 @@ def make_exporter(path: Path, **options: Any) -> Exporter:
 def write(pieces: Sequence[Piece], path: Path | str, **options: Any) -> None:
     """Write pieces to `path` with the exporter of its suffix; an existing file is replaced.
 
-    The caller decides about existing files; commands check theirs with `composer.io.outputs`. Raises CannotWrite,
-    BadOption.
+    The caller decides about existing files; commands check theirs with `composer.io.outputs`. Plugins are told of it;
+    for a file that nobody is to see, call `make_exporter`. Raises CannotWrite, BadOption.
     """
     out = Path(path)
     make_exporter(out, **options)(pieces, out)
+    for piece in pieces:
+        tell_piece_written([out], piece)
 
 
 def read_provenance(path: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ architectures.py  architectures, and models in packages
 backends.py       inference backends
 callbacks.py      callbacks
 commands.py       commands and executors
+events.py         answers to events
 files.py          readers, exporters and datasets
 grammars.py       grammars, compiled grammars and fixed notes
 metrics.py        metrics
@@ -32,6 +33,7 @@ from composer.testing.architectures import check_architecture, check_model
 from composer.testing.backends import check_backend, make_random_model
 from composer.testing.callbacks import check_callback
 from composer.testing.commands import check_command, check_executor
+from composer.testing.events import check_event, check_events
 from composer.testing.files import check_dataset, check_exporter, check_reader, check_round_trip
 from composer.testing.grammars import check_fixed_notes, check_grammar, check_infilling
 from composer.testing.metrics import check_metric
@@ -51,6 +53,8 @@ __all__ = [
     "check_callback",
     "check_command",
     "check_dataset",
+    "check_event",
+    "check_events",
     "check_executor",
     "check_exporter",
     "check_fixed_notes",

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from composer.data.corpus import Corpus, build
-from composer.errors import RunWarning
+from composer.errors import RunWarning, suggest
 from composer.music.score import Score
 from composer.plugins.registry import registry
 from composer.testing.rules import require
@@ -64,7 +64,10 @@ def check_callback(callback: Callback, folder: Path) -> None:
     """
     require(isinstance(callback, Callback), "a callback is a Callback")
     require(all(isinstance(name, str) for name in callback.writes), "a callback's `writes` are names")
-    recipe = _make_recipe()
+    known = [name for name in dir(Callback) if name.startswith("on_")]
+    for name in (name for name in dir(callback) if name.startswith("on_") and name not in known):
+        require(False, f"what begins with on_ is a method of callbacks, or is never called; {suggest(name, known)}")
+    recipe = make_recipe()
     corpus = build(recipe.dataset, recipe.tokenizer, name="scales", cache=folder / "cache")
     run, elsewhere = folder / "run", folder / "elsewhere"
     run.mkdir()
@@ -86,7 +89,7 @@ def check_callback(callback: Callback, folder: Path) -> None:
     )
 
 
-def _make_recipe() -> Recipe:
+def make_recipe() -> Recipe:
     """Make the smallest recipe of things without required options."""
     names = {
         kind: [name for name, offer in sorted(registry().offers[kind].items()) if not _has_required(offer)]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -24,13 +25,15 @@ from composer.errors import (
 )
 from composer.music.score import Score
 from composer.plugins.cache import can_keep
-from composer.plugins.discovery import Plugin
+from composer.plugins.discovery import Plugin, get_plugin
+from composer.plugins.hooks import EVENTS
 from composer.plugins.offers import KINDS, Offer, make
 from composer.plugins.options import Option, convert
 from composer.plugins.registry import registry
 from composer.testing.architectures import check_architecture, check_model
 from composer.testing.backends import check_backend, make_random_model
 from composer.testing.commands import check_command, check_executor
+from composer.testing.events import check_event
 from composer.testing.files import HOLDS, check_dataset, check_exporter, check_reader, check_round_trip
 from composer.testing.grammars import check_grammar, check_infilling
 from composer.testing.metrics import check_metric
@@ -87,7 +90,19 @@ def list_cases(plugin: str) -> list[Case]:
         raise UnknownName(f"the plugin '{faults[0].name}' is left out: {faults[0].fault}")
     offers = [offer for kind in KINDS for offer in found.offers[kind].values()] + list(found.clashing)
     noted = [Case(f"plugin {one.name}", partial(_check_notes, one)) for one in named if _list_mistakes(one)]
-    return [*noted, *(case for offer in offers if offer.plugin in named for case in make_cases(offer))]
+    events = [
+        case
+        for event in EVENTS
+        for point in found.answering.get(event, ())
+        for case in _list_event(event, point, named)
+    ]
+    return [*noted, *events, *(case for offer in offers if offer.plugin in named for case in make_cases(offer))]
+
+
+def _list_event(event: str, point: EntryPoint, named: Sequence[Plugin]) -> Iterator[Case]:
+    """Yield the case of an event that one of these plugins answers."""
+    if (plugin := get_plugin(point)).name in [one.name for one in named if one.distribution == plugin.distribution]:
+        yield Case(f"event {plugin.name}: {event}", lambda folder: check_event(event, point.load(), folder))
 
 
 def _list_mistakes(plugin: Plugin) -> list[str]:

@@ -177,9 +177,10 @@ def evaluate(
     found = evaluation.evaluate(module, corpus, generator.tokenizer, split)
     if metrics is None:
         return found
+    from composer.plugins.specs import split_specs
     from composer.training.model_card import compare_with_real
 
-    names = metrics.split(",") if isinstance(metrics, str) else list(metrics)
+    names = split_specs(metrics, "metrics") if isinstance(metrics, str) else list(metrics)
     corpus = corpus if against is None else _build_corpus(generator, against, {}, workers)
     measured = compare_with_real(generator, corpus, split, names=names, count=count or 0, seed=seed)
     return {**found, "metrics": {"seed": seed, "against": against or dataset, **measured.to_json()}}

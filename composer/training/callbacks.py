@@ -131,6 +131,22 @@ class Callbacks:
         warnings.warn(text, RunWarning, stacklevel=2)
 
 
+class Events:
+    """The events of a run as one listener, for plugins that answer them. Their changes to torch are undone."""
+
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+
+    def __call__(self, moment: Moment) -> None:
+        """Tell the plugins of a start and of a validation."""
+        from composer.plugins.events import is_answered, tell
+
+        event = {"start": "run_started", "validation": "validated"}.get(moment.event)
+        if event and is_answered(event):
+            with _restore_torch():
+                tell(event, run=self._context.make_view(moment))
+
+
 def _call(callback: Callback, event: Event, run: RunView) -> dict[str, Any]:
     """Call a callback and return the figures it adds. Raises TypeError or ValueError for what JSON cannot hold."""
     with _restore_torch():

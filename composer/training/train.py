@@ -19,7 +19,7 @@ from composer.fitting import Weights
 from composer.model import ComponentSpec, Model, save
 from composer.plugins.options import get_values
 from composer.training import loop, recipes, run_folder
-from composer.training.callbacks import Callbacks, Listener, RunContext
+from composer.training.callbacks import Callbacks, Events, Listener, RunContext
 from composer.training.distributed import ALONE, ProcessGroup
 from composer.training.evaluation import evaluate
 from composer.training.model_card import measure_reach
@@ -48,13 +48,14 @@ def train_recipe(
     """
     seed, record = recipe.settings.seed, None if folder is None else run_folder.record_metrics(folder)
     context = RunContext(partial(make_model, recipe), Corpus(corpus.folder), recipe.tokenizer, seed, folder)
+    ours: list[Listener] = [*listeners, Callbacks(callbacks, context, record), Events(context)]
     trained = loop.train(
         corpus,
         recipe.tokenizer,
         recipe.architecture,
         recipe.settings,
         beginning=recipe.beginning.model.weights if recipe.beginning else None,
-        listeners=[*listeners, Callbacks(callbacks, context, record)] if processes.leads else [],
+        listeners=ours if processes.leads else [],
         folder=folder,
         processes=processes,
     )

@@ -31,8 +31,8 @@ FULLER = {"cell": "architecture", "grammar": "tokenizer"}
 
 
 def list_kinds() -> list[str]:
-    """List the kinds that have a template, and the fuller examples of some."""
-    kinds = [*(kind.removesuffix("s") for kind in KINDS), *FULLER]
+    """List the kinds that have a template: those of offers, `event`, and the fuller examples of some."""
+    kinds = [*(kind.removesuffix("s") for kind in (*KINDS, "events")), *FULLER]
     return [kind for kind in kinds if (_HERE / "packages" / f"{kind}.py").is_file()]
 
 
@@ -82,7 +82,7 @@ def render_files(name: str, kind: str, dependencies: Sequence[str]) -> Mapping[s
             kind=offered,
             command=_show_command(name, offered),
             article=_choose_article(offered),
-            options=_CLICK if kind == "command" else _FIELDS,
+            options={"command": _CLICK, "event": _ARGUMENTS}.get(kind, _FIELDS),
         ),
         ".gitignore": "__pycache__/\n/dist/\n",
         f"{module}/__init__.py": render_source(name, kind),
@@ -108,7 +108,7 @@ def _check(name: str, kind: str, model: Path | None) -> None:
         raise BadOption(f"composer has a command '{name}' itself; take another name.")
     kind = FULLER.get(kind, kind)
     offered = _name_suffix(name) if kind in ("reader", "exporter") else name
-    if there := registry().offers[f"{kind}s"].get(offered):
+    if there := registry().offers.get(f"{kind}s", {}).get(offered):
         raise BadOption(f"the {kind} '{offered}' is offered by the plugin '{there.plugin.name}'; take another name.")
     if kind == "model" and model is None:
         raise BadOption("a package of a model brings a trained one; give it with --model mine.safetensors.")
@@ -176,6 +176,9 @@ Its options are the fields of the dataclass, each `Annotated[type, "what it is",
 
 _CLICK = """\
 Its options are click's, each with its help."""
+
+_ARGUMENTS = """\
+Its functions name the arguments that they need, of those in `composer.hookspecs`."""
 
 _README = """\
 # {name}
