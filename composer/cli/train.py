@@ -113,6 +113,13 @@ class TrainCommand(WithSettings):
     shell_complete=completing.complete_names("tokenizers"),
     help="Name of a tokenizer.  [the dataset's choice]",
 )
+@click.option(
+    "--condition",
+    "conditions",
+    multiple=True,
+    metavar="LABEL",
+    help="Tell the model this label of each piece, such as style, so that it can be asked for; may be repeated.",
+)
 @click.option("--resume", metavar="FOLDER", help="Resume the run that is kept in this folder; nothing else is needed.")
 @add_run_options
 @click.pass_context
@@ -143,7 +150,7 @@ def train(
     if resume is not None:
         _resume(ctx, resume, given.get("out"), how)
         return
-    plain = _read_recipe(source, {key: value for key, value in given.items() if value is not None})
+    plain = _read_recipe(source, {key: value for key, value in given.items() if value not in (None, ())})
     if "dataset" not in plain and not print_recipe:
         raise click.MissingParameter(ctx=ctx, param_hint="'DATASET'", param_type="argument")
     carry_out(ctx, {"dataset": DATASET, **plain}, replace(how, recipe=source), print_recipe)
@@ -161,7 +168,7 @@ def _read_recipe(source: str | None, given: Mapping[str, Any]) -> Plain:
             raise BadOption("two datasets are named; --dataset goes with a recipe.")
         plain = {"dataset": source}
     for key, value in given.items():
-        plain = recipe_file.replace_value(plain, key, value)
+        plain = recipe_file.replace_value(plain, key, list(value) if isinstance(value, tuple) else value)
     return plain if "begin_from" in plain else {"architecture": {"name": ARCHITECTURE}, **plain}
 
 
@@ -244,7 +251,8 @@ def _train(
     with join_process_group(recipe.settings.device) as us:
         with us.let_local_main_first():
             shared = workers or (count_processors() if us.leads else 1)
-            recipe = replace(recipe, tokenizer=prepare_tokenizer(recipe.dataset, recipe.tokenizer, name, shared))
+            fitted = prepare_tokenizer(recipe.dataset, recipe.tokenizer, name, shared, recipe.conditions)
+            recipe = replace(recipe, tokenizer=fitted)
             if us.leads:
                 corpus = build_corpus(recipe.dataset, recipe.tokenizer, name, workers)
             else:
