@@ -89,7 +89,12 @@ class Model:
     def hash(self) -> str:
         """SHA-256 over weights, architecture and tokenizer; the card is left out."""
         digest = hashlib.sha256()
-        made = [self.architecture.name, self.architecture.options, self.tokenizer.name, self.tokenizer.options]
+        made: list[Any] = [
+            self.architecture.name,
+            self.architecture.options,
+            self.tokenizer.name,
+            self.tokenizer.options,
+        ]
         made += [self.conditions] if self.conditions else []
         digest.update(json.dumps([*made, self.vocabulary], sort_keys=True).encode())
         for name, array in sorted(self.weights.items()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -15,7 +15,7 @@ import click
 
 from composer.cli import callbacks, completing, writing
 from composer.cli.callbacks import CallbackChoice
-from composer.cli.options import list_arguments
+from composer.cli.options import list_arguments, list_taken
 from composer.cli.settings import WithSettings, is_on_command_line, merge_options
 from composer.devices import count_processors
 from composer.errors import BadOption, CannotWrite, ComposerError, TrainingFailed, printable
@@ -248,6 +248,7 @@ def _train(
     workers = how.workers
     recipe = recipe_file.make_recipe(plain)
     name = plain["dataset"]
+    _warn_of_conditions(recipe.conditions)
     with join_process_group(recipe.settings.device) as us:
         with us.let_local_main_first():
             shared = workers or (count_processors() if us.leads else 1)
@@ -271,6 +272,16 @@ def _train(
             model = train_recipe(recipe, corpus, out, command=command, folder=folder, processes=us, **listeners)
     if model is not None:
         _print_result(model, out, folder)
+
+
+def _warn_of_conditions(names: Sequence[str]) -> None:
+    """Warn of conditions whose names are those of options of the commands that would ask for them."""
+    if names:
+        from composer.cli.fill import fill
+        from composer.cli.generate import generate
+        from composer.generation.options import warn_of_taken_names
+
+        warn_of_taken_names(names, list_taken([*generate.params, *fill.params]))
 
 
 def _print_result(model: Model, out: Path, folder: Path | None) -> None:

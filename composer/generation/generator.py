@@ -87,7 +87,8 @@ class Generator:
         """Resolve a request: choose its backend, so that it can be repeated on any machine, and state each condition.
 
         A primer states its own. Raises UnknownName or BadOption for a missing backend, precision or device, and
-        BadOption for an invalid primer, and for an unknown condition or value, with the nearest match. Warns with RequestWarning of a time signature that the model was not trained on, according to its card.
+        BadOption for an invalid primer, and for an unknown condition or value, with the nearest match. Warns with
+        RequestWarning of a time signature that the model was not trained on, according to its card.
         """
         self._warn_of_time_signature(request.time_signature)
         if (request.primer, request.primer_ticks) not in self._primers:

@@ -120,7 +120,7 @@ class ConditionedGrammar:
         return np.concatenate([begun, own], axis=1)
 
     def _split(self, state: Array) -> tuple[Array, Array, Array, Array]:
-        """Split states into the inner ones, the values, those asked for, and (B,) the number of tokens still to come."""
+        """Split states into the inner ones, the values, those asked for, and (B,) the number of tokens to come."""
         xp, count = get_namespace(state), len(self.conditions)
         inner, values, wanted = state[:, : -2 * count], state[:, -2 * count : -count], state[:, -count:]
         return inner, values, wanted, xp.sum(xp.where(values == 0, 1, 0), axis=1)
@@ -212,8 +212,14 @@ class Conditioned:
         info = self.inner.token_info
         own = len(self.vocabulary) - len(info.kind)
         none = np.full(own, -1, dtype=np.int64)
-        arrays = {name: np.concatenate([getattr(info, name), none]) for name in ("pitch", "ticks", "position", "key")}
-        return replace(info, kind=np.concatenate([info.kind, np.full(own, "Condition")]), **arrays)
+        return replace(
+            info,
+            kind=np.concatenate([info.kind, np.full(own, "Condition")]),
+            pitch=np.concatenate([info.pitch, none]),
+            ticks=np.concatenate([info.ticks, none]),
+            position=np.concatenate([info.position, none]),
+            key=np.concatenate([info.key, none]),
+        )
 
     @cached_property
     def grammar(self) -> Grammar:
@@ -253,15 +259,15 @@ class Conditioned:
 
     def forget(
         self, tokens: NDArray[np.integer], inputs: NDArray[np.integer], forgotten: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
-        """Return tokens (T,) and model inputs (T, C) of a piece without its labels where `forgotten` (K,) is true."""
+    ) -> dict[str, NDArray[np.integer]]:
+        """Copy `tokens` (T,) and model `inputs` (T, C) of a piece without its labels where `forgotten` (K,) is true."""
         tokens, inputs, count = tokens.copy(), inputs.copy(), len(self.conditions)
-        firsts = self.grammar.firsts  # type: ignore[attr-defined]
         for place in np.flatnonzero(forgotten).tolist():
-            tokens[place] = firsts[place]
-            inputs[place + 1 : place + 2, 0] = firsts[place]
+            none = self._ids[f"Condition_{self.conditions[place][0]}="]
+            tokens[place] = none
+            inputs[place + 1 : place + 2, 0] = none
             inputs[place + 1 :, inputs.shape[1] - count + place] = 1
-        return tokens, inputs
+        return {"tokens": tokens, "inputs": inputs}
 
 
 @dataclass(frozen=True)

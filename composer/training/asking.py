@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from composer.devices import choose_device, count_processors
 from composer.errors import BadOption, CannotWrite, printable, suggest
 from composer.generation.composer import Composer, open_model
 from composer.generation.generator import Generator
+from composer.generation.options import make_flag, warn_of_taken_names
 from composer.io.outputs import find_named, guard
 from composer.plugins.options import read_options
 from composer.plugins.registry import registry
@@ -60,10 +62,11 @@ def train(
     """Train a model on a dataset, or by a recipe (.toml), write it to `out`, and open it.
 
     It corresponds to `composer train`, or with a model to `begin_from`, to `composer finetune`. Options are those of
-    the training loop, the dataset, the tokenizer and the architecture: `steps=2000`, `hidden_size=256`. `conditions` are
-    labels of the pieces that the model is told, and that can then be asked for: `["style"]`. With `run`, the
-    run is stored in that folder, and resumed if it is there already. `callbacks` are names, or options by name;
-    `listeners` are notified of each moment. Raises BadOption, BadRecipe, CannotWrite, EmptyDataset, TrainingFailed.
+    the training loop, the dataset, the tokenizer and the architecture: `steps=2000`, `hidden_size=256`.
+    `conditions` are labels of the pieces that the model is told, and that can then be asked for: `["style"]`. With
+    `run`, the run is stored in that folder, and resumed if it is there already. `callbacks` are names, or options by
+    name; `listeners` are notified of each moment. Raises BadOption, BadRecipe, CannotWrite, EmptyDataset,
+    TrainingFailed.
     """
     places = {"out": str(out), "run": None if run is None else str(run)}
     things = {"dataset": dataset, "architecture": architecture, "tokenizer": tokenizer}
@@ -134,6 +137,7 @@ def _list_names(options: Sequence[Any]) -> list[str]:
 def _train_recipe(plain: Plain, out: Path, folder: Path | None, workers: int, hooks: dict[str, Any]) -> None:
     """Train by a recipe; `hooks` are its listeners and callbacks."""
     recipe, name = recipe_file.make_recipe(plain), plain["dataset"]
+    warn_of_taken_names(recipe.conditions, map(make_flag, signature(Composer.generate).parameters))
     recipe = replace(recipe, tokenizer=_fit_tokenizer(recipe, name, workers))
     corpus = build(recipe.dataset, recipe.tokenizer, name=name, workers=workers)
     if folder is not None:

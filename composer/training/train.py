@@ -19,8 +19,8 @@ from composer.errors import TrainingFailed, printable
 from composer.fitting import Weights
 from composer.model import ComponentSpec, Model, save
 from composer.plugins.options import get_values
-from composer.training import loop, recipes, run_folder
 from composer.tokens.conditions import split_conditions
+from composer.training import loop, recipes, run_folder
 from composer.training.callbacks import Callbacks, Listener, RunContext
 from composer.training.distributed import ALONE, ProcessGroup
 from composer.training.evaluation import evaluate
