@@ -8,7 +8,7 @@ dropped at the next chunk. The whole stream is a function of (seed, batch number
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -130,7 +130,7 @@ class Stream:
         rng = np.random.default_rng((self.seed, number, 2))
         drawn = rng.random((len(rows), len(tokenizer.conditions))) < self.forget
         return [
-            replace(row, **tokenizer.forget(row.tokens, row.inputs, which)) if which.any() else row
+            _Row(*tokenizer.forget(row.inputs, row.tokens, which), row.shift) if which.any() else row
             for row, which in zip(rows, drawn, strict=True)
         ]
 

@@ -258,16 +258,16 @@ class Conditioned:
         return np.concatenate([told, self.inner.transpose(inner, semitones)])
 
     def forget(
-        self, tokens: NDArray[np.integer], inputs: NDArray[np.integer], forgotten: NDArray[np.bool_]
-    ) -> dict[str, NDArray[np.integer]]:
-        """Copy `tokens` (T,) and model `inputs` (T, C) of a piece without its labels where `forgotten` (K,) is true."""
-        tokens, inputs, count = tokens.copy(), inputs.copy(), len(self.conditions)
+        self, inputs: NDArray[np.integer], tokens: NDArray[np.integer], forgotten: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+        """Copy model `inputs` (T, C) and `tokens` (T,) of a piece without its labels where `forgotten` (K,) is true."""
+        inputs, tokens, count = inputs.copy(), tokens.copy(), len(self.conditions)
         for place in np.flatnonzero(forgotten).tolist():
             none = self._ids[f"Condition_{self.conditions[place][0]}="]
             tokens[place] = none
             inputs[place + 1 : place + 2, 0] = none
             inputs[place + 1 :, inputs.shape[1] - count + place] = 1
-        return {"tokens": tokens, "inputs": inputs}
+        return inputs, tokens
 
 
 @dataclass(frozen=True)
