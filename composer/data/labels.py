@@ -21,6 +21,9 @@ LEAST_PIECES = 3
 LONGEST = 60
 """Characters of a name or a value."""
 
+MOST_SHOWN = 5
+"""Unknown values that a warning names."""
+
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
 
@@ -69,9 +72,10 @@ def warn_of_labels(tokenizer: Tokenizer, corpus: Corpus) -> None:
     for name, values in split_conditions(tokenizer)[1]:
         lost = Counter(value for value in corpus.labels.get(name, ()) if value and value not in values)
         if lost:
-            shown = ", ".join(printable(value, 30) for value, _ in lost.most_common(5)) + ", …" * (len(lost) > 5)
-            text = f"{sum(lost.values()):,} pieces have a {name} that the model does not know, and count as unlabelled"
-            warnings.warn(f"{text}: {shown}.", RunWarning, stacklevel=2)
+            shown = ", ".join(f"{printable(value, 30)} ({pieces:,})" for value, pieces in lost.most_common(MOST_SHOWN))
+            more = ", …" if len(lost) > MOST_SHOWN else ""
+            text = f"pieces whose {name} the model does not know count as unlabelled: {shown}{more}."
+            warnings.warn(text, RunWarning, stacklevel=2)
 
 
 def describe_conditions(tokenizer: Tokenizer, corpus: Corpus) -> dict[str, dict[str, int]]:
