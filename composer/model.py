@@ -25,7 +25,7 @@ from composer.plugins.registry import registry
 from composer.storage.atomic import write_whole_file
 from composer.storage.inside import expand_home
 from composer.storage.opening import check_regular, open_regular
-from composer.tokens.conditions import Conditions, add_conditions
+from composer.tokens.conditions import Conditions, add_conditions, is_name, is_value
 from composer.types import Architecture, Cell, HasCell, Tokenizer
 
 if TYPE_CHECKING:
@@ -252,11 +252,10 @@ def _read_vocabulary(values: Any) -> tuple[str, ...]:
 
 
 def _read_conditions(values: Any) -> Conditions:
-    """Check the conditions of a header. Raises TypeError or ValueError for others than texts that can be printed."""
+    """Check the conditions of a header. Raises TypeError or ValueError for others than names and values."""
     found = tuple((name, tuple(of)) for name, of in values)
-    texts = [text for name, of in found for text in (name, *of)]
-    if not all(isinstance(text, str) and text and text.isprintable() for text in texts):
-        raise TypeError("a condition has a name, and values that are texts")
+    if not all(is_name(name) and all(map(is_value, of)) for name, of in found):
+        raise ValueError("a condition has an odd name or value")
     if len(dict(found)) < len(found) or any(len(set(of)) < len(of) for _, of in found):
         raise ValueError("a condition is there twice")
     return found

@@ -460,6 +460,5 @@ def test_a_late_bar_of_a_long_piece_has_the_inputs_of_an_early_one(name):
     assert np.array_equal(late, early)
 
 
-@pytest.mark.parametrize("name", ["miditok-remi", "miditok-tsd"])
-def test_a_tokenizer_keeps_its_contract_with_conditions(name, tune):
-    check_conditioned(registry().make("tokenizers", name), [tune], rows=6)
+def test_a_tokenizer_keeps_its_contract_with_conditions(learned):
+    check_conditioned(learned, [score(line((60, 4), (64, 2), (0, 1), (62, 1)))], rows=6)

@@ -68,9 +68,11 @@ class WithConditions(WithSamplers):
 
 def read_named_conditions(model: str) -> tuple[Conditions, Mapping[str, Any]]:
     """Read the conditions of a model by its name, and its card; none for "". Raises UnknownName, BadModelFile."""
+    if not model:
+        return (), {}
     from composer.model import find_model, read_conditions
 
-    return read_conditions(find_model(model)) if model else ((), {})
+    return read_conditions(find_model(model))
 
 
 def _make_option(flag: str, name: str, values: Sequence[str], heading: str, counts: Any) -> PluginOption:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 
 from composer.data.corpus import Corpus
 from composer.errors import BadOption, RunWarning, printable, suggest
-from composer.tokens.conditions import Conditions, add_conditions, split_conditions
+from composer.tokens.conditions import Conditions, add_conditions, is_name, is_value, split_conditions
 from composer.types import Tokenizer
 
 MOST_VALUES = 256
@@ -18,13 +17,8 @@ MOST_VALUES = 256
 LEAST_PIECES = 3
 """Pieces of the training split that a value needs; a rarer one cannot be learned, and counts as none."""
 
-LONGEST = 60
-"""Characters of a name or a value."""
-
 MOST_SHOWN = 5
 """Unknown values that a warning names."""
-
-_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
 
 def fit_conditions(tokenizer: Tokenizer, names: Sequence[str], corpus: Callable[[], Corpus]) -> Tokenizer:
@@ -41,8 +35,10 @@ def fit_conditions(tokenizer: Tokenizer, names: Sequence[str], corpus: Callable[
 
 def check_name(name: str) -> None:
     """Raise BadOption for a name that no condition can have."""
-    if not _NAME.fullmatch(name) or len(name) > LONGEST:
-        raise BadOption(f"'{printable(name)}' cannot be a condition: use lower-case letters, digits and dashes.")
+    if not is_name(name):
+        raise BadOption(
+            f"'{printable(name)}' cannot be a condition: use lower-case letters and dashes, as in my-style."
+        )
 
 
 def count_values(corpus: Corpus, name: str) -> Counter[str]:
@@ -59,7 +55,7 @@ def _find_values(corpus: Corpus, name: str) -> tuple[str, ...]:
         there = suggest(name, corpus.labels) if corpus.labels else "they have no labels."
         raise BadOption(f"no piece is labelled with '{printable(name)}': {there}")
     counts = count_values(corpus, name)
-    found = sorted(value for value, pieces in counts.items() if pieces >= LEAST_PIECES and len(value) <= LONGEST)
+    found = sorted(value for value, pieces in counts.items() if pieces >= LEAST_PIECES and is_value(value))
     if not found:
         raise BadOption(f"no {name} is that of {LEAST_PIECES} training pieces, which are needed to learn it.")
     if len(found) > MOST_VALUES:

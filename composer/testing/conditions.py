@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from composer.data.encoding import compute_inputs
-from composer.data.labels import LONGEST, check_name
+from composer.data.labels import check_name
 from composer.errors import BadOption
 from composer.music.score import Score, make_labels
 from composer.request import Request
@@ -16,7 +16,7 @@ from composer.testing.grammars import check_grammar
 from composer.testing.rules import require
 from composer.testing.sequences import draw, name_tokens
 from composer.testing.tokenizers import check_encoding
-from composer.tokens.conditions import Conditioned, Conditions, add_conditions, settle
+from composer.tokens.conditions import LONGEST, Conditioned, Conditions, add_conditions, is_value, settle
 from composer.types import Tokenizer
 
 CONDITIONS: Conditions = (("mood", ("calm", "wild")), ("style", ("a_b=c", "funk")))
@@ -75,4 +75,4 @@ def check_labels(score: Score) -> None:
             check_name(name)
         except BadOption as error:
             require(False, f"a label has a name that can be an option; {error}")
-        require(len(value) <= LONGEST, f"a label has at most {LONGEST} characters; {value[:LONGEST]}…")
+        require(is_value(value), f"a label has at most {LONGEST} characters, which can be printed; {value[:LONGEST]}")

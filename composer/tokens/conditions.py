@@ -8,6 +8,7 @@ every step, as it sees key and time signature.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -40,6 +41,21 @@ Conditions: TypeAlias = "tuple[tuple[str, tuple[str, ...]], ...]"
 
 NONE = "none"
 """How a user asks for no label, unless it is a value."""
+
+LONGEST = 60
+"""Characters of a name or a value."""
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a condition can have this name, which becomes an option."""
+    return len(text) <= LONGEST and bool(_NAME.fullmatch(text))
+
+
+def is_value(text: str) -> bool:
+    """Tell whether a condition can have this value: any text that can be printed."""
+    return 0 < len(text) <= LONGEST and text.isprintable()
 
 
 def add_conditions(tokenizer: Tokenizer, conditions: Conditions) -> Tokenizer:
