@@ -309,7 +309,7 @@ def test_a_model_file_keeps_the_conditions_and_one_without_them_its_hash(trained
 
 
 @pytest.mark.parametrize(
-    "conditions", [[["style"]], [["style", ["a", "a"]]], [["style", [3]]], 3, [["s", ["\x1b[2J"]]]]
+    "conditions", [[["style"]], [["we ird", ["a"]]], [["style", ["a", "a"]]], [["style", [3]]], 3, [["s", ["\x1b[2J"]]]]
 )
 def test_a_model_file_with_odd_conditions_is_refused(conditions, trained, tmp_path):
     save(replace(load(trained), conditions=conditions), tmp_path / "odd.safetensors")
@@ -445,9 +445,9 @@ def test_subfolders_name_labels(tmp_path):
     check_dataset(dataset)
 
 
-def test_tunes_are_labelled_with_their_rhythm():
+def test_tunes_are_labelled_with_their_dance():
     dataset = registry().make("datasets", "tunes")
     pieces = [piece for source in dataset.list_sources()[::40] for _, piece in dataset.read(source)]
-    found = {dict(piece.labels).get("rhythm") for piece in pieces if isinstance(piece, Score)}
+    found = {dict(piece.labels).get("dance") for piece in pieces if isinstance(piece, Score)}
     assert {"jig", "reel"} <= found
-    assert all(rhythm == rhythm.lower() for rhythm in found if rhythm)
+    assert all(dance == dance.lower() for dance in found if dance)

@@ -33,7 +33,7 @@ VIOLIN = 40
 
 
 def make_score(tune: Tune, *, is_mode_known: bool = True) -> Score:
-    """Convert a tune to a Score with one monophonic track, labelled with its rhythm, such as "jig".
+    """Convert a tune to a Score with one monophonic track, labelled with its dance, such as "jig".
 
     With `is_mode_known=False` the key is estimated from the notes, and the `K:` field is ignored. Raises ValueError for
     an unreadable tune, and for bars of a wrong length; its text completes a sentence that begins with the tune's name.
@@ -55,12 +55,12 @@ def make_score(tune: Tune, *, is_mode_known: bool = True) -> Score:
     key = named.key if is_mode_known and named and named.key else _estimate_key(track)
     title = tune.header.get("T", "")
     tempos = () if bpm is None else (Tempo(0, bpm),)
-    labels = (("rhythm", _read_rhythm(tune.header.get("R", ""))),)
+    labels = (("dance", _read_dance(tune.header.get("R", ""))),)
     return Score((track,), tempos, signs, (KeySignature(0, key),), find_pickup(laid), title=title, labels=labels)
 
 
-def _read_rhythm(text: str) -> str:
-    """Read the rhythm of an `R:` field, such as "slip jig", which is spelt in several ways."""
+def _read_dance(text: str) -> str:
+    """Read the dance in an `R:` field, such as "slip jig", which is spelt in several ways."""
     return {"slipjig": "slip jig"}.get(text.strip().lower(), text.strip().lower())
 
 
