@@ -115,6 +115,7 @@ def find_styles(piece):
 def test_labels_are_sorted_and_clean_and_none_is_empty():
     found = Score(labels=(("style", " funk\n"), ("mood", "wild"), ("era", ""))).labels
     assert found == (("mood", "wild"), ("style", "funk"))
+    assert Score(labels={"style": "funk"}).labels == (("style", "funk"),)
 
 
 def test_what_copies_a_score_keeps_its_labels():

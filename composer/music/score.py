@@ -8,7 +8,7 @@ hold.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -239,9 +239,10 @@ def parse_time_signature(text: str) -> TimeSignature:
 # --- labels -----------------------------------------------------------------------------------------------------------
 
 
-def make_labels(*parts: Iterable[tuple[str, str]]) -> Labels:
+def make_labels(*parts: Mapping[str, str] | Iterable[tuple[str, str]]) -> Labels:
     """Join labels to one for each name, the last one given, sorted by name; those without a value are left out."""
-    found = {clean_text(name).strip(): clean_text(value).strip() for part in parts for name, value in part}
+    pairs = (pair for part in parts for pair in (part.items() if isinstance(part, Mapping) else part))
+    found = {clean_text(name).strip(): clean_text(value).strip() for name, value in pairs}
     return tuple(sorted((name, value) for name, value in found.items() if name and value))
 
 
