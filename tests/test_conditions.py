@@ -31,7 +31,7 @@ from composer.tokens.jit import compile_grammar
 from composer.tokens.jit.grammars import CompiledTokenizer
 from composer.training.evaluation import compute_token_nats
 from composer.training.loop import Settings, make_training_stream
-from composer.types import Piece, SupportsFrames, SupportsStates
+from composer.types import Piece, SupportsFrames, SupportsStates, SupportsTranspose
 from composer_remi.tokenizer import Remi
 from composer_voices.tokenizer import Voices
 
@@ -141,6 +141,7 @@ def test_any_tokenizer_keeps_its_contract_with_conditions(tokenizer):
     told = add_conditions(tokenizer, (("style", ("funk",)),))
     assert isinstance(told.grammar, SupportsStates) == isinstance(tokenizer.grammar, SupportsStates)
     assert isinstance(told, SupportsFrames) == isinstance(tokenizer, SupportsFrames)
+    assert isinstance(told, SupportsTranspose) == isinstance(tokenizer, SupportsTranspose)
 
 
 def test_a_grammar_is_compiled_with_its_conditions():

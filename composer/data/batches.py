@@ -8,7 +8,7 @@ dropped at the next chunk. The whole stream is a function of (seed, batch number
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -127,12 +127,14 @@ class Stream:
         tokenizer = self.tokenizer
         if not self.forget or not isinstance(tokenizer, Conditioned):
             return rows
-        rng = np.random.default_rng((self.seed, number, 2))
+        rng = np.random.default_rng((self.seed, number, 3))
         drawn = rng.random((len(rows), len(tokenizer.conditions))) < self.forget
-        return [
-            _Row(*tokenizer.forget(row.inputs, row.tokens, which), row.shift) if which.any() else row
-            for row, which in zip(rows, drawn, strict=True)
-        ]
+        found = list(rows)
+        for place in np.flatnonzero(drawn.any(axis=1)).tolist():
+            row = rows[place]
+            inputs, tokens = tokenizer.forget(row.inputs, row.tokens, drawn[place])
+            found[place] = replace(row, inputs=inputs, tokens=tokens)
+        return found
 
     def _transpose_rows(self, rows: list[_Row]) -> list[_Row]:
         """Transpose rows whose tokens only the tokenizer can transpose."""

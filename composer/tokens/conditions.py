@@ -59,10 +59,14 @@ def is_value(text: str) -> bool:
 
 
 def add_conditions(tokenizer: Tokenizer, conditions: Conditions) -> Tokenizer:
-    """Return a tokenizer that writes these conditions before each piece; without any, the tokenizer itself."""
+    """Return a tokenizer that writes these conditions before each piece; without any, the tokenizer itself.
+
+    It has the optional methods that the tokenizer has, and no others.
+    """
     if not conditions:
         return tokenizer
-    return (ConditionedFrames if isinstance(tokenizer, SupportsFrames) else Conditioned)(tokenizer, conditions)
+    kind = isinstance(tokenizer, SupportsFrames), isinstance(tokenizer, SupportsTranspose)
+    return _KINDS[kind](tokenizer, conditions)
 
 
 def split_conditions(tokenizer: Tokenizer) -> tuple[Tokenizer, Conditions]:
@@ -266,13 +270,6 @@ class Conditioned:
         pairs = (self.vocabulary[token].partition("_")[2].partition("=") for token in tokens[is_own].tolist())
         return replace(self.inner.decode(tokens[~is_own]), labels=make_labels((n, value) for n, _, value in pairs))
 
-    def transpose(self, tokens: Tokens, semitones: int) -> Tokens:
-        """Transpose a piece as the inner tokenizer does; returns `tokens` where that cannot."""
-        if not isinstance(self.inner, SupportsTranspose):
-            return tokens
-        told, inner = np.split(tokens, [len(self.conditions)])
-        return np.concatenate([told, self.inner.transpose(inner, semitones)])
-
     def forget(
         self, inputs: NDArray[np.integer], tokens: NDArray[np.integer], forgotten: NDArray[np.bool_]
     ) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
@@ -286,12 +283,29 @@ class Conditioned:
         return inputs, tokens
 
 
-@dataclass(frozen=True)
-class ConditionedFrames(Conditioned):
-    """The same around a tokenizer that writes music frame by frame."""
+class _Transposes(Conditioned):
+    def transpose(self, tokens: Tokens, semitones: int) -> Tokens:
+        """Transpose a piece as the inner tokenizer does."""
+        told, inner = np.split(tokens, [len(self.conditions)])
+        return np.concatenate([told, self.inner.transpose(inner, semitones)])  # type: ignore[attr-defined]
 
+
+class _Frames(Conditioned):
     def assign_frames(self, tokens: Tokens) -> NDArray[np.int64]:
         """Assign a frame to each token of a piece; -1 for none."""
         count = len(self.conditions)
         inner = self.inner.assign_frames(tokens[count:])  # type: ignore[attr-defined]
         return np.concatenate([np.full(len(tokens[:count]), -1), inner])
+
+
+class _FramesAndTransposes(_Frames, _Transposes):
+    pass
+
+
+_KINDS = {
+    (False, False): Conditioned,
+    (False, True): _Transposes,
+    (True, False): _Frames,
+    (True, True): _FramesAndTransposes,
+}
+"""The class of a tokenizer, by whether the inner one writes frames, and transposes pieces itself."""
