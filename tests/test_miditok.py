@@ -16,7 +16,14 @@ from composer.io.formats import read
 from composer.model import load
 from composer.plugins.registry import registry
 from composer.request import Request, SamplerSpec
-from composer.testing import check_fixed_notes, check_grammar, check_tokenizer, draw, make_random_model
+from composer.testing import (
+    check_conditioned,
+    check_fixed_notes,
+    check_grammar,
+    check_tokenizer,
+    draw,
+    make_random_model,
+)
 from composer.testing.grammars import find_counterpart, make_request
 from composer.tokens.vocabulary import transpose_tokens
 from composer.types import Piece, Span, Trainable
@@ -494,3 +501,7 @@ def test_a_late_bar_of_a_long_piece_has_the_inputs_of_an_early_one(name):
     assert len(ends) == 300
     late, early = (inputs[ends[bar] : ends[bar + 1]] for bar in (298, 298 - 12 * 16))  # bars may be counted up to 16
     assert np.array_equal(late, early)
+
+
+def test_a_tokenizer_keeps_its_contract_with_conditions(learned):
+    check_conditioned(learned, [score(line((60, 4), (64, 2), (0, 1), (62, 1)))], rows=6)

@@ -112,8 +112,10 @@ def test_the_guide_shows_the_help_as_it_is():
 
 
 @pytest.mark.parametrize("document", [README, GUIDE], ids=["README", "guide"])
-def test_who_types_its_examples_from_the_first_to_the_last_is_never_refused(document):
+def test_who_types_its_examples_from_the_first_to_the_last_is_never_refused(document, monkeypatch):
     """What is there is not replaced, so that each line has a name of its own, or says --force."""
+    styles = ((("style", ("funk", "jazz")),), {})
+    monkeypatch.setattr("composer.cli.conditions.read_named_conditions", lambda _: styles)  # the model is not there yet
     there = {"chorale.mid"}
     examples = [lines for mark, lines in blocks(document) if mark.startswith("example: ")]
     for words in parse("\n".join(examples)):
@@ -250,6 +252,20 @@ def test_examples_of_comparing(workplace, monkeypatch, capsys):
         asked += [] if "--questions" in arguments else ["--questions", "likelihood"]
         assert run(asked) == 0, arguments
         assert "likelihood" in capsys.readouterr().out.lower()
+
+
+def test_examples_of_labels(workplace):
+    pieces = generator.generate(open_model("tunes"), [Request(index=index, bars=4) for index in range(16)])
+    for number, piece in enumerate(pieces):
+        folder = workplace / "styles" / ("funk", "jazz")[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        formats.write([piece], folder / f"{number}.mid")
+    small = ["--hidden-size", "8", "--layers", "1", "--embedding-size", "4", "--steps", "2", "--evaluations", "1"]
+    for arguments in commands(GUIDE, "labels"):
+        few = {"train": small, "fill": ["--particles", "2"], "generate": ["--bars", "4"]}.get(arguments[0], [])
+        assert run([*arguments, *few]) == 0, arguments
+    assert formats.read_provenance(workplace / "funk.mid")["labels"] == {"style": "funk"}
+    assert formats.read_provenance(workplace / "jazzier.mid")["labels"] == {"style": "jazz"}
 
 
 def test_examples_of_given_notes(workplace):

@@ -6,7 +6,7 @@ something is shown, so that help stays fast.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -146,9 +146,14 @@ def build_corpus(dataset: Dataset, tokenizer: Any, name: str, workers: int | Non
     return corpus
 
 
-def prepare_tokenizer(dataset: Dataset, tokenizer: Tokenizer, name: str, workers: int) -> Tokenizer:
-    """Fit a tokenizer to the training music of a dataset, if it learns anything."""
+def prepare_tokenizer(
+    dataset: Dataset, tokenizer: Tokenizer, name: str, workers: int, conditions: Sequence[str] = ()
+) -> Tokenizer:
+    """Fit a tokenizer to the training music of a dataset, if it learns anything, and add its conditions."""
     from composer.data.corpus import build, fit_tokenizer
+    from composer.data.labels import fit_conditions
 
     with show_reading() as report:
-        return fit_tokenizer(tokenizer, lambda: build(dataset, tokenizer, name=name, workers=workers, report=report))
+        build_with: Any = partial(build, dataset, name=name, workers=workers, report=report)
+        trained = fit_tokenizer(tokenizer, lambda: build_with(tokenizer))
+        return fit_conditions(trained, conditions, lambda: build_with(trained))

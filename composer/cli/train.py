@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -15,7 +15,7 @@ import click
 
 from composer.cli import callbacks, completing, writing
 from composer.cli.callbacks import CallbackChoice
-from composer.cli.options import list_arguments
+from composer.cli.options import list_arguments, list_taken
 from composer.cli.settings import WithSettings, is_on_command_line, merge_options
 from composer.devices import count_processors
 from composer.errors import BadOption, CannotWrite, ComposerError, TrainingFailed, printable
@@ -113,6 +113,13 @@ class TrainCommand(WithSettings):
     shell_complete=completing.complete_names("tokenizers"),
     help="Name of a tokenizer.  [the dataset's choice]",
 )
+@click.option(
+    "--condition",
+    "conditions",
+    multiple=True,
+    metavar="LABEL",
+    help="Tell the model this label of each piece, such as style, so that it can be asked for; may be repeated.",
+)
 @click.option("--resume", metavar="FOLDER", help="Resume the run that is kept in this folder; nothing else is needed.")
 @add_run_options
 @click.pass_context
@@ -143,7 +150,7 @@ def train(
     if resume is not None:
         _resume(ctx, resume, given.get("out"), how)
         return
-    plain = _read_recipe(source, {key: value for key, value in given.items() if value is not None})
+    plain = _read_recipe(source, {key: value for key, value in given.items() if value not in (None, ())})
     if "dataset" not in plain and not print_recipe:
         raise click.MissingParameter(ctx=ctx, param_hint="'DATASET'", param_type="argument")
     carry_out(ctx, {"dataset": DATASET, **plain}, replace(how, recipe=source), print_recipe)
@@ -161,7 +168,7 @@ def _read_recipe(source: str | None, given: Mapping[str, Any]) -> Plain:
             raise BadOption("two datasets are named; --dataset goes with a recipe.")
         plain = {"dataset": source}
     for key, value in given.items():
-        plain = recipe_file.replace_value(plain, key, value)
+        plain = recipe_file.replace_value(plain, key, list(value) if isinstance(value, tuple) else value)
     return plain if "begin_from" in plain else {"architecture": {"name": ARCHITECTURE}, **plain}
 
 
@@ -241,10 +248,12 @@ def _train(
     workers = how.workers
     recipe = recipe_file.make_recipe(plain)
     name = plain["dataset"]
+    _warn_of_conditions(recipe.conditions)
     with join_process_group(recipe.settings.device) as us:
         with us.let_local_main_first():
             shared = workers or (count_processors() if us.leads else 1)
-            recipe = replace(recipe, tokenizer=prepare_tokenizer(recipe.dataset, recipe.tokenizer, name, shared))
+            fitted = prepare_tokenizer(recipe.dataset, recipe.tokenizer, name, shared, recipe.conditions)
+            recipe = replace(recipe, tokenizer=fitted)
             if us.leads:
                 corpus = build_corpus(recipe.dataset, recipe.tokenizer, name, workers)
             else:
@@ -263,6 +272,16 @@ def _train(
             model = train_recipe(recipe, corpus, out, command=command, folder=folder, processes=us, **listeners)
     if model is not None:
         _print_result(model, out, folder)
+
+
+def _warn_of_conditions(names: Sequence[str]) -> None:
+    """Warn of conditions whose names are those of options of the commands that would ask for them."""
+    if names:
+        from composer.cli.fill import fill
+        from composer.cli.generate import generate
+        from composer.generation.options import warn_of_taken_names
+
+        warn_of_taken_names(names, list_taken([*generate.params, *fill.params]))
 
 
 def _print_result(model: Model, out: Path, folder: Path | None) -> None:

@@ -8,7 +8,7 @@ dropped at the next chunk. The whole stream is a function of (seed, batch number
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from composer.data.corpus import Corpus
 from composer.data.encoding import compute_inputs
+from composer.tokens.conditions import Conditioned, split_conditions
 from composer.tokens.vocabulary import BOS, can_transpose, transpose_tokens
 from composer.types import SupportsTranspose, Tokenizer
 
 IGNORED = -1
-"""The target of positions without a loss: padding, and the key of a transposed piece."""
+"""The target of positions without a loss: padding, conditions, and the key of a transposed piece."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Stream:
     chunk: int = 128
     transpose: int = 0  # the most semitones, within the pitch range of the corpus; 0 for no transposition
     seed: int = 0
+    forget: float = 0.0  # share of the pieces of which a label is forgotten, if the tokenizer has conditions
 
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
@@ -113,11 +115,26 @@ class Stream:
             _Row(self.corpus.inputs[span], self.corpus.tokens[span], int(move))
             for span, move in zip(spans, moves, strict=True)
         ]
+        found = self._forget_labels(number, found)
         return (
             sorted(self._transpose_rows(found), key=lambda row: -len(row.tokens))
             if moves.any() and not self._is_transposable
             else found
         )
+
+    def _forget_labels(self, number: int, rows: list[_Row]) -> list[_Row]:
+        """Forget labels of some rows, so that the model learns to write without them, too."""
+        tokenizer = self.tokenizer
+        if not self.forget or not isinstance(tokenizer, Conditioned):
+            return rows
+        rng = np.random.default_rng((self.seed, number, 3))
+        drawn = rng.random((len(rows), len(tokenizer.conditions))) < self.forget
+        found = list(rows)
+        for place in np.flatnonzero(drawn.any(axis=1)).tolist():
+            row = rows[place]
+            inputs, tokens = tokenizer.forget(row.inputs, row.tokens, drawn[place])
+            found[place] = replace(row, inputs=inputs, tokens=tokens)
+        return found
 
     def _transpose_rows(self, rows: list[_Row]) -> list[_Row]:
         """Transpose rows whose tokens only the tokenizer can transpose."""
@@ -138,6 +155,7 @@ class Stream:
             inputs[:, self._token_columns] = np.maximum(table[inputs[:, self._token_columns]], BOS)
             # The model learns how common keys are from untransposed pieces alone.
             targets[:] = np.where(self._is_key[targets], IGNORED, table[targets])
+        targets[: max(self._told - part.start, 0)] = IGNORED
 
     def _draw_transpositions(self, number: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Draw the transposition of each row, in semitones."""
@@ -170,6 +188,11 @@ class Stream:
     @cached_property
     def _token_columns(self) -> NDArray[np.int64]:
         return np.flatnonzero([column.tokens for column in self.tokenizer.grammar.columns])
+
+    @cached_property
+    def _told(self) -> int:
+        """Number of tokens at the beginning of a piece that the model is told, and does not predict."""
+        return len(split_conditions(self.tokenizer)[1])
 
     @cached_property
     def _is_key(self) -> NDArray[np.bool_]:

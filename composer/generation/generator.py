@@ -26,12 +26,13 @@ from composer.fitting import check_grammar
 from composer.generation import degeneration
 from composer.generation.backends import Backends
 from composer.model import Model
-from composer.music.score import END, Score, Tempo, Text, compute_bars
+from composer.music.score import END, Labels, Score, Tempo, Text, compute_bars
 from composer.plugins.registry import registry
 from composer.request import WHOLE, Request, SamplerSpec
 from composer.sampling import beams, loop
 from composer.sampling.feasibility import check_request
 from composer.sampling.loop import SampledPiece
+from composer.tokens.conditions import check_wanted, settle, split_conditions
 from composer.tokens.jit import compile_grammar
 from composer.tokens.vocabulary import EOS
 from composer.types import Constraint, Piece, Sampler, Span, Step, Tokenizer
@@ -86,16 +87,20 @@ class Generator:
         return self.tokenizer.decode(self.tokenizer.encode(score))
 
     def resolve(self, request: Request) -> Request:
-        """Resolve a request: choose its backend, so that it can be repeated on any machine.
+        """Resolve a request: choose its backend, so that it can be repeated on any machine, and state each condition.
 
-        Raises UnknownName or BadOption for a missing backend, precision or device, and BadOption for an invalid primer.
-        Warns with RequestWarning of a time signature that the model was not trained on, according to its card.
+        A primer states its own. Raises UnknownName or BadOption for a missing backend, precision or device, and
+        BadOption for an invalid primer, and for an unknown condition or value, with the nearest match. Warns with
+        RequestWarning of a time signature that the model was not trained on, according to its card.
         """
         self._warn_of_time_signature(request.time_signature)
         if (request.primer, request.primer_ticks) not in self._primers:
             self._check_primer(request.primer, request.primer_ticks)
             self._primers.add((request.primer, request.primer_ticks))
-        return self._backends.resolve(request)
+        known = split_conditions(self.tokenizer)[1]
+        stated = check_wanted(known, request.conditions)
+        told = stated if request.primer else settle(known, stated)
+        return self._backends.resolve(replace(request, conditions=told))
 
     @cached_property
     def _primers(self) -> set[tuple[tuple[int, ...], int]]:
@@ -293,20 +298,21 @@ def _make_piece(generator: Generator, request: Request, result: SampledPiece) ->
     found = degeneration.describe_loops(score, generator.limits, [Span(0, request.primer_ticks)])
     if request.tempo is not None:
         score = replace(score, tempos=(Tempo(0, request.tempo),))
-    return Piece(
-        score, build_provenance(generator, {"request": request.to_json()}, round_nats(result), request.attempt, found)
-    )
+    task = {"request": request.to_json()}
+    made_by = build_provenance(generator, task, round_nats(result), request.attempt, found, score.labels)
+    return Piece(score, made_by)
 
 
 def build_provenance(
-    generator: Generator, task: Mapping[str, Any], nats: Mapping[str, float], attempt: int, loops: str
+    generator: Generator, task: Mapping[str, Any], nats: Mapping[str, float], attempt: int, loops: str, labels: Labels
 ) -> dict[str, Any]:
-    """Build the provenance of a piece from its task as JSON, its nats, and a description of its loops."""
+    """Build the provenance of a piece from its task as JSON, its nats, a description of its loops, and its labels."""
     return {
         "composer": __version__,
         "model": generator.name,
         "model_hash": generator.model.hash,
         **task,
+        **({"labels": dict(labels)} if labels else {}),
         "nats": nats,
         **({"redrawn": attempt} if attempt else {}),
         **({"degenerate": loops} if loops else {}),

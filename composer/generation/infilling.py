@@ -236,14 +236,18 @@ def _make_piece(generator: Generator, wanted: Fill, quantised: Score, result: Co
     score = splice(wanted.score, quantised, answer, wanted.fixed)
     found = describe_loops(answer, generator.limits, wanted.fixed)
     nats = {**round_nats(result), "given": round(result.fixed_nats, 6)}
-    return Piece(score, build_provenance(generator, wanted.to_json(), nats, wanted.request.attempt, found))
+    made_by = build_provenance(generator, wanted.to_json(), nats, wanted.request.attempt, found, score.labels)
+    return Piece(score, made_by)
 
 
 # --- asking -----------------------------------------------------------------------------------------------------------
 
 
 def build_request(request: Request, quantised: Score) -> Request:
-    """Make a request of the length, time signature and key of `quantised`, without a primer."""
+    """Make a request of the length, time signature and key of `quantised`, without a primer.
+
+    Labels of `quantised` are its conditions, unless the request has others.
+    """
     found = compute_bars(quantised)
     metres = {str(signature) for signature in found.signatures}
     return replace(
@@ -254,6 +258,7 @@ def build_request(request: Request, quantised: Score) -> Request:
         tempo=None,
         primer=(),
         primer_ticks=0,
+        conditions=tuple(sorted({**dict(quantised.labels), **dict(request.conditions)}.items())),
     )
 
 

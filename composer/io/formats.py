@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -121,13 +122,26 @@ def _refuse_errors(path: Path) -> Iterator[None]:
 
 
 def read_notes(path: Path) -> Score:
-    """Read a score as `read` does. Raises UnreadableFile for a file without notes, too, without other warnings."""
+    """Read a score as `read` does, with the labels in its provenance.
+
+    Raises UnreadableFile for a file without notes, too, without other warnings.
+    """
     score, said = read_with_warnings(path)
+    with suppress(UnreadableFile):  # JSON beside the file may be anything
+        score = apply_labels(score, read_provenance(path))
     if not score.note_count:
         raise UnreadableFile(f"{printable(str(path))}: contains no notes.")
     for warning in said:
         warnings.warn(warning, stacklevel=2)
     return score
+
+
+def apply_labels(score: Score, provenance: Mapping[str, Any]) -> Score:
+    """Give a score the labels in its provenance, which is untrusted, if it has none."""
+    labels = provenance.get("labels")
+    if score.labels or not isinstance(labels, Mapping):
+        return score
+    return replace(score, labels=tuple((str(name), str(value)) for name, value in labels.items()))
 
 
 def read_with_warnings(path: Path, **options: Any) -> tuple[Score, list[ReadingWarning]]:

@@ -15,6 +15,7 @@ suite.py          the checks of each kind
 architectures.py  architectures, and models in packages
 backends.py       inference backends
 callbacks.py      callbacks
+conditions.py     tokenizers with conditions, and labels of datasets
 commands.py       commands and executors
 events.py         answers to events
 files.py          readers, exporters and datasets
@@ -33,6 +34,7 @@ from composer.testing.architectures import check_architecture, check_model
 from composer.testing.backends import check_backend, make_random_model
 from composer.testing.callbacks import check_callback
 from composer.testing.commands import check_command, check_executor
+from composer.testing.conditions import check_conditioned
 from composer.testing.events import check_event, check_events
 from composer.testing.files import check_dataset, check_exporter, check_reader, check_round_trip
 from composer.testing.grammars import check_fixed_notes, check_grammar, check_infilling
@@ -52,6 +54,7 @@ __all__ = [
     "check_backend",
     "check_callback",
     "check_command",
+    "check_conditioned",
     "check_dataset",
     "check_event",
     "check_events",

@@ -33,6 +33,7 @@ from composer.plugins.registry import registry
 from composer.testing.architectures import check_architecture, check_model
 from composer.testing.backends import check_backend, make_random_model
 from composer.testing.commands import check_command, check_executor
+from composer.testing.conditions import check_conditioned
 from composer.testing.events import check_event
 from composer.testing.files import HOLDS, check_dataset, check_exporter, check_reader, check_round_trip
 from composer.testing.grammars import check_grammar, check_infilling
@@ -176,6 +177,7 @@ def _cover_tokenizer(thing: _Thing) -> Checks:
     yield ": a long score", lambda _: check_long_score(tokenizer := thing.make(), _list_expressed(tokenizer)[0])
     yield ": fixed notes", lambda _: _check_fixed(thing.make())
     yield ": grammar", lambda _: check_grammar(thing.make(), rows=ROWS)
+    yield ": conditions", lambda _: check_conditioned(tokenizer := thing.make(), _list_expressed(tokenizer))
 
 
 def _check_scores(tokenizer: Tokenizer) -> None:

@@ -55,6 +55,7 @@ class Settings:
     warmup: Annotated[float, "share of all steps in which the rate rises"] = 0.03
     clip: Annotated[float, "largest norm of a gradient"] = 1.0
     transpose: Annotated[int, "move pieces by up to so many semitones"] = 6
+    forget_labels: Annotated[float, "share of the pieces that come without a label, if the model has conditions"] = 0.1
     patience: Annotated[int, "stop after so many validations without a better one"] = 10
     seed: Annotated[int, "of the weights, the order and the dropout"] = 0
     device: Annotated[str, "auto, cpu, cuda, …"] = "auto"
@@ -71,6 +72,8 @@ class Settings:
             raise BadOption("average must be at least 0 and less than 1.")
         if not 0 <= self.transpose <= 24:
             raise BadOption("transpose must be from 0 to 24 semitones.")
+        if not 0 <= self.forget_labels <= 1:
+            raise BadOption("forget_labels must be from 0 to 1.")
         if not self.checkpoint_every >= 0:
             raise BadOption("checkpoint_every must be at least 0 seconds.")
         if not 0 <= self.seed < 2**63:
@@ -258,6 +261,7 @@ def make_training_stream(corpus: Corpus, tokenizer: Tokenizer, settings: Setting
         chunk=settings.chunk,
         transpose=settings.transpose,
         seed=settings.seed,
+        forget=settings.forget_labels,
     )
 
 

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from composer.data.datasets import make_dataset
+from composer.data.labels import check_name
 from composer.errors import BadOption, BadRecipe, ComposerError, RunWarning, printable, suggest
 from composer.model import find_model, load
 from composer.plugins.options import convert, make_plain, read_options
@@ -37,6 +38,7 @@ KEYS: Mapping[str, tuple[type, str]] = {
     "out": (str, "the model file to write (.safetensors)"),
     "half": (bool, "store weights in fp16, else in fp32"),
     "run": (str, "the folder in which the run is kept, to be watched and gone on with"),
+    "conditions": (list, "labels of pieces that the model is told, such as style"),
     "begin_from": (str, "a trained model to begin from: its name, or a .safetensors file"),
     "dataset_options": (dict, ""),
     "tokenizer": (dict, ""),
@@ -53,7 +55,7 @@ CALLBACKS = ("samples",)
 COMPONENTS = ("tokenizer", "architecture")
 """Keys whose tables hold the `name` of a plugin's object and its options."""
 
-_TYPES = {str: "a text", bool: "true or false", dict: "a table"}
+_TYPES = {str: "a text", bool: "true or false", dict: "a table", list: "a list"}
 
 
 def read_recipe(path: Path) -> Plain:
@@ -79,6 +81,7 @@ def check_recipe(plain: Plain) -> None:
         if not isinstance(value, KEYS[key][0]):
             raise BadRecipe(f"'{key}' is {printable(repr(value))}, which is not {_TYPES[KEYS[key][0]]}.")
     _make_settings(plain)
+    _check_conditions(plain)
     for kind in COMPONENTS:
         if kind in plain:
             if "begin_from" in plain:
@@ -89,6 +92,16 @@ def check_recipe(plain: Plain) -> None:
     _check_callbacks(plain.get("callbacks", {}))
     if "dataset" in plain:
         make_dataset(plain["dataset"], **plain.get("dataset_options", {}))
+
+
+def _check_conditions(plain: Plain) -> None:
+    """Raise BadRecipe or BadOption unless conditions are names of labels; a model to begin from brings its own."""
+    if "conditions" in plain and "begin_from" in plain:
+        raise BadRecipe("'begin_from' brings its own conditions; leave out 'conditions'.")
+    for name in plain.get("conditions", ()):
+        if not isinstance(name, str):
+            raise BadRecipe(f"'conditions' holds {printable(repr(name))}, which is not a text.")
+        check_name(name)
 
 
 def _check_callbacks(callbacks: Plain) -> None:
@@ -162,6 +175,7 @@ def make_recipe(plain: Plain) -> Recipe:
         _make_component("architecture", {**options, **architecture}),
         _make_settings(plain, settings),
         plain.get("half", True),
+        conditions=tuple(plain.get("conditions", ())),
     )
 
 

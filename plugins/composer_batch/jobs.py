@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from composer.errors import BadOption, ComposerError, printable, suggest
 from composer.generation.finishing import read_transforms
 from composer.generation.options import list_sampler_options
+from composer.music.score import Labels
 from composer.plugins.options import Option, convert, make_plain, read_options, takes_several
 from composer.request import SamplerSpec
 from composer_batch.filters import Gates, Keep
@@ -138,7 +139,10 @@ GRID = frozenset(
 LISTS = ("formats", "transforms")
 """Options whose value is a list, and which make no grid."""
 
-TABLES = ("gates", "export_options")
+CONDITIONS = "conditions"
+"""The key of the conditions of a job, by name."""
+
+TABLES = ("gates", "export_options", CONDITIONS)
 
 Axis = tuple[str, str, Sequence[Any]]
 """A key as written, the option it names, and its values."""
@@ -201,6 +205,7 @@ class GridPoint:
     gates: Mapping[str, Any]
     export_options: Mapping[str, Mapping[str, Any]]
     varied: tuple[str, ...]  # options with several values
+    conditions: Labels
     table: Table = field(compare=False)
 
 
@@ -244,12 +249,23 @@ def _find_axes(table: Table, samplers: Mapping[str, tuple[str, Option]]) -> list
         elif name in TABLES:
             if not isinstance(value, Mapping):
                 raise table.make_error(f"'{name}' is a table of options.", written)
+            if name == CONDITIONS:
+                axes += _find_condition_axes(table, written, value)
         else:
             known = [*own, *samplers, *TABLES]
             raise table.make_error(
                 f"a job has no '{printable(written)}': {suggest(printable(written), known)}", written
             )
     return axes
+
+
+def _find_condition_axes(table: Table, written: str, conditions: Mapping[str, Any]) -> Iterator[Axis]:
+    """Yield the axis of each condition of a job: a text, or a list of texts, which makes a grid."""
+    for name, value in conditions.items():
+        values = _check_values(table, written, value, grid=True)
+        if not all(isinstance(one, str) for one in values):
+            raise table.make_error(f"'{CONDITIONS}.{printable(name)}' is a text, or a list of texts.", written)
+        yield written, f"{CONDITIONS}.{name}", values
 
 
 def _check_values(table: Table, key: str, value: Any, grid: bool, *, one: bool = False) -> Sequence[Any]:
@@ -278,10 +294,13 @@ def _expand_grid(table: Table, axes: Sequence[Axis], samplers: Mapping[str, tupl
     for point in itertools.product(*(values for _, _, values in axes)):
         options: dict[str, Any] = {}
         chain: dict[str, dict[str, Any]] = {}
+        conditions: dict[str, str] = {}
         for key, (_, name, _), value in zip(written, axes, point, strict=True):
             try:
                 if name in own:
                     options[name] = convert(value, own[name], f"job {table.number}")
+                elif name.startswith(f"{CONDITIONS}."):
+                    conditions[name.partition(".")[2]] = value
                 else:
                     sampler, option = samplers[name]
                     chosen = make_plain(convert(value, option, f"sampler '{sampler}'"))
@@ -293,7 +312,7 @@ def _expand_grid(table: Table, axes: Sequence[Axis], samplers: Mapping[str, tupl
         except ComposerError as error:
             raise table.make_error(error, _find_named_key(str(error), written)) from None
         links = tuple(SamplerSpec(name, chosen) for name, chosen in chain.items())
-        yield GridPoint(job, links, gates, exporting, varied, table)
+        yield GridPoint(job, links, gates, exporting, varied, tuple(conditions.items()), table)
 
 
 def _find_named_key(text: str, keys: Sequence[str]) -> str:
