@@ -15,11 +15,15 @@ from composer.music.score import parse_time_signature
 
 
 @dataclass(frozen=True)
-class SamplerSpec:
-    """One sampler of the chain: its name and its options."""
+class Spec:
+    """Something that a plugin offers, by name and with its options as plain values: a sampler, a transform."""
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
+
+
+SamplerSpec = Spec
+"""Its name where it is a sampler."""
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,13 @@ from typing import Annotated, Literal
 import pytest
 
 from composer import hookimpl
-from composer.errors import BadOption
+from composer.errors import BadOption, UnknownName
 from composer.plugins import offers
 from composer.plugins import registry as plugins
 from composer.plugins.offers import Registry
 from composer.plugins.options import get_values, name_type, read_options
+from composer.plugins.specs import format_spec, parse_spec
+from composer.request import Spec
 from composer.training import recipe_file, recipes
 from composer_batch import jobs, schema
 
@@ -52,6 +54,10 @@ class Switched:
 
     dropout: Annotated[bool, "whether to drop"] = False
     hidden_size: Annotated[int, "width", "4"] = 77
+
+
+class Bare:
+    """A sampler without options."""
 
 
 @pytest.fixture
@@ -285,3 +291,46 @@ def test_jobs_and_their_schema_know_any_option(with_plugin):
     assert described["many-layers"]["anyOf"][0] == {"enum": [1, 2, "all"]}
     assert described["many-limit"]["anyOf"][0] == {"anyOf": [{"type": "integer"}, {"enum": ["auto"]}]}
     assert described["many-widths"]["default"] == [8, 8]
+
+
+# --- specs ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("many", {}),
+        ("many:early", {"feel": "early"}),
+        ("many:depth=2", {"depth": "TWO"}),
+        ("many:early,depth=TWO,layers=all", {"feel": "early", "depth": "TWO", "layers": "all"}),
+        ("many: widths=3,4, depth=ONE", {"widths": [3, 4], "depth": "ONE"}),
+        ("many:names=one,two", {"names": ["one", "two"]}),
+        ("many:table=a/b=c.csv", {"table": "a/b=c.csv"}),
+        ("many:limit=none", {"limit": None}),
+    ],
+)
+def test_a_spec_is_a_name_with_plain_values_and_is_typed_as_it_is_written(with_plugin, text, options):
+    with_plugin(samplers={"many": Many})
+    parsed = parse_spec(text, "samplers")
+    assert parsed == Spec("many", options)
+    assert parse_spec(format_spec(parsed), "samplers") == parsed
+    assert json.loads(json.dumps(parsed.options)) == options
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "sentence"),
+    [
+        ("mny", UnknownName, "no plugin offers the sampler 'mny': did you mean 'many'?"),
+        ("many:", BadOption, "sampler 'many': there is nothing after the colon of 'many:'."),
+        ("many:dept=1", BadOption, "sampler 'many' has no option 'dept': did you mean 'depth'?"),
+        ("many:early,feel=late", BadOption, "sampler 'many': 'feel' is given twice."),
+        ("many:layers=7", BadOption, "sampler 'many': 'layers' is '7', which is not 1 or 2 or all."),
+        ("many:layers=1,2", BadOption, "sampler 'many': 'layers' is '1,2', which is not 1 or 2 or all."),
+        ("bare:3", BadOption, "sampler 'bare' has no options, and so takes no '3'."),
+    ],
+)
+def test_a_wrong_spec_is_one_sentence(with_plugin, text, error, sentence):
+    with_plugin(samplers={"many": Many, "bare": Bare})
+    with pytest.raises(error) as caught:
+        parse_spec(text, "samplers")
+    assert str(caught.value) == sentence

@@ -2,6 +2,7 @@
 
 discovery.py      installed plugins, from package metadata
 options.py        the options of a callable, converted and described
+specs.py          a thing with its options, as it is typed
 checks.py         mistakes of authors, found at import
 offers.py         the offers of plugins by kind and name, imported and checked
 cache.py          the registry, kept between runs
