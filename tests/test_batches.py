@@ -8,6 +8,7 @@ from music import line, score
 
 from composer.data.batches import IGNORED, Stream, compute_real_share
 from composer.data.encoding import compute_inputs
+from composer.plugins.registry import registry
 from composer.tokens.vocabulary import BOS, transpose_tokens
 from composer.training.loop import Settings
 from composer_voices.tokenizer import Voices
@@ -15,12 +16,17 @@ from composer_voices.tokenizer import Voices
 
 @pytest.fixture
 def stream(corpus, tokenizer):
-    """Streams over the training pieces: `stream(transpose=6)`."""
+    """Streams over the training pieces: `stream(transpose(6))`."""
 
-    def make(**options):
-        return Stream(corpus, tokenizer, corpus.split("train"), **{"batch_size": 4, "chunk": 16, **options})
+    def make(*augmentations, **options):
+        options = {"batch_size": 4, "chunk": 16, **options}
+        return Stream(corpus, tokenizer, corpus.split("train"), augmentations=augmentations, **options)
 
     return make
+
+
+def transpose(reach):
+    return registry().make("transforms", "transpose", reach=reach)
 
 
 def pieces_of(stream, number):
@@ -65,11 +71,11 @@ def test_the_stream_is_a_function_of_the_seed_and_the_number(stream):
     def content(found, number):
         return [(chunk.inputs.tobytes(), chunk.targets.tobytes()) for chunk in found.cut_chunks(number)]
 
-    found = stream(transpose=3, seed=1)
+    found = stream(transpose(3), seed=1)
     later = content(found, 7)
     content(found, 2)
-    assert content(stream(transpose=3, seed=1), 7) == later
-    assert content(stream(transpose=3, seed=2), 7) != later
+    assert content(stream(transpose(3), seed=1), 7) == later
+    assert content(stream(transpose(3), seed=2), 7) != later
 
 
 def test_epochs_have_their_pieces_in_other_company(stream):
@@ -110,7 +116,7 @@ def moved_pieces(stream, tokenizer, corpus, epochs=4):
 
 
 def test_pieces_are_moved_both_ways_and_never_out_of_reach(stream, tokenizer, corpus):
-    found = stream(transpose=5)
+    found = stream(transpose(5))
     pitch = tokenizer.token_info.pitch
     written = np.concatenate([pitch[corpus.read_piece(piece)] for piece in corpus.split("train")])
     lowest, highest = written[written >= 0].min(), written.max()
@@ -125,7 +131,7 @@ def test_pieces_are_moved_both_ways_and_never_out_of_reach(stream, tokenizer, co
 
 
 def test_inputs_follow_their_targets(stream, tokenizer, corpus):
-    rows = list(moved_pieces(stream(transpose=5), tokenizer, corpus))
+    rows = list(moved_pieces(stream(transpose(5)), tokenizer, corpus))
     moved = [transpose_tokens(tokenizer.vocabulary, semitones)[tokens] for semitones, _, _, tokens in rows]
     anew = compute_inputs(tokenizer, moved)
     for (_, inputs, targets, _), tokens, expected in zip(rows, moved, anew, strict=True):
@@ -139,7 +145,7 @@ def test_inputs_follow_their_targets(stream, tokenizer, corpus):
 def test_the_key_is_learnt_from_pieces_that_are_not_moved(stream, tokenizer, corpus):
     is_key = tokenizer.token_info.kind == "Key"
     counted = {True: 0, False: 0}
-    for semitones, _, targets, tokens in moved_pieces(stream(transpose=5), tokenizer, corpus):
+    for semitones, _, targets, tokens in moved_pieces(stream(transpose(5)), tokenizer, corpus):
         ignored = targets == IGNORED
         assert np.array_equal(ignored, is_key[tokens] & (semitones != 0))
         counted[semitones != 0] += 1
@@ -155,7 +161,7 @@ def test_a_column_that_names_a_pitch_out_of_reach_names_none_after_a_move():
     reach = {"lowest": np.array([60, 60]), "highest": np.array([74, 79])}
     corpus = SimpleNamespace(tokens=np.concatenate(pieces), inputs=inputs, offsets=offsets, **reach)
     place = [column.name for column in duet.grammar.columns].index("parallel with voice 1")
-    stream = Stream(corpus, duet, np.array([0, 1]), transpose=6)
+    stream = Stream(corpus, duet, np.array([0, 1]), augmentations=(transpose(6),))
     named = {
         int(name) for number in range(40) for chunk in stream.cut_chunks(number) for name in chunk.inputs[0, :, place]
     }

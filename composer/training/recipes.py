@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from composer.plugins.options import get_values
+from composer.training.methods import USUAL, Method
 from composer.types import Architecture, Dataset, Tokenizer
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Beginning:
 
 @dataclass(frozen=True)
 class Recipe:
-    """The dataset, tokenizer, architecture and settings of a training. `half` stores weights in fp16.
+    """The dataset, tokenizer, architecture, settings and method of a training. `half` stores weights in fp16.
 
     With a `beginning`, tokenizer and architecture are its own.
     """
@@ -40,6 +41,7 @@ class Recipe:
     settings: Settings
     half: bool = True
     beginning: Beginning | None = None
+    method: Method = USUAL
 
     @property
     def suggested(self) -> dict[str, Any]:
@@ -68,5 +70,6 @@ def convert_to_plain(recipe: Recipe, name: str) -> dict[str, Any]:
         "half": recipe.half,
         "dataset_options": dict(list(dataset.items())[1:]) if ":" in name else dataset,
         **({"begin_from": recipe.beginning.name} if recipe.beginning else things),
+        **recipe.method.to_plain(),
         "training": asdict(recipe.settings),
     }

@@ -53,6 +53,7 @@ def train_recipe(
         recipe.tokenizer,
         recipe.architecture,
         recipe.settings,
+        recipe.method,
         beginning=recipe.beginning.model.weights if recipe.beginning else None,
         listeners=[*listeners, Callbacks(callbacks, context, record)] if processes.leads else [],
         folder=folder,

@@ -41,7 +41,7 @@ from composer.types.metrics import Metric
 from composer.types.samplers import Constraint, Context, LogitsProcessor, RecentNotes, Sampler
 from composer.types.tokenizers import HasSamples, SupportsFrames, SupportsTranspose, Tokenizer, Trainable
 from composer.types.training import Objective, Optimiser, Schedule
-from composer.types.transforms import Rule, Transform
+from composer.types.transforms import DrawsTransposition, Rule, Transform
 
 if TYPE_CHECKING:
     from composer.io.pieces import Piece
@@ -56,6 +56,7 @@ __all__ = [
     "Constraint",
     "Context",
     "Dataset",
+    "DrawsTransposition",
     "Executor",
     "Exporter",
     "Finding",
