@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.errors import OF_ONE_PIECE, BadOption, CannotExpress, NothingAllowed, printable, suggest
+from composer.errors import OF_ONE_PIECE, BadOption, CannotExpress, NothingAllowed, printable
 from composer.generation.degeneration import RETRIES, describe_loops
 from composer.generation.generator import (
     Generator,
@@ -33,6 +33,7 @@ from composer.generation.generator import (
 )
 from composer.generation.primers import apply_request
 from composer.music.merging import check_start, splice
+from composer.music.parts import find_voice
 from composer.music.score import Bars, Score, compute_bars
 from composer.music.score_json import score_from_json, score_to_json
 from composer.request import Request
@@ -384,15 +385,3 @@ def locate_bars(score: Score, wanted: tuple[int, int]) -> tuple[int, int]:
         raise BadOption(f"{shown} asked for, and the piece has bars 1 to {most}{before}.")
     end = int(found.starts[last + upbeat])
     return int(found.starts[first - 1 + upbeat]), ALWAYS if last == most else end
-
-
-def find_voice(score: Score, name: str) -> int:
-    """Find a track by its name, or its number from 1. Raises BadOption."""
-    names = [track.name.casefold() for track in score.tracks]
-    wanted = name.strip().casefold()
-    if wanted in names:
-        return names.index(wanted)
-    if wanted.isdecimal() and 1 <= int(wanted) <= len(names):
-        return int(wanted) - 1
-    shown = [track_name or str(number) for number, track_name in enumerate(names, start=1)]
-    raise BadOption(f"unknown voice '{printable(name.strip())}'; {suggest(wanted, shown)}")

@@ -5,6 +5,8 @@ keys.py          keys by name, and key estimation
 general_midi.py  instruments and their ranges
 tempo_map.py     ticks and seconds
 sections.py      the sections of a piece in a form
+parts.py         a part by its name or number
+transposing.py   a score in another key
 merging.py       new notes in the gaps of a score
 score_json.py    a score as JSON
 """

@@ -12,6 +12,7 @@ from composer.metrics.measurements import evaluate_metric
 from composer.metrics.score_view import ScoreView, view_score
 from composer.music.keys import parse_key
 from composer.music.score import KeySignature, Notes, Score, TimeSignature, Track, make_notes
+from composer.music.transposing import find_room, transpose_score
 from composer.testing.rules import require
 from composer.testing.sequences import SAMPLES, list_samples, make_drums
 from composer.types import Metric
@@ -125,12 +126,4 @@ def _make_tune() -> Score:
 
 def _transpose(score: Score, semitones: int) -> Score:
     """Transpose all but drums; down, where there is no such pitch."""
-    highest = max((int(track.notes["pitch"].max(initial=0)) for track in score.tracks if not track.is_drum), default=0)
-    semitones = semitones if highest + semitones < 128 else -semitones
-    tracks = []
-    for track in score.tracks:
-        notes = track.notes.copy()
-        notes["pitch"] += 0 if track.is_drum else semitones
-        tracks.append(replace(track, notes=notes))
-    keys = tuple(KeySignature(sign.tick, sign.key.transpose(semitones)) for sign in score.key_signatures)
-    return replace(score, tracks=tuple(tracks), key_signatures=keys)
+    return transpose_score(score, semitones if semitones <= find_room(score.tracks)[1] else -semitones)

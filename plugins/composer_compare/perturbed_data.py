@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from composer.data.corpus import Corpus, build
 from composer.data.datasets import make_dataset
 from composer.data.splits import SPLITS
-from composer.errors import TrainingFailed
-from composer.music.score import TICKS_PER_QUARTER, KeySignature, Notes, Score
+from composer.errors import CannotExpress, TrainingFailed
+from composer.music.score import TICKS_PER_QUARTER, Notes, Score
+from composer.music.transposing import transpose_score
 from composer.plugins.registry import registry
 from composer.training import recipe_file
 from composer.training.recipes import Recipe
@@ -96,7 +97,11 @@ class PerturbedDataset:
         if side == "train" and self.noise:
             score = add_wrong_notes(score, self.noise, np.random.default_rng((self.seed, number, 3)))
         elif side == "test" and self.shift:
-            score = transpose_score(score, self.shift)
+            try:
+                score = transpose_score(score, self.shift)
+            except CannotExpress as error:
+                yield source, error
+                return
         yield source, score
 
 
@@ -121,18 +126,6 @@ def add_wrong_notes(score: Score, share: float, rng: np.random.Generator) -> Sco
         return notes[np.lexsort((notes["pitch"], notes["start"]))]
 
     return _map_tracks(score, alter_notes)
-
-
-def transpose_score(score: Score, semitones: int) -> Score:
-    """Transpose the score; drums stay."""
-
-    def shift_notes(notes: Notes) -> Notes:
-        notes = notes.copy()
-        notes["pitch"] = np.clip(notes["pitch"] + semitones, 0, 127)
-        return notes
-
-    keys = tuple(KeySignature(sign.tick, sign.key.transpose(semitones)) for sign in score.key_signatures)
-    return replace(_map_tracks(score, shift_notes), key_signatures=keys)
 
 
 def _map_tracks(score: Score, change: Callable[[Notes], Notes]) -> Score:

@@ -21,6 +21,7 @@ from composer.data.corpus import build
 from composer.generation import infilling, tasks
 from composer.generation.composer import open_model
 from composer.generation.generator import Generator
+from composer.music.parts import find_voice
 from composer.music.score import Score, compute_bars, make_notes
 from composer.plugins.registry import registry
 
@@ -93,7 +94,7 @@ def case_of(score: Score, count: int, voices: tuple[str, ...]) -> Case:
     """So many bars from `FIRST` on, of these voices or of all."""
     wanted = (FIRST, FIRST + count - 1)
     start, end = infilling.locate_bars(score, wanted)
-    names = [infilling.find_voice(score, voice) for voice in voices]
+    names = [find_voice(score, voice) for voice in voices]
     return Case(score, tuple(names or range(len(score.tracks))), start, end, voices, wanted)
 
 
