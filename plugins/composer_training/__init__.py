@@ -33,11 +33,3 @@ def register_schedules() -> Offers:
     from composer_training.schedules import Constant, Cosine, Linear, Wsd
 
     return {"cosine": Cosine, "constant": Constant, "linear": Linear, "wsd": Wsd}
-
-
-@hookimpl
-def register_transforms() -> Offers:
-    """Stand-in."""
-    from composer_training.transposition import Transpose
-
-    return {"transpose": Transpose}
