@@ -21,6 +21,7 @@ grammars.py       grammars, compiled grammars and fixed notes
 metrics.py        metrics
 samplers.py       constraints and logits processors
 tokenizers.py     tokenizers
+training.py       objectives, optimisers and schedules
 replay.py         sequences replayed through a grammar
 sequences.py      random sequences of a grammar, and small scores
 shrinking.py      the smallest score that breaks a rule
@@ -40,6 +41,7 @@ from composer.testing.sequences import draw
 from composer.testing.shrinking import check_smallest
 from composer.testing.suite import Case, list_cases, make_cases
 from composer.testing.tokenizers import check_long_score, check_tokenizer
+from composer.testing.training import check_objective, check_optimiser, check_schedule
 
 __all__ = [
     "BrokenRule",
@@ -57,9 +59,12 @@ __all__ = [
     "check_long_score",
     "check_metric",
     "check_model",
+    "check_objective",
+    "check_optimiser",
     "check_reader",
     "check_round_trip",
     "check_sampler",
+    "check_schedule",
     "check_smallest",
     "check_tokenizer",
     "draw",

@@ -1,6 +1,7 @@
 """Optimisers: torch's own by their names, `muon` for matrices with AdamW for the rest, and `lion`.
 
-Those of torch that can are fused: one pass over all weights, in which a gradient of NaN is skipped on the device.
+Adam and AdamW are fused: one pass over all weights, in which a gradient of NaN is skipped on the device. A fused SGD
+would not begin a momentum for a weight whose first gradient comes later than that of others.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ class Sgd:
         from torch import optim
 
         groups = group_parameters(parameters, self.weight_decay)
-        return optim.SGD(groups, lr=learning_rate, momentum=self.momentum, nesterov=self.nesterov, fused=True)
+        return optim.SGD(groups, lr=learning_rate, momentum=self.momentum, nesterov=self.nesterov)
 
 
 @dataclass(frozen=True)
