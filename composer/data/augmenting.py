@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,14 +58,17 @@ class Augmenter:
 
     @cached_property
     def _transpositions(self) -> list[DrawsTransposition]:
+        return [one for one in self.transforms if self._is_on_tokens(one)]
+
+    def _is_on_tokens(self, transform: Transform) -> TypeGuard[DrawsTransposition]:
         able = self.transposes_tokens or isinstance(self.tokenizer, SupportsTranspose)
-        return [one for one in self.transforms if able and isinstance(one, DrawsTransposition)]
+        return able and isinstance(transform, DrawsTransposition)
 
     # --- scores -------------------------------------------------------------------------------------------------------
 
     @cached_property
     def _of_scores(self) -> list[Transform]:
-        return [one for one in self.transforms if one not in self._transpositions]
+        return [one for one in self.transforms if not self._is_on_tokens(one)]
 
     def _change_scores(self, rows: list[Row], number: int) -> list[Row]:
         found = {}

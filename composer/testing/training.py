@@ -196,7 +196,7 @@ def _check_rate(optimiser: Optimiser, task: nn.Module) -> None:
         mine = _copy(task)
         _train(mine, _build(optimiser, mine, 0.1), rate, 1)
         ends = zip(mine.parameters(), task.parameters(), strict=True)
-        moved[rate] = sum(float((after - before).abs().sum()) for after, before in ends)
+        moved[rate] = sum(float((after - before).detach().abs().sum()) for after, before in ends)
     require(
         moved[0.0] == 0 < moved[1e-3] < moved[2e-3],
         "the `lr` of a group as it is set before a step is the rate of that step; at the rates "

@@ -88,7 +88,8 @@ def read_method(plain: Mapping[str, Any], usual: Method = USUAL) -> Method:
     Raises BadRecipe, UnknownName, BadOption.
     """
     specs = {key: _read_part(key, plain.get(key, {}), getattr(usual, key)) for key in PARTS}
-    chosen = {one.name: one.options for one in usual.augmentations} | dict(plain.get("augmentations", {}))
+    chosen: dict[str, Any] = {one.name: one.options for one in usual.augmentations}
+    chosen |= plain.get("augmentations", {})
     for name, options in chosen.items():
         registry().get_offer("transforms", name)
         if not isinstance(options, Mapping | bool):
