@@ -13,6 +13,7 @@ from composer.model import load
 from composer.plugins.registry import registry
 from composer.request import Spec
 from composer.training import loop, recipe_file
+from composer.training.asking import train as train_in_python
 from composer.training.loop import Settings
 from composer.training.methods import Method
 from composer_tunes.dataset import Tunes
@@ -144,6 +145,22 @@ def test_finetuning_has_parts_too_and_a_longer_warm_up(run, model_file):
     found = printed(run, "finetune", model_file, "chorales", "--optimiser", "lion", "--transpose", 1)
     assert (found["optimiser"]["name"], found["schedule"]["warmup"]) == ("lion", 0.1)
     assert found["augmentations"]["transpose"]["reach"] == 1
+
+
+def test_the_help_of_finetuning_shows_its_own_warm_up(run):
+    rows = [" ".join(run(name, "--help").out.split()) for name in ("train", "finetune")]
+    assert "[cosine] share of all steps in which the rate rises, 0.1 unless given" in rows[1]
+    assert "[cosine] share of all steps in which the rate rises, 0.1 unless given" not in rows[0]
+
+
+def test_parts_are_named_in_python_as_on_the_command_line(here):
+    options = {"steps": 2, "evaluations": 1, "hidden_size": 8, "layers": 1, "device": "cpu"}
+    parts = {"optimiser": "sgd:nesterov=yes", "schedule": "linear", "augment": ["octave"], "transpose": 0}
+    made = train_in_python("folder:../tunes", out="a.safetensors", **options, **parts, momentum=0.5)
+    recipe = made.model.card["recipe"]
+    assert (recipe["optimiser"]["momentum"], recipe["optimiser"]["nesterov"]) == (0.5, True)
+    assert (recipe["schedule"]["name"], recipe["augmentations"]["transpose"]) == ("linear", False)
+    assert "octave" in recipe["augmentations"]
 
 
 def test_the_card_and_the_metrics_say_what_was_minimised(run, here):

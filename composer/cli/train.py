@@ -15,7 +15,7 @@ import click
 
 from composer.cli import callbacks, completing, writing
 from composer.cli.callbacks import CallbackChoice
-from composer.cli.options import list_arguments
+from composer.cli.options import Owner, list_arguments
 from composer.cli.settings import WithSettings, is_on_command_line, merge_options
 from composer.devices import count_processors
 from composer.errors import BadOption, CannotWrite, ComposerError, TrainingFailed, printable
@@ -337,6 +337,21 @@ class FinetuneCommand(WithSettings):
         from composer.training.loop import FINETUNING
 
         return FINETUNING
+
+    def find_owners(self, ctx: click.Context) -> dict[str, list[Owner]]:
+        """Find the flags of plugins, with the defaults of finetuning."""
+        from composer.training.methods import FINETUNING, PARTS
+
+        usual = {(kind, getattr(FINETUNING, key).name): getattr(FINETUNING, key).options for key, kind in PARTS.items()}
+        return {
+            flag: [_replace_default(owner, usual.get((owner.kind, owner.name), {})) for owner in owners]
+            for flag, owners in super().find_owners(ctx).items()
+        }
+
+
+def _replace_default(owner: Owner, defaults: Mapping[str, Any]) -> Owner:
+    name = owner.option.name
+    return replace(owner, option=replace(owner.option, default=defaults[name])) if name in defaults else owner
 
 
 @click.command(cls=FinetuneCommand)

@@ -98,10 +98,15 @@ def _try_step(build: BuildOptimiser, module: nn.Module) -> torch.optim.Optimizer
     return optimiser
 
 
-def _list_types(values: Mapping[str, Any]) -> dict[str, str]:
+def _list_types(values: Mapping[str, Any]) -> dict[str, Any]:
     """Name the type of each value, as JSON tells them apart."""
-    names = {int: "number", float: "number", tuple: "list"}
-    return {name: names.get(type(value), type(value).__name__) for name, value in values.items()}
+    return {name: _name_type(value) for name, value in values.items()}
+
+
+def _name_type(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return list(map(_name_type, value))
+    return "number" if type(value) in (int, float) else type(value).__name__
 
 
 def restore_state(optimiser: torch.optim.Optimizer, kept: OptimiserState) -> None:
