@@ -155,7 +155,7 @@ def test_the_help_of_finetuning_shows_its_own_warm_up(run):
 
 def test_parts_are_named_in_python_as_on_the_command_line(here):
     options = {"steps": 2, "evaluations": 1, "hidden_size": 8, "layers": 1, "device": "cpu"}
-    parts = {"optimiser": "sgd:nesterov=yes", "schedule": "linear", "augment": ["octave"], "transpose": 0}
+    parts = {"optimiser": "sgd:nesterov=yes", "schedule": "linear", "augment": "octave", "transpose": 0}
     made = train_in_python("folder:../tunes", out="a.safetensors", **options, **parts, momentum=0.5)
     recipe = made.model.card["recipe"]
     assert (recipe["optimiser"]["momentum"], recipe["optimiser"]["nesterov"]) == (0.5, True)

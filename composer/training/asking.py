@@ -49,7 +49,7 @@ def train(
     objective: str | None = None,
     optimiser: str | None = None,
     schedule: str | None = None,
-    augment: Sequence[str] | Mapping[str, Mapping[str, Any]] = (),
+    augment: str | Sequence[str] | Mapping[str, Mapping[str, Any]] = (),
     transpose: int | None = None,
     begin_from: str | None = None,
     run: str | Path | None = None,

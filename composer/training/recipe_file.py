@@ -155,7 +155,7 @@ def replace_value(plain: Plain, key: str, value: Any) -> dict[str, Any]:
 
 
 def add_augmentations(
-    plain: Plain, chosen: Sequence[str] | Mapping[str, Any], semitones: int | None = None
+    plain: Plain, chosen: str | Sequence[str] | Mapping[str, Any], semitones: int | None = None
 ) -> dict[str, Any]:
     """Add augmentations to a recipe, as they are typed, or as options by name; `semitones` are those of `transpose`.
 
@@ -164,7 +164,8 @@ def add_augmentations(
     if isinstance(chosen, Mapping):
         added = dict(chosen)
     else:
-        added = {spec.name: dict(spec.options) or True for spec in (parse_spec(one, "transforms") for one in chosen)}
+        specs = (parse_spec(one, "transforms") for one in ([chosen] if isinstance(chosen, str) else chosen))
+        added = {spec.name: dict(spec.options) or True for spec in specs}
     if semitones is not None:
         added[TRANSPOSE.name] = make_transposition(semitones)
     return {**plain, "augmentations": {**plain.get("augmentations", {}), **added}} if added else dict(plain)
