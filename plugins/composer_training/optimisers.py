@@ -159,7 +159,7 @@ class Muon:
 
 @dataclass(frozen=True)
 class Lion:
-    """Steps of one size, by the sign of the mean gradient (Chen et al. 2023); with a tenth of AdamW's rate."""
+    """Steps of one size, by the sign of the mean gradient (Chen et al. 2023)."""
 
     weight_decay: Decay = 0.1
     beta1: Annotated[float, "share of the mean gradient in a step; the rest is the gradient"] = 0.9
