@@ -5,7 +5,7 @@ A piece depends on its request and the model alone: the same request makes the s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
@@ -25,6 +25,9 @@ class Spec:
 SamplerSpec = Spec
 """Its name where it is a sampler."""
 
+_SPECS = ("samplers", "transforms", "rules")
+"""The fields of a request that name things of plugins."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -40,8 +43,10 @@ class Request:
     tempo: float | None = None  # quarter notes per minute
     primer: tuple[int, ...] = ()  # tokens of the model's tokenizer, without EOS
     primer_ticks: int = 0  # begin of new music: at the end of the primer's last note, or a little later
-    samplers: tuple[SamplerSpec, ...] = ()  # in the user's order
+    samplers: tuple[Spec, ...] = ()  # in the user's order
     max_copied_bars: int | None = None  # retry a piece that shares a longer passage with the training music
+    transforms: tuple[Spec, ...] = ()  # changes of the finished piece, in this order
+    rules: tuple[Spec, ...] = ()  # retry a piece that breaks one of them
     backend: str = "auto"  # auto: the fastest that supports the model
     precision: str = "float32"
     device: str = "cpu"  # kind of device
@@ -64,8 +69,10 @@ class Request:
         _check(
             _is_whole(self.primer_ticks, 0, 2**40), "primer_ticks", self.primer_ticks, "a whole number from 0 to 2^40-1"
         )
-        links_fit = isinstance(self.samplers, tuple) and all(map(_is_link, self.samplers))
-        _check(links_fit, "samplers", self.samplers, "names of samplers, each with its options")
+        for name in _SPECS:
+            specs = getattr(self, name)
+            specs_fit = isinstance(specs, tuple) and all(map(_is_spec, specs))
+            _check(specs_fit, name, specs, f"names of {name}, each with its options")
         copied_fit = self.max_copied_bars is None or _is_whole(self.max_copied_bars, 0, 1_000_001)
         _check(copied_fit, "max_copied_bars", self.max_copied_bars, "a whole number from 0 to 1,000,000")
         try:
@@ -89,11 +96,16 @@ class Request:
         try:
             if unknown := sorted(set(values) - list_keys()):
                 raise BadOption(f"a request has no '{printable(unknown[0])}'.")
-            links = tuple(SamplerSpec(link["name"], dict(link["options"])) for link in values.get("samplers", ()))
-            plain = {**values, "samplers": links, "primer": tuple(values.get("primer", ()))}
+            specs = {name: read_specs(values.get(name, ())) for name in _SPECS}
+            plain = {**values, **specs, "primer": tuple(values.get("primer", ()))}
             return replace(Request(), **{_OF_JSON.get(name, name): value for name, value in plain.items()})
         except (AttributeError, TypeError, KeyError, ValueError) as error:
             raise BadOption(f"this is not a request: {printable(str(error))}.") from None
+
+
+def read_specs(values: Iterable[Mapping[str, Any]]) -> tuple[Spec, ...]:
+    """Read specs from plain values, as in JSON. Raises TypeError, KeyError or ValueError for anything else."""
+    return tuple(Spec(one["name"], dict(one["options"])) for one in values)
 
 
 def list_keys() -> set[str]:
@@ -114,8 +126,8 @@ def _is_tempo(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 5 <= value <= 1000
 
 
-def _is_link(value: object) -> bool:
-    if not (isinstance(value, SamplerSpec) and isinstance(value.name, str) and isinstance(value.options, Mapping)):
+def _is_spec(value: object) -> bool:
+    if not (isinstance(value, Spec) and isinstance(value.name, str) and isinstance(value.options, Mapping)):
         return False
     return all(isinstance(name, str) for name in value.options)
 

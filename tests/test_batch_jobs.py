@@ -10,6 +10,8 @@ from dataclasses import replace
 import pytest
 
 from composer.errors import BadJobs, BadOption
+from composer.generation.finishing import read_transforms
+from composer.generation.tasks import get_request
 from composer.plugins.registry import registry
 from composer_batch import jobs, plan, requests
 from composer_batch.jobfile import LARGEST, read
@@ -94,6 +96,12 @@ def test_a_list_of_a_sampler_that_takes_one_is_one_value(here):
     assert {"temperature", "top-p", "density", "density-per"} <= names
 
 
+@pytest.mark.parametrize("typed", ['["quantize:grid=2,strength=0.5"]', '"quantize:grid=2,strength=0.5"'])
+def test_the_pieces_of_a_job_are_transformed_as_those_of_the_command(here, typed):
+    (cell,) = planned(here, f'[[job]]\nmodel = "walks.safetensors"\nbars = 1\ntransforms = {typed}')
+    assert get_request(cell.make_request(3)).transforms == read_transforms("quantize:strength=0.5,grid=2")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -119,6 +127,12 @@ def test_a_list_of_a_sampler_that_takes_one_is_one_value(here):
         ("[[job]]\n[job.gates]\nfast = 1", "line 2: there is no gate 'fast'"),
         ("[[job]]\ngates = {in_key = 2}", "line 2: 'in_key' is 2.0, and must be a share"),
         ("[[job]]\ngates = {nats_per_note = [3, 1]}", "must be [least, most]"),
+        ("[[job]]\n[job.gates]\nrules = ['leap']", "line 2: no plugin offers the rule 'leap': did you mean 'leaps'?"),
+        ("[[job]]\nbars = 2\ntransforms = ['octav']", "no plugin offers the transform 'octav': did you mean 'octave'?"),
+        (
+            "[[job]]\ntransforms = 'humanize:timing=2'",
+            "transform 'humanize': 'timing' is 2.0, and must be from 0 to 1.",
+        ),
         ("[[job]]\nformats = ['exe']", "line 2: no plugin writes '.exe' files"),
         ("[[job]]\nformats = ['../mid']", "line 2: no plugin writes '.../mid' files"),
         ("[[job]]\nformats = ['/etc/x.mid']", "line 2: "),

@@ -207,6 +207,14 @@ def test_examples_of_writing_music(words, workplace):
         assert all(score.note_count for score in scores)
 
 
+def test_examples_of_finishing(workplace):
+    formats.write(generator.generate(open_model("chorales"), [Request(seed=1, bars=6)]), workplace / "chorale.mid")
+    for arguments in commands(GUIDE, "finish"):
+        few = ["--particles", "2"] if arguments[0] == "fill" else []
+        assert run([*arguments, *few]) == 0, arguments
+    assert len(formats.read(workplace / "three.mid").tracks) == 3
+
+
 def test_examples_of_sound(workplace):
     for arguments in commands(GUIDE, "sound"):
         assert run(arguments) == 0, arguments

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePath
 from typing import TypeAlias
 
 import click
 from click.shell_completion import CompletionItem
+
+from composer.plugins.options import Option, list_words
 
 Complete: TypeAlias = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
@@ -22,6 +24,28 @@ def complete_names(kind: str, *, or_files: bool = False) -> Complete:
         return [*found, CompletionItem(incomplete, type="file")] if or_files and not found else found
 
     return complete
+
+
+def complete_specs(kind: str) -> Complete:
+    """Complete a thing with its options, as in `quantize:grid=8`: its name, the names of options, their words."""
+
+    def complete(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from composer.plugins.registry import registry
+
+        name, colon, rest = incomplete.partition(":")
+        offers = registry().offers[kind]
+        if not colon or name not in offers:
+            return _filter_matches(offers, incomplete)
+        before = incomplete[: len(incomplete) - len(rest.rpartition(",")[2])]
+        return _filter_matches([f"{before}{word}" for word in _list_option_words(offers[name].options)], incomplete)
+
+    return complete
+
+
+def _list_option_words(options: Iterable[Option]) -> Iterator[str]:
+    for option in options:
+        yield f"{option.name}="
+        yield from (f"{option.name}={word}" for word in list_words(option.type))
 
 
 def complete_words(words: Iterable[str]) -> Complete:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 @click.command(cls=WithReaders)
 @click.argument("piece", type=click.Path(path_type=Path))
 @writing.add_outs
+@writing.transform
+@click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True, help="Of the transforms.")
 @writing.add_options
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 @click.pass_context
@@ -29,6 +31,8 @@ def export(
     /,
     piece: Path,
     outs: tuple[str, ...],
+    transforms: tuple[str, ...],
+    seed: int,
     force: bool,
     title: str | None,
     export_options: tuple[str, ...],
@@ -42,16 +46,24 @@ def export(
     \b
     composer export piece.mid piece.musicxml
     composer export tune.abc tune.mid tune.wav --title "The Humours of Nowhere"
+    composer export played.mid straight.mid --transform quantize:grid=4,strength=0.8
     """  # noqa: D301  (a \b keeps click from filling the lines)
     outputs = writing.make_outputs(outs, export_options, reads=[piece], force=force, piece="PIECE")
+    from composer.generation.finishing import read_transforms, record_transforms, transform_again
     from composer.io.formats import choose_options, read, read_provenance
     from composer.types import Piece
 
+    specs = read_transforms(transforms)
     given = get_reader_options(ctx, piece)
     read_once = cache(lambda options: read(piece, **dict(options)))
     scores = [read_once(tuple({**choose_options(piece, its), **given}.items())) for its in outputs.exporters]
+    scores = [transform_again(score, specs, seed) for score in scores]
+    if specs and title is None:
+        title = scores[0].title or None  # as in the file, so that it can be made again with it
     outputs = replace(outputs, exporters=tuple(map(_Writing, outputs.exporters, scores)))
-    writing.Shelf(outputs, title=title, quiet=quiet).put(Piece(scores[0], read_provenance(piece)))
+    writing.Shelf(outputs, title=title, quiet=quiet).put(
+        Piece(scores[0], record_transforms(read_provenance(piece), specs, seed))
+    )
 
 
 @dataclass(frozen=True)

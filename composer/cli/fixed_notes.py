@@ -43,6 +43,8 @@ _OPTIONS = (
         help="Bars after a gap that influence it; `all` for all of them.",
     ),
     click.option("--seed", type=int, help="The same seed gives the same music.  [a new one, which is shown]"),
+    writing.transform,
+    writing.rule,
     writing.add_options,
     click.option("--device", default="cpu", help="cpu, cuda, …  [cpu]"),
     add_backend,
@@ -59,6 +61,8 @@ class FillOptions:
     particles: int
     look_ahead: str
     seed: int | None
+    transforms: tuple[str, ...]
+    rules: tuple[str, ...]
     force: bool
     title: str | None
     export_options: tuple[str, ...]
@@ -116,11 +120,13 @@ def choose_generator(piece: Path | None, asked: FillOptions) -> Generator:
 
 
 def make_request(ctx: click.Context, generator: Generator, asked: FillOptions) -> Request:
-    """Build a request: the model's suggestion, with seed, device and samplers from the command line."""
+    """Build a request: the model's suggestion, with the choices of the command line."""
+    from composer.generation.finishing import read_finish
     from composer.generation.generator import apply_samplers
 
-    where: dict[str, Any] = {"device": asked.device, "backend": asked.backend, "precision": asked.precision}
-    request = replace(generator.suggested, seed=choose_seed(asked.seed), **where)
+    stated: dict[str, Any] = {"device": asked.device, "backend": asked.backend, "precision": asked.precision}
+    stated |= {name: specs for name, specs in read_finish(asked.transforms, asked.rules).items() if specs}
+    request = replace(generator.suggested, seed=choose_seed(asked.seed), **stated)
     return apply_samplers(request, list_samplers(ctx))
 
 

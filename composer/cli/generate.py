@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     type=click.IntRange(0, 1_000_000),
     help="Retry pieces that share a longer passage with the model's training pieces.",
 )
+@writing.transform
+@writing.rule
 @click.option("--primer", help='Continue a music file, or notes: "D4 E4 F4/2 A4/2".')
 @writing.add_options
 @click.option("--device", default="cpu", help="cpu, cuda, …  [cpu]")
@@ -68,6 +70,8 @@ def generate(
     key: str | None,
     tempo: float | None,
     max_copied_bars: int | None,
+    transforms: tuple[str, ...],
+    rules: tuple[str, ...],
     primer: str | None,
     force: bool,
     title: str | None,
@@ -87,6 +91,7 @@ def generate(
     composer generate out/ --count 64 --best 4
     composer generate more.mid --primer mine.mid
     composer generate song.mid --form AABA --bars 8
+    composer generate alive.mid --rule ends-on-tonic --transform humanize
     """  # noqa: D301  (a \b keeps click from filling the lines)
     _check_index(index, count)
     chosen, links = choose_seed(seed), list_samplers(ctx)
@@ -95,13 +100,14 @@ def generate(
     with writing.open_shelf(outs, export_options, title, stems=stems, several=count > 1, **kept) as shelf:
         _check_best(best, count, shelf)
         from composer.generation.composer import open_model
+        from composer.generation.finishing import read_finish
         from composer.generation.generator import apply_samplers
         from composer.generation.tasks import get_request, replace_request
 
         generator = open_model(model_name)
         where: dict[str, Any] = {"device": device, "backend": backend, "precision": precision}
-        conditions = {"bars": bars, "time_signature": time_signature, "key": key, "tempo": tempo}
-        conditions["max_copied_bars"] = max_copied_bars
+        conditions: dict[str, Any] = {"bars": bars, "time_signature": time_signature, "key": key, "tempo": tempo}
+        conditions |= {"max_copied_bars": max_copied_bars, **read_finish(transforms, rules)}
         if max_copied_bars is not None:
             _index_training_music(generator)
         stated: dict[str, Any] = {name: value for name, value in conditions.items() if value is not None}

@@ -63,6 +63,7 @@ def regenerate(
     span, names = None if bars is None else parse_bars(bars), parse_voices(voice)
     around = _collect_search_options(particles, look_ahead, bars=span is not None, some=span is not None or bool(names))
     from composer.generation import tasks
+    from composer.generation.finishing import leave_out_whole, repeat_transforms
     from composer.io.formats import read_provenance
 
     made_by = read_provenance(piece)
@@ -75,12 +76,13 @@ def regenerate(
         if span is not None or names:
             from composer.generation.infilling import plan_gap
 
-            score = _read_notes(generator, piece, made_by)
+            request, score = leave_out_whole(request), _read_notes(generator, piece, made_by)
             result = tasks.make(generator, [plan_gap(generator, score, request, bars=span, voices=names, **around)])[0]
         elif seed is None:
             result = tasks.regenerate(generator, made_by)
         else:
-            result = tasks.make(generator, [tasks.replace_request(asked, request)])[0]
+            made = tasks.make(generator, [tasks.replace_request(asked, request)])[0]
+            result = repeat_transforms(made, made_by)
     except BadOption as error:
         raise BadOption(f"{printable(str(piece))}: {error}") from error
     if title is None and isinstance(stated := made_by.get("title"), str):

@@ -58,6 +58,27 @@ def add_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+transform = click.option(
+    "--transform",
+    "transforms",
+    multiple=True,
+    metavar="NAME:OPTION=VALUE,…",
+    shell_complete=completing.complete_specs("transforms"),
+    help="Change the finished piece, such as quantize:grid=8 or humanize; several in order.",
+)
+"""The option of every command that writes pieces."""
+
+rule = click.option(
+    "--rule",
+    "rules",
+    multiple=True,
+    metavar="NAME:OPTION=VALUE,…",
+    shell_complete=completing.complete_specs("rules"),
+    help="Retry a piece that breaks this rule, such as ends-on-tonic or leaps:7.",
+)
+"""The option of every command that generates pieces."""
+
+
 def make_outputs(
     outs: Sequence[str],
     export_options: Sequence[str],
@@ -176,19 +197,23 @@ def write(generator: Generator, asked: Iterable[Task], shelf: Shelf) -> None:
             continue
         times = piece.provenance.get("redrawn", 0)
         count.update(pieces=1, redrawn=times > 0, redraws=times, degenerate="degenerate" in piece.provenance)
+        count.update(broken="broken" in piece.provenance)
         shelf.put(piece, describe(piece))
     if count["pieces"] > 1 and count["redraws"] and not shelf.quiet:
         still = f", {count['degenerate']} still degenerate" if count["degenerate"] else ""
+        still += f", {count['broken']} still against a rule" if count["broken"] else ""
         click.echo(f"{count['pieces']} pieces: {count['redrawn']} redrawn, {count['redraws']} redraws in all{still}")
     shelf.close()
 
 
 def describe(piece: Piece) -> str:
-    """Describe a piece: how often it was retried, whether it still loops, the cost of constraints."""
+    """Describe a piece: how often it was retried, whether it still loops or breaks rules, the cost of constraints."""
     times, found = piece.provenance.get("redrawn", 0), piece.provenance.get("degenerate")
     redrawn = f", redrawn {_TIMES.get(times, f'{times} times')}" if times else ""
     cost = piece.provenance["nats"].get("constraints")
     still = f", still degenerate ({found})" if found else ""
+    broken = piece.provenance.get("broken", {})
+    still += f", still against a rule ({'; '.join(map(printable, broken.values()))})" if broken else ""
     return redrawn + still + ("" if cost is None else f", constraints cost {cost:.1f} nats")
 
 

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias, overload
 from composer.errors import BadOption
 from composer.generation import streaming, tasks
 from composer.generation.continuation import Continuation, make_continuation
+from composer.generation.finishing import Typed, read_finish
 from composer.generation.generator import Generator, apply_samplers
 from composer.generation.options import ALL, build_chain, choose_seed, parse_look_ahead, read_bars, read_voices
 from composer.generation.primers import is_typed, read_primer
@@ -36,7 +37,9 @@ class Composer(Generator):
 
     All methods share these options. `seed`: the same seed, the same music; random by default. `device`, `backend`,
     `precision`: the backend of the model. `**samplers`: `temperature=0.95`, `top_p=0.9`, `chords="Dm7 G7"`, and
-    every other sampler that `composer generate --help` lists, in the order of the chain.
+    every other sampler that `composer generate --help` lists, in the order of the chain. `transforms` change the
+    finished piece, or of a fill its new notes. A piece that breaks one of `rules` is retried. Both are typed as on the
+    command line, `"leaps:7"` or a list of such.
 
     They raise BadOption or UnknownName for wrong options, CannotExpress for music that the model cannot encode, and
     NothingAllowed at dead ends. They warn with RequestWarning of options that can be met in part only.
@@ -58,6 +61,8 @@ class Composer(Generator):
         key: str | None = None,
         tempo: float | None = None,
         max_copied_bars: int | None = None,
+        transforms: Typed = (),
+        rules: Typed = (),
         primer: Music = None,
         device: str = "cpu",
         backend: str = "auto",
@@ -78,6 +83,8 @@ class Composer(Generator):
         key: str | None = None,
         tempo: float | None = None,
         max_copied_bars: int | None = None,
+        transforms: Typed = (),
+        rules: Typed = (),
         primer: Music = None,
         device: str = "cpu",
         backend: str = "auto",
@@ -93,9 +100,11 @@ class Composer(Generator):
         from composer.generation import ranking
         from composer.generation.form_spec import Form
 
-        conditions = {"time_signature": time_signature, "key": key, "tempo": tempo, "max_copied_bars": max_copied_bars}
+        conditions: dict[str, Any] = {"time_signature": time_signature, "key": key, "tempo": tempo}
+        conditions["max_copied_bars"] = max_copied_bars
         runtime = {"device": device, "backend": backend, "precision": precision}
-        request = _build_request(self, "generate", seed, {"bars": bars, **conditions}, runtime, samplers)
+        conditions |= {"bars": bars, **read_finish(transforms, rules)}
+        request = _build_request(self, "generate", seed, conditions, runtime, samplers)
         one: Task = request if primer is None else _continue_primer(self, request, primer, tempo)
         if form is not None:
             one = Form.parse(replace(tasks.get_request(one), bars=bars), form)
@@ -140,6 +149,8 @@ class Composer(Generator):
         seed: int | None = None,
         particles: int = 64,
         look_ahead: int | str = 2,
+        transforms: Typed = (),
+        rules: Typed = (),
         device: str = "cpu",
         backend: str = "auto",
         precision: str = "float32",
@@ -154,7 +165,7 @@ class Composer(Generator):
         from composer.io.objects import read_notes
 
         runtime = {"device": device, "backend": backend, "precision": precision}
-        request = _build_request(self, "fill", seed, {}, runtime, samplers)
+        request = _build_request(self, "fill", seed, read_finish(transforms, rules), runtime, samplers)
         around: dict[str, Any] = {"particles": particles, "look_ahead": _read_look_ahead(look_ahead)}
         span, names = None if bars is None else read_bars(bars), read_voices(voice)
         if span is None and not names:
@@ -172,6 +183,8 @@ class Composer(Generator):
         seed: int | None = None,
         particles: int = 64,
         look_ahead: int | str = 2,
+        transforms: Typed = (),
+        rules: Typed = (),
         device: str = "cpu",
         backend: str = "auto",
         precision: str = "float32",
@@ -185,7 +198,7 @@ class Composer(Generator):
         from composer.generation import infilling
 
         runtime = {"device": device, "backend": backend, "precision": precision}
-        request = _build_request(self, "harmonize", seed, {}, runtime, samplers)
+        request = _build_request(self, "harmonize", seed, read_finish(transforms, rules), runtime, samplers)
         request = replace(request, key=key, time_signature=time_signature)
         around: dict[str, Any] = {"particles": particles, "look_ahead": _read_look_ahead(look_ahead)}
         score, typed = _read_music(melody, "the melody")
@@ -203,6 +216,8 @@ class Composer(Generator):
         seed: int | None = None,
         particles: int = 64,
         look_ahead: int | str = 2,
+        transforms: Typed = (),
+        rules: Typed = (),
         device: str = "cpu",
         backend: str = "auto",
         precision: str = "float32",
@@ -216,7 +231,7 @@ class Composer(Generator):
         from composer.io.objects import read_notes
 
         runtime = {"device": device, "backend": backend, "precision": precision}
-        request = _build_request(self, "vary", seed, {}, runtime, samplers)
+        request = _build_request(self, "vary", seed, read_finish(transforms, rules), runtime, samplers)
         around: dict[str, Any] = {"particles": particles, "look_ahead": _read_look_ahead(look_ahead)}
         score = read_notes(piece)
         requests = [replace(request, index=index) for index in range(_check_count(count))]

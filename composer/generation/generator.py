@@ -184,7 +184,8 @@ def check(generator: Generator, request: Request) -> None:
 def generate(generator: Generator, requests: Sequence[Request], *, redraws: int = degeneration.RETRIES) -> list[Piece]:
     """Generate a piece for each request; neither their order nor their number changes any of them.
 
-    Raises BadOption, NothingAllowed at the first piece that fails; `pieces` goes on with the others.
+    Pieces are as they were drawn; `composer.generation.tasks.make` also applies the transforms and rules of requests.
+    Raises BadOption, NothingAllowed at the first piece that fails; `generate_each` goes on with the others.
     """
     return collect_pieces(generate_each(generator, requests, redraws=redraws))
 

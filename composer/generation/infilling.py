@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from composer.errors import OF_ONE_PIECE, BadOption, CannotExpress, NothingAllowed, printable
 from composer.generation.degeneration import RETRIES, describe_loops
+from composer.generation.finishing import check_fixed
 from composer.generation.generator import (
     Generator,
     PieceResult,
@@ -265,8 +266,8 @@ def plan_gap(
     """Make the fill that rewrites a range of bars, some voices, or some voices in these bars.
 
     Bars are counted as musicians do: bar 1 is the first whole bar, and a pickup is bar 0. Voices go by name, or by
-    number from 1. Raises BadOption for missing bars and voices, CannotExpress. Warns with RequestWarning of constraints
-    that fixed notes break, as `harmonize` and `vary` do.
+    number from 1. Raises BadOption for missing bars and voices and for transforms of whole pieces, CannotExpress. Warns
+    with RequestWarning of constraints that fixed notes break, as `harmonize` and `vary` do.
     """
     quantised = quantise(generator, score)
     if bars is None and not voices:
@@ -283,6 +284,7 @@ def plan_gap(
 
 def _check_and_warn(generator: Generator, wanted: Fill, quantised: Score) -> Fill:
     """Check a fill, warn of constraints that its fixed notes break, and return it."""
+    check_fixed(wanted.request)
     _check(generator, wanted, quantised)
     warn_of_fixed_notes(
         generator.tokenizer, make_samplers(wanted.request.samplers), wanted.request, quantised, wanted.fixed

@@ -1,12 +1,12 @@
 """Ranking: the best of many pieces, by rules and by likelihood.
 
 A rule is a range of one simple measure of a piece (`measures`), which holds for 98 in 100 pieces of the training split.
-A degenerate piece (`composer.generation.degeneration`) breaks another one. Pieces with fewer broken rules come first.
-Among equals, pieces come first whose nats per note are nearest to the median of held-out real pieces. The likeliest
-piece is not the best one: it is the dullest. Listeners expect a certain amount of information (Meister et al., Locally
-Typical Sampling, TACL 2023, for language). If the sampler chain makes pieces likelier than real ones, the livelier of
-them win. If a model's card states no standard, pieces that are not degenerate come first, and of these the likeliest
-per note.
+A degenerate piece (`composer.generation.degeneration`) breaks another one; the rules of a request count as well. Pieces
+with fewer broken rules come first. Among equals, pieces come first whose nats per note are nearest to the median of
+held-out real pieces. The likeliest piece is not the best one: it is the dullest. Listeners expect a certain amount of
+information (Meister et al., Locally Typical Sampling, TACL 2023, for language). If the sampler chain makes pieces
+likelier than real ones, the livelier of them win. If a model's card states no standard, pieces that are not degenerate
+come first, and of these the likeliest per note.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from composer.errors import BadModelFile, ComposerError
 from composer.generation.degeneration import UNLIMITED
+from composer.generation.finishing import BROKEN, count_new_notes
 from composer.generation.generator import Generator
 from composer.generation.tasks import Task, generate_each, put_in_order
 from composer.metrics import counts
@@ -91,16 +92,17 @@ def _rank_each(
 
 
 def find_broken_rules(piece: Piece, standard: Standard, found: Mapping[str, float] | None = None) -> tuple[str, ...]:
-    """Name the rules that a piece breaks; a rule without a measure is not broken."""
+    """Name the rules that a piece breaks, those of its request last; a rule without a measure is not broken."""
     found = measure_rules(piece.score) if found is None else found
     outside = [name for name, (least, most) in standard.rules.items() if not least <= found.get(name, least) <= most]
-    return ("repetition", *outside) if "degenerate" in piece.provenance else tuple(outside)
+    loops = ["repetition"] if "degenerate" in piece.provenance else []
+    return (*loops, *outside, *piece.provenance.get(BROKEN, ()))
 
 
 def compute_nats_per_note(piece: Piece, start: int) -> float:
     """Compute the nats per note of a piece from the tick `start` on, the end of its primer."""
-    new = sum(int(np.sum(track.notes["start"] >= start)) for track in piece.score.tracks)
-    notes = piece.provenance.get("written_notes", new)  # of a form, with repeated sections
+    new = count_new_notes(piece.score, start)
+    notes = piece.provenance.get("written_notes", new)  # of a form, with repeated sections, or before transforms
     return float(piece.provenance["nats"]["model"]) / max(notes, 1)
 
 

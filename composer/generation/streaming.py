@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from composer.errors import BadOption
 from composer.generation.generator import Generator, make_samplers
 from composer.request import Request
 from composer.sampling.backtracking import MOST_TOKENS
@@ -56,6 +57,8 @@ def stream_tokens(generator: Generator, request: Request) -> Iterator[int]:
     With constraints, the loop may go back up to 128 tokens; so each token comes 128 tokens later, when it is final.
     Raises NothingAllowed, BadOption.
     """
+    if request.transforms or request.rules:
+        raise BadOption("a stream is played as it is drawn; transforms and rules are for finished pieces.")
     request = generator.resolve(request)
     samplers = make_samplers(request.samplers)
     delay = MOST_TOKENS if any(isinstance(sampler, Constraint) for sampler in samplers) else 0

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import count, groupby
+from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Union
 
-from composer.errors import BadOption
+from composer.errors import OF_ONE_PIECE, BadOption, ComposerError
 from composer.generation.degeneration import RETRIES
-from composer.generation.generator import Generator, Results, collect_pieces
+from composer.generation.finishing import BROKEN, finish_piece, repeat_transforms
+from composer.generation.generator import BATCH_SIZE, Generator, PieceResult, Results, collect_pieces
 from composer.generation.generator import generate_each as generate_requests
+from composer.music.merging import Fixed, list_fixed_notes
 from composer.request import Request
 from composer.types import Piece
 
@@ -37,19 +39,69 @@ def make(generator: Generator, tasks: Sequence[Task], *, redraws: int = RETRIES)
 
 
 def generate_each(generator: Generator, tasks: Iterable[Task], *, redraws: int = RETRIES) -> Results:
-    """Yield each piece with its index among the tasks as it ends, or its error."""
-    numbers = count()
-    for kind, alike in groupby(tasks, key=type):
-        begun: list[int] = []
-        made = _find_generator(kind)(generator, _record_indices(alike, numbers, begun), redraws=redraws)
-        for place, piece in made:
-            yield begun[place], piece
+    """Yield each piece with its index among the tasks as it ends, or its error.
+
+    Each is changed by the transforms of its request. One that breaks a rule of it is retried, up to the attempt
+    `redraws`; the last attempt is kept, with what it breaks in its provenance.
+    """
+    numbered = enumerate(tasks)
+    for (kind, is_judged), alike in groupby(numbered, key=lambda one: (type(one[1]), bool(get_request(one[1]).rules))):
+        if not is_judged:
+            yield from _finish_each(generator, kind, alike, redraws)
+            continue
+        while block := dict(islice(alike, BATCH_SIZE)):
+            yield from _generate_judged(generator, kind, block, redraws)
 
 
-def _record_indices(tasks: Iterable[Task], numbers: Iterator[int], begun: list[int]) -> Iterator[Any]:
-    for one in tasks:
-        begun.append(next(numbers))
-        yield one
+def _generate_judged(generator: Generator, kind: type, left: Mapping[int, Task], redraws: int) -> Results:
+    """Yield the pieces of tasks with rules; if no retry of a piece ends, the one before it is kept."""
+    kept: dict[int, Piece] = {}
+    while left:
+        again: dict[int, Task] = {}
+        for number, made in _finish_each(generator, kind, left.items(), redraws):
+            if isinstance(made, ComposerError):
+                yield number, kept.get(number, made)
+                continue
+            kept[number], request = made, Request.from_json(made.provenance["request"])
+            if BROKEN in made.provenance and request.attempt < redraws:
+                again[number] = replace_request(left[number], replace(request, attempt=request.attempt + 1))
+            else:
+                yield number, made
+        left = again
+
+
+def _finish_each(generator: Generator, kind: type, numbered: Iterable[tuple[int, Task]], redraws: int) -> Results:
+    """Yield the finished pieces of numbered tasks of one kind."""
+    begun: dict[int, tuple[int, Task]] = {}
+    for place, made in _find_generator(kind)(generator, _record_tasks(numbered, begun), redraws=redraws):
+        number, task = begun.pop(place)
+        yield number, made if isinstance(made, ComposerError) else _finish(generator, task, made)
+
+
+def _record_tasks(numbered: Iterable[tuple[int, Task]], begun: dict[int, tuple[int, Task]]) -> Iterator[Any]:
+    for place, (number, task) in enumerate(numbered):
+        begun[place] = number, task
+        yield task
+
+
+def _finish(generator: Generator, task: Task, piece: Piece) -> PieceResult:
+    """Finish a piece: transform and judge it. Fixed notes of a fill stay."""
+    request = get_request(task)
+    try:
+        return finish_piece(piece, _list_fixed_notes(generator, task) if request.transforms else None)
+    except OF_ONE_PIECE as error:
+        return error
+
+
+def _list_fixed_notes(generator: Generator, task: Task) -> Fixed | None:
+    """List the fixed notes of a fill, None for another task."""
+    if isinstance(task, Request):
+        return None
+    from composer.generation.infilling import Fill, quantise
+
+    if not isinstance(task, Fill):
+        return None
+    return list_fixed_notes(task.score, quantise(generator, task.score), task.fixed)
 
 
 def _find_generator(kind: type) -> Callable[..., Results]:
@@ -107,4 +159,5 @@ def read_task(provenance: Mapping[str, Any]) -> Task:
 
 def regenerate(generator: Generator, provenance: Mapping[str, Any]) -> Piece:
     """Generate a piece again from its provenance. Raises BadOption if there is none."""
-    return make(generator, [read_task(provenance)], redraws=0)[0]  # the request has the attempt that was kept
+    piece = make(generator, [read_task(provenance)], redraws=0)[0]  # the request has the attempt that was kept
+    return repeat_transforms(piece, provenance)

@@ -17,6 +17,7 @@ from composer.music.score import (
     END,
     TICKS_PER_QUARTER,
     KeySignature,
+    Notes,
     Score,
     Text,
     TimeSignature,
@@ -30,6 +31,9 @@ NEAR = TICKS_PER_QUARTER // 2
 
 NoteRow = tuple[int, int, int, int]
 """A note: start, duration, pitch, velocity."""
+
+Fixed = Sequence[set[tuple[int, int]]]
+"""The fixed notes of each track of a score, as (start, pitch)."""
 
 Change = TypeVar("Change", TimeSignature, KeySignature, Text)
 
@@ -75,6 +79,36 @@ def splice(score: Score, encoded: Score, answer: Score, fixed: Sequence[Span]) -
             added.append(replace(track, notes=make_notes(own)))
     tracks = [replace(track, notes=make_notes(own)) for track, own in zip(score.tracks, rows, strict=True)]
     return replace(score, tracks=(*tracks, *added))
+
+
+def list_fixed_notes(score: Score, encoded: Score, fixed: Sequence[Span]) -> Fixed:
+    """List the notes of `score` that stay in a splice, by its tracks; for the arguments, see `splice`."""
+    voices = _match_voices(score, encoded)
+    kept = [{(note[0], note[2]) for note in notes} for notes in _list_unencoded(score, voices, fixed)]
+    for number, voice in enumerate(voices):
+        for note, index in voice.notes.values():
+            if index is not None and is_fixed(fixed, number, note[0]):
+                start, _, pitch, _ = _list_notes(score.tracks[index[0]])[index[1]]
+                kept[voice.track if voice.track is not None else index[0]].add((start, pitch))
+    return kept
+
+
+def merge_new_notes(fixed: Notes, new: Notes) -> Notes:
+    """Merge fixed notes of a track with new ones, which give way to those of their pitch."""
+    there: dict[int, list[NoteRow]] = {}
+    for note in fixed.tolist():
+        there.setdefault(note[2], []).append(note)
+    rows: list[NoteRow] = fixed.tolist()
+    for begin, length, pitch, velocity in new.tolist():
+        start, end = begin, begin + length
+        for other, lasting, *_ in there.get(pitch, ()):
+            if other < begin:
+                start = max(start, other + lasting)
+            else:
+                end = min(end, other)
+        if start < end:
+            rows.append((start, end - start, pitch, velocity))
+    return make_notes(rows)
 
 
 def append_continuation(score: Score, encoded: Score, answer: Score, start: int) -> Score:

@@ -56,7 +56,8 @@ def _convert_options(offer: Offer, title: str, values: Mapping[str, str]) -> dic
         if name not in known:
             raise BadOption(f"{title} has no option '{printable(name)}': {suggest(name, known)}")
     plain = {name: make_plain(convert(value, known[name], title)) for name, value in values.items()}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}  # as in JSON
+    # As in JSON with sorted keys, so that what a file says of its request is written alike again.
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in sorted(plain.items())}
 
 
 def format_spec(spec: Spec) -> str:

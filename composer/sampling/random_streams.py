@@ -24,6 +24,12 @@ def draw_uniforms(seed: int, index: int, attempt: int, block: int, purpose: str 
     return np.asarray((bits >> np.uint64(11)) * 2.0**-53, dtype=np.float64)
 
 
+def make_generator(seed: int, index: int, attempt: int, purpose: str) -> np.random.Generator:
+    """Return the random generator of a piece for one purpose, from the same counters."""
+    counter = np.array([0, attempt, zlib.crc32(purpose.encode()), 0], dtype=np.uint64)
+    return np.random.Generator(np.random.Philox(key=np.array([seed, index], dtype=np.uint64), counter=counter))
+
+
 class Streams:
     """The streams of the rows of a batch; a block is computed at its first step."""
 

@@ -40,6 +40,7 @@ from composer.testing.sequences import SAMPLES, list_samples
 from composer.testing.shrinking import check_smallest
 from composer.testing.tokenizers import check_long_score, check_tokenizer
 from composer.testing.training import check_objective, check_optimiser, check_schedule
+from composer.testing.transforms import check_rule, check_transform
 from composer.types import Piece, Tokenizer
 
 ROWS = 300
@@ -302,6 +303,14 @@ def _cover_metric(thing: _Thing) -> Checks:
     yield "", lambda _: check_metric(thing.make())
 
 
+def _cover_transform(thing: _Thing) -> Checks:
+    yield "", lambda _: check_transform(thing.make())
+
+
+def _cover_rule(thing: _Thing) -> Checks:
+    yield "", lambda _: check_rule(thing.make())
+
+
 def _cover_command(thing: _Thing) -> Checks:
     yield "", lambda _: check_command(thing.name, thing.offer.load_thing())
 
@@ -322,4 +331,6 @@ _CHECKS: Mapping[str, Callable[[_Thing], Checks]] = {
     "schedules": _cover_schedule,
     "metrics": _cover_metric,
     "commands": _cover_command,
+    "transforms": _cover_transform,
+    "rules": _cover_rule,
 }

@@ -13,7 +13,10 @@ from composer.music.score import Score
 class Transform(Protocol):
     """A change of a whole score: of a finished piece before it is written, or of a training piece at random.
 
-    A frozen dataclass of options. All chance comes from `rng`, so that the same generator makes the same score.
+    A frozen dataclass of options. All chance comes from `rng`, so that the same generator makes the same score. It may
+    state `of_notes = True` if it changes notes alone: only such a one can change some of them while others are fixed.
+    It states `idempotent = True` if it leaves its own result as it is, and `changes_drums = True` if it adds
+    instruments to drums.
     """
 
     def __call__(self, score: Score, rng: np.random.Generator) -> Score:

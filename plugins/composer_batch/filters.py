@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from composer.errors import BadOption, printable
+from composer.generation.finishing import describe_broken, read_rules
 from composer.generation.ranking import Ranked, Standard, compute_nats_per_note, find_broken_rules, measure_rules
 from composer.generation.tasks import get_request, read_task
 from composer.types import Piece
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 COPIED = "copied bars"
 """The metric that needs the training music of the model."""
+
+RULES = "rules"
+"""The metric that holds the broken rules of the gates, with what is wrong."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class Gates:
     pitches: Annotated[tuple[float, ...] | None, "[lowest, highest] MIDI pitch"] = None
     silent_bars: Annotated[float | None, "share of bars in which nothing sounds, at most"] = None
     max_copied_bars: Annotated[int | None, "bars of a passage shared with a training piece, at most"] = None
+    rules: Annotated[tuple[str, ...], "rules that a piece keeps, such as leaps:7"] = ()
 
     def __post_init__(self) -> None:
         """Check every value by itself."""
@@ -46,6 +51,7 @@ class Gates:
             raise BadOption(f"'rules_broken' is {self.rules_broken}, and must be 0 or more.")
         if self.max_copied_bars is not None and self.max_copied_bars < 0:
             raise BadOption(f"'max_copied_bars' is {self.max_copied_bars}, and must be 0 or more.")
+        read_rules(self.rules)
 
     def find_fault(self, metrics: Mapping[str, Any]) -> str:
         """Explain why a piece with these metrics does not pass. Return an empty text if it does.
@@ -59,7 +65,10 @@ class Gates:
             return f"rules broken: {', '.join(metrics['broken'])}"
         if self.max_copied_bars is not None and metrics[COPIED] > self.max_copied_bars:
             return f"{COPIED}: {metrics[COPIED]:.3g} is more than {self.max_copied_bars}"
-        return self._check_bands(metrics) or self._check_shares(metrics)
+        return self._check_bands(metrics) or self._check_shares(metrics) or self._check_rules(metrics)
+
+    def _check_rules(self, metrics: Mapping[str, Any]) -> str:
+        return next((f"rule {rule.partition(':')[0]}: {text}" for rule, text in metrics.get(RULES, {}).items()), "")
 
     def _check_bands(self, metrics: Mapping[str, Any]) -> str:
         held = {
@@ -88,8 +97,11 @@ def make_gates(values: Mapping[str, Any]) -> Gates:
     return Gates(**plain)
 
 
-def measure(piece: Piece, standard: Standard, music: Music | None = None) -> dict[str, Any]:
-    """Measure everything that gates and ranks look at, as plain values. Copies are counted if `music` is given."""
+def measure(piece: Piece, standard: Standard, music: Music | None = None, rules: Sequence[str] = ()) -> dict[str, Any]:
+    """Measure everything that gates and ranks look at, as plain values. Copies are counted if `music` is given.
+
+    Only broken ones of the `rules` are noted.
+    """
     request = get_request(read_task(piece.provenance))
     found = measure_rules(piece.score)
     ranked = Ranked(
@@ -103,6 +115,7 @@ def measure(piece: Piece, standard: Standard, music: Music | None = None) -> dic
         "degenerate": piece.provenance.get("degenerate", ""),
         **{name: round(float(value), 6) for name, value in found.items()},
         **({} if music is None else _measure_copies(piece, music, request.primer_ticks)),
+        **({RULES: broken} if (broken := describe_broken(piece.score, read_rules(rules))) else {}),
     }
 
 

@@ -12,6 +12,7 @@ from string import Formatter
 from typing import Annotated, Any
 
 from composer.errors import BadOption, ComposerError, printable, suggest
+from composer.generation.finishing import read_transforms
 from composer.generation.options import list_sampler_options
 from composer.plugins.options import Option, convert, make_plain, read_options, takes_several
 from composer.request import SamplerSpec
@@ -134,6 +135,9 @@ GRID = frozenset(
 )
 """Options in which a list makes a grid; all options of samplers do so, too."""
 
+LISTS = ("formats", "transforms")
+"""Options whose value is a list, and which make no grid."""
+
 TABLES = ("gates", "export_options")
 
 Axis = tuple[str, str, Sequence[Any]]
@@ -156,6 +160,7 @@ class Job:
     key: Annotated[str | None, "key, such as Dm, F# or Bb"] = None
     tempo: Annotated[float | None, "quarter notes per minute"] = None
     primer: Annotated[str | None, "a music file, or notes: D4 E4 F4/2 A4/2"] = None
+    transforms: Annotated[tuple[str, ...], "changes of the finished piece, in order: quantize:grid=8"] = ()
     title: Annotated[str | None, "title, in formats that have one"] = None
     formats: Annotated[tuple[str, ...], "formats of each piece, by suffix"] = ("mid",)
     device: Annotated[str, "cpu, cuda, …"] = "cpu"
@@ -181,6 +186,7 @@ class Job:
             raise BadOption('\'formats\' names each form once, such as ["mid", "wav"].')
         if self.keep is not None:
             Keep.parse(self.keep)
+        read_transforms(self.transforms)
 
 
 @dataclass(frozen=True)
@@ -247,14 +253,19 @@ def _check_values(table: Table, key: str, value: Any, grid: bool, *, one: bool =
     if isinstance(value, Mapping):
         raise table.make_error(f"'{printable(key)}' is a table, and takes a value.", key)
     if not isinstance(value, list) or (one and not grid):
-        return [value]
+        return [_read_list(key, value)]
     if not grid:
-        if key in ("formats",):
+        if key in LISTS:
             return [value]
         raise table.make_error(f"'{printable(key)}' takes one value; a list makes a grid of other options.", key)
     if not value:
         raise table.make_error(f"'{printable(key)}' is an empty list, which asks for nothing.", key)
     return value
+
+
+def _read_list(key: str, value: Any) -> Any:
+    """Return a list for a single transform or rule, whose commas stand between its options."""
+    return [value] if key in ("transforms", "rules") and isinstance(value, str) else value
 
 
 def _expand_grid(table: Table, axes: Sequence[Axis], samplers: Mapping[str, tuple[str, Option]]) -> Iterator[GridPoint]:
@@ -306,12 +317,12 @@ def _read_gates(table: Table) -> dict[str, Any]:
         if name not in known:
             raise table.make_error(f"there is no gate '{printable(key)}': {suggest(name, known)}", "gates")
         try:
-            chosen[name] = convert(value, known[name], "gates")
+            chosen[name] = convert(_read_list(name, value), known[name], "gates")
         except BadOption as error:
             raise table.make_error(error, "gates") from None
     try:
         Gates(**chosen)
-    except BadOption as error:
+    except ComposerError as error:
         raise table.make_error(error, "gates") from None
     return {name: list(value) if isinstance(value, tuple) else value for name, value in chosen.items()}
 

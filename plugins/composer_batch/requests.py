@@ -12,6 +12,7 @@ from typing import Any
 
 from composer.errors import BadOption, printable, suggest
 from composer.generation.continuation import make_continuation
+from composer.generation.finishing import read_transforms
 from composer.generation.form import check as check_form
 from composer.generation.form_spec import Form
 from composer.generation.generator import Generator, apply_samplers, check, make_samplers
@@ -118,6 +119,8 @@ class JobChecker:
         conditions = {"bars": job.bars, "time_signature": job.time_signature, "key": job.key, "tempo": job.tempo}
         stated: dict[str, Any] = {name: value for name, value in conditions.items() if value is not None}
         where: dict[str, Any] = {"device": job.device, "backend": job.backend, "precision": job.precision}
+        if job.transforms:
+            stated["transforms"] = read_transforms(job.transforms)
         request = apply_samplers(replace(generator.suggested, **where, **stated), links)
         primed = None if job.primer is None else self._add_primer(job, generator, request)
         if primed is not None:

@@ -141,7 +141,7 @@ def _draw_pieces(generator: Generator, standard: Standard, chunk: Chunk) -> list
             cell = chunk.cells[one.cell]
             gates = _parse_gates(json.dumps(cell.gates))
             music = generator.load_training_music() if gates.max_copied_bars is not None else None
-            metrics = measure(made, standard, music) if cell.gates else None
+            metrics = measure(made, standard, music, gates.rules) if cell.gates else None
             fault = gates.find_fault(metrics) if metrics is not None else ""
             request = get_request(read_task(made.provenance))
             if fault:

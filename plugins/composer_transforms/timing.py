@@ -58,13 +58,23 @@ class _Grid:
         origin = self.bars.nominal[row]
         return row, origin + (ticks - origin) // TICKS_PER_QUARTER * TICKS_PER_QUARTER
 
-    def round(self, ticks: Ticks, steps: int | None = None, later: int = 0) -> Ticks:
-        """Return the nearest point (n,) of each tick, or one that is so many steps later; at most the next bar line."""
+    def round(self, ticks: Ticks, steps: int | None = None) -> Ticks:
+        """Return the nearest point (n,) of each tick; a bar line is one."""
+        row, point = self._find_point(ticks, steps, 0)
+        line = self.bars.starts[row + 1]
+        return np.where(line - ticks < np.abs(ticks - point), line, point)
+
+    def advance(self, points: Ticks) -> Ticks:
+        """Return the next point (n,) after each point, which may be a bar line."""
+        return self._find_point(points, None, 1)[1]
+
+    def _find_point(self, ticks: Ticks, steps: int | None, later: int) -> tuple[Ticks, Ticks]:
+        """Return the bar (n,) of each tick, and the nearest point (n,) of its quarter, or one so many steps later."""
         row, begin = self.find_quarter(ticks)
         count = steps or np.where(np.isin(begin, self.triplets), self.steps * 3 // 2, self.steps)
         step = ((ticks - begin) * count * 2 + TICKS_PER_QUARTER) // (2 * TICKS_PER_QUARTER) + later
         point = begin + (2 * step * TICKS_PER_QUARTER + count) // (2 * count)
-        return np.clip(point, self.bars.starts[row], self.bars.starts[row + 1])
+        return row, np.clip(point, self.bars.starts[row], self.bars.starts[row + 1])
 
 
 def _make_grid(score: Score, steps: int, *, triplets: bool) -> _Grid:
@@ -150,7 +160,7 @@ class Quantize:
     def _move_notes(self, grid: _Grid, notes: Notes) -> Notes:
         starts, ends = notes["start"], notes["start"] + notes["duration"]
         onsets, targets = grid.round(starts), grid.round(ends)
-        targets = np.where(targets <= onsets, grid.round(onsets, later=1), targets)
+        targets = np.where(targets <= onsets, grid.advance(onsets), targets)
         return _merge_equal(_set_times(notes, self._approach(starts, onsets), self._approach(ends, targets)))
 
     def _approach(self, ticks: Ticks, targets: Ticks) -> Ticks:
@@ -213,11 +223,12 @@ class Humanize:
 
     def _weigh(self, bars: Bars, onsets: Ticks) -> NDArray[np.float64]:
         """Weigh onsets (n,) by the metre: 1 at a bar line, less on a beat, below 0 off it."""
-        row = np.clip(np.searchsorted(bars.starts, onsets + self._half, side="right") - 1, 0, len(bars.nominal) - 1)
+        near = max(min(self._half, TICKS_PER_QUARTER // 8), 1)
+        row = np.clip(np.searchsorted(bars.starts, onsets + near, side="right") - 1, 0, len(bars.nominal) - 1)
         beat = np.array([one.beat_ticks for one in bars.time_signatures])[bars.signature_index[row]]
         position = onsets - bars.nominal[row]
-        on_beat = np.abs((position + beat // 2) % beat - beat // 2) < max(self._half, 1)
-        return np.where(np.abs(position) < max(self._half, 1), 1.0, np.where(on_beat, 0.4, -0.4))
+        on_beat = np.abs((position + beat // 2) % beat - beat // 2) < near
+        return np.where(np.abs(position) < near, 1.0, np.where(on_beat, 0.4, -0.4))
 
     def _play(self, track: Track, shifts: _Shifts, weights: NDArray[np.float64], rng: np.random.Generator) -> Track:
         notes = track.notes.copy()

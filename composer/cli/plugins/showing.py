@@ -14,7 +14,7 @@ from composer.generation.options import list_sampler_options
 from composer.plugins.offers import KINDS, Offer
 from composer.plugins.options import NO, NONE, Option, is_switch, name_type
 from composer.plugins.registry import registry
-from composer.plugins.scaffold.usage import show_command
+from composer.plugins.scaffold.usage import SPECS, show_command
 
 
 def describe(name: str) -> Iterator[str]:
@@ -95,6 +95,9 @@ def _is_flag(typed: str) -> bool:
 
 def _format_options(offer: Offer, flags: dict[str, str]) -> str:
     """Format the options with their examples, as they are typed."""
+    if offer.kind in SPECS:
+        chosen = [f"{option.name}={option.example}" for option in offer.options if option.example]
+        return shlex.quote(f":{','.join(chosen)}") if chosen else ""
     typed = [option for option in offer.options if option.example and flags[option.name].startswith("--")]
     if offer.kind == "samplers" and not typed:
         typed = list(offer.options[:1])

@@ -18,10 +18,15 @@ COMMANDS: Mapping[str, str] = {
     "datasets": "composer train {name} --out mine.safetensors{options}",
     "models": "composer generate piece.mid --model {name}",
     "metrics": "composer metrics piece.mid --metrics {name}",
+    "transforms": "composer generate piece.mid --transform {name}{options}",
+    "rules": "composer generate piece.mid --rule {name}{options}",
     "executors": "composer batch jobs.toml --out pieces/ --executor {name}{options}",
     "commands": "composer {name} --help",
 }
-"""By the kind of a thing; `options` begin with a space."""
+"""By the kind of a thing; `options` begin with a space, or with a colon."""
+
+SPECS = ("transforms", "rules")
+"""The kinds whose options are typed after the name and a colon."""
 
 
 def show_command(kind: str, name: str, options: str = "") -> str:

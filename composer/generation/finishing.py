@@ -1,0 +1,197 @@
+"""Finished pieces: changed by the transforms of their request, and judged by its rules.
+
+A transform draws from a stream of its piece alone, keyed by its position among the transforms. Where notes are fixed,
+they stay, and only the others change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from composer.errors import BadOption, CannotExpress
+from composer.music.merging import Fixed, merge_new_notes
+from composer.music.score import Score
+from composer.plugins.registry import registry
+from composer.plugins.specs import format_spec, parse_spec
+from composer.request import Request, Spec, read_specs
+from composer.sampling.random_streams import make_generator
+from composer.types import Piece, Rule, Transform
+
+Typed: TypeAlias = str | Spec | Iterable[str | Spec]
+"""Things as typed, such as `"leaps:7"` or `["transpose:2", "humanize"]`."""
+
+BROKEN = "broken"
+"""Key of provenance for the broken rules of a piece that is kept: by rule, what is wrong."""
+
+TRANSFORMED = "transformed"
+"""Key of provenance for transforms after a piece was made, in order: each with its seed and transforms."""
+
+
+def make_transforms(specs: Iterable[Spec]) -> list[Transform]:
+    """Make transforms from names and options. Raises UnknownName, BadOption."""
+    return [registry().make("transforms", spec.name, **spec.options) for spec in specs]
+
+
+def make_rules(specs: Iterable[Spec]) -> list[Rule]:
+    """Make rules from names and options. Raises UnknownName, BadOption."""
+    return [registry().make("rules", spec.name, **spec.options) for spec in specs]
+
+
+def read_transforms(texts: Typed) -> tuple[Spec, ...]:
+    """Read transforms as typed, such as `quantize:grid=8`. Raises UnknownName, BadOption, also for values."""
+    specs = _read_specs(texts, "transforms")
+    make_transforms(specs)
+    return specs
+
+
+def read_rules(texts: Typed) -> tuple[Spec, ...]:
+    """Read rules as typed, such as `leaps:7`. Raises UnknownName, BadOption, also for values."""
+    specs = _read_specs(texts, "rules")
+    make_rules(specs)
+    return specs
+
+
+def read_finish(transforms: Typed, rules: Typed) -> dict[str, tuple[Spec, ...] | None]:
+    """Read `transforms` and `rules` of a request as typed; None for none. Raises UnknownName, BadOption."""
+    return {"transforms": read_transforms(transforms) or None, "rules": read_rules(rules) or None}
+
+
+def _read_specs(texts: Typed, kind: str) -> tuple[Spec, ...]:
+    listed = [texts] if isinstance(texts, str | Spec) else texts
+    return tuple(parse_spec(format_spec(one) if isinstance(one, Spec) else str(one), kind) for one in listed)
+
+
+# --- a piece ----------------------------------------------------------------------------------------------------------
+
+
+def finish_piece(piece: Piece, fixed: Fixed | None = None) -> Piece:
+    """Change a piece by the transforms of its request, and note the rules that it breaks then.
+
+    Raises CannotExpress for a piece that cannot be changed so, BadOption for a transform of whole pieces where notes
+    are fixed.
+    """
+    if not piece.provenance["request"].keys() & {"transforms", "rules"}:
+        return piece
+    request, made_by = Request.from_json(piece.provenance["request"]), dict(piece.provenance)
+    stream = (request.seed, request.index, request.attempt)
+    score = transform_score(piece.score, request.transforms, stream, fixed)
+    if request.transforms:
+        made_by.setdefault("written_notes", count_new_notes(piece.score, request.primer_ticks))
+    if broken := describe_broken(score, request.rules):
+        made_by[BROKEN] = broken
+    return Piece(score, made_by)
+
+
+def transform_score(
+    score: Score, specs: Sequence[Spec], stream: tuple[int, int, int], fixed: Fixed | None = None
+) -> Score:
+    """Change a score by transforms, in order; `stream` is (seed, index, attempt). Raises CannotExpress, BadOption.
+
+    The notes in `fixed` stay, and the transforms see the others alone.
+    """
+    for place, (spec, transform) in enumerate(zip(specs, make_transforms(specs), strict=True)):
+        rng = make_generator(*stream, f"transform {place}")
+        try:
+            score = transform(score, rng) if fixed is None else _transform_new_notes(spec, transform, score, fixed, rng)
+        except CannotExpress as error:
+            raise CannotExpress(f"transform '{spec.name}': {error}") from error
+    return score
+
+
+def _transform_new_notes(
+    spec: Spec, transform: Transform, score: Score, fixed: Fixed, rng: np.random.Generator
+) -> Score:
+    _check_of_notes(spec, transform)
+    tracks = zip(score.tracks, fixed, strict=False)
+    masks = [
+        np.array([(note[0], note[2]) in kept for note in track.notes.tolist()], dtype=bool) for track, kept in tracks
+    ]
+    masks += [np.zeros(len(track.notes), dtype=bool) for track in score.tracks[len(masks) :]]
+    pairs = list(zip(score.tracks, masks, strict=True))
+    new = replace(score, tracks=tuple(replace(track, notes=track.notes[~mask]) for track, mask in pairs))
+    changed = zip(pairs, transform(new, rng).tracks, strict=True)
+    return replace(
+        score,
+        tracks=tuple(
+            replace(track, notes=merge_new_notes(track.notes[mask], other.notes)) for (track, mask), other in changed
+        ),
+    )
+
+
+def check_fixed(request: Request) -> None:
+    """Refuse the transforms of whole pieces, where notes are fixed. Raises BadOption."""
+    for spec, transform in zip(request.transforms, make_transforms(request.transforms), strict=True):
+        _check_of_notes(spec, transform)
+
+
+def _check_of_notes(spec: Spec, transform: Transform) -> None:
+    if not getattr(transform, "of_notes", False):
+        raise BadOption(
+            f"'{spec.name}' transforms a whole piece, and fixed notes stay as they are; write the piece without it, "
+            "and then use `composer export --transform`."
+        )
+
+
+def leave_out_whole(request: Request) -> Request:
+    """Leave out the transforms of whole pieces, which a piece has been through already."""
+    made = zip(request.transforms, make_transforms(request.transforms), strict=True)
+    return replace(request, transforms=tuple(spec for spec, one in made if getattr(one, "of_notes", False)))
+
+
+def describe_broken(score: Score, specs: Sequence[Spec]) -> dict[str, str]:
+    """Describe how a score breaks rules, by rule as it is typed; empty where it keeps them."""
+    judged = {format_spec(spec): rule(score) for spec, rule in zip(specs, make_rules(specs), strict=True)}
+    return {name: text for name, text in judged.items() if text}
+
+
+def count_new_notes(score: Score, start: int) -> int:
+    """Count the notes from the tick `start` on, the end of a primer."""
+    return sum(int(np.sum(track.notes["start"] >= start)) for track in score.tracks)
+
+
+# --- a piece that is there already ------------------------------------------------------------------------------------
+
+
+def transform_again(score: Score, specs: Sequence[Spec], seed: int) -> Score:
+    """Change a score that was made before; its silent parts, which not every file keeps, are left out first."""
+    if not specs:
+        return score
+    sounding = tuple(track for track in score.tracks if len(track.notes))
+    return transform_score(replace(score, tracks=sounding), specs, (seed, 0, 0))
+
+
+def record_transforms(provenance: Mapping[str, Any], specs: Sequence[Spec], seed: int) -> dict[str, Any]:
+    """Add transforms to the provenance of a piece that was made before; that of other music stays empty.
+
+    Raises BadOption for invalid ones that are there.
+    """
+    if not (provenance and specs):
+        return dict(provenance)
+    steps = [*_read_steps(provenance), (specs, seed)]
+    return {**provenance, TRANSFORMED: [_serialise_step(*step) for step in steps]}
+
+
+def repeat_transforms(piece: Piece, provenance: Mapping[str, Any]) -> Piece:
+    """Change a piece again as `provenance` says that it was after it was made. Raises BadOption, CannotExpress."""
+    for specs, seed in _read_steps(provenance):
+        score = transform_again(piece.score, specs, seed)
+        piece = Piece(score, record_transforms(piece.provenance, specs, seed))
+    return piece
+
+
+def _serialise_step(specs: Sequence[Spec], seed: int) -> dict[str, Any]:
+    return {"seed": seed, "transforms": [{"name": spec.name, "options": dict(spec.options)} for spec in specs]}
+
+
+def _read_steps(provenance: Mapping[str, Any]) -> list[tuple[Sequence[Spec], int]]:
+    """Read the transforms after a piece was made, each with its seed. Raises BadOption for invalid ones."""
+    try:
+        steps = [(read_specs(one["transforms"]), one["seed"]) for one in provenance.get(TRANSFORMED, ())]
+        asked = [Request(transforms=specs, seed=seed) for specs, seed in steps]
+    except (TypeError, KeyError, ValueError) as error:
+        raise BadOption("its provenance holds invalid transforms.") from error
+    return [(one.transforms, one.seed) for one in asked]
