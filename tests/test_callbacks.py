@@ -20,7 +20,7 @@ from composer.training.recipes import Recipe
 from composer.training.train import train_recipe
 from composer.types import Callback
 
-SETTINGS = Settings(steps=24, evaluations=4, batch_size=4, chunk=32, transpose=2, device="cpu", precision="float32")
+SETTINGS = Settings(steps=24, evaluations=4, batch_size=4, chunk=32, device="cpu", precision="float32")
 EVENTS = ("start", "step", "validation", "checkpoint", "end")
 
 

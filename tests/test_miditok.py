@@ -411,7 +411,13 @@ def test_pieces_are_transposed_in_training(tmp_path, bpe):
     plain = Tsd(**SMALL, bpe=bpe)
     tokenizer = fit_tokenizer(plain, lambda: build(Walks(), plain, cache=tmp_path))
     corpus = build(Walks(), tokenizer, cache=tmp_path)
-    stream = Stream(corpus, tokenizer, corpus.split("train"), transpose=6, chunk=10_000)
+    stream = Stream(
+        corpus,
+        tokenizer,
+        corpus.split("train"),
+        augmentations=(registry().make("transforms", "transpose"),),
+        chunk=10_000,
+    )
     (chunk,) = stream.cut_chunks(0)
     moves = set()
     lengths = np.count_nonzero(chunk.targets >= 0, axis=1)

@@ -108,12 +108,13 @@ def _show_moment(line: StatusLine, moment: Moment) -> None:
     if moment.event not in ("step", "validation"):
         return
     progress = moment.progress
+    unit = "" if progress.unit == "nats" else f" {progress.unit}/note"
     text = (
         f"step {progress.step:,}/{progress.steps:,} · {progress.tokens_per_second:,.0f} tokens/s · "
-        f"{format_clock(progress.seconds_left)} left · train {progress.train:.3f}"
+        f"{format_clock(progress.seconds_left)} left · train {progress.train:.3f}{unit}"
     )
     if moment.event == "step" or progress.valid is None:
-        line.update(f"{text} nats/note")
+        line.update(text if unit else f"{text} nats/note")
         return
     mark = " *" if progress.valid == progress.best else ""
     line.update("")

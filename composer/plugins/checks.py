@@ -16,7 +16,7 @@ from composer.plugins import BUILT_IN
 from composer.plugins.discovery import Cause, Note
 from composer.plugins.options import read_options
 
-NAMED = ("architectures", "tokenizers")
+NAMED = ("architectures", "tokenizers", "objectives", "optimisers", "schedules")
 """Kinds whose recipe table holds a name beside the options: no option may be called `name`."""
 
 SUFFIXES = ("readers", "exporters")

@@ -23,6 +23,7 @@ grammars.py       grammars, compiled grammars and fixed notes
 metrics.py        metrics
 samplers.py       constraints and logits processors
 tokenizers.py     tokenizers
+training.py       objectives, optimisers and schedules
 transforms.py     transforms and rules
 replay.py         sequences replayed through a grammar
 sequences.py      random sequences of a grammar, and small scores
@@ -45,6 +46,7 @@ from composer.testing.sequences import draw
 from composer.testing.shrinking import check_smallest
 from composer.testing.suite import Case, list_cases, make_cases
 from composer.testing.tokenizers import check_long_score, check_tokenizer
+from composer.testing.training import check_objective, check_optimiser, check_schedule
 from composer.testing.transforms import check_rule, check_transform
 
 __all__ = [
@@ -66,10 +68,13 @@ __all__ = [
     "check_long_score",
     "check_metric",
     "check_model",
+    "check_objective",
+    "check_optimiser",
     "check_reader",
     "check_round_trip",
     "check_rule",
     "check_sampler",
+    "check_schedule",
     "check_smallest",
     "check_tokenizer",
     "check_transform",

@@ -19,12 +19,13 @@ from composer.testing.rules import require
 from composer.testing.sequences import make_part
 from composer.training.callbacks import Callbacks, Event, Moment, RunContext
 from composer.training.loop import Settings, train
+from composer.training.methods import Method
 from composer.training.recipes import Recipe
 from composer.training.state import Trained
 from composer.training.train import make_model
 from composer.types import Callback
 
-SETTINGS = Settings(steps=6, evaluations=3, batch_size=4, chunk=16, transpose=0, device="cpu", precision="float32")
+SETTINGS = Settings(steps=6, evaluations=3, batch_size=4, chunk=16, device="cpu", precision="float32")
 ENGINE = ("metrics.jsonl", "*.checkpoint")
 """The files in the folder of a run without callbacks."""
 
@@ -98,7 +99,7 @@ def make_recipe() -> Recipe:
     architecture, tokenizer = names["architectures"][0], names["tokenizers"][-1]
     things = registry().make("tokenizers", tokenizer), registry().make("architectures", architecture)
     scales: Any = Scales()
-    return Recipe(scales, tokenizer, things[0], architecture, things[1], SETTINGS)
+    return Recipe(scales, tokenizer, things[0], architecture, things[1], SETTINGS, method=Method(augmentations=()))
 
 
 def _has_required(offer: Any) -> bool:
@@ -122,4 +123,5 @@ class _Thorough(Callbacks):
 
 
 def _train(recipe: Recipe, corpus: Corpus, listeners: list[Callbacks], folder: Path | None) -> Trained:
-    return train(corpus, recipe.tokenizer, recipe.architecture, SETTINGS, listeners=listeners, folder=folder)
+    things = recipe.tokenizer, recipe.architecture, recipe.settings, recipe.method
+    return train(corpus, *things, listeners=listeners, folder=folder)

@@ -43,6 +43,7 @@ from composer.testing.samplers import check_sampler
 from composer.testing.sequences import SAMPLES, list_samples
 from composer.testing.shrinking import check_smallest
 from composer.testing.tokenizers import check_long_score, check_tokenizer
+from composer.testing.training import check_objective, check_optimiser, check_schedule
 from composer.testing.transforms import check_rule, check_transform
 from composer.types import Piece, Tokenizer
 
@@ -303,6 +304,18 @@ def _cover_executor(thing: _Thing) -> Checks:
     yield "", lambda _: check_executor(thing.make())
 
 
+def _cover_objective(thing: _Thing) -> Checks:
+    yield "", lambda _: check_objective(thing.make())
+
+
+def _cover_optimiser(thing: _Thing) -> Checks:
+    yield "", lambda _: check_optimiser(thing.make())
+
+
+def _cover_schedule(thing: _Thing) -> Checks:
+    yield "", lambda _: check_schedule(thing.make())
+
+
 def _cover_metric(thing: _Thing) -> Checks:
     yield "", lambda _: check_metric(thing.make())
 
@@ -330,6 +343,9 @@ _CHECKS: Mapping[str, Callable[[_Thing], Checks]] = {
     "datasets": _cover_dataset,
     "models": _cover_model,
     "executors": _cover_executor,
+    "objectives": _cover_objective,
+    "optimisers": _cover_optimiser,
+    "schedules": _cover_schedule,
     "metrics": _cover_metric,
     "commands": _cover_command,
     "transforms": _cover_transform,

@@ -29,6 +29,7 @@ from composer.plugins.registry import registry
 from composer.storage.inside import expand_home
 from composer.training import evaluation, recipe_file, recipes, run_folder
 from composer.training.loop import Settings
+from composer.training.methods import PARTS, USUAL
 from composer.training.train import train_recipe
 from composer.types import Tokenizer
 
@@ -49,6 +50,11 @@ def train(
     dataset: str | None = None,
     architecture: str | None = None,
     tokenizer: str | None = None,
+    objective: str | None = None,
+    optimiser: str | None = None,
+    schedule: str | None = None,
+    augment: str | Sequence[str] | Mapping[str, Mapping[str, Any]] = (),
+    transpose: int | None = None,
     begin_from: str | None = None,
     run: str | Path | None = None,
     conditions: Sequence[str] | None = None,
@@ -62,17 +68,20 @@ def train(
     """Train a model on a dataset, or by a recipe (.toml), write it to `out`, and open it.
 
     It corresponds to `composer train`, or with a model to `begin_from`, to `composer finetune`. Options are those of
-    the training loop, the dataset, the tokenizer and the architecture: `steps=2000`, `hidden_size=256`.
-    `conditions` are labels of the pieces that the model is told, and that can then be asked for: `["style"]`. With
-    `run`, the run is stored in that folder, and resumed if it is there already. `callbacks` are names, or options by
-    name; `listeners` are notified of each moment. Raises BadOption, BadRecipe, CannotWrite, EmptyDataset,
-    TrainingFailed.
+    the training loop, the dataset, the tokenizer, the architecture and the parts of the training: `steps=2000`,
+    `hidden_size=256`. An objective, an optimiser, a schedule and transforms to `augment` with are named as they are
+    typed: `"sgd:momentum=0.8"`; augmentations may be options by name. `transpose` is the most semitones of a
+    transposition. `conditions` are labels of the pieces that the model is told, and that can then be asked for:
+    `["style"]`. With `run`, the run is stored in that folder, and resumed if it is there already. `callbacks` are
+    names, or options by name; `listeners` are notified of each moment. Raises BadOption, BadRecipe, CannotWrite,
+    EmptyDataset, TrainingFailed, UnknownName.
     """
     places = {"out": str(out), "run": None if run is None else str(run)}
     things = {"dataset": dataset, "architecture": architecture, "tokenizer": tokenizer}
+    things |= {"objective": objective, "optimiser": optimiser, "schedule": schedule, "begin_from": begin_from}
     told = None if conditions is None else list(conditions)
-    choices = {**things, "begin_from": begin_from, "conditions": told, "half": half, **places}
-    plain = _add_options(_read_recipe(str(source), choices), options)
+    plain = _read_recipe(str(source), {**things, "conditions": told, "half": half, **places})
+    plain = _add_options(recipe_file.add_augmentations(plain, augment, transpose), options)
     path = expand_home(plain["out"])
     if path.suffix != ".safetensors":
         raise CannotWrite(f"{printable(str(path))}: a model file ends in .safetensors.")
@@ -114,6 +123,9 @@ def _add_options(plain: Plain, options: Mapping[str, Any]) -> Plain:
         for key in ("tokenizer", "architecture"):
             tables[key] = dict(plain.get(key, {"name": suggested}))
             known[key] = _list_names(registry().get_offer(f"{key}s", tables[key]["name"]).options)
+    for key, part in PARTS.items():
+        tables[key] = {"name": getattr(USUAL, key).name, **plain.get(key, {})}
+        known[key] = _list_names(registry().get_offer(part, tables[key]["name"]).options)
     for name, value in options.items():
         plainly = {key: name for key, names in known.items() if name in names}
         having = plainly or {key: own for key, names in known.items() if (own := _strip_kind(name, key)) in names}

@@ -25,7 +25,8 @@ Event: TypeAlias = Literal["start", "step", "validation", "checkpoint", "end"]
 class Progress:
     """The progress of a run. Likelihoods are nats per note, without the grammar's mask.
 
-    After a validation, `valid` is its result, and `best` the best so far.
+    `train` is in what the objective counts, per note: its `unit` may be others than nats. After a validation, `valid`
+    is its result, and `best` the best so far.
     """
 
     step: int
@@ -37,6 +38,7 @@ class Progress:
     train: float
     valid: float | None = None
     best: float | None = None
+    unit: str = "nats"
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer.plugins.options import get_values
 from composer.tokens.conditions import split_conditions
+from composer.training.methods import USUAL, Method
 from composer.types import Architecture, Dataset, Tokenizer
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Beginning:
 
 @dataclass(frozen=True)
 class Recipe:
-    """The dataset, tokenizer, architecture and settings of a training. `half` stores weights in fp16.
+    """The dataset, tokenizer, architecture, settings and method of a training. `half` stores weights in fp16.
 
     With a `beginning`, tokenizer and architecture are its own.
     """
@@ -42,6 +43,7 @@ class Recipe:
     half: bool = True
     beginning: Beginning | None = None
     conditions: tuple[str, ...] = ()  # labels that the model is told, once its tokenizer knows their values
+    method: Method = USUAL
 
     @property
     def suggested(self) -> dict[str, Any]:
@@ -72,5 +74,6 @@ def convert_to_plain(recipe: Recipe, name: str) -> dict[str, Any]:
         **told,
         "dataset_options": dict(list(dataset.items())[1:]) if ":" in name else dataset,
         **({"begin_from": recipe.beginning.name} if recipe.beginning else things),
+        **recipe.method.to_plain(),
         "training": asdict(recipe.settings),
     }

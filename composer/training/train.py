@@ -58,6 +58,7 @@ def train_recipe(
         recipe.tokenizer,
         recipe.architecture,
         recipe.settings,
+        recipe.method,
         beginning=recipe.beginning.model.weights if recipe.beginning else None,
         listeners=ours if processes.leads else [],
         folder=folder,

@@ -51,7 +51,7 @@ from composer.types.samplers import (
 )
 from composer.types.tokenizers import HasSamples, SupportsFrames, SupportsTranspose, Tokenizer, Trainable
 from composer.types.training import Objective, Optimiser, Schedule
-from composer.types.transforms import Rule, Transform
+from composer.types.transforms import DrawsTransposition, Rule, Transform
 
 if TYPE_CHECKING:
     from composer.io.pieces import Piece
@@ -67,6 +67,7 @@ __all__ = [
     "Context",
     "Dataset",
     "Drawn",
+    "DrawsTransposition",
     "Executor",
     "Exporter",
     "Finding",

@@ -22,6 +22,7 @@ from composer.data.corpus import Corpus, build
 from composer.devices import choose_device, use_precision
 from composer.plugins.registry import registry
 from composer.training.loop import Meter, Settings, _start, _train_batch, make_training_stream
+from composer.training.methods import USUAL
 from composer.types import Tokenizer
 
 ROUNDS = 7
@@ -80,7 +81,8 @@ def main() -> None:
     device = choose_device(settings.device)
     with tempfile.TemporaryDirectory() as folder:
         corpus, tokenizer = corpus_of("chorales", Path(folder))
-        stream = make_training_stream(corpus, tokenizer, settings)
+        parts = USUAL.make()
+        stream = make_training_stream(corpus, tokenizer, settings, parts.augmentations)
         print(f"real tokens among all places: {compute_real_share(stream):.3f}")
         vocabulary, shape = len(tokenizer.vocabulary), (settings.batch_size, settings.chunk)
         inputs = torch.stack([torch.randint(0, c.size, shape) for c in tokenizer.grammar.columns], -1).to(device)
@@ -90,14 +92,14 @@ def main() -> None:
         tokens["plain"] = tokens["same"]
         for name in registry().list_names("architectures"):
             architecture = registry().make("architectures", name)
-            run = _start(corpus, tokenizer, architecture, settings, device)
+            run = _start(corpus, tokenizer, architecture, settings, USUAL, device)
             meter = Meter(run, settings.steps, 1.0)
             sizes = architecture.embedding_size, architecture.hidden_size
             plain = Plain(run.module.recurrence, *sizes, vocabulary).to(device)
 
             def ours(run=run, meter=meter) -> None:
                 run.batch = middle  # again and again, so that each round does the same work
-                _train_batch(run, stream, settings, device, meter)
+                _train_batch(run, stream, settings, parts, device, meter)
 
             tasks = {
                 "ours": ours,
