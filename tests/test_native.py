@@ -19,8 +19,8 @@ from composer.testing import make_random_model
 from composer.tokens.jit import c_compiler
 from composer_backends.arrays import make_numpy_step
 from composer_native import NativeBackend
-from composer_native import steps as native_compiling
-from composer_native.steps import _build_model, _Update, make_native_step
+from composer_native import compiling as native_compiling
+from composer_native.steps import _Update, build_model, make_native_step
 from composer_native.threads import ThreadTuner, count_threads
 
 needs_compiler = pytest.mark.skipif(c_compiler.find_compiler() is None, reason="there is no C compiler here")
