@@ -1,8 +1,8 @@
 """Matrices as the kernel reads them: in panels of 16 outputs, in floats, bfloat16 or int8.
 
 In int8, quantisation is vector-wise, since an unbounded state may have outliers (Dettmers et al. 2022, LLM.int8()).
-Each output's weights are rounded to -63..63 times their scale, and each input row to -127..127 times its own. So the sum
-of two products fits into 16 bits, as AVX2 needs it.
+Each output's weights are rounded to -63..63 times their scale, and each input row to -127..127 times its own. So the
+sum of two products fits into 16 bits, as AVX2 needs it.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def pack_matrix(
 
 
 def _arrange(array: Floats, units: int, gates: int) -> Floats:
-    """Arrange (gates * units, …) as (panels of units, gates, PANEL, …) in one dimension, with zeros for missing units."""
+    """Arrange (gates * units, …) as (panels of units, gates, PANEL, …), flat, with zeros for missing units."""
     rest = array.shape[1:]
     padded = np.zeros((gates, -(-units // BOTH) * BOTH, *rest), dtype=np.float32)
     padded[:, :units] = array.reshape(gates, units, *rest)

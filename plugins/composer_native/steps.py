@@ -74,10 +74,10 @@ def make_native_step(
 ) -> Step:
     """Return `step(inputs (B, C), state) -> (logits (B, V), state)`. RuntimeError if there is no kernel.
 
-    `precision` is float32, bfloat16 or int8. The `instructions` and the number of `threads` change no bit of the result. `names` are those of the input
-    features, for errors. Raises Unfit for a cell whose arrays do not fit one another, BadModelFile for one beyond the
-    limits of the kernel. A step raises BadModelFile for features beyond their tables and for an update that makes other
-    arrays than a state's, and ValueError for a state of another shape.
+    `precision` is float32, bfloat16 or int8. `instructions` and the number of `threads` change no bit of the result.
+    `names` are those of the input features, for errors. Raises Unfit for a cell whose arrays do not fit one another,
+    BadModelFile for one beyond the limits of the kernel. A step raises BadModelFile for features beyond their tables
+    and for an update that makes other arrays than a state's, and ValueError for a state of another shape.
     """
     kernel = load_kernel(instructions)
     if kernel is None:

@@ -42,15 +42,15 @@ LARGE = {"hidden_size": 512, "layers": 3}
 
 PRODUCTS = """
 #include <immintrin.h>
-#define RUN(name, type, sums, product)                                                                                 \\
-    void name(long times) {                                                                                            \\
-        type s[sums] = {0}, x = {0}, w = {0};                                                                          \\
-        for (long t = 0; t < times; t++)                                                                               \\
-            _Pragma("GCC unroll 24") for (int i = 0; i < sums; i++) {                                                  \\
-                asm volatile("" : "+v"(x), "+v"(w));                                                                   \\
-                s[i] = product;                                                                                        \\
-            }                                                                                                          \\
-        for (int i = 0; i < sums; i++) asm volatile("" : : "v"(s[i]));                                                 \\
+#define RUN(name, type, sums, product) \\
+    void name(long times) { \\
+        type s[sums] = {0}, x = {0}, w = {0}; \\
+        for (long t = 0; t < times; t++) \\
+            _Pragma("GCC unroll 24") for (int i = 0; i < sums; i++) { \\
+                asm volatile("" : "+v"(x), "+v"(w)); \\
+                s[i] = product; \\
+            } \\
+        _Pragma("GCC unroll 24") for (int i = 0; i < sums; i++) asm volatile("" : : "v"(s[i])); \\
     }
 #if defined(__AVX512VNNI__) && defined(__AVX512BF16__)
 RUN(float32, __m512, 24, _mm512_fmadd_ps(x, w, s[i]))
