@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
-from ctypes import POINTER, Structure, c_float, c_int, c_long, c_void_p
+from ctypes import POINTER, Structure, c_char, c_float, c_int, c_long, c_void_p
 from time import perf_counter
 from typing import Any
 
@@ -144,7 +144,7 @@ def _make_runner(kernel: ctypes.CDLL, model: _Model, threads: int) -> Callable[.
     tuners: dict[int, ThreadTuner] = {}
 
     def run(rows: int, *arrays: NDArray[Any]) -> int:
-        addresses = [array.ctypes.data for array in arrays]
+        addresses = [_find_address(array) for array in arrays]
         if threads == 1 or rows * products < ENOUGH:
             return step(here, rows, *addresses, 1)
         tuner = tuners.setdefault(rows.bit_length(), ThreadTuner(threads))
@@ -154,6 +154,14 @@ def _make_runner(kernel: ctypes.CDLL, model: _Model, threads: int) -> Callable[.
         return result
 
     return run
+
+
+def _find_address(array: NDArray[Any]) -> int:
+    """Return the address of an array's numbers."""
+    try:
+        return ctypes.addressof(c_char.from_buffer(array))  # a quarter of the time
+    except (TypeError, ValueError):  # it is read-only, or empty
+        return int(array.ctypes.data)
 
 
 def _join_state(state: State | None, shape: tuple[int, ...]) -> Floats:

@@ -29,20 +29,14 @@ static void gather(const Matrix *m, const float *sums, long rows, long row, floa
         memcpy(to + first, sums + first * rows + row * PANEL, PANEL * sizeof(float));
 }
 
-/* Compute the gates of some panels of units, for all rows, from their products. */
+/* Compute the gates of the units of some panels, for all rows, from their products. */
 static void block_gates(const Step *s, long number, long first, long end, const float *from_input,
                         const float *from_state) {
     const Model *m = s->m;
-    int gates = m->layers[number].gates;
-    long sums = known_gates[gates].sums, apart = s->rows * PANEL, part = s->rows * m->count * m->hidden;
-    part = known_gates[gates].parts > 1 ? part : 0;
-    for (long panel = first; panel < end && panel * PANEL < m->hidden; panel++)
-        for (long row = 0; row < s->rows; row++) {
-            long at = (row * m->count + number) * m->hidden + panel * PANEL;
-            long offset = (panel - first) * sums * apart + row * PANEL;
-            Units units = {s->before + at, s->before + part + at, s->after + at, s->after + part + at};
-            compute_gates(gates, from_input + offset, from_state + offset, apart, &units, m->hidden - panel * PANEL);
-        }
+    long at = number * m->hidden + first * PANEL, left = m->hidden - first * PANEL, stride = m->count * m->hidden;
+    States states = {s->before + at, s->after + at, s->rows, stride, s->rows * stride};
+    long count = (end - first) * PANEL < left ? (end - first) * PANEL : left;
+    compute_gates(m->layers[number].gates, from_input, from_state, &states, count);
 }
 
 /* Compute one thread's units of a layer, some panels at a time, so that their products stay in the cache. */

@@ -7,6 +7,7 @@
 #include "vectors.h"
 
 #define AT_ONCE 8 /* vectors of an embedding */
+#define SUMS 64   /* of the numbers of a row */
 #define STEPS 127.0f /* the largest number of a row of bytes becomes this */
 #define ZERO 128     /* code of 0 in a row: the instruction multiplies unsigned by signed bytes */
 #define ROUNDING 12582912.0f /* 1.5 * 2^23: added to a float, it rounds it to an integer */
@@ -86,16 +87,18 @@ static void encode_row(const Rows *rows, long row, const float *x) {
         memcpy(rows->codes + row * rows->stride, x, rows->size * sizeof(float));
 }
 
-/* Sum (size,) numbers, in as many sums as a panel has outputs. */
+/* Sum (size,) numbers, in SUMS sums that are added in the end. */
 static float sum_of(const float *x, long size) {
-    float sums[PANEL] = {0};
+    floats parts[SUMS / LANES] = {{0}};
     long i = 0;
-    for (; i + PANEL <= size; i += PANEL)
-        for (int lane = 0; lane < PANEL; lane++)
-            sums[lane] += x[i + lane];
+    for (; i + SUMS <= size; i += SUMS)
+        UNROLLED for (int part = 0; part < SUMS / LANES; part++)
+            parts[part] += *(const floats *)(x + i + part * LANES);
+    float sums[SUMS];
+    memcpy(sums, parts, sizeof sums);
     for (int lane = 0; i + lane < size; lane++)
         sums[lane] += x[i + lane];
-    for (int half = PANEL / 2; half; half /= 2)
+    for (int half = SUMS / 2; half; half /= 2)
         for (int lane = 0; lane < half; lane++)
             sums[lane] += sums[lane + half];
     return sums[0];
