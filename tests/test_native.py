@@ -239,6 +239,17 @@ def test_a_state_may_come_in_parts_from_anywhere():
     assert all(np.array_equal(*parts) for parts in zip(turned, copied, strict=True))
 
 
+@needs_compiler
+def test_arrays_may_be_read_only():
+    cell = described("lstm")
+    step, columns = make_native_step(cell), np.zeros((3, len(cell.columns)), dtype=np.int64)
+    _, state = step(columns, None)
+    expected, _ = step(columns, state)
+    for array in (columns, *state):
+        array.flags.writeable = False
+    assert step(columns, state)[0].tobytes() == expected.tobytes()
+
+
 # --- sizes that are not trusted ---------------------------------------------------------------------------------------
 
 

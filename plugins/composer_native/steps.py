@@ -158,8 +158,9 @@ def _make_runner(kernel: ctypes.CDLL, model: _Model, threads: int) -> Callable[.
 
 def _find_address(array: NDArray[Any]) -> int:
     """Return the address of an array's numbers."""
+    buffer: Any = array
     try:
-        return ctypes.addressof(c_char.from_buffer(array))  # a quarter of the time
+        return ctypes.addressof(c_char.from_buffer(buffer))  # a quarter of the time
     except (TypeError, ValueError):  # it is read-only, or empty
         return int(array.ctypes.data)
 
