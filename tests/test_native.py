@@ -253,10 +253,10 @@ def test_arrays_may_be_read_only():
 # --- sizes that are not trusted ---------------------------------------------------------------------------------------
 
 
-def entry(cell, precision="float32"):
+def entry(cell, precision="float32", instructions="auto"):
     """The kernel's own entry: `call(change)` makes a step of 2 rows after `change(model)`, and says what it said."""
-    kernel, model = native_compiling.load_kernel(), build_model(cell, precision, True, [])
-    make_native_step(cell)  # it says what the functions take
+    kernel, model = native_compiling.load_kernel(instructions), build_model(cell, precision, True, [])
+    make_native_step(cell, instructions=instructions)  # it says what the functions take
     here, rows, width = ctypes.addressof(model), 2, len(cell.columns)
 
     def call(change=lambda model: None, column=0, threads=1):
@@ -322,6 +322,12 @@ def test_its_entry_trusts_no_size(fault):
     cell = described("lstm", layers=2)
     assert entry(cell, "int8")() == 0
     assert entry(cell, "int8")(UNTRUE[fault]) == 1
+
+
+@needs_compiler
+def test_its_entry_takes_halves_where_it_reads_them():
+    reads = bool(native_compiling.load_kernel("plain").reads_halves())
+    assert entry(described("lstm", half=True), instructions="plain")() == (0 if reads else 1)
 
 
 @needs_compiler

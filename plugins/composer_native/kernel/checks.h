@@ -5,6 +5,7 @@
 #define CHECKS_H
 
 #include "model.h"
+#include "vectors.h"
 
 #define MOST_WIDTH (1L << 24) /* of a layer, an embedding and the output: their products fit into a long */
 #define MOST_LAYERS (1L << 12)
@@ -19,7 +20,7 @@ static int between(long least, long value, long most) { return least <= value &&
 static int is_matrix_valid(const Model *m, const Matrix *matrix, long width, long depth) {
     if (matrix->width != round_up(width, BOTH) || !width)
         return !matrix->width && !width;
-    int kind = matrix->kind == HALF ? FLOAT : matrix->kind;
+    int kind = matrix->kind == HALF && READS_HALVES ? FLOAT : matrix->kind;
     if (kind == BYTE && (!matrix->scales || !matrix->zero_point))
         return 0;
     return between(FLOAT, kind, BYTE) && kind == m->kind && matrix->weights && matrix->depth == pad_depth(depth, kind);

@@ -136,6 +136,9 @@ long scratch_size(const Model *m, long rows, long threads) {
     return room.taken;
 }
 
+/* Whether matrices of HALF can be read. */
+int reads_halves(void) { return READS_HALVES; }
+
 enum { DONE, BAD_SIZES, BAD_COLUMN };
 
 /* before, after: `parts` arrays of (rows, count, hidden), concatenated. logits: (rows, outputs).

@@ -14,18 +14,6 @@
 #define MOST_ROWS (LANES == 16 ? 8 : 6)       /* rows multiplied at once */
 #define MOST_SUMS 24                          /* vectors: more would leave no register for weights and an input */
 
-#if defined(__F16C__) || defined(__AVX512F__)
-#define READS_HALVES 1
-#elif defined(__aarch64__)
-#define READS_HALVES 1
-typedef _Float16 halves __attribute__((vector_size(2 * LANES), aligned(2), may_alias));
-#else
-#define READS_HALVES 0
-#endif
-
-/* Whether weights of 16 bits are read as fast as floats. */
-int reads_halves(void) { return READS_HALVES; }
-
 FOR_EACH_CASE floats load_half(const void *weights, long at) {
 #if LANES == 16
     return (floats)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)((const int16_t *)weights + at)));

@@ -26,6 +26,16 @@ typedef float floats __attribute__((vector_size(4 * LANES), aligned(4), may_alia
 typedef int32_t ints __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef uint32_t bits __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 
+/* Whether weights of 16 bits are read as fast as floats; else there are none. */
+#if defined(__F16C__) || defined(__AVX512F__)
+#define READS_HALVES 1
+#elif defined(__aarch64__)
+#define READS_HALVES 1
+typedef _Float16 halves __attribute__((vector_size(2 * LANES), aligned(2), may_alias));
+#else
+#define READS_HALVES 0
+#endif
+
 /* Functions that are inlined and specialised for each set of constant arguments, with loops that keep their sums in
    registers; without an instruction for `fuse`, that would be much code for little. */
 #if LANES > 4 || defined(__aarch64__)
