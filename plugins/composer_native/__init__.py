@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 class NativeBackend:
     """C on the CPU, compiled on first use: the fastest, where there is a C compiler.
 
-    In int8 a step is 1.3 to 2 times as fast, and a trained model loses less than 0.5 % of its likelihood.
+    bfloat16 and int8 take a half and a quarter of the time where the processor has instructions for them; a trained
+    model loses less than 0.5 % of its likelihood (bfloat16: 0.01 %). Of a cell whose gates are known, all processors
+    compute the same bits, so that a piece can be made again elsewhere; other gates are computed by NumPy.
     """
 
     threads: Annotated[int, "at most so many share a step; 0: OMP_NUM_THREADS, or all processors"] = 0
