@@ -179,6 +179,14 @@ def test_with_instructions_for_int8_alone_the_bits_are_the_same(monkeypatch):
 
 
 @needs_compiler
+def test_others_run_the_model_where_the_kernel_would_be_slow(monkeypatch):
+    model = make_random_model("gru", "voices", hidden_size=8)
+    assert NativeBackend(instructions="plain").supports(model, "cpu")
+    monkeypatch.setitem(native_compiling.INSTRUCTIONS, "auto", native_compiling.INSTRUCTIONS["plain"])
+    assert NativeBackend().supports(model, "cpu") == bool(native_compiling.load_kernel("plain").fuses())
+
+
+@needs_compiler
 def test_bfloat16_is_float32_with_rounded_numbers():
     cell = described("rnn", layers=1)
     rounded = replace(

@@ -39,11 +39,13 @@ class NativeBackend:
             raise ValueError(f"this processor lacks the instructions '{self.instructions}'")
 
     def supports(self, model: Model, device: str) -> bool:
-        """Tell whether the model has a cell, the device is a CPU, and the kernel can be compiled."""
+        """Tell whether the model has a cell, the device is a CPU, and there is a kernel that is fast here."""
         from composer_native.compiling import load_kernel
 
-        has_cell = isinstance(model.make_architecture(), HasCell)
-        return device == "cpu" and has_cell and load_kernel(self.instructions) is not None
+        if device != "cpu" or not isinstance(model.make_architecture(), HasCell):
+            return False
+        kernel = load_kernel(self.instructions)
+        return kernel is not None and (self.instructions != "auto" or bool(kernel.fuses()))
 
     def make(self, model: Model, device: str, precision: str = "float32") -> Step:
         """Make the step of the model's cell."""

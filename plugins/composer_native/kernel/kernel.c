@@ -139,6 +139,9 @@ long scratch_size(const Model *m, long rows, long threads) {
 /* Whether matrices of HALF can be read. */
 int reads_halves(void) { return READS_HALVES; }
 
+/* Whether there is an instruction for `fuse`; without it, others are faster. */
+int fuses(void) { return FUSES; }
+
 enum { DONE, BAD_SIZES, BAD_COLUMN };
 
 /* before, after: `parts` arrays of (rows, count, hidden), concatenated. logits: (rows, outputs).

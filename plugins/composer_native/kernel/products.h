@@ -66,6 +66,12 @@ FOR_EACH_CASE void float_tile(int kind, int rows, int panels, const Matrix *m, l
             *(floats *)(out + p / PARTS * apart + r * PANEL + p % PARTS * LANES) = sums[parts * r + p];
 }
 
+#if defined(__aarch64__)
+#define SIGNED_INPUTS 1 /* less ZERO: sums begin at what the sum of all products with ZERO would be */
+#else
+#define SIGNED_INPUTS 0
+#endif
+
 /* Add the products of LANES outputs' weights and GROUP inputs of a row. */
 FOR_EACH_CASE ints add_bytes(const int8_t *weights, const uint8_t *x, ints sum) {
 #if LANES >= 8
@@ -92,6 +98,19 @@ FOR_EACH_CASE ints add_bytes(const int8_t *weights, const uint8_t *x, ints sum) 
     __m256i other = _mm256_maddubs_epi16(_mm256_set1_epi32(four[1]), second);
     return sum + (ints)_mm256_madd_epi16(one, ones) + (ints)_mm256_madd_epi16(other, ones);
 #endif
+#elif defined(__aarch64__)
+    for (int k = 0; k < GROUP; k += 4) {
+        uint32_t four;
+        memcpy(&four, x + k, 4);
+        int8x16_t inputs = vreinterpretq_s8_u32(vdupq_n_u32(four ^ 0x80808080)), w = vld1q_s8(weights + k * PANEL);
+#if defined(__ARM_FEATURE_DOTPROD)
+        sum = (ints)vdotq_s32((int32x4_t)sum, w, inputs);
+#else
+        int16x8_t low = vmull_s8(vget_low_s8(w), vget_low_s8(inputs)), high = vmull_high_s8(w, inputs);
+        sum += (ints)vpaddq_s32(vpaddlq_s16(low), vpaddlq_s16(high));
+#endif
+    }
+    return sum;
 #else
     for (int k = 0; k < GROUP; k++)
         for (int o = 0; o < LANES; o++)
@@ -108,7 +127,7 @@ FOR_EACH_CASE void byte_tile(int rows, int panels, const Matrix *m, long first, 
     const uint8_t *x = (const uint8_t *)in->codes + row * in->stride;
     const int8_t *weights = (const int8_t *)m->weights + first * PANEL * m->depth;
     UNROLLED for (int i = 0; i < rows * parts; i++)
-        sums[i] = (ints){0};
+        sums[i] = SIGNED_INPUTS ? -*(const ints *)(m->zero_point + first * PANEL + i % parts * LANES) : (ints){0};
     for (long k = 0; k < m->depth; k += GROUP)
         UNROLLED for (int r = 0; r < rows; r++)
             UNROLLED for (int p = 0; p < parts; p++)

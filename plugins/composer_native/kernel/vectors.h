@@ -60,8 +60,10 @@ static inline float float_of(uint32_t number) {
 
 /* a * b + c with one rounding. */
 #if defined(__FMA__) || defined(__FP_FAST_FMAF) || defined(__aarch64__)
+#define FUSES 1
 static inline float fuse(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 #else
+#define FUSES 0
 static inline float fuse(float a, float b, float c) {
     double product = (double)a * b, sum = product + c; /* the product is exact */
     double added = sum - product, lost = (product - (sum - added)) + (c - added);
