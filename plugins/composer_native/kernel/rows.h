@@ -98,8 +98,8 @@ static float sum_of(const float *x, long size) {
     memcpy(sums, parts, sizeof sums);
     for (int lane = 0; i + lane < size; lane++)
         sums[lane] += x[i + lane];
-    for (int half = SUMS / 2; half; half /= 2)
-        for (int lane = 0; lane < half; lane++)
+    UNROLLED for (int half = SUMS / 2; half; half /= 2)
+        UNROLLED for (int lane = 0; lane < half; lane++)
             sums[lane] += sums[lane + half];
     return sums[0];
 }
@@ -111,8 +111,9 @@ static void read_layers(const Model *m, long layers, const float *of_row, float 
         memcpy(to, of_row + (layers - 1) * m->hidden, m->hidden * sizeof(float));
         return;
     }
-    memcpy(to, of_row, m->hidden * sizeof(float));
-    for (long layer = 1; layer < layers; layer++)
+    for (long i = 0; i < m->hidden; i++)
+        to[i] = layers > 1 ? of_row[i] + of_row[m->hidden + i] : of_row[i];
+    for (long layer = 2; layer < layers; layer++)
         for (long i = 0; i < m->hidden; i++)
             to[i] += of_row[layer * m->hidden + i];
     float mean = sum_of(to, m->hidden) / m->hidden;
