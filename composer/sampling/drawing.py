@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from composer.arrays import get_address
 from composer.sampling.distribution import KINDS, UNSOUND, Choice, check_sound, choose
 from composer.tokens.jit.c_compiler import load_library
 from composer.types import Context, HasOperations, LogitsProcessor, Operation
@@ -118,9 +119,9 @@ def _bind_compiled(links: Sequence[LogitsProcessor], operations: Sequence[Operat
             raise ValueError("a mask has another shape than the logits")  # C would read beyond it
         held = None if legal is None else np.ascontiguousarray(legal)
         tokens, nats, unsound = np.empty(rows, dtype=np.int64), np.empty((rows, len(KINDS))), np.empty(rows, np.bool_)
-        made_of = [array.ctypes.data for array in arrays]
-        results = [array.ctypes.data for array in (ids, scratch, tokens, nats, unsound)]
-        legal_at = None if held is None else held.ctypes.data
+        made_of = [get_address(array) for array in arrays]
+        results = [get_address(array) for array in (ids, scratch, tokens, nats, unsound)]
+        legal_at = None if held is None else get_address(held)
         function(rows, width, *made_of[:2], legal_at, *described, *made_of[2:], *results)
         if unsound.any():
             raise UNSOUND

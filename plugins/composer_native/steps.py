@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
-from ctypes import POINTER, Structure, c_char, c_float, c_int, c_long, c_void_p
+from ctypes import POINTER, Structure, c_float, c_int, c_long, c_void_p
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from composer.arrays import get_address
 from composer.errors import BadModelFile
 from composer.fitting import check_cell, check_columns, check_state, check_update, convert_columns
 from composer.types import Cell, Layer, State, Step
@@ -144,7 +145,7 @@ def _make_runner(kernel: ctypes.CDLL, model: _Model, threads: int) -> Callable[.
     tuners: dict[int, ThreadTuner] = {}
 
     def run(rows: int, *arrays: NDArray[Any]) -> int:
-        addresses = [_find_address(array) for array in arrays]
+        addresses = [get_address(array) for array in arrays]
         if threads == 1 or rows * products < ENOUGH:
             return step(here, rows, *addresses, 1)
         tuner = tuners.setdefault(rows.bit_length(), ThreadTuner(threads))
@@ -154,15 +155,6 @@ def _make_runner(kernel: ctypes.CDLL, model: _Model, threads: int) -> Callable[.
         return result
 
     return run
-
-
-def _find_address(array: NDArray[Any]) -> int:
-    """Return the address of an array's numbers."""
-    buffer: Any = array
-    try:
-        return ctypes.addressof(c_char.from_buffer(buffer))  # a quarter of the time
-    except (TypeError, ValueError):  # it is read-only, or empty
-        return int(array.ctypes.data)
 
 
 def _join_state(state: State | None, shape: tuple[int, ...]) -> Floats:
