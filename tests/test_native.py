@@ -225,6 +225,16 @@ def test_instructions_that_there_are_not_are_refused(monkeypatch):
 
 
 @needs_compiler
+@pytest.mark.parametrize("architecture", ["lstm", "gru", "rnn", "mingru", "minlstm"])
+def test_memory_for_some_rows_is_enough_for_fewer(architecture):
+    cell = described(architecture)
+    make_native_step(cell)  # it says what the functions take
+    kernel, model = native_compiling.load_kernel(), build_model(cell, "float32", False, [])
+    sizes = [kernel.scratch_size(ctypes.addressof(model), rows, 1) for rows in range(1, 300)]
+    assert sizes == sorted(sizes)
+
+
+@needs_compiler
 def test_a_state_that_was_given_out_is_not_written_to():
     cell = described("lstm")
     step, columns = make_native_step(cell), np.zeros((3, len(cell.columns)), dtype=np.int64)
