@@ -306,6 +306,7 @@ def first(model):
 
 UNTRUE = {
     "fewer columns": setting("columns", 0),
+    "embeddings of no kind": setting("embedding_kind", 2),
     "fewer embeddings": more("embeddings", -1),
     "more embeddings than memory": setting("embeddings", 2**60),
     "wider embeddings": more("embedding_size", 8),

@@ -14,18 +14,6 @@
 #define MOST_ROWS (LANES == 16 ? 8 : 6)       /* rows multiplied at once */
 #define MOST_SUMS 24                          /* vectors: more would leave no register for weights and an input */
 
-FOR_EACH_CASE floats load_half(const void *weights, long at) {
-#if LANES == 16
-    return (floats)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)((const int16_t *)weights + at)));
-#elif LANES == 8 && READS_HALVES
-    return (floats)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)((const int16_t *)weights + at)));
-#elif READS_HALVES
-    return __builtin_convertvector(*(const halves *)((const int16_t *)weights + at), floats);
-#else
-    return (floats){0};
-#endif
-}
-
 /* Multiply the weights of one part of a panel and one row by `size` inputs from `k` on. */
 FOR_EACH_CASE floats add_products(int kind, const void *weights, long at, const char *x, long k, floats sum) {
     if (kind == HALF)

@@ -93,7 +93,7 @@ static Rows lay_out_rows(const Model *m, long rows, long size, Room *room) {
 
 static Step lay_out_step(const Model *m, long rows, long threads, Room *room) {
     Step s = {.m = m, .rows = rows, .width = widest(m)};
-    s.depth = m->hidden > m->embedding_size ? m->hidden : m->embedding_size;
+    s.depth = round_up(m->hidden > m->embedding_size ? m->hidden : m->embedding_size, PANEL);
     s.block = round_up(largest_block(m, rows), 16);
     s.sums = take(room, rows * s.width);
     s.blocks = take(room, threads * s.block);
