@@ -225,6 +225,16 @@ def test_instructions_that_there_are_not_are_refused(monkeypatch):
 
 
 @needs_compiler
+@pytest.mark.parametrize("architecture", ["lstm", "gru", "rnn", "mingru", "minlstm"])
+def test_memory_for_some_rows_is_enough_for_fewer(architecture):
+    cell = described(architecture)
+    make_native_step(cell)  # it says what the functions take
+    kernel, model = native_compiling.load_kernel(), build_model(cell, "float32", False, [])
+    sizes = [kernel.scratch_size(ctypes.addressof(model), rows, 1) for rows in range(1, 300)]
+    assert sizes == sorted(sizes)
+
+
+@needs_compiler
 def test_a_state_that_was_given_out_is_not_written_to():
     cell = described("lstm")
     step, columns = make_native_step(cell), np.zeros((3, len(cell.columns)), dtype=np.int64)
@@ -296,6 +306,7 @@ def first(model):
 
 UNTRUE = {
     "fewer columns": setting("columns", 0),
+    "embeddings of no kind": setting("embedding_kind", 2),
     "fewer embeddings": more("embeddings", -1),
     "more embeddings than memory": setting("embeddings", 2**60),
     "wider embeddings": more("embedding_size", 8),

@@ -20,7 +20,7 @@ from composer.errors import BadModelFile
 from composer.fitting import check_cell, check_columns, check_state, check_update, convert_columns
 from composer.types import Cell, Layer, State, Step
 from composer_native.compiling import load_kernel
-from composer_native.packing import KINDS, Floats, Matrix, pack_matrix
+from composer_native.packing import KINDS, Floats, Matrix, pack_embedding, pack_matrix
 from composer_native.threads import ThreadTuner
 
 UNFIT = "the model's architecture has a cell beyond the limits of the backend 'native'; `--backend numpy` has none."
@@ -62,6 +62,7 @@ class _Model(Structure):
         ("outputs", c_long),
         ("residual", c_int),
         ("kind", c_int),
+        ("embedding_kind", c_int),
         ("pointed", c_void_p),
         ("pointers", c_long),
         ("update", _Update),
@@ -197,11 +198,13 @@ def build_model(cell: Cell, precision: str, reads_halves: bool, failed: list[Bas
         )
     )
     head, bias = _join_head(cell)
+    embedding, embedding_kind = pack_embedding(cell.columns, reads_halves, get_pointer)
     sizes = [len(table) for table in cell.columns]
     update = _Update(_make_update(cell.layers, hidden, layers, failed))
     alive += [layers, update]
     model = _Model(
-        embedding=get_pointer(np.concatenate(cell.columns, dtype=np.float32)),
+        embedding=embedding,
+        embedding_kind=embedding_kind,
         offsets=get_pointer(np.cumsum([0, *sizes[:-1]], dtype=np.int64)),
         sizes=get_pointer(np.array(sizes, dtype=np.int64)),
         embeddings=sum(sizes),

@@ -35,10 +35,10 @@ from composer.tokens.jit.c_compiler import describe_processor, load_library
 from composer.types import Cell
 from composer_native.compiling import FLAGS, INSTRUCTIONS
 
-BATCHES = {1: 40, 16: 10, 64: 6}
+BATCHES = {1: 40, 16: 6, 64: 3}
 """Rows, and how often they are stepped in a turn."""
 
-ROUNDS = 20
+ROUNDS = 40
 LARGE = {"hidden_size": 512, "layers": 3}
 
 PRODUCTS = """
