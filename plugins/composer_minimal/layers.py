@@ -18,7 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from composer_minimal import compiled
 from composer_recurrent.network import Dropout
+from composer_recurrent.products import multiply
 
 
 def run_recurrence(decay: Tensor, fresh: Tensor, before: Tensor) -> Tensor:
@@ -80,20 +82,41 @@ class MinimalLayers(nn.Module):
 
     def __init__(self, kind: str, input_size: int, hidden_size: int, layers: int, dropout: float) -> None:
         super().__init__()
-        self.cell, sums = CELLS[kind]
+        self.kind, self.sums = kind, CELLS[kind][1]
         below = [input_size] + [hidden_size] * (layers - 1)
-        self.gates = nn.ModuleList(nn.Linear(size, sums * hidden_size) for size in below)
+        self.gates = nn.ModuleList(nn.Linear(size, self.sums * hidden_size) for size in below)
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Compute the input of the head at each token, and the state after the last."""
         read, total, after = x, None, []
         for number, gates in enumerate(self.gates):
-            # Gates and states are in fp32: with 8 bits (bf16) and a decay of 0.999, additions would be rounded away.
-            decay, added = self.cell(gates(self.dropout(read) if number else read).float())
-            before = torch.zeros_like(added[:, 0]) if state is None else state[number].float()
-            hidden = run_recurrence(decay, added, before)
-            after.append(hidden[:, -1])
-            total = hidden if total is None else total + hidden
-            read = functional.layer_norm(total, total.shape[-1:])
+            before = x.new_zeros(x.shape[0], gates.out_features // self.sums) if state is None else state[number]
+            # States are in fp32: with 8 bits (bf16) and a decay of 0.999, additions would be rounded away.
+            before = before.to(torch.promote_types(before.dtype, torch.float32))
+            top = number == len(self.gates) - 1
+            run = run_compiled if x.shape[1] > 1 and compiled.is_available(before) else run_plainly
+            total, read, last = run(self.kind, gates, read, before, total, self.dropout if not top else None)
+            after.append(last)
         return read, torch.stack(after)
+
+
+def run_plainly(
+    kind: str, gates: nn.Linear, x: Tensor, before: Tensor, below: Tensor | None, dropout: Dropout | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Compute a layer: the sum of it and those below, the same normalised and dropped, and the last state."""
+    decay, added = CELLS[kind][0](gates(x).to(before.dtype))
+    hidden = run_recurrence(decay, added, before)
+    total = hidden if below is None else below + hidden
+    read = functional.layer_norm(total, total.shape[-1:])
+    return total, read if dropout is None else dropout(read), hidden[:, -1]
+
+
+def run_compiled(
+    kind: str, gates: nn.Linear, x: Tensor, before: Tensor, below: Tensor | None, dropout: Dropout | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Compute what `run_plainly` computes, in compiled C but for the product."""
+    sums = multiply(x, gates.weight)
+    drop = dropout and dropout.draw((*x.shape[:2], before.shape[-1]), x.device)
+    low = dropout is not None and sums.dtype == torch.bfloat16  # a layer above would round it anyway
+    return compiled.run_layer(sums, gates.bias, before, below, drop, low)

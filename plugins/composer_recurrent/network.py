@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -86,6 +88,14 @@ class RecurrentNetwork(nn.Module):
 _LEVELS = 2**16
 
 
+class Drop(NamedTuple):
+    """What one dropout does: numbers whose level is below the threshold become 0, and others are scaled up."""
+
+    levels: Tensor  # int16, one for each number
+    threshold: int
+    scale: float
+
+
 class Dropout(nn.Module):
     """Set a `share` of all numbers to 0 while training, and scale the others up (Srivastava et al. 2014)."""
 
@@ -96,12 +106,17 @@ class Dropout(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return an array of the shape of `x`."""
+        drop = self.draw(x.shape, x.device)
+        return x if drop is None else x * ((drop.levels >= drop.threshold).to(x.dtype) * drop.scale)
+
+    def draw(self, shape: Sequence[int], device: torch.device) -> Drop | None:
+        """Draw from torch's generator which numbers of an array to drop; None if all are kept."""
         if not self.training or not self._dropped:
-            return x
-        drawn = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device).random_(-(2**63), None)
-        levels = drawn.view(torch.int16)[: x.numel()].view(x.shape)
-        mask = levels >= self._dropped - _LEVELS // 2
-        return x * (mask.to(x.dtype) * (_LEVELS / (_LEVELS - self._dropped)))
+            return None
+        size = math.prod(shape)
+        drawn = torch.empty(-(-size // 4), dtype=torch.int64, device=device).random_(-(2**63), None)
+        levels = drawn.view(torch.int16)[:size].view(*shape)
+        return Drop(levels, self._dropped - _LEVELS // 2, _LEVELS / (_LEVELS - self._dropped))
 
 
 # --- torch's recurrent layers, freshly initialised --------------------------------------------------------------------

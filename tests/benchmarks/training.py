@@ -101,7 +101,7 @@ def main() -> None:
 
             tasks = {
                 "ours": ours,
-                "same": bare_loop(lambda run=run: run.build_module(inputs)[0], run.module, targets, settings),
+                "same": bare_loop(lambda run=run: run.module(inputs)[0], run.module, targets, settings),
                 "plain": bare_loop(lambda plain=plain: plain(inputs[..., 0]), plain, targets, settings),
             }
             for task in tasks.values():
