@@ -200,7 +200,9 @@ static void drop(const Pass *p, long at, number *restrict x) {
         return;
     const int16_t *levels = p->levels + at;
     int threshold = (int)p->threshold;
-    TOGETHER for (long i = 0; i < p->width; i++) x[i] *= levels[i] >= threshold ? p->scale : 0;
+    number scale = p->scale; /* read once, so that the loop can be vectorised */
+    long n = p->width;
+    TOGETHER for (long i = 0; i < n; i++) x[i] *= levels[i] >= threshold ? scale : 0;
 }
 
 static void add(long n, const number *restrict more, number *restrict to) {
