@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
+
+from composer_recurrent.products import multiply
 
 
 class RecurrentNetwork(nn.Module):
@@ -59,15 +62,15 @@ class RecurrentNetwork(nn.Module):
     def forward(self, inputs: Tensor, state: tuple[Tensor, ...] | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Compute (B, T, V) logits, and the state after the last token."""
         rows, steps, _ = inputs.shape
-        embedded = self.embedding((inputs + self.offsets).flatten(0, 1)).view(rows, steps, -1)
+        embedded = sum_rows(self.embedding.weight, (inputs + self.offsets).flatten(0, 1)).view(rows, steps, -1)
         embedded = self.dropout(embedded)
         hidden, after = self.recurrence(embedded, None if state is None else self._move_layers_first(state))
         hidden = self.dropout(hidden)
         seen = torch.cat([hidden, embedded], dim=2) if self.skip else hidden
-        logits = self._compute_logits(seen)
-        if self.pointer is not None:
+        logits, raised = self._compute_logits(seen)
+        if raised is not None:
             tokens = inputs[..., self.pointed]
-            raised = self.pointer(seen).masked_fill(tokens == 0, 0.0)  # 0 stands for no token
+            raised = raised.masked_fill(tokens == 0, 0.0)  # 0 stands for no token
             logits = logits.scatter_add(2, tokens, raised.to(logits.dtype))
         after = after if isinstance(after, tuple) else (after,)
         return logits, tuple(tensor.transpose(0, 1) for tensor in after)
@@ -76,10 +79,43 @@ class RecurrentNetwork(nn.Module):
         turned = tuple(tensor.transpose(0, 1).contiguous() for tensor in state)
         return turned if len(turned) > 1 else turned[0]
 
-    def _compute_logits(self, seen: Tensor) -> Tensor:
-        if not self.tied:
-            return self.head(seen)
-        return functional.linear(self.head(seen), self.embedding.weight[: len(self.bias)], self.bias)
+    def _compute_logits(self, seen: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Compute (B, T, V) logits, and (B, T, pointed columns) what the pointer adds to those of the input's tokens."""
+        if self.tied:
+            logits = functional.linear(self.head(seen), self.embedding.weight[: len(self.bias)], self.bias)
+        elif self.pointer is not None and self.training:  # one product instead of two, of which one would be narrow
+            both = zip(self.head.parameters(), self.pointer.parameters(), strict=True)
+            joined = multiply(seen, *(torch.cat(pair) for pair in both))
+            return joined.split([self.head.out_features, self.pointer.out_features], dim=-1)
+        else:
+            logits = multiply(seen, self.head.weight, self.head.bias)
+        return logits, None if self.pointer is None else self.pointer(seen)
+
+
+class _RowSum(torch.autograd.Function):
+    """The sum of rows of a table. The gradient adds those of each row's places, in order: four times torch's speed."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, rows: Tensor) -> Tensor:
+        ctx.save_for_backward(rows)
+        ctx.count = len(table)
+        return functional.embedding_bag(rows, table, mode="sum")
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (rows,) = ctx.saved_tensors
+        by_row = rows.flatten().int().sort(stable=True)[1]
+        ends = torch.bincount(rows.flatten(), minlength=ctx.count).cumsum(0)
+        begins = torch.cat([ends.new_zeros(1), ends[:-1]])
+        return functional.embedding_bag(by_row // rows.shape[1], gradient.contiguous(), begins, mode="sum"), None
+
+
+def sum_rows(table: Tensor, rows: Tensor) -> Tensor:
+    """Sum, for each of N lines of `rows` (N, C), those rows of the `table` (R, E); returns (N, E)."""
+    if table.device.type == "cpu":
+        return _RowSum.apply(table, rows)  # type: ignore[no-untyped-call, no-any-return]
+    return functional.embedding_bag(rows, table, mode="sum")
 
 
 # --- dropout, with sixteen random bits a number: four times as fast as torch's on a CPU -------------------------------

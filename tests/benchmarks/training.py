@@ -11,6 +11,7 @@ import copy
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from time import perf_counter, process_time
 
 import numpy as np
 import torch
@@ -76,6 +77,7 @@ def middle_batch(stream: Stream) -> int:
 def main() -> None:
     """Print tokens per second of the three, and the ratios, for each architecture."""
     print(describe())
+    clock = process_time if torch.get_num_threads() == 1 else perf_counter
     settings = Settings()
     device = choose_device(settings.device)
     with tempfile.TemporaryDirectory() as folder:
@@ -106,7 +108,7 @@ def main() -> None:
             }
             for task in tasks.values():
                 task()
-            rates = {task: tokens[task] / seconds for task, seconds in in_turn(tasks, ROUNDS).items()}
+            rates = {task: tokens[task] / seconds for task, seconds in in_turn(tasks, ROUNDS, min, clock).items()}
             print(
                 f"{name:8} ours {rates['ours']:8,.0f} tokens/s, "
                 f"{rates['ours'] / rates['same']:.3f} of a bare loop over the same module ({rates['same']:,.0f}), "
