@@ -16,13 +16,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from composer.tokens.jit import c_compiler
+from composer_recurrent.c_code import load
 from composer_recurrent.network import Drop
 
 SOURCE = Path(__file__).with_name("training.c")
-
-FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd", "-shared", "-fPIC")
-"""Without `-ffast-math`: NaN and infinity are kept. `-fopenmp-simd` needs no library; it lets sums be vectorised."""
 
 TENSORS = ("sums", "bias", "before", "below", "levels", "hidden", "total", "norms", "read")
 GRADIENTS = ("d_total", "d_read", "d_last", "d_sums", "d_below", "d_before", "d_bias", "scratch")
@@ -30,7 +27,7 @@ GRADIENTS = ("d_total", "d_read", "d_last", "d_sums", "d_below", "d_before", "d_
 
 def is_available(state: Tensor) -> bool:
     """Tell whether the compiled layer can be used with a state of this type, on its device."""
-    return state.device.type == "cpu" and state.dtype in _NUMBERS and _load(state.dtype) is not None
+    return state.device.type == "cpu" and load(SOURCE, state.dtype) is not None
 
 
 def run_layer(
@@ -96,16 +93,6 @@ _NUMBERS = {torch.float32: _define_pass(c_float), torch.float64: _define_pass(c_
 
 
 @lru_cache(maxsize=1)
-def _read_source() -> str:
-    return SOURCE.read_text(encoding="utf-8")
-
-
-def _load(number: torch.dtype) -> ctypes.CDLL | None:
-    """Return the library for numbers of this type, or None if no compiler can build it."""
-    return c_compiler.load_library(_read_source(), (*FLAGS, "-DDOUBLE") if number == torch.float64 else FLAGS)
-
-
-@lru_cache(maxsize=1)
 def _find_parallel() -> int | None:
     """Return the address of the function by which torch runs its threads, or None if it is not OpenMP's."""
     try:
@@ -120,7 +107,7 @@ def _run(tensors: dict[str, Tensor | None], drop: Drop | None, *, backward: bool
     assert sums is not None and before is not None  # noqa: S101, PT018
     read = tensors["d_read" if backward else "read"]
     (rows, places, both), width = sums.shape, before.shape[-1]
-    kind, library = both // width, _load(before.dtype)
+    kind, library = both // width, load(SOURCE, before.dtype)
     assert library is not None  # noqa: S101  (is_available was asked)
     scratch = before.new_empty((rows, 2 * kind + 2, width))
     given = _NUMBERS[before.dtype](

@@ -70,8 +70,11 @@ def _apply_g(x: Tensor) -> Tensor:
     return torch.where(x >= 0, x + 0.5, torch.sigmoid(x))
 
 
-CELLS = {"minGRU": (split_mingru, 2), "minLSTM": (split_minlstm, 3)}
-"""The function of each kind of cell, and the sums of a unit."""
+SUMS = {"minGRU": 2, "minLSTM": 3}
+"""The sums of a unit of each kind of cell."""
+
+CELLS = {2: split_mingru, 3: split_minlstm}
+"""The function of the cell with so many sums of a unit."""
 
 
 class MinimalLayers(nn.Module):
@@ -82,7 +85,7 @@ class MinimalLayers(nn.Module):
 
     def __init__(self, kind: str, input_size: int, hidden_size: int, layers: int, dropout: float) -> None:
         super().__init__()
-        self.kind, self.sums = kind, CELLS[kind][1]
+        self.sums = SUMS[kind]
         below = [input_size] + [hidden_size] * (layers - 1)
         self.gates = nn.ModuleList(nn.Linear(size, self.sums * hidden_size) for size in below)
         self.dropout = Dropout(dropout)
@@ -96,16 +99,17 @@ class MinimalLayers(nn.Module):
             before = before.to(torch.promote_types(before.dtype, torch.float32))
             top = number == len(self.gates) - 1
             run = run_compiled if x.shape[1] > 1 and compiled.is_available(before) else run_plainly
-            total, read, last = run(self.kind, gates, read, before, total, self.dropout if not top else None)
+            total, read, last = run(gates, read, before, total, self.dropout if not top else None)
             after.append(last)
         return read, torch.stack(after)
 
 
 def run_plainly(
-    kind: str, gates: nn.Linear, x: Tensor, before: Tensor, below: Tensor | None, dropout: Dropout | None
+    gates: nn.Linear, x: Tensor, before: Tensor, below: Tensor | None, dropout: Dropout | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Compute a layer: the sum of it and those below, the same normalised and dropped, and the last state."""
-    decay, added = CELLS[kind][0](gates(x).to(before.dtype))
+    split = CELLS[gates.out_features // before.shape[-1]]
+    decay, added = split(gates(x).to(before.dtype))
     hidden = run_recurrence(decay, added, before)
     total = hidden if below is None else below + hidden
     read = functional.layer_norm(total, total.shape[-1:])
@@ -113,7 +117,7 @@ def run_plainly(
 
 
 def run_compiled(
-    kind: str, gates: nn.Linear, x: Tensor, before: Tensor, below: Tensor | None, dropout: Dropout | None
+    gates: nn.Linear, x: Tensor, before: Tensor, below: Tensor | None, dropout: Dropout | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Compute what `run_plainly` computes, in compiled C but for the product."""
     sums = multiply(x, gates.weight)

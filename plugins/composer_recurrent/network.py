@@ -80,7 +80,7 @@ class RecurrentNetwork(nn.Module):
         return turned if len(turned) > 1 else turned[0]
 
     def _compute_logits(self, seen: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Compute (B, T, V) logits, and (B, T, pointed columns) what the pointer adds to those of the input's tokens."""
+        """Compute (B, T, V) logits, and (B, T, columns) what the pointer adds to those of the tokens in its columns."""
         if self.tied:
             logits = functional.linear(self.head(seen), self.embedding.weight[: len(self.bias)], self.bias)
         elif self.pointer is not None and self.training:  # one product instead of two, of which one would be narrow

@@ -35,8 +35,8 @@ def prefers_onednn() -> bool:
 
 def _is_single(x: Tensor, weight: Tensor) -> bool:
     """Tell whether this is a product of several rows in fp32 on a CPU."""
-    plain = x.device.type == "cpu" and x.dtype == weight.dtype == torch.float32
-    return plain and not torch.is_autocast_enabled("cpu") and x.numel() > x.shape[-1] and bool(torch.backends.mkldnn.enabled)  # fmt: skip
+    single = x.device.type == "cpu" and x.dtype == weight.dtype == torch.float32 and x.numel() > x.shape[-1]
+    return single and not torch.is_autocast_enabled("cpu") and bool(torch.backends.mkldnn.enabled)
 
 
 class _Product(torch.autograd.Function):
