@@ -56,6 +56,11 @@ class _Product(torch.autograd.Function):
         return of_x, _multiply_single(gradient.t(), x.t()) if wants_weight else None
 
 
+def multiply_plainly(a: Tensor, b: Tensor) -> Tensor:
+    """Compute (M, N), a (M, K) times b (K, N), without gradients."""
+    return _multiply_single(a, b.t()) if _is_single(a, b) and prefers_onednn() else a @ b
+
+
 def _multiply_single(a: Tensor, b: Tensor) -> Tensor:
     """Compute (M, N), a (M, K) times b (N, K) transposed."""
     return torch.ops.mkldnn._linear_pointwise(a, b, None, "none", [], "")
