@@ -13,7 +13,7 @@ from composer.tokens.jit import c_compiler
 from composer_minimal import compiled
 from composer_minimal import layers as module_of_layers
 from composer_minimal.layers import MinimalLayers, run_in_parallel, run_sequentially
-from composer_recurrent.network import Dropout
+from composer_recurrent.dropout import Dropout
 
 NAMES = ["mingru", "minlstm"]
 KINDS = ["minGRU", "minLSTM"]

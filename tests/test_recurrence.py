@@ -7,7 +7,8 @@ from torch import nn
 from composer.plugins.registry import registry
 from composer.testing import check_architecture
 from composer.tokens.jit import c_compiler
-from composer_recurrent import compiled, products
+from composer_recurrent import c_code, compiled, products
+from composer_recurrent.dropout import Dropout
 from composer_recurrent.layers import LAYERS, make_torch_layers
 from composer_recurrent.network import sum_rows
 
@@ -51,10 +52,35 @@ def trained(kind, shape, dtype, *, ours, low=False, dropout=0.3):
 @needs_compiler
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_c_computes_what_torch_does_with_the_same_dropout_and_gradients(kind, shape):
+def test_c_computes_what_torch_does_and_the_same_gradients(kind, shape):
     for dtype, close in ((torch.float64, 1e-12), (torch.float32, 2e-5)):
-        pairs = zip(*(trained(kind, shape, dtype, ours=ours) for ours in (True, False)), strict=True)
+        pairs = zip(*(trained(kind, shape, dtype, ours=ours, dropout=0.0) for ours in (True, False)), strict=True)
         assert max(off(*pair) for pair in pairs) < close
+
+
+@needs_compiler
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("low", [False, True])
+def test_without_a_compiler_the_same_numbers_are_dropped(monkeypatch, kind, low):
+    shape, found = (5, 9, 17, 16, 3), []
+    for library in (c_code.c_compiler.load_library, lambda *_: None):
+        monkeypatch.setattr(c_code.c_compiler, "load_library", library)
+        found.append(trained(kind, shape, torch.float32, ours=True, low=low))
+    assert max(off(*pair) for pair in zip(*found, strict=True)) < (0.1 if low else 2e-5)
+
+
+@needs_compiler
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_dropout_in_c_is_that_in_torch_bit_for_bit(monkeypatch, dtype):
+    x, found = torch.randn(3, 5, 7, dtype=dtype), []
+    x[0, 0] = torch.nan
+    for library in (c_code.c_compiler.load_library, lambda *_: None):
+        monkeypatch.setattr(c_code.c_compiler, "load_library", library)
+        torch.manual_seed(0)
+        given = x.transpose(0, 1).clone().transpose(0, 1).requires_grad_()
+        made = Dropout(0.3).train()(given)
+        found.append(torch.stack([made, torch.autograd.grad(made.sum(), given)[0]]).detach())
+    assert found[0].nan_to_num(7).equal(found[1].nan_to_num(7))
 
 
 @needs_compiler

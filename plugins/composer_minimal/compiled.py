@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from composer_recurrent.c_code import load
-from composer_recurrent.network import Drop
+from composer_recurrent.dropout import Drop
 
 SOURCE = Path(__file__).with_name("training.c")
 

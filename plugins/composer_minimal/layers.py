@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from composer_minimal import compiled
-from composer_recurrent.network import Dropout
+from composer_recurrent.dropout import Dropout
 from composer_recurrent.products import multiply
 
 
