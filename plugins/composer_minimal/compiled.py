@@ -38,7 +38,7 @@ def run_layer(
     `before` is the state (B, H) before the first place, and `below` the sum (B, T, H) of the layers below. Returns the
     sum (B, T, H) with this layer, the same normalised and after dropout (in bf16 if `low`), and the last state (B, H).
     """
-    return _Layer.apply(sums, bias, before, below, drop, low)  # type: ignore[no-untyped-call, no-any-return]
+    return _Layer.apply(sums, bias, before, below, drop, low)  # type: ignore[no-untyped-call]
 
 
 class _Layer(torch.autograd.Function):

@@ -85,16 +85,17 @@ class MinimalLayers(nn.Module):
 
     def __init__(self, kind: str, input_size: int, hidden_size: int, layers: int, dropout: float) -> None:
         super().__init__()
-        self.sums = SUMS[kind]
+        self.hidden_size, sums = hidden_size, SUMS[kind]
         below = [input_size] + [hidden_size] * (layers - 1)
-        self.gates = nn.ModuleList(nn.Linear(size, self.sums * hidden_size) for size in below)
+        self.gates = nn.ModuleList(nn.Linear(size, sums * hidden_size) for size in below)
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Compute the input of the head at each token, and the state after the last."""
         read, total, after = x, None, []
         for number, gates in enumerate(self.gates):
-            before = x.new_zeros(x.shape[0], gates.out_features // self.sums) if state is None else state[number]
+            assert isinstance(gates, nn.Linear)  # noqa: S101  (of a list of modules)
+            before = x.new_zeros(len(x), self.hidden_size) if state is None else state[number]
             # States are in fp32: with 8 bits (bf16) and a decay of 0.999, additions would be rounded away.
             before = before.to(torch.promote_types(before.dtype, torch.float32))
             top = number == len(self.gates) - 1
@@ -121,6 +122,6 @@ def run_compiled(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Compute what `run_plainly` computes, in compiled C but for the product."""
     sums = multiply(x, gates.weight)
-    drop = dropout and dropout.draw((*x.shape[:2], before.shape[-1]), x.device)
+    drop = None if dropout is None else dropout.draw((*x.shape[:2], before.shape[-1]), x.device)
     low = dropout is not None and sums.dtype == torch.bfloat16  # a layer above would round it anyway
     return compiled.run_layer(sums, gates.bias, before, below, drop, low)

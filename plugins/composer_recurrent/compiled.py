@@ -70,7 +70,8 @@ class _Layer(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *heard: Tensor | None) -> tuple[Tensor | None, ...]:
         recurrent, bias, hidden, cells, gates, seen = ctx.saved_tensors
-        (steps, rows, width), kind = (len(gates), *hidden.shape[1:]), len(bias) // hidden.shape[-1]
+        steps, (rows, width) = len(gates), hidden.shape[1:]
+        kind = len(bias) // width
         made = {"hidden": hidden, "gates": gates, "d_state": _copy(heard[1], hidden[0])}
         made["d_from_input"] = seen.new_empty((steps, rows, kind * width))
         made["d_bias"] = made["d_state_bias"] = torch.zeros_like(bias)

@@ -42,7 +42,7 @@ class Dropout(nn.Module):
         if drop is None:
             return x
         if x.device.type == "cpu" and (library := load(SOURCE, x.dtype)) is not None:
-            return _Dropped.apply(x, drop, library)  # type: ignore[no-untyped-call, no-any-return]
+            return _Dropped.apply(x, drop, library)  # type: ignore[no-untyped-call]
         return x * ((drop.levels >= drop.threshold).to(x.dtype) * drop.scale)
 
     def draw(self, shape: Sequence[int], device: torch.device) -> Drop | None:

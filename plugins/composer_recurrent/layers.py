@@ -34,6 +34,8 @@ def make_torch_layers(kind: str, input_size: int, hidden_size: int, layers: int,
 class _Faster(nn.RNNBase):
     """Layers whose gradients are computed by compiled C: once for the whole sequence where torch sums them up."""
 
+    weight_hh_l0: Tensor
+
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Compute what torch's layers compute; on a GPU, without gradients, or for one step, by them."""
         if x.device.type != "cpu" or not torch.is_grad_enabled() or x.shape[1] == 1:
@@ -73,7 +75,7 @@ class _Faster(nn.RNNBase):
         return tuple(part[layer].to(self.weight_hh_l0.dtype) for part in parts)
 
 
-class Lstm(_Faster, nn.LSTM):
+class Lstm(_Faster, nn.LSTM):  # type: ignore[misc]  # a state is a tensor, or two
     """An LSTM, for which oneDNN is the faster but for wide layers in bf16."""
 
     def _prefers_c(self, x: Tensor) -> bool:
@@ -82,11 +84,11 @@ class Lstm(_Faster, nn.LSTM):
         return low and self.hidden_size >= WIDE and not found.get("amx_bf16")
 
 
-class Gru(_Faster, nn.GRU):
+class Gru(_Faster, nn.GRU):  # type: ignore[misc]
     """A GRU, for which torch has no kernel of oneDNN."""
 
 
-class Rnn(_Faster, nn.RNN):
+class Rnn(_Faster, nn.RNN):  # type: ignore[misc]
     """A simple recurrent network, with tanh."""
 
 

@@ -61,6 +61,17 @@ def corpus_of(name: str, folder: Path) -> tuple[Corpus, Tokenizer]:
     return build(dataset, tokenizer, name=name, cache=folder), tokenizer
 
 
+def as_torch_has_them(layers: nn.Module) -> nn.Module:
+    """A copy of recurrent layers of torch's own class; of others, a copy."""
+    if not isinstance(layers, nn.RNNBase):
+        return copy.deepcopy(layers)
+    kind = getattr(nn, layers.mode.partition("_")[0])
+    sizes = layers.input_size, layers.hidden_size, layers.num_layers
+    made = kind(*sizes, batch_first=True, dropout=layers.dropout)
+    made.load_state_dict(layers.state_dict())
+    return made
+
+
 def bare_loop(
     forward: Callable[[], torch.Tensor], module: nn.Module, targets: torch.Tensor, settings: Settings
 ) -> Callable[[], None]:
@@ -124,12 +135,13 @@ def make_tasks(
         run.batch = middle  # again and again, so that each round does the same work
         _train_batch(run, stream, settings, device, meter)
 
+    torchs = Plain(as_torch_has_them(plain.layers), *sizes, vocabulary).to(device)
     over_layers = bare_loop(lambda: plain(inputs[..., 0]), plain, targets, settings)
     tasks = {
         "ours": ours,
         "torch": alone(ours),
         "same": bare_loop(lambda: run.module(inputs)[0], run.module, targets, settings),
-        "plain": alone(over_layers),
+        "plain": alone(bare_loop(lambda: torchs(inputs[..., 0]), torchs, targets, settings)),
         "layers": over_layers,
     }
     real = int(stream.lengths[stream.select_batch(middle)].sum())
