@@ -17,6 +17,7 @@ CHAINS = {
     "top-k of one": [("top-k", {"k": 1})],
     "top-p": [("top-p", {"p": 0.9})],
     "top-p of nearly nothing": [("top-p", {"p": 1e-9})],
+    "top-p of everything": [("top-p", {"p": 1.0}), ("temperature", {"temperature": 100.0})],
     "min-p": [("min-p", {"p": 0.05})],
     "min-p of 0": [("min-p", {"p": 0.0})],
     "everything": [
@@ -34,6 +35,7 @@ LOGITS = {
     "equal ones": lambda rng, shape: np.round(rng.normal(size=shape)),
     "all equal": lambda rng, shape: np.zeros(shape),
     "far apart": lambda rng, shape: 1000 * rng.normal(size=shape),
+    "falling": lambda rng, shape: np.broadcast_to(np.linspace(0, -60, shape[1]), shape).copy(),
     "denormal": lambda rng, shape: 1e-42 * rng.normal(size=shape),
     "partly -inf": lambda rng, shape: np.where(rng.random(shape) < 0.3, -np.inf, rng.normal(size=shape)),
 }
