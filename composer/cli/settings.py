@@ -81,7 +81,9 @@ def merge_options(ctx: click.Context, plain: Plain) -> Plain:
 
 def _check_once(typed: str | None, kind: str, given: Container[str]) -> None:
     """Refuse an option that is typed both in the spec of a thing and by itself. Raises BadOption."""
-    for name in parse_spec(typed, kind).options if typed else ():
+    if typed is None:
+        return
+    for name in parse_spec(typed, kind).options:
         if name in given:
             flag = f"--{name.replace('_', '-')}"
             raise BadOption(f"'{printable(typed)}' states '{name}' already; leave out {flag}.")
