@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from composer.errors import BadOption, printable
-from composer.fitting import UnfitWeights, Weights, check_shapes, check_weights
+from composer.fitting import UnfitWeights, Weights, check_shapes, check_weights, find_faults
 from composer.types import Architecture
 
 if TYPE_CHECKING:
@@ -32,9 +32,10 @@ def build_network(
 ) -> nn.Module:
     """Build the network of an architecture with these weights, in fp32. Raises Unfit before much memory is taken."""
     check_weights(architecture, column_sizes, vocabulary_size, weights)
+    name = type(architecture).__name__
+    with find_faults("build_module", name, RuntimeError, OverflowError, MemoryError), _limit_to_weights(weights):
+        module = architecture.build_module(column_sizes, vocabulary_size)
     try:
-        with _limit_to_weights(weights):
-            module = architecture.build_module(column_sizes, vocabulary_size)
         _fill_weights(module, weights)
     except (RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
         raise UnfitWeights(str(error).partition("\n")[0]) from error  # torch appends its own traceback
