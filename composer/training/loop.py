@@ -370,7 +370,7 @@ class Meter:
         self._ticked = now
 
     def compute_progress(self, epoch: float) -> Progress:
-        """Compute the progress of the run; its last batch may take more steps. Raises TrainingFailed for a loss of NaN."""
+        """Compute the progress; a last batch may go beyond the steps asked for. Raises TrainingFailed for NaN."""
         run = self._run
         nats = _check_finite(float(run.nats), run.step)
         self.add_time()
