@@ -268,7 +268,9 @@ class Counting:
         self.fault, self._begun, self._latest, self._kept = fault, 0, 0.0, np.zeros((6, 1))
 
     def begin_memory(self, token_info):
-        self._begun += 1
+        self._begun += self.fault == "begins anew"
+        if self.fault == "changes itself":
+            self.token_info = token_info
         if self.fault == "whole numbers":
             return np.zeros(1, dtype=np.int64)
         return np.full(1, float(self._begun if self.fault == "begins anew" else 0))
@@ -315,6 +317,7 @@ class Counting:
         ("is none", "a memory is without NaN"),
         ("reuses", "a memory stays as it is when later steps are made"),
         ("looks further", "a memory needs the tokens and notes that its sampler asks for, and no more"),
+        ("changes itself", "a sampler does not change itself; what it remembers is its memory"),
         ("knows better", "a memory follows from the one before: after backtracking it is the same"),
     ],
 )
