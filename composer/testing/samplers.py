@@ -46,8 +46,9 @@ Mask = NDArray[np.bool_]
 def check_sampler(sampler: Sampler, tokenizer: Tokenizer, seed: int = 0) -> None:
     """Check that rows are independent, a token stays possible, none becomes so, and arguments are unchanged.
 
-    A sampler does not change itself. Memory has one size, and holds all that the sampler remembers. No more tokens and notes count than it asks for. A
-    constraint may lead to a dead end, where the engine backtracks. Here other pieces continue, or begin anew.
+    A sampler does not change itself. Memory has one size, and holds all that the sampler remembers. No more tokens and
+    notes count than it asks for. A constraint may lead to a dead end, where the engine backtracks. Here other pieces
+    continue, or begin anew.
     """
     require(rebuild(sampler) == sampler, "a sampler rebuilt from its fields is equal")
     before = _show_attributes(sampler)

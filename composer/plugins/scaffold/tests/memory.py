@@ -11,7 +11,7 @@ from composer.sampling.batch_state import begin, build_context
 from composer.types import Drawn
 
 
-def test_a_pitch_class_that_was_heard_is_less_likely() -> None:
+def test_what_has_sounded_is_less_likely() -> None:
     sampler, tokenizer = MyThing(amount=0.5), registry().make("tokenizers", "voices", names=("Tune",))
     context = build_context(tokenizer, begin(tokenizer, [sampler], [Request()]))
     low, high, other = (tokenizer.vocabulary.index(f"Pitch_{pitch}") for pitch in (60, 72, 61))
