@@ -35,11 +35,12 @@ def find_faults(method: str, name: str = "", *more: type[Exception]) -> Iterator
 
     Errors are LookupError, TypeError, ValueError and `more`; others pass, and so does Unfit.
     """
+    caught: tuple[type[Exception], ...] = (LookupError, TypeError, ValueError, *more)
     try:
         yield
     except UnfitWeights:
         raise
-    except (LookupError, TypeError, ValueError, *more) as error:
+    except caught as error:
         what = f"{type(error).__name__}: {printable(str(error).partition(chr(10))[0], 160)}"  # torch adds its traceback
         of = f" of the architecture '{printable(name)}'" if name else " of the architecture"
         raise FaultyArchitecture(f"`{method}`{of} raises {what} (in {_find_place(error)})") from error

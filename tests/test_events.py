@@ -214,7 +214,7 @@ def test_pieces_that_a_batch_does_not_keep_are_told_only_while_they_are_there(in
 
 # --- trainings --------------------------------------------------------------------------------------------------------
 
-SETTINGS = Settings(steps=8, evaluations=2, batch_size=4, chunk=32, transpose=2, device="cpu", precision="float32")
+SETTINGS = Settings(steps=8, evaluations=2, batch_size=4, chunk=32, device="cpu", precision="float32")
 MEDDLE = """
 import torch
 @hookimpl
