@@ -179,7 +179,10 @@ class Hasty:
     tolerances = MappingProxyType({"float32": 1e-4})
 
     def supports(self, model, device):
-        return True
+        return self.fault != "is silent"
+
+    def explain(self, model, device):
+        return ""
 
     def make(self, model, device, precision="float32"):
         right = registry().make("backends", "numpy").make(model, device, precision)
@@ -210,6 +213,7 @@ class Hasty:
         ("mixes", "a row is the same to the bit in a batch of 1 with 1 threads"),
         ("reuses", "a state stays as it is when later steps are made"),
         ("grows", "a state has one size after any number of steps"),
+        ("is silent", "a backend explains why it does not run a model"),
     ],
 )
 def test_a_backend_with_a_fault(fault, rule):
