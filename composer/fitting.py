@@ -30,7 +30,7 @@ class FaultyArchitecture(UnfitWeights):
 
 
 @contextmanager
-def find_faults(method: str, name: str = "", *more: type[Exception]) -> Iterator[None]:
+def find_faults(method: str, name: str, *more: type[Exception]) -> Iterator[None]:
     """Turn errors inside, of a method of an architecture, into Faulty: its name, what is wrong, and where.
 
     Errors are LookupError, TypeError, ValueError and `more`; others pass, and so does Unfit.
@@ -41,12 +41,16 @@ def find_faults(method: str, name: str = "", *more: type[Exception]) -> Iterator
     except UnfitWeights:
         raise
     except caught as error:
-        what = f"{type(error).__name__}: {printable(str(error).partition(chr(10))[0], 160)}"  # torch adds its traceback
-        of = f" of the architecture '{printable(name)}'" if name else " of the architecture"
-        raise FaultyArchitecture(f"`{method}`{of} raises {what} (in {_find_place(error)})") from error
+        raise FaultyArchitecture(describe_fault(method, name, error)) from error
 
 
-def _find_place(error: Exception) -> str:
+def describe_fault(method: str, name: str, error: BaseException) -> str:
+    """Describe an error that a method of an architecture raised: which, what is wrong, and where."""
+    what = f"{type(error).__name__}: {printable(str(error).partition(chr(10))[0], 160)}"  # torch adds its traceback
+    return f"`{method}` of the architecture '{printable(name)}' raises {what} (in {_find_place(error)})"
+
+
+def _find_place(error: BaseException) -> str:
     """Find the place in the code of an architecture that raised an error, or called last on the way to it."""
     from traceback import walk_tb
 

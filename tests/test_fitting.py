@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from composer import devices
+from composer.building import build_new_network
 from composer.errors import BadModelFile, BadOption
 from composer.fitting import UnfitWeights, check_cell, check_columns, check_grammar
 from composer.generation.backends import Backends
@@ -116,6 +117,11 @@ def test_an_error_in_a_method_names_it_and_its_place_and_blames_no_weights(backe
     name = "lstm" if backend == "numpy" else "Forgetful"
     assert str(caught.value).startswith(f"`{method}` of the architecture '{name}' raises {fault}")
     assert str(caught.value).endswith(" of tests/test_fitting.py).")
+
+
+def test_a_training_names_a_method_that_fails_and_asks_for_no_smaller_sizes():
+    with pytest.raises(BadOption, match=r"^`build_module` of the architecture 'Forgetful' raises ValueError: .*\)\.$"):
+        build_new_network(Forgetful(), [3], 5)
 
 
 class Traced:
