@@ -10,7 +10,7 @@ from composer.model import Model
 from composer.plugins.registry import registry
 from composer.plugins.specs import parse_spec
 from composer.request import Request
-from composer.types import Backend, Step
+from composer.types import Backend, HasReasons, Step
 
 
 class Backends:
@@ -59,7 +59,9 @@ class Backends:
     def _check(self, name: str, device: str, precision: str) -> None:
         backend = _make_backend(name)
         if not backend.supports(self._model, device):
-            raise BadOption(f"the backend '{name}' cannot run this model on '{device}'.")
+            why = backend.explain(self._model, device) if isinstance(backend, HasReasons) else ""
+            reason = f": {printable(why, 200)}" if why else ""
+            raise BadOption(f"the backend '{name}' cannot run this model on '{device}'{reason}.")
         if precision not in backend.tolerances:
             raise _refuse_precision(precision, backend.tolerances, f"in the backend '{name}'")
 
