@@ -4,6 +4,7 @@ import random
 import re
 import sys
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.metadata import EntryPoint
 from itertools import count
 from types import MappingProxyType, ModuleType
@@ -14,6 +15,7 @@ import pytest
 from documents import PLUGINS, block
 from music import MUSIC, line, score
 
+from composer.arrays import get_namespace, make_range
 from composer.errors import BadOption, CannotWrite, UnreadableFile
 from composer.generation.composer import open_model
 from composer.metrics.score_view import view_score
@@ -46,6 +48,7 @@ from composer.testing.sequences import SAMPLES
 from composer.testing.tokenizers import check_transposed
 from composer.tokens.bar_grammar import Field
 from composer.types import Metric, Operation, Span
+from composer_remi.tokenizer import Remi
 from composer_voices.tokenizer import Voices
 
 TUNE = Voices(names=("Tune",), steps_per_quarter=4)
@@ -460,6 +463,86 @@ def growing(right, state, tokens):
 )
 def test_a_grammar_with_a_fault(functions, rule):
     broken(rule, check_grammar, with_grammar(**functions), rows=30)
+
+
+def with_music(**changes):
+    """A fault of what a state means in music: each field is given the state's."""
+
+    def interpret(right, state):
+        music = right(state)
+        return replace(music, **{name: change(getattr(music, name)) for name, change in changes.items()})
+
+    return {"interpret": interpret}
+
+
+def raise_pitches(pitches):
+    return pitches + (pitches >= 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        (
+            {"sounding": lambda it: 0 * it - 1},
+            r"`sounding` has the pitches of notes that sound on; it lacks \[\d+\] at",
+        ),
+        ({"sounding": raise_pitches}, r"`sounding` has pitches that sound in the score; not so \[\d+\] "),
+        ({"written": lambda it: 0 * it - 1}, r"`written` has the pitches of notes that begin here; it lacks \[\d+\] "),
+        ({"written": raise_pitches}, r"`written` has pitches that sound in the score; not so \[\d+\] "),
+        (
+            {"shift": lambda it: it + 1},
+            r"not so \(tick, pitch\): decode\(\) alone has .*; token_info and interpret\(\) alone",
+        ),
+    ],
+)
+def test_a_grammar_that_tells_other_music_than_it_writes(changes, rule):
+    broken(rule, check_grammar, with_grammar(**with_music(**changes)), rows=12)
+
+
+class Line(Remi):
+    """A tokenizer whose notes end where the next one begins, of which its grammar knows nothing."""
+
+    def encode(self, score, *, ends=True):
+        tracks = [replace(track, notes=track.notes.copy()) for track in score.tracks]
+        for track in tracks:
+            gaps = np.diff(track.notes["start"].astype(np.int64))
+            track.notes["duration"][:-1] = np.where(gaps > 0, np.minimum(track.notes["duration"][:-1], gaps), 120)
+        return super().encode(replace(score, tracks=tuple(tracks)), ends=ends)
+
+
+class Wordy(Remi):
+    """A tokenizer that may state a tempo that is in force."""
+
+    @cached_property
+    def grammar(self):
+        found = super().grammar
+        first, last = (
+            self.vocabulary.index(f"Tempo_{tempo}") for tempo in (self.events.tempos[0], self.events.tempos[-1])
+        )
+        right = found.mask
+
+        def mask(state):
+            allowed = right(state)
+            number = make_range(len(self.vocabulary), state)
+            is_tempo = (number >= first) & (number <= last)
+            return allowed | (is_tempo & get_namespace(state).any(allowed & is_tempo, axis=1)[:, None])
+
+        object.__setattr__(found, "mask", mask)
+        return found
+
+
+def test_a_grammar_of_more_than_the_tokenizer_writes():
+    options = {"programs": False, "drums": False, "velocities": 0}
+    check_grammar(Remi(**options), rows=30)
+    broken(
+        r"notes that encode\(\) can write, with their lengths; not so \(start, end",
+        check_grammar,
+        Line(**options),
+        rows=30,
+    )
+    broken("nothing said twice; after .*: Tempo_", check_grammar, Wordy(**options), rows=60)
+    Wordy.canonical = False
+    check_grammar(Wordy(**options), rows=60)
 
 
 # --- fixed notes, long pieces and drums -------------------------------------------------------------------------------

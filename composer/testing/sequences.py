@@ -97,6 +97,15 @@ def name_tokens(tokenizer: Tokenizer, tokens: list[int] | Tokens, last: int = 24
     return " ".join(["…", *names] if len(tokens) > last else names)
 
 
+def describe_difference(tokenizer: Tokenizer, one: Tokens, other: Tokens) -> str:
+    """Describe the first place where two sequences differ."""
+    shorter = min(len(one), len(other))
+    differ = np.flatnonzero(one[:shorter] != other[:shorter])
+    place = int(differ[0]) if len(differ) else shorter
+    was, became = (name_tokens(tokenizer, tokens[place : place + 1]) or "nothing" for tokens in (one, other))
+    return f"after {name_tokens(tokenizer, one[:place], 8)}: {was} became {became}"
+
+
 def count_bars(tokenizer: Tokenizer, tokens: Tokens) -> int:
     """Count the bars that a sequence has begun, a pickup included."""
     grammar = tokenizer.grammar

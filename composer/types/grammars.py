@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 DRUMS = frozenset({"Drum", "PitchDrum", "DrumOn"})
 """Types of the tokens that begin a drum sound; the last two are MidiTok's."""
 
+PITCHES = frozenset({"Pitch", "Tone", "NoteOn"})
+"""Types of the tokens whose value is a pitch, as it sounds or as it would be in C."""
+
 
 @dataclass(frozen=True, eq=False)
 class TokenInfo:
@@ -77,6 +80,11 @@ class TokenInfo:
     def is_relative(self) -> bool:
         """Whether pitches are relative to the tonic of the key."""
         return "Tone" in self.kind
+
+    @cached_property
+    def names_pitches(self) -> bool:
+        """Whether token and key tell what sounds; else only a state does, by its `shift`, as where it has the octave."""
+        return all(not PITCHES.isdisjoint(kind.split("+")) for kind in self.kind[self.pitch >= 0].tolist())
 
     @cached_property
     def is_framed(self) -> bool:
