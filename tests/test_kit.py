@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from documents import PLUGINS, block
 from music import MUSIC, line, score
+from octaves import OctaveGrammar, Octaves
 
 from composer.arrays import get_namespace, make_range
 from composer.errors import BadOption, CannotWrite, UnreadableFile
@@ -47,6 +48,7 @@ from composer.testing import (
 from composer.testing.sequences import SAMPLES
 from composer.testing.tokenizers import check_transposed
 from composer.tokens.bar_grammar import Field
+from composer.tokens.fixed_bars import choose_spans, fix_tokens
 from composer.types import Metric, Operation, Span
 from composer_remi.tokenizer import Remi
 from composer_voices.tokenizer import Voices
@@ -599,6 +601,21 @@ def test_a_grammar_with_a_fault_in_what_it_keeps(fix, rule, monkeypatch):
     if fix is None:
         object.__setattr__(tokenizer.grammar, "fix_notes", None)
     broken(rule, check_infilling, tokenizer, scores)
+
+
+class Ringing(OctaveGrammar):
+    """A grammar that lets a new note sound where a fixed one is to begin."""
+
+    def fix_notes(self, score, spans):
+        spans = choose_spans(score, spans, lambda track: not track.is_drum)
+        return fix_tokens(self.grid, self.size, *self.find_melody(score), spans)
+
+
+def test_a_grammar_whose_new_notes_reach_into_a_span_that_begins_inside_a_bar():
+    tokenizer = Octaves()
+    check_infilling(tokenizer, [SAMPLES["a tune with a rest"]])
+    object.__setattr__(tokenizer, "grammar", Ringing(tokenizer.grammar.grid))
+    broken("every reachable state allows a token", check_infilling, tokenizer, [SAMPLES["a tune with a rest"]])
 
 
 class Bytes(Voices):

@@ -9,6 +9,7 @@ from importlib import import_module
 import numpy as np
 import pytest
 from documents import PLUGINS, text
+from octaves import Octaves
 
 from composer.arrays import get_namespace, make_range, replace_column
 from composer.music.score import Score, Track, make_notes
@@ -198,3 +199,10 @@ def test_a_grammar_of_two_tokens_a_note_needs_these_helpers_alone():
     check_tokenizer(Accents(), [score])
     check_infilling(Accents(), [score], rows=10)
     check_grammar(Accents(), rows=12)
+
+
+def test_a_grammar_of_pitches_needs_them_alone_too():
+    melodies = [SAMPLES[name] for name in ("a tune with a rest", "an upbeat", "3/4 in D minor")]
+    check_tokenizer(Octaves(), melodies)
+    check_infilling(Octaves(), melodies, rows=10)
+    check_grammar(Octaves(), rows=12)

@@ -4,7 +4,7 @@ import pytest
 from music import BAR, QUARTER, line, score
 
 from composer.errors import BadOption, CannotExpress
-from composer.music.score import Track, make_notes
+from composer.music.score import Track, compute_bars, make_notes
 from composer.plugins.registry import registry
 from composer.request import Request
 from composer.testing import check_grammar, check_tokenizer

@@ -194,7 +194,7 @@ Onsets = set[tuple[int, int]]
 ALWAYS = 2**40
 """The end of a span that lasts as long as any piece."""
 
-SPANS = 5
+SPANS = 6
 """Choices of spans."""
 
 ENDS = [2**power for power in (22, 26, 30, 34, 40)]
@@ -222,7 +222,7 @@ def check_infilling(tokenizer: Tokenizer, scores: Sequence[Score], rows: int = 2
 
 
 def _list_spans(score: Score) -> list[list[Span]]:
-    """List SPANS choices of spans to fix: a bar, all but a bar, one track, and everything."""
+    """List SPANS choices of spans to fix: a bar, all but a bar, one track, everything, and from inside a bar on."""
     starts = compute_bars(score).starts.tolist()
     first, second = starts[1], starts[min(2, len(starts) - 1)]
     track = len(score.tracks) - 1
@@ -232,6 +232,7 @@ def _list_spans(score: Score) -> list[list[Span]]:
         [Span(0, ALWAYS, track)],
         [Span(first, ALWAYS), Span(0, first // 2, track)],
         [Span(0, ALWAYS)],
+        [Span(first // 2, ALWAYS)],
     ]
 
 
