@@ -134,7 +134,7 @@ class Octaves:
 
     @cached_property
     def token_info(self) -> TokenInfo:
-        """What each token states: the pitch of a class is that in the lowest octave, and the state's shift is the rest."""
+        """What each token states: a class has its pitch in the lowest octave, and `shift` is the rest."""
         info = describe_tokens(self.vocabulary, self.grammar.grid.step_ticks)
         classes = np.arange(len(self.vocabulary)) - self.grammar.pitch_class
         return replace(info, pitch=np.where((classes >= 0) & (classes < CLASSES), classes, -1))

@@ -83,7 +83,7 @@ class TokenInfo:
 
     @cached_property
     def names_pitches(self) -> bool:
-        """Whether token and key tell what sounds; else only a state does, by its `shift`, as where it has the octave."""
+        """Whether token and key tell what sounds; else a state alone does, by `shift`: it may have the octave."""
         return all(not PITCHES.isdisjoint(kind.split("+")) for kind in self.kind[self.pitch >= 0].tolist())
 
     @cached_property
