@@ -618,6 +618,15 @@ def test_a_grammar_whose_new_notes_reach_into_a_span_that_begins_inside_a_bar():
     broken("every reachable state allows a token", check_infilling, tokenizer, [SAMPLES["a tune with a rest"]])
 
 
+def test_a_grammar_that_fixes_notes_by_masks_of_another_size():
+    tokenizer = with_grammar(fix_notes=lambda right, *given: lambda state: right(*given)(state)[:, 5:])
+    broken(r"masks \(B, V\) of the whole vocabulary", check_infilling, tokenizer, [SAMPLES["one note"]])
+    grammar = Octaves().grammar
+    bars, steps, rows = grammar.find_melody(SAMPLES["one note"])
+    with pytest.raises(ValueError, match=r"size is that of the whole vocabulary, .*: \d+ at least, not 39"):
+        fix_tokens(grammar.grid, 39, bars, steps, rows, [Span(0, 480)])
+
+
 class Bytes(Voices):
     """A tokenizer that counts the quarters of a piece in a byte."""
 

@@ -120,22 +120,37 @@ class MusicalState:
     """The state of each row in musical terms; every array is (B,), `sounding` and `written` are (B, n).
 
     Its position is that of the next note, if no move comes before it.
+
+    tick: of the position, from the beginning of the piece
+    bar: 0 for the first bar, a pickup or not; -1 before it
+    beat: in the bar, 0 for the first
+    voice: of the next token, as an index of `TokenInfo.voices`; -1 where it belongs to none
+    sounding: pitches that sound on from before, and those written here; -1 for none; one a voice where voices sustain
+    shift: semitones that a token sounds above its `TokenInfo.pitch`; 0 unless key or state move pitches
+    position: in the bar, in ticks; in a pickup, counted from where a whole bar would begin
+    upbeat: length of the pickup in ticks, 0 for none
+    bar_ticks: length of a bar in the current time signature, 0 before that is known
+    beat_ticks: length of a beat, likewise
+    bars_left: the current bar included; 0 where the end is not announced yet
+    key: index in `composer.music.keys.ALL_KEYS`, -1 where none is known
+    written: pitches that are decided at this position, among them all notes begun here; -1 for none
+    others: number of pitches that sound at this position beside the next one, as far as is known
     """
 
-    tick: Array  # of the position, from the start of the piece
-    bar: Array  # 0 for the first bar, pickup or not; -1 before it
-    beat: Array  # 0 for the first of the bar
-    voice: Array  # of the next token, -1 where it belongs to none
-    sounding: Array  # sounding pitches, -1 for silence; one for each voice where voices sustain and rest
-    shift: Array  # semitones that tokens sound above their `TokenInfo.pitch`; 0 unless pitches are relative
-    position: Array  # position in the bar, in ticks; in a pickup, counted from where a whole bar would begin
-    upbeat: Array  # length of the pickup in ticks, 0 for none
-    bar_ticks: Array  # length of a bar in the current time signature, 0 before that is known
-    beat_ticks: Array  # length of a beat, likewise
-    bars_left: Array  # the current bar included, 0 where the end is not announced yet
-    key: Array  # index in `composer.music.keys.ALL_KEYS`, -1 where none is known
-    written: Array  # sounding pitches at this position that are decided already, -1 for none
-    others: Array  # number of pitches that sound at this position beside the next one, as far as is known
+    tick: Array
+    bar: Array
+    beat: Array
+    voice: Array
+    sounding: Array
+    shift: Array
+    position: Array
+    upbeat: Array
+    bar_ticks: Array
+    beat_ticks: Array
+    bars_left: Array
+    key: Array
+    written: Array
+    others: Array
 
 
 @dataclass(frozen=True)
