@@ -21,6 +21,7 @@ events.py         answers to events
 files.py          readers, exporters and datasets
 grammars.py       grammars, compiled grammars and fixed notes
 metrics.py        metrics
+musical_states.py musical states, against the score
 samplers.py       constraints and logits processors
 tokenizers.py     tokenizers
 training.py       objectives, optimisers and schedules

@@ -125,7 +125,7 @@ class MusicalState:
     bar: 0 for the first bar, a pickup or not; -1 before it
     beat: in the bar, 0 for the first
     voice: of the next token, as an index of `TokenInfo.voices`; -1 where it belongs to none
-    sounding: pitches that sound on from before, and those written here; -1 for none; one a voice where voices sustain
+    sounding: pitches that sound on here, maybe also those begun here; -1 for none; one a voice where voices sustain
     shift: semitones that a token sounds above its `TokenInfo.pitch`; 0 unless key or state move pitches
     position: in the bar, in ticks; in a pickup, counted from where a whole bar would begin
     upbeat: length of the pickup in ticks, 0 for none
