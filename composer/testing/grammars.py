@@ -18,10 +18,10 @@ from composer.errors import BadOption, CannotExpress
 from composer.music.keys import parse_key
 from composer.music.score import Score, Track, compute_bars, make_labels
 from composer.request import Request
-from composer.testing.musical_states import check_music
 from composer.testing.replay import check_drums, check_replays, check_states
 from composer.testing.rules import BrokenRule, require
 from composer.testing.sequences import count_bars, describe_difference, draw, name_tokens, restrict
+from composer.testing.states import check_music
 from composer.tokens.conditions import split_conditions
 from composer.tokens.jit import compile_grammar
 from composer.types import Array, MusicalState, Span, Tokenizer, Tokens

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -97,22 +97,16 @@ def _check_sounding(tokenizer: Tokenizer, tokens: Tokens, notes: Notes, told: Se
     for place, (one, tick) in enumerate(zip(told, ticks, strict=True)):
         if one.music.bar[0] < 0:
             continue
-        where = f"before tick {tick} is left or a note follows, after {name_tokens(tokenizer, tokens[:place])}"
         if tick != ticks[place - 1]:
             begun = set()
-            where = f"at tick {tick}, after {name_tokens(tokenizer, tokens[:place])}"
-        _check_within(one.music, _select(notes, lambda start, end, tick=tick: start <= tick <= end), where)
-        _check_all("sounding", one.music, _select(notes, lambda start, end, tick=tick: start < tick < end), where)
+        where = f"at tick {tick}, after {name_tokens(tokenizer, tokens[:place])}"
+        _check_within(one.music, {pitch for start, end, pitch in notes if start <= tick <= end}, where)
+        _check_all("sounding", one.music, {pitch for start, end, pitch in notes if start < tick < end}, where)
         leaves = ticks[place + 1 : place + 2] not in ([], [tick]) and not is_metre[place - 1]
         if leaves or one.pitch >= 0:
             _check_all("written", one.music, begun, where)
         if one.pitch >= 0:
             begun |= {one.pitch}
-
-
-def _select(notes: Notes, holds: Callable[[int, int], bool]) -> set[int]:
-    """Select the pitches of the notes whose start and end fulfil a condition."""
-    return {pitch for start, end, pitch in notes if holds(start, end)}
 
 
 def _list_pitches(pitches: Array) -> set[int]:
