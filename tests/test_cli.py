@@ -228,7 +228,7 @@ def test_a_link_has_further_options(run, here):
     flags = ["--repetition-penalty", "1.2", "--repetition-penalty-window", "8"]
     run("generate", "x.mid", *SOME, *flags)
     request = Request.from_json(json.loads((here / "x.mid.json").read_text())["request"])
-    assert request.samplers == (SamplerSpec("repetition-penalty", {"penalty": "1.2", "window": "8"}),)
+    assert request.samplers == (SamplerSpec("repetition-penalty", {"penalty": 1.2, "window": 8}),)
 
 
 def test_what_the_model_suggests_holds_unless_something_else_is_asked_for(run, here):

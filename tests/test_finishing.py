@@ -10,13 +10,14 @@ from music import line, score
 from composer.errors import BadOption, UnknownName
 from composer.generation import streaming, tasks
 from composer.generation.continuation import make_continuation
-from composer.generation.finishing import describe_broken, read_rules, read_transforms
+from composer.generation.finishing import describe_broken, read_rules, read_transforms, transform_score
 from composer.generation.form_spec import Form
 from composer.generation.infilling import plan_gap
 from composer.generation.ranking import Standard, compute_nats_per_note, find_best, find_broken_rules
 from composer.io.formats import read_provenance
 from composer.music.merging import merge_new_notes
 from composer.music.score import make_notes
+from composer.plugins.registry import registry
 from composer.request import Request, Spec
 from composer_batch.filters import make_gates, measure
 
@@ -246,3 +247,13 @@ def test_python_takes_them_as_they_are_typed(player):
     assert player.regenerate(piece).score == piece.score
     filled = player.fill(TUNE, bars=2, seed=2, particles=2, transforms="quantize:2")
     assert list(filled.provenance["request"]["transforms"]) == [{"name": "quantize", "options": {"grid": 2}}]
+
+
+def test_what_a_plugin_makes_wrongly_is_one_sentence(monkeypatch):
+    offers = registry().offers
+    monkeypatch.setattr(offers["transforms"]["tempo"].load_thing(), "__call__", lambda *_: None)
+    with pytest.raises(BadOption, match="transform 'tempo' makes a NoneType, and not a Score; tell its authors"):
+        transform_score(TUNE, read_transforms("tempo:1.1"), (1, 0, 0))
+    monkeypatch.setattr(offers["rules"]["leaps"].load_thing(), "__call__", lambda *_: True)
+    with pytest.raises(BadOption, match="rule 'leaps:most=3' makes a bool, and not a str; tell its authors"):
+        describe_broken(TUNE, read_rules("leaps:3"))

@@ -53,6 +53,17 @@ def test_it_computes_what_numpy_does(architecture, half, rows):
     assert np.allclose(native, arrays, atol=2e-5)
 
 
+@needs_compiler
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("architecture", ["lstm", "gru", "rnn", "mingru", "minlstm"])
+def test_rows_may_come_and_go(architecture, precision):
+    cell = described(architecture)
+    step, sizes = make_native_step(cell, precision), [len(table) for table in cell.columns]
+    for rows in (one for most in range(2, 24) for one in (most, most - 1)):
+        columns = np.random.default_rng(rows).integers(0, sizes, (rows, len(sizes)))
+        assert step(columns, None)[0].tobytes() == make_native_step(cell, precision)(columns, None)[0].tobytes()
+
+
 def broken(from_input, from_state, state):
     raise ArithmeticError("no gates today")
 
@@ -225,6 +236,16 @@ def test_instructions_that_there_are_not_are_refused(monkeypatch):
 
 
 @needs_compiler
+@pytest.mark.parametrize("architecture", ["lstm", "gru", "rnn", "mingru", "minlstm"])
+def test_memory_for_some_rows_is_enough_for_fewer(architecture):
+    cell = described(architecture)
+    make_native_step(cell)  # it says what the functions take
+    kernel, model = native_compiling.load_kernel(), build_model(cell, "float32", False, [])
+    sizes = [kernel.scratch_size(ctypes.addressof(model), rows, 1) for rows in range(1, 300)]
+    assert sizes == sorted(sizes)
+
+
+@needs_compiler
 def test_a_state_that_was_given_out_is_not_written_to():
     cell = described("lstm")
     step, columns = make_native_step(cell), np.zeros((3, len(cell.columns)), dtype=np.int64)
@@ -296,6 +317,7 @@ def first(model):
 
 UNTRUE = {
     "fewer columns": setting("columns", 0),
+    "embeddings of no kind": setting("embedding_kind", 2),
     "fewer embeddings": more("embeddings", -1),
     "more embeddings than memory": setting("embeddings", 2**60),
     "wider embeddings": more("embedding_size", 8),

@@ -211,6 +211,8 @@ def test_the_tonic_is_that_of_the_last_key():
         ("within:polyphony", "rule 'within': give 'least', 'most' or both."),
         ("within:polyphny,least=1", "no plugin offers the metric 'polyphny': did you mean 'polyphony'?"),
         ("within:chroma,least=1", "no plugin offers the metric 'chroma'"),
+        ("lasts:least=nan", "rule 'lasts': 'least' is nan, and must be a number."),
+        ("within:polyphony,most=nan", "rule 'within': 'most' is nan, and must be a number."),
         ("lasts:least=3,most=2", "rule 'lasts': 'least' is 3, and 'most' is only 2."),
     ],
 )

@@ -99,6 +99,7 @@ def transform_score(
             score = transform(score, rng) if fixed is None else _transform_new_notes(spec, transform, score, fixed, rng)
         except CannotExpress as error:
             raise CannotExpress(f"transform '{spec.name}': {error}") from error
+        _check_made(f"transform '{spec.name}'", score, Score)
     return score
 
 
@@ -113,7 +114,11 @@ def _transform_new_notes(
     masks += [np.zeros(len(track.notes), dtype=bool) for track in score.tracks[len(masks) :]]
     pairs = list(zip(score.tracks, masks, strict=True))
     new = replace(score, tracks=tuple(replace(track, notes=track.notes[~mask]) for track, mask in pairs))
-    changed = zip(pairs, transform(new, rng).tracks, strict=True)
+    made = transform(new, rng)
+    _check_made(f"transform '{spec.name}'", made, Score)
+    if len(made.tracks) != len(pairs):
+        raise BadOption(f"transform '{spec.name}' keeps fixed notes, but not their parts; tell its authors.")
+    changed = zip(pairs, made.tracks, strict=True)
     return replace(
         score,
         tracks=tuple(
@@ -144,8 +149,16 @@ def leave_out_whole(request: Request) -> Request:
 
 def describe_broken(score: Score, specs: Sequence[Spec]) -> dict[str, str]:
     """Describe how a score breaks rules, by rule as it is typed; empty where it keeps them."""
-    judged = {format_spec(spec): rule(score) for spec, rule in zip(specs, make_rules(specs), strict=True)}
+    judged = {format_spec(spec): rule(score) or "" for spec, rule in zip(specs, make_rules(specs), strict=True)}
+    for name, text in judged.items():
+        _check_made(f"rule '{name}'", text, str)
     return {name: text for name, text in judged.items() if text}
+
+
+def _check_made(name: str, made: object, kind: type) -> None:
+    """Refuse what a plugin made that is of another kind. Raises BadOption."""
+    if not isinstance(made, kind):
+        raise BadOption(f"{name} makes a {type(made).__name__}, and not a {kind.__name__}; tell its authors.")
 
 
 def count_new_notes(score: Score, start: int) -> int:

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from composer.arrays import get_address
 from composer.sampling.distribution import KINDS, UNSOUND, Choice, check_sound, choose
 from composer.tokens.jit.c_compiler import load_library
 from composer.types import Context, HasOperations, LogitsProcessor, Operation
@@ -31,6 +32,9 @@ FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-fno-t
 
 CODES = {"divide": 0, "keep count": 1, "keep mass": 2, "keep ratio": 3}
 """The operations, as numbered in C."""
+
+MOST = 2**53
+"""A count beyond all vocabularies, which a double holds."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,7 @@ def _bind_compiled(links: Sequence[LogitsProcessor], operations: Sequence[Operat
     if (function := load_choice()) is None:
         return None
     kinds = np.array([CODES[operation.kind] for operation in operations], dtype=np.int32)
-    values = np.array([operation.value for operation in operations], dtype=np.float64)
+    values = np.array([min(operation.value, MOST) for operation in operations], dtype=np.float64)
     described = (len(operations), kinds.ctypes.data, values.ctypes.data)
     ids, scratch = np.empty(0, dtype=np.int32), np.empty(0)
 
@@ -118,9 +122,9 @@ def _bind_compiled(links: Sequence[LogitsProcessor], operations: Sequence[Operat
             raise ValueError("a mask has another shape than the logits")  # C would read beyond it
         held = None if legal is None else np.ascontiguousarray(legal)
         tokens, nats, unsound = np.empty(rows, dtype=np.int64), np.empty((rows, len(KINDS))), np.empty(rows, np.bool_)
-        made_of = [array.ctypes.data for array in arrays]
-        results = [array.ctypes.data for array in (ids, scratch, tokens, nats, unsound)]
-        legal_at = None if held is None else held.ctypes.data
+        made_of = [get_address(array) for array in arrays]
+        results = [get_address(array) for array in (ids, scratch, tokens, nats, unsound)]
+        legal_at = None if held is None else get_address(held)
         function(rows, width, *made_of[:2], legal_at, *described, *made_of[2:], *results)
         if unsound.any():
             raise UNSOUND

@@ -22,7 +22,7 @@ import numpy as np
 from composer.building import build_new_network
 from composer.data.batches import IGNORED, Chunk, Stream
 from composer.data.corpus import Corpus
-from composer.devices import PRECISIONS, choose_device, use_precision
+from composer.devices import PRECISIONS, choose_device, keep_freed_memory, use_precision
 from composer.errors import BadModelFile, BadOption, TrainingFailed, printable
 from composer.fitting import Weights
 from composer.plugins.options import get_values
@@ -110,6 +110,7 @@ def train(
     import torch
 
     device, parts = choose_device(settings.device), method.make()
+    keep_freed_memory()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(settings.seed)
         run = _start(corpus, tokenizer, architecture, settings, method, device, beginning)

@@ -7,7 +7,7 @@ sum of two products fits into 16 bits, as AVX2 needs it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ctypes import Structure, c_int, c_long, c_void_p
 from typing import Any, TypeAlias
 
@@ -84,13 +84,26 @@ def _arrange(array: Floats, units: int, gates: int) -> Floats:
 
 def _pack_floats(weights: Floats, reads_halves: bool, pointer: Pointer) -> Matrix:
     """Pack a matrix (width, depth) in panels of (depth, PANEL), with 16 bits where they are exact."""
-    kind = FLOAT
-    if reads_halves:
-        with np.errstate(over="ignore"):
-            half = weights.astype(np.float16)
-        kind = HALF if np.array_equal(half, weights) else FLOAT
-    panels = (half if kind == HALF else weights).reshape(-1, PANEL, weights.shape[1]).transpose(0, 2, 1)
+    exact, kind = _halve(weights, reads_halves)
+    panels = exact.reshape(-1, PANEL, weights.shape[1]).transpose(0, 2, 1)
     return Matrix(pointer(panels), width=len(weights), depth=weights.shape[1], kind=kind)
+
+
+def pack_embedding(tables: Sequence[Floats], reads_halves: bool, pointer: Pointer) -> tuple[int, int]:
+    """Pack tables (_, size) one below the other, with zeros up to a multiple of PANEL; return the address, the kind."""
+    joined = np.concatenate(tables, dtype=np.float32)
+    exact, kind = _halve(np.pad(joined, ((0, 0), (0, -joined.shape[1] % PANEL))), reads_halves)
+    return pointer(exact), kind
+
+
+def _halve(numbers: Floats, reads_halves: bool) -> tuple[NDArray[Any], int]:
+    """Return the numbers in 16 bits where these are exact and are read, else as they are; and their kind."""
+    if reads_halves:
+        with np.errstate(over="ignore", under="ignore"):
+            half = numbers.astype(np.float16)
+        if np.array_equal(half, numbers):
+            return half, HALF
+    return numbers, FLOAT
 
 
 def _pack_brain(weights: Floats, pointer: Pointer) -> Matrix:

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
-from ctypes import POINTER, Structure, c_char, c_float, c_int, c_long, c_void_p
+from ctypes import POINTER, Structure, c_float, c_int, c_long, c_void_p
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from composer.arrays import get_address
 from composer.errors import BadModelFile
 from composer.fitting import check_cell, check_columns, check_state, check_update, convert_columns
 from composer.types import Cell, Layer, State, Step
 from composer_native.compiling import load_kernel
-from composer_native.packing import KINDS, Floats, Matrix, pack_matrix
+from composer_native.packing import KINDS, Floats, Matrix, pack_embedding, pack_matrix
 from composer_native.threads import ThreadTuner
 
 UNFIT = "the model's architecture has a cell beyond the limits of the backend 'native'; `--backend numpy` has none."
@@ -61,6 +62,7 @@ class _Model(Structure):
         ("outputs", c_long),
         ("residual", c_int),
         ("kind", c_int),
+        ("embedding_kind", c_int),
         ("pointed", c_void_p),
         ("pointers", c_long),
         ("update", _Update),
@@ -91,16 +93,19 @@ def make_native_step(
     parts, count, hidden, outputs, width = model.parts, model.count, model.hidden, model.outputs, model.columns
     run, here = _make_runner(kernel, model, threads), ctypes.addressof(model)
     _make_scratch(kernel.scratch_size(here, 1, threads))  # a cell beyond the limits is refused before the first step
-    scratch, room = np.empty(0, dtype=np.float32), 0
+    scratch, laid_out = np.empty(0, dtype=np.float32), 0
     last: tuple[State, Floats] = (), scratch  # the last state returned, which is mostly the next one passed in
 
     def step(columns: NDArray[np.int64], state: State | None) -> tuple[Floats, State]:
-        nonlocal scratch, room, last
+        nonlocal scratch, laid_out, last
         columns = np.ascontiguousarray(convert_columns(columns, width))
         rows = len(columns)
-        if rows > room:
-            scratch, room = _make_scratch(kernel.scratch_size(here, rows, threads)), rows
-            model.scratch, model.room = scratch.ctypes.data, len(scratch)
+        if rows != laid_out:  # fewer rows may need more: their blocks have more units
+            needed = kernel.scratch_size(here, rows, threads)
+            if not 0 <= needed <= len(scratch):
+                scratch = _make_scratch(needed)
+                model.scratch, model.room = scratch.ctypes.data, len(scratch)
+            laid_out = rows
         shape = (parts, rows, count, hidden)
         before = last[1] if state is last[0] and last[1].shape == shape else _join_state(state, shape)
         after, logits = np.empty(shape, dtype=np.float32), np.empty((rows, outputs), dtype=np.float32)
@@ -144,7 +149,7 @@ def _make_runner(kernel: ctypes.CDLL, model: _Model, threads: int) -> Callable[.
     tuners: dict[int, ThreadTuner] = {}
 
     def run(rows: int, *arrays: NDArray[Any]) -> int:
-        addresses = [_find_address(array) for array in arrays]
+        addresses = [get_address(array) for array in arrays]
         if threads == 1 or rows * products < ENOUGH:
             return step(here, rows, *addresses, 1)
         tuner = tuners.setdefault(rows.bit_length(), ThreadTuner(threads))
@@ -154,15 +159,6 @@ def _make_runner(kernel: ctypes.CDLL, model: _Model, threads: int) -> Callable[.
         return result
 
     return run
-
-
-def _find_address(array: NDArray[Any]) -> int:
-    """Return the address of an array's numbers."""
-    buffer: Any = array
-    try:
-        return ctypes.addressof(c_char.from_buffer(buffer))  # a quarter of the time
-    except (TypeError, ValueError):  # it is read-only, or empty
-        return int(array.ctypes.data)
 
 
 def _join_state(state: State | None, shape: tuple[int, ...]) -> Floats:
@@ -205,11 +201,13 @@ def build_model(cell: Cell, precision: str, reads_halves: bool, failed: list[Bas
         )
     )
     head, bias = _join_head(cell)
+    embedding, embedding_kind = pack_embedding(cell.columns, reads_halves, get_pointer)
     sizes = [len(table) for table in cell.columns]
     update = _Update(_make_update(cell.layers, hidden, layers, failed))
     alive += [layers, update]
     model = _Model(
-        embedding=get_pointer(np.concatenate(cell.columns, dtype=np.float32)),
+        embedding=embedding,
+        embedding_kind=embedding_kind,
         offsets=get_pointer(np.cumsum([0, *sizes[:-1]], dtype=np.int64)),
         sizes=get_pointer(np.array(sizes, dtype=np.int64)),
         embeddings=sum(sizes),

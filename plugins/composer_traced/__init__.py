@@ -33,9 +33,11 @@ class TracedBackend:
 
     def supports(self, model: "Model", device: str) -> bool:
         """Tell whether the network can be traced, and the trace computes what it does; not for one with a cell."""
+        if device != "cpu" or isinstance(model.make_architecture(), HasCell):
+            return False
         from composer_traced.steps import can_trace
 
-        return device == "cpu" and not isinstance(model.make_architecture(), HasCell) and can_trace(model)
+        return can_trace(model)
 
     def make(self, model: "Model", device: str, precision: str = "float32") -> Step:
         """Make the step of the model's network."""

@@ -46,7 +46,8 @@ static int is_layer_valid(const Model *m, long number) {
 }
 
 static int are_tables_valid(const Model *m) {
-    if (!m->embedding || !m->offsets || !m->sizes || !between(1, m->embeddings, MOST_EMBEDDINGS))
+    if (!m->embedding || !m->offsets || !m->sizes || !between(1, m->embeddings, MOST_EMBEDDINGS) ||
+        !between(FLOAT, m->embedding_kind, READS_HALVES ? HALF : FLOAT))
         return 0;
     for (long column = 0; column < m->columns; column++)
         if (!between(0, m->sizes[column], m->embeddings) ||

@@ -34,7 +34,7 @@ typedef void (*Update)(long layer, long rows, const float *from_input, const flo
                        float *after);
 
 typedef struct {
-    const float *embedding; /* (embeddings, embedding_size) the tables of all columns, concatenated */
+    const void *embedding;  /* (embeddings, embedding_size up to a multiple of PANEL) the tables of all columns */
     const int64_t *offsets; /* (columns,) first row of each table */
     const int64_t *sizes;   /* (columns,) rows of each table: a column of the input is in 0..size-1 */
     long embeddings, columns, embedding_size;
@@ -44,6 +44,7 @@ typedef struct {
     long outputs;               /* tokens */
     int residual;
     int kind;                   /* of the inputs of every matrix: FLOAT (also for HALF), BRAIN or BYTE */
+    int embedding_kind;         /* FLOAT or HALF */
     const int64_t *pointed;     /* (pointers,) columns of tokens */
     long pointers;
     Update update;  /* for gates unknown to the kernel */

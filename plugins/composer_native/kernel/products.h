@@ -14,19 +14,8 @@
 #define MOST_ROWS (LANES == 16 ? 8 : 6)       /* rows multiplied at once */
 #define MOST_SUMS 24                          /* vectors: more would leave no register for weights and an input */
 
-FOR_EACH_CASE floats load_half(const void *weights, long at) {
-#if LANES == 16
-    return (floats)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)((const int16_t *)weights + at)));
-#elif LANES == 8 && READS_HALVES
-    return (floats)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)((const int16_t *)weights + at)));
-#elif READS_HALVES
-    return __builtin_convertvector(*(const halves *)((const int16_t *)weights + at), floats);
-#else
-    return (floats){0};
-#endif
-}
-
-/* Multiply the weights of one part of a panel and one row by `size` inputs from `k` on. */
+/* Add the products of LANES outputs' weights and a row's inputs from `k` on: one, or a pair of bfloat16. The instruction
+   for pairs adds the second halves' product, then the first halves', each with one rounding. */
 FOR_EACH_CASE floats add_products(int kind, const void *weights, long at, const char *x, long k, floats sum) {
     if (kind == HALF)
         return fuse_lanes(load_half(weights, at), spread(((const float *)x)[k]), sum);
@@ -44,9 +33,26 @@ FOR_EACH_CASE floats add_products(int kind, const void *weights, long at, const 
 #endif
 }
 
+/* The bytes of the next panels, some of which each tile has fetched while it multiplies. */
+typedef struct {
+    const char *from;
+    long apiece; /* bytes for each turn of a tile's loop */
+} Ahead;
+
+#define FETCHED 64 /* bytes fetched at once */
+
+/* Fetch what is needed next; tiles of fewer rows are over too soon. */
+FOR_EACH_CASE void fetch(int rows, int lines, Ahead *ahead) {
+    if (rows < MOST_ROWS)
+        return;
+    for (int line = 0; line < lines; line++)
+        __builtin_prefetch(ahead->from + line * FETCHED, 0, 2);
+    ahead->from += ahead->apiece;
+}
+
 /* out (panels, `apart`) of (rows, PANEL) = bias or out, plus x (rows, depth) times panels from `first` on. */
 FOR_EACH_CASE void float_tile(int kind, int rows, int panels, const Matrix *m, long first, const Rows *in, long row,
-                              float *out, long apart) {
+                              float *out, long apart, Ahead ahead) {
     floats sums[MOST_SUMS];
     const int parts = panels * PARTS, inputs = kind == BRAIN ? PAIR : 1;
     const char *x = in->codes + row * in->stride;
@@ -55,12 +61,14 @@ FOR_EACH_CASE void float_tile(int kind, int rows, int panels, const Matrix *m, l
         UNROLLED for (int p = 0; p < parts; p++)
             sums[parts * r + p] = m->bias ? *(const floats *)(m->bias + first * PANEL + p * LANES)
                                           : *(const floats *)(out + p / PARTS * apart + r * PANEL + p % PARTS * LANES);
-    for (long k = 0; k < m->depth; k += inputs)
+    for (long k = 0; k < m->depth; k += inputs) {
+        fetch(rows, 1, &ahead);
         UNROLLED for (int r = 0; r < rows; r++)
             UNROLLED for (int p = 0; p < parts; p++)
                 sums[parts * r + p] =
                     add_products(kind, weights, p / PARTS * PANEL * m->depth + k * PANEL + p % PARTS * LANES * inputs,
                                  x + r * in->stride, k, sums[parts * r + p]);
+    }
     UNROLLED for (int r = 0; r < rows; r++)
         UNROLLED for (int p = 0; p < parts; p++)
             *(floats *)(out + p / PARTS * apart + r * PANEL + p % PARTS * LANES) = sums[parts * r + p];
@@ -121,19 +129,21 @@ FOR_EACH_CASE ints add_bytes(const int8_t *weights, const uint8_t *x, ints sum) 
 
 /* The same as `float_tile`, for int8. */
 FOR_EACH_CASE void byte_tile(int rows, int panels, const Matrix *m, long first, const Rows *in, long row, float *out,
-                             long apart) {
+                             long apart, Ahead ahead) {
     ints sums[MOST_SUMS];
     const int parts = panels * PARTS;
     const uint8_t *x = (const uint8_t *)in->codes + row * in->stride;
     const int8_t *weights = (const int8_t *)m->weights + first * PANEL * m->depth;
     UNROLLED for (int i = 0; i < rows * parts; i++)
         sums[i] = SIGNED_INPUTS ? -*(const ints *)(m->zero_point + first * PANEL + i % parts * LANES) : (ints){0};
-    for (long k = 0; k < m->depth; k += GROUP)
+    for (long k = 0; k < m->depth; k += GROUP) {
+        fetch(rows, 2, &ahead);
         UNROLLED for (int r = 0; r < rows; r++)
             UNROLLED for (int p = 0; p < parts; p++)
                 sums[parts * r + p] =
                     add_bytes(weights + p / PARTS * PANEL * m->depth + k * PANEL + p % PARTS * LANES * 4,
                               x + r * in->stride + k, sums[parts * r + p]);
+    }
     UNROLLED for (int p = 0; p < parts; p++) {
         long output = first * PANEL + p * LANES;
         floats scales = *(const floats *)(m->scales + output);
@@ -148,32 +158,35 @@ FOR_EACH_CASE void byte_tile(int rows, int panels, const Matrix *m, long first, 
 }
 
 FOR_EACH_CASE void tile(int kind, int rows, int panels, const Matrix *m, long first, const Rows *in, long row,
-                        float *out, long apart) {
+                        float *out, long apart, Ahead ahead) {
     if (kind == BYTE)
-        byte_tile(rows, panels, m, first, in, row, out, apart);
+        byte_tile(rows, panels, m, first, in, row, out, apart, ahead);
     else
-        float_tile(kind, rows, panels, m, first, in, row, out, apart);
+        float_tile(kind, rows, panels, m, first, in, row, out, apart, ahead);
 }
 
 /* Multiply all rows by MANY_PANELS panels, which are read once and stay in the cache. */
 FOR_EACH_CASE void for_all_rows(int kind, const Matrix *m, long first, const Rows *in, long rows, float *out) {
-    const long apart = rows * PANEL;
+    const long apart = rows * PANEL, inputs = kind == BYTE ? GROUP : kind == BRAIN ? PAIR : 1;
+    const long bytes = m->depth * PANEL * (kind == BYTE ? 1 : kind == FLOAT ? 4 : 2), each = MANY_PANELS * bytes / rows;
+    const char *next = (const char *)m->weights + (first + MANY_PANELS) * bytes;
     for (long row = 0, taken; row < rows; row += taken) {
         long left = rows - row;
         float *to = out + row * PANEL;
-        taken = left >= 8 && MOST_ROWS == 8 ? 8 : left >= 6 ? 6  : left >= 4 ? 4 : left;
+        Ahead ahead = {next + row * each, MOST_ROWS * each * inputs / m->depth};
+        taken = left >= 8 && MOST_ROWS == 8 ? 8 : left >= 6 ? 6 : left >= 4 ? 4 : left;
         if (taken == 8 && MOST_ROWS == 8)
-            tile(kind, 8, MANY_PANELS, m, first, in, row, to, apart);
+            tile(kind, 8, MANY_PANELS, m, first, in, row, to, apart, ahead);
         else if (taken == 6)
-            tile(kind, 6, MANY_PANELS, m, first, in, row, to, apart);
+            tile(kind, 6, MANY_PANELS, m, first, in, row, to, apart, ahead);
         else if (taken == 4)
-            tile(kind, 4, MANY_PANELS, m, first, in, row, to, apart);
+            tile(kind, 4, MANY_PANELS, m, first, in, row, to, apart, ahead);
         else if (taken == 3)
-            tile(kind, 3, MANY_PANELS, m, first, in, row, to, apart);
+            tile(kind, 3, MANY_PANELS, m, first, in, row, to, apart, ahead);
         else if (taken == 2)
-            tile(kind, 2, MANY_PANELS, m, first, in, row, to, apart);
+            tile(kind, 2, MANY_PANELS, m, first, in, row, to, apart, ahead);
         else
-            tile(kind, 1, MANY_PANELS, m, first, in, row, to, apart);
+            tile(kind, 1, MANY_PANELS, m, first, in, row, to, apart, ahead);
     }
 }
 
@@ -181,13 +194,14 @@ FOR_EACH_CASE void for_all_rows(int kind, const Matrix *m, long first, const Row
    computed at once, since a single chain of additions would stall. */
 FOR_EACH_CASE void product_of(int kind, const Matrix *m, const Rows *in, long rows, long first, long end, float *out) {
     const long apart = rows * PANEL, more = rows == 1 ? 4 * MANY_PANELS : 2 * MANY_PANELS;
+    const Ahead none = {0};
     for (; rows <= 3 && first + more <= end; first += more, out += more * apart)
         if (rows == 1)
-            tile(kind, 1, 4 * MANY_PANELS, m, first, in, 0, out, apart);
+            tile(kind, 1, 4 * MANY_PANELS, m, first, in, 0, out, apart, none);
         else if (rows == 2)
-            tile(kind, 2, 2 * MANY_PANELS, m, first, in, 0, out, apart);
+            tile(kind, 2, 2 * MANY_PANELS, m, first, in, 0, out, apart, none);
         else
-            tile(kind, 3, 2 * MANY_PANELS, m, first, in, 0, out, apart);
+            tile(kind, 3, 2 * MANY_PANELS, m, first, in, 0, out, apart, none);
     for (; first < end; first += MANY_PANELS, out += MANY_PANELS * apart)
         for_all_rows(kind, m, first, in, rows, out);
 }

@@ -126,24 +126,35 @@ static void read_layers(const Model *m, long layers, const float *of_row, float 
         to[i] *= scale;
 }
 
-/* Compute (embedding_size,) the sum of the embeddings of one row. Of each table, as many numbers are added at once as fit
-   into registers, so that many reads go on at a time. */
-static void embed(const Model *m, const int64_t *columns, float *to) {
+/* Compute some vectors of the sum of the embeddings of one row, from number `first` on. Of each table, they are added at
+   once, so that many reads go on at a time. */
+FOR_EACH_CASE void embed_some(int kind, int vectors, const Model *m, const int64_t *columns, long first, float *to) {
+    const long stride = round_up(m->embedding_size, PANEL);
+    floats sums[AT_ONCE] = {{0}};
+    for (long column = 0; column < m->columns; column++) {
+        long at = (m->offsets[column] + columns[column]) * stride + first;
+        UNROLLED for (int i = 0; i < vectors; i++)
+            sums[i] += kind == HALF ? load_half(m->embedding, at + i * LANES)
+                                    : *(const floats *)((const float *)m->embedding + at + i * LANES);
+    }
+    UNROLLED for (int i = 0; i < vectors; i++)
+        *(floats *)(to + first + i * LANES) = sums[i];
+}
+
+FOR_EACH_CASE void embed_of(int kind, const Model *m, const int64_t *columns, float *to) {
     long first = 0;
-    for (; first + AT_ONCE * LANES <= m->embedding_size; first += AT_ONCE * LANES) {
-        floats sums[AT_ONCE] = {{0}};
-        for (long column = 0; column < m->columns; column++) {
-            const float *from = m->embedding + (m->offsets[column] + columns[column]) * m->embedding_size + first;
-            UNROLLED for (int i = 0; i < AT_ONCE; i++)
-                sums[i] += *(const floats *)(from + i * LANES);
-        }
-        memcpy(to + first, sums, sizeof sums);
-    }
-    for (; first < m->embedding_size; first++) {
-        to[first] = 0;
-        for (long column = 0; column < m->columns; column++)
-            to[first] += m->embedding[(m->offsets[column] + columns[column]) * m->embedding_size + first];
-    }
+    for (; first + AT_ONCE * LANES <= m->embedding_size; first += AT_ONCE * LANES)
+        embed_some(kind, AT_ONCE, m, columns, first, to);
+    for (; first < m->embedding_size; first += LANES)
+        embed_some(kind, 1, m, columns, first, to);
+}
+
+/* Compute (embedding_size up to a multiple of PANEL,) the sum of the embeddings of one row. */
+static void embed(const Model *m, const int64_t *columns, float *to) {
+    if (m->embedding_kind == HALF && READS_HALVES)
+        embed_of(HALF, m, columns, to);
+    else
+        embed_of(FLOAT, m, columns, to);
 }
 
 #endif

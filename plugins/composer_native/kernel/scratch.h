@@ -55,11 +55,13 @@ static long panels_of_block(const Layer *layer, long rows) {
     return 2 * (pairs ? pairs : 1);
 }
 
+/* Floats of the largest block. With fewer rows it is no larger, so that memory for some rows is enough for fewer. */
 static long largest_block(const Model *m, long rows) {
     long most = 0;
     for (long i = 0; i < m->count; i++) {
         const Layer *layer = m->layers + i;
-        long size = layer->gates == OTHER ? 0 : panels_of_block(layer, rows) * sums_of_units(layer, rows);
+        long size = layer->gates == OTHER ? 0 : 2 * sums_of_units(layer, rows);
+        size = layer->gates != OTHER && size < BLOCK ? BLOCK : size;
         most = size > most ? size : most;
     }
     return most;
@@ -91,7 +93,7 @@ static Rows lay_out_rows(const Model *m, long rows, long size, Room *room) {
 
 static Step lay_out_step(const Model *m, long rows, long threads, Room *room) {
     Step s = {.m = m, .rows = rows, .width = widest(m)};
-    s.depth = m->hidden > m->embedding_size ? m->hidden : m->embedding_size;
+    s.depth = round_up(m->hidden > m->embedding_size ? m->hidden : m->embedding_size, PANEL);
     s.block = round_up(largest_block(m, rows), 16);
     s.sums = take(room, rows * s.width);
     s.blocks = take(room, threads * s.block);

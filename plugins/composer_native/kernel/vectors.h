@@ -99,4 +99,16 @@ static inline floats fuse_lanes(floats a, floats b, floats c) {
 }
 #endif
 
+FOR_EACH_CASE floats load_half(const void *numbers, long at) {
+#if LANES == 16
+    return (floats)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)((const int16_t *)numbers + at)));
+#elif LANES == 8 && READS_HALVES
+    return (floats)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)((const int16_t *)numbers + at)));
+#elif READS_HALVES
+    return __builtin_convertvector(*(const halves *)((const int16_t *)numbers + at), floats);
+#else
+    return (floats){0};
+#endif
+}
+
 #endif

@@ -28,7 +28,7 @@ class MyThing:
         xp, pitch, last = (
             get_namespace(logits),
             compute_pitches(context.token_info, context.music),
-            context.recent_notes.pitch,
+            context.recent_notes.pitch[:, -1:],
         )
         leap = xp.where((pitch >= 0) & (last >= 0), xp.abs(pitch - last), 0)
         return logits - self.amount * leap
