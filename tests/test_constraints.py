@@ -5,17 +5,23 @@ import re
 from collections import Counter, namedtuple
 from functools import lru_cache
 
+import numpy as np
 import pytest
 import symusic
+from octaves import Octaves
 
 from composer.errors import BadOption
 from composer.generation.composer import open_model
 from composer.generation.generator import Generator, generate
 from composer.io.outputs import write_piece
 from composer.request import Request, SamplerSpec
+from composer.sampling.batch_state import begin, build_context
+from composer.sampling.feasibility import check_request
 from composer.testing import make_random_model
 from composer_harmony.chords import parse_chord
 from composer_harmony.scale import Scale
+from composer_ranges import Range
+from composer_texture.patterns import NoRepeat
 
 Note = namedtuple("Note", "start end pitch track")
 Bar = namedtuple("Bar", "start origin length beat")
@@ -448,3 +454,20 @@ def test_a_bad_value_is_one_sentence(run, tmp_path, monkeypatch, option, value, 
     assert ran.err.count("\n") == 1
     assert said in ran.err
     assert not list(tmp_path.iterdir())
+
+
+# --- pitches that a state alone tells ---------------------------------------------------------------------------------
+
+
+def test_a_range_holds_where_the_octave_of_a_note_is_in_the_state():
+    tokenizer, wanted, request = Octaves(), Range("G4:C5"), Request(bars=2)
+    assert check_request(tokenizer, [wanted, NoRepeat(1, 16)], request).all()
+    found = {}
+    for octave in (5, 6):
+        words = ("TimeSignature_4/4", "Key_C", "Upbeat_0", "Bar_2", "Position_0", f"Octave_{octave}")
+        rows = begin(tokenizer, [], [request])
+        for word in words:
+            rows = rows.advance(tokenizer, np.array([tokenizer.vocabulary.index(word)]))
+        allowed = wanted.mask(build_context(tokenizer, rows))[0]
+        found[octave] = [c for c in range(12) if allowed[tokenizer.vocabulary.index(f"Class_{c}")]]
+    assert found == {5: [7, 8, 9, 10, 11], 6: [0]}

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from music import BAR, drums, line, notes, score
+from music import BAR, QUARTER, drums, line, notes, score
 
 from composer.errors import BadOption
 from composer.generation.continuation import Continuation, make_continuation
+from composer.generation.generator import Generator
 from composer.generation.tasks import make, read_task
 from composer.io import formats
 from composer.music.score import END, Tempo, Text, make_notes
 from composer.request import Request
+from composer.testing import make_random_model
 from composer.types import Piece
 
 TWO = ["--bars", "2", "--seed", "5"]
@@ -147,3 +149,34 @@ def test_a_batch_writes_the_same_file(run, folder, model_file):
     assert run("generate", "a.mid", "--primer", "mine.mid", "--model", model_file, *TWO).status == 0
     (made,) = Path("out").rglob("a.mid")
     assert made.read_bytes() == Path("a.mid").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def short():
+    """A player whose tokens have no note longer than a quarter."""
+    writing = {"longest_duration": 1, "programs": False, "drums": False, "time_signatures": ("4/4",)}
+    return Generator(make_random_model("gru", "remi", writing, hidden_size=16, embedding_size=16))
+
+
+TIED = score(line((62, 1), (64, 2), (67, 3)))
+
+
+def test_new_music_begins_after_a_note_that_is_too_long_for_the_tokens(short):
+    wanted = make_continuation(short, Request(seed=5, bars=2), TIED)
+    assert wanted.request.primer_ticks == 6 * QUARTER
+    found = make(short, [wanted])[0].score.tracks[0]
+    assert rows(found)[:3] == rows(TIED.tracks[0])
+    assert rows(found)[3:]
+    assert rows(found, 0, 6 * QUARTER) == rows(TIED.tracks[0])
+
+
+def test_a_request_from_before_that_was_so_is_still_made_and_a_line_stays_one(short):
+    wanted = make_continuation(short, Request(bars=2), TIED)
+    cut = 0
+    for seed in range(8):
+        old = Continuation(replace(wanted.request, seed=seed, primer_ticks=4 * QUARTER), TIED)
+        found = make(short, [old])[0].score.tracks[0]
+        following = min(note[0] for note in rows(found, 3 * QUARTER + 1))
+        assert rows(found)[2][:2] == (3 * QUARTER, min(following - 3 * QUARTER, 3 * QUARTER))
+        cut += following < 6 * QUARTER
+    assert cut

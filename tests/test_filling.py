@@ -18,6 +18,7 @@ from composer.music.merging import is_fixed
 from composer.music.score import Tempo, Text, Track, compute_bars, make_notes
 from composer.plugins.registry import registry
 from composer.request import Request, SamplerSpec
+from composer.testing import make_random_model
 from composer.testing.grammars import check_span
 from composer.types import Piece, Span
 
@@ -494,3 +495,19 @@ def test_a_piece_is_filled_by_the_model_that_made_it_and_one_that_is_not_here_is
     assert (ran.status, ran.err) == (0, "")
     with pytest.warns(RequestWarning, match=r"the model 'lost', which is not here; 'chorales' goes on with it\."):
         assert run("fill", "lost.mid", "out.mid", "--bars", "2", "--particles", "2", "--force").status == 0
+
+
+def test_a_note_that_is_too_long_for_the_tokens_ends_where_a_new_one_begins():
+    writing = {"longest_duration": 1, "programs": False, "drums": False, "time_signatures": ("4/4",)}
+    short = generator.Generator(make_random_model("gru", "remi", writing, hidden_size=16, embedding_size=16))
+    played = (62, 2), (67, 4), (0, 2), (65, 4)
+    tied = score(line(*played))
+    cut = 0
+    for piece in make(short, [plan_gap(short, tied, Request(seed=seed), bars=(2, 2), **FEW) for seed in range(8)]):
+        found = rows(piece.score.tracks[0])
+        new = [start for start, *_ in found if BAR <= start < 2 * BAR]
+        end = min([BAR + 960, *new])
+        assert [note[:3] for note in found[:2]] == [(0, 960, 62), (960, end - 960, 67)]
+        assert found[-1][:3] == (2 * BAR, BAR, 65)
+        cut += end < BAR + 960
+    assert cut

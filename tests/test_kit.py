@@ -4,6 +4,7 @@ import random
 import re
 import sys
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.metadata import EntryPoint
 from itertools import count
 from types import MappingProxyType, ModuleType
@@ -13,7 +14,9 @@ import numpy as np
 import pytest
 from documents import PLUGINS, block
 from music import MUSIC, line, score
+from octaves import OctaveGrammar, Octaves
 
+from composer.arrays import get_namespace, make_range
 from composer.errors import BadOption, CannotWrite, UnreadableFile
 from composer.generation.composer import open_model
 from composer.metrics.score_view import view_score
@@ -45,7 +48,9 @@ from composer.testing import (
 from composer.testing.sequences import SAMPLES
 from composer.testing.tokenizers import check_transposed
 from composer.tokens.bar_grammar import Field
+from composer.tokens.fixed_bars import choose_spans, fix_tokens
 from composer.types import Metric, Operation, Span
+from composer_remi.tokenizer import Remi
 from composer_voices.tokenizer import Voices
 
 TUNE = Voices(names=("Tune",), steps_per_quarter=4)
@@ -468,6 +473,86 @@ def test_a_grammar_with_a_fault(functions, rule):
     broken(rule, check_grammar, with_grammar(**functions), rows=30)
 
 
+def with_music(**changes):
+    """A fault of what a state means in music: each field is given the state's."""
+
+    def interpret(right, state):
+        music = right(state)
+        return replace(music, **{name: change(getattr(music, name)) for name, change in changes.items()})
+
+    return {"interpret": interpret}
+
+
+def raise_pitches(pitches):
+    return pitches + (pitches >= 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        (
+            {"sounding": lambda it: 0 * it - 1},
+            r"`sounding` has the pitches of notes that sound on; it lacks \[\d+\] at",
+        ),
+        ({"sounding": raise_pitches}, r"`sounding` has pitches that sound in the score; not so \[\d+\] "),
+        ({"written": lambda it: 0 * it - 1}, r"`written` has the pitches of notes that begin here; it lacks \[\d+\] "),
+        ({"written": raise_pitches}, r"`written` has pitches that sound in the score; not so \[\d+\] "),
+        (
+            {"shift": lambda it: it + 1},
+            r"not so \(tick, pitch\): decode\(\) alone has .*; token_info and interpret\(\) alone",
+        ),
+    ],
+)
+def test_a_grammar_that_tells_other_music_than_it_writes(changes, rule):
+    broken(rule, check_grammar, with_grammar(**with_music(**changes)), rows=12)
+
+
+class Line(Remi):
+    """A tokenizer whose notes end where the next one begins, of which its grammar knows nothing."""
+
+    def encode(self, score, *, ends=True):
+        tracks = [replace(track, notes=track.notes.copy()) for track in score.tracks]
+        for track in tracks:
+            gaps = np.diff(track.notes["start"].astype(np.int64))
+            track.notes["duration"][:-1] = np.where(gaps > 0, np.minimum(track.notes["duration"][:-1], gaps), 120)
+        return super().encode(replace(score, tracks=tuple(tracks)), ends=ends)
+
+
+class Wordy(Remi):
+    """A tokenizer that may state a tempo that is in force."""
+
+    @cached_property
+    def grammar(self):
+        found = super().grammar
+        first, last = (
+            self.vocabulary.index(f"Tempo_{tempo}") for tempo in (self.events.tempos[0], self.events.tempos[-1])
+        )
+        right = found.mask
+
+        def mask(state):
+            allowed = right(state)
+            number = make_range(len(self.vocabulary), state)
+            is_tempo = (number >= first) & (number <= last)
+            return allowed | (is_tempo & get_namespace(state).any(allowed & is_tempo, axis=1)[:, None])
+
+        object.__setattr__(found, "mask", mask)
+        return found
+
+
+def test_a_grammar_of_more_than_the_tokenizer_writes():
+    options = {"programs": False, "drums": False, "velocities": 0}
+    check_grammar(Remi(**options), rows=30)
+    broken(
+        r"notes that encode\(\) can write, with their lengths; not so \(start, end",
+        check_grammar,
+        Line(**options),
+        rows=30,
+    )
+    broken("nothing said twice; after .*: Tempo_", check_grammar, Wordy(**options), rows=60)
+    Wordy.canonical = False
+    check_grammar(Wordy(**options), rows=60)
+
+
 # --- fixed notes, long pieces and drums -------------------------------------------------------------------------------
 
 
@@ -522,6 +607,30 @@ def test_a_grammar_with_a_fault_in_what_it_keeps(fix, rule, monkeypatch):
     if fix is None:
         object.__setattr__(tokenizer.grammar, "fix_notes", None)
     broken(rule, check_infilling, tokenizer, scores)
+
+
+class Ringing(OctaveGrammar):
+    """A grammar that lets a new note sound where a fixed one is to begin."""
+
+    def fix_notes(self, score, spans):
+        spans = choose_spans(score, spans, lambda track: not track.is_drum)
+        return fix_tokens(self.grid, self.size, *self.find_melody(score), spans)
+
+
+def test_a_grammar_whose_new_notes_reach_into_a_span_that_begins_inside_a_bar():
+    tokenizer = Octaves()
+    check_infilling(tokenizer, [SAMPLES["a tune with a rest"]])
+    object.__setattr__(tokenizer, "grammar", Ringing(tokenizer.grammar.grid))
+    broken("every reachable state allows a token", check_infilling, tokenizer, [SAMPLES["a tune with a rest"]])
+
+
+def test_a_grammar_that_fixes_notes_by_masks_of_another_size():
+    tokenizer = with_grammar(fix_notes=lambda right, *given: lambda state: right(*given)(state)[:, 5:])
+    broken(r"masks \(B, V\) of the whole vocabulary", check_infilling, tokenizer, [SAMPLES["one note"]])
+    grammar = Octaves().grammar
+    bars, steps, rows = grammar.find_melody(SAMPLES["one note"])
+    with pytest.raises(ValueError, match=r"size is that of the whole vocabulary, .*: \d+ at least, not 39"):
+        fix_tokens(grammar.grid, 39, bars, steps, rows, [Span(0, 480)])
 
 
 class Bytes(Voices):

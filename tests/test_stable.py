@@ -1,14 +1,17 @@
 """What plugin authors rely on: the helpers that are declared stable have these names and parameters."""
 
+import ast
 import inspect
 import re
 from dataclasses import dataclass, fields
 from functools import cached_property
 from importlib import import_module
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from documents import PLUGINS, text
+from octaves import Octaves
 
 from composer.arrays import get_namespace, make_range, replace_column
 from composer.music.score import Score, Track, make_notes
@@ -19,6 +22,7 @@ from composer.tokens import bar_grammar
 from composer.tokens.bar_encoding import Reading, make_heading, walk
 from composer.tokens.bar_grammar import Field, Grid, Slot
 from composer.tokens.fixed_bars import choose_spans, fix_tokens
+from composer.types import MusicalState
 
 STABLE = {
     "composer.arrays": {
@@ -57,7 +61,7 @@ STABLE = {
         "find_bars": "grid, score, end",
         "assemble_tokens": "grid, found, steps, rows, *, ends",
         "mark_changes": "values",
-        "Reading": "key=None, upbeat=0, time_signatures=list(), step=0, end=0, ended=False",
+        "Reading": "key=None, upbeat=0, time_signatures=[], step=0, end=0, ended=False",
         "walk": "grid, tokens, reading",
         "make_heading": "grid, reading",
     },
@@ -87,7 +91,7 @@ def show_parameters(thing):
     made = []
     for parameter in inspect.signature(thing).parameters.values():
         default = parameter.default
-        shown = "list()" if "factory" in repr(default) else repr(default)
+        shown = "[]" if "factory" in repr(default) else repr(default)
         plain = parameter.replace(annotation=inspect.Parameter.empty, default=inspect.Parameter.empty)
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY and "*" not in made:
             made.append("*")
@@ -104,13 +108,40 @@ def test_the_helpers_of_grammars_have_these_names_and_parameters(module):
     assert "What plugins may rely on is listed in `plugins/README.md`" in found.__doc__
 
 
-def test_the_guide_lists_the_helpers_that_are_stable():
-    _, _, rest = text(PLUGINS).partition("#### Helpers that are stable")
-    rest, _, _ = rest.partition("\n## ")
-    listed = {
-        module: set(re.findall(r"`(\w+)`", names)) for module, names in re.findall(r"\| `([\w.]+)` \| (.*) \|", rest)
-    }
-    assert listed == {module: set(names) for module, names in STABLE.items()}
+def describe(module, name):
+    """The first line of what a name says of itself; of a value, the text below it."""
+    thing = getattr(module, name)
+    if not STABLE[module.__name__][name] and not isinstance(thing, type):
+        body = ast.parse(inspect.getsource(module)).body
+        pairs = [
+            (ast.unparse(one), below) for one, below in pairwise(body) if isinstance(one, ast.Assign | ast.AnnAssign)
+        ]
+        (found,) = [below for code, below in pairs if name in re.findall(r"\w+", re.split("[:=]", code)[0])]
+        return inspect.cleandoc(found.value.value).partition("\n")[0]
+    return inspect.getdoc(thing).partition("\n")[0]
+
+
+def list_helpers():
+    """The table of the helpers, for the guide."""
+    rows = ["| helper | what it does, or is |", "|---|---|"]
+    for module in STABLE:
+        rows.append(f"| **`{module}`** | |")
+        for name, parameters in STABLE[module].items():
+            shown = f"{name}({parameters})" if parameters else name
+            rows.append(f"| `{shown}` | {describe(import_module(module), name)} |")
+    return "\n".join(rows)
+
+
+def list_music():
+    """The table of the fields of a musical state, for the guide."""
+    meanings = re.findall(r"(?m)^(\w+): (.*)$", inspect.getdoc(MusicalState))
+    assert [name for name, _ in meanings] == [field.name for field in fields(MusicalState)]
+    return "\n".join(f"| `{name}` | {meaning} |" for name, meaning in meanings)
+
+
+@pytest.mark.parametrize("table", [list_helpers, list_music])
+def test_the_guide_has_what_the_code_says(table):
+    assert f"\n{table()}\n\n" in text(PLUGINS)
 
 
 def test_the_values_behind_them_have_these_names():
@@ -198,3 +229,10 @@ def test_a_grammar_of_two_tokens_a_note_needs_these_helpers_alone():
     check_tokenizer(Accents(), [score])
     check_infilling(Accents(), [score], rows=10)
     check_grammar(Accents(), rows=12)
+
+
+def test_a_grammar_of_pitches_needs_them_alone_too():
+    melodies = [SAMPLES[name] for name in ("a tune with a rest", "an upbeat", "3/4 in D minor")]
+    check_tokenizer(Octaves(), melodies)
+    check_infilling(Octaves(), melodies, rows=10)
+    check_grammar(Octaves(), rows=12)

@@ -4,7 +4,7 @@ import pytest
 from music import BAR, QUARTER, line, score
 
 from composer.errors import BadOption, CannotExpress
-from composer.music.score import Track, make_notes
+from composer.music.score import Track, compute_bars, make_notes
 from composer.plugins.registry import registry
 from composer.request import Request
 from composer.testing import check_grammar, check_tokenizer
@@ -91,3 +91,10 @@ def test_a_silence_of_minutes_is_refused(tokenizer):
 def test_an_asked_metre_without_tokens_is_refused(tokenizer):
     with pytest.raises(BadOption, match="no bars of 11/8"):
         tokenizer.grammar.start(Request(time_signature="11/8"), 1)
+
+
+def test_the_last_bar_is_whole_though_the_metre_changes_after_it():
+    music = score(line((60, 1)), metres=((0, 4, 4), (BAR, 3, 4), (3 * BAR, 2, 4)))
+    assert compute_bars(music).starts.tolist() == [0, BAR]
+    assert compute_bars(music, BAR + 1).starts.tolist() == [0, BAR, BAR + 1440]
+    assert compute_bars(music, 3 * BAR).starts.tolist() == [0, BAR, BAR + 1440, BAR + 2880, 3 * BAR]

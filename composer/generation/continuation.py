@@ -20,7 +20,7 @@ from composer.generation.degeneration import RETRIES
 from composer.generation.generator import Generator, Results, make_samplers
 from composer.generation.generator import generate_each as generate_requests
 from composer.generation.primers import apply_request
-from composer.music.merging import append_continuation, check_start, name_voices
+from composer.music.merging import append_continuation, check_start, find_last_end, name_voices
 from composer.music.score import Score, compute_bars
 from composer.music.score_json import score_from_json, score_to_json
 from composer.request import Request
@@ -72,7 +72,8 @@ def make_continuation(
 def generate_each(generator: Generator, wanted: Iterable[Continuation], *, redraws: int = RETRIES) -> Results:
     """Yield each piece with its index as it ends, or its error.
 
-    A piece begins with its primer, note for note, and new notes of a voice continue the primer's track. A tempo of the
+    A piece begins with its primer, note for note, and new notes of a voice continue the primer's track. They begin when
+    its notes have ended, also those of which the model's tokens have the beginning alone. A tempo of the
     request applies to the whole piece.
     """
     primers: list[Score] = []
@@ -83,10 +84,18 @@ def generate_each(generator: Generator, wanted: Iterable[Continuation], *, redra
 def _take_requests(generator: Generator, wanted: Iterable[Continuation], primers: list[Score]) -> Iterator[Request]:
     """Yield the requests, and add their primers to the list. Raises BadOption for a primer with other tokens."""
     for one in wanted:
-        if (one.request.primer, one.request.primer_ticks) != encode_primer(generator, one.primer):
-            raise BadOption("the primer differs from the request's tokens.")
+        _check_primer(generator, one)
         primers.append(one.primer)
         yield one.request
+
+
+def _check_primer(generator: Generator, wanted: Continuation) -> None:
+    """Raise BadOption unless the request has the tokens and the end of its primer; older ones have the encoded end."""
+    tokens, ticks = encode_primer(generator, wanted.primer)
+    quantised = generator.quantise(wanted.primer)
+    begins = ticks, _find_begin(quantised, quantised.end)
+    if wanted.request.primer != tokens or wanted.request.primer_ticks not in begins:
+        raise BadOption("the primer differs from the request's tokens.")
 
 
 def _join_piece(generator: Generator, primer: Score, piece: Piece) -> Piece:
@@ -125,12 +134,12 @@ def encode_primer(generator: Generator, score: Score) -> tuple[tuple[int, ...], 
         quantised = generator.quantise(score)
     except CannotExpress as error:
         raise CannotExpress(f"the model cannot go on from this primer: {error}") from error
-    return tuple(tokens.tolist()), _find_begin(quantised)
+    return tuple(tokens.tolist()), _find_begin(quantised, find_last_end(score, quantised))
 
 
-def _find_begin(quantised: Score) -> int:
+def _find_begin(quantised: Score, end: int) -> int:
     """Find the begin of new music: the end, or the next beat if less than a quarter of a beat is missing."""
-    found = compute_bars(quantised)
+    found = compute_bars(quantised, end)
     beat = found.signatures[-1].beat_ticks
-    missing = -(quantised.end - int(found.nominal[-1])) % beat
-    return quantised.end + missing if 4 * missing < beat else quantised.end
+    missing = -(end - int(found.nominal[-1])) % beat
+    return end + missing if 4 * missing < beat else end

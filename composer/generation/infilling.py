@@ -110,8 +110,9 @@ def generate_each(generator: Generator, fills: Iterable[Fill], *, redraws: int =
 
     Fixed notes stay as in the score, to the tick. A note that begins before a gap keeps its onset. Its end in the gap
     is up to the model, if the tokenizer writes onsets and releases (`voices`). It stays, if the tokenizer writes
-    durations (`remi`). With `voices`, a note sustained across the end of a gap is re-articulated there, unless the new
-    music sustains it already. Repetitions of fixed notes are not degenerate.
+    durations (`remi`); where these are too short for it, a note of a single line ends where a new one begins. With
+    `voices`, a note sustained across the end of a gap is re-articulated there, unless the new music sustains it
+    already. Repetitions of fixed notes are not degenerate.
     """
     waiting: dict[int, _ResolvedFill] = {}
     for number, wanted in enumerate(fills):

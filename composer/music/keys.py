@@ -65,6 +65,7 @@ class Key:
 
 
 ALL_KEYS = tuple(Key(tonic, minor) for minor in (False, True) for tonic in range(12))
+"""The 24 keys: the major ones from C up, then the minor ones."""
 
 
 def parse_key(text: str) -> Key:

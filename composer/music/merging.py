@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -77,7 +78,7 @@ def splice(score: Score, encoded: Score, answer: Score, fixed: Sequence[Span]) -
 
     `encoded` is `score` after encoding and decoding, and `fixed` are spans of its tracks. Notes that the tokenizer
     drops (drums, mostly) stay where they are, except pitched ones where no voice is fixed. Labels of `answer` count
-    before those of `score`.
+    before those of `score`. A fixed note of a line that encoding has shortened ends where a new one begins.
     """
     voices = _match_voices(score, encoded)
     rows = _list_unencoded(score, voices, fixed)
@@ -96,6 +97,8 @@ def splice(score: Score, encoded: Score, answer: Score, fixed: Sequence[Span]) -
                 if is_fixed(fixed, number, note[0]):
                     own[i] = _restore_note(score, voices[number], note)
         if owner is not None:
+            if number is not None and _is_line(score.tracks[owner]):
+                own = _cut_shortened(own, _list_shortened(score, voices[number]))
             rows[owner] += own
         elif own:
             added.append(replace(track, notes=make_notes(own)))
@@ -238,6 +241,41 @@ def _separate_repeats(track: Track, start: int) -> Track:
         elif (late := max(begin, ends.get(pitch, 0))) < begin + length:
             rows.append((late, begin + length - late, pitch, velocity))
     return replace(track, notes=make_notes(rows))
+
+
+# --- notes that encoding shortens -------------------------------------------------------------------------------------
+
+
+def find_last_end(score: Score, encoded: Score) -> int:
+    """Find where the music of `encoded` ends in `score`: later where encoding has shortened its notes."""
+    kept = [note for voice in _match_voices(score, encoded) for note in _list_shortened(score, voice)]
+    return max([encoded.end, *(note[0] + note[1] for note in kept)])
+
+
+def _list_shortened(score: Score, voice: _Voice) -> list[NoteRow]:
+    """List the notes of `score` of which encoding has kept the beginning alone; drums have no lengths."""
+    pairs = [(encoded, index) for encoded, index in voice.notes.values() if index is not None]
+    notes = [(encoded, _list_notes(score.tracks[track])[n]) for encoded, (track, n) in pairs]
+    drums = voice.track is not None and score.tracks[voice.track].is_drum
+    return [] if drums else [note for encoded, note in notes if note[1] >= encoded[1] + NEAR]
+
+
+def _is_line(track: Track) -> bool:
+    """Tell whether a track is a single line: no note begins before the one before it has ended, or nearly so."""
+    starts = track.notes["start"].astype(np.int64)
+    ends = starts + track.notes["duration"]
+    return not track.is_drum and bool(np.all(ends[:-1] < starts[1:] + NEAR)) and bool(np.all(np.diff(starts) > 0))
+
+
+def _cut_shortened(notes: Sequence[NoteRow], shortened: Sequence[NoteRow]) -> list[NoteRow]:
+    """Cut those of `notes` that encoding has `shortened` where the next one begins."""
+    following = dict(pairwise(sorted({note[0] for note in notes})))
+    return [
+        (note[0], min(note[1], following[note[0]] - note[0]), *note[2:])
+        if note in shortened and note[0] in following
+        else note
+        for note in notes
+    ]
 
 
 def name_voices(score: Score, encoded: Score) -> Score:

@@ -217,7 +217,9 @@ def compute_bars(score: Score, end: int | None = None, most: int = MOST_BARS) ->
             raise ValueError(f"more than {most} bars")
         begins.append(np.arange(count) * metre.bar_ticks + tick)
         counts.append(count)
-        tick = max(until, 0) if number + 1 < len(metres) else tick + count * metre.bar_ticks
+        tick += count * metre.bar_ticks
+        if number + 1 < len(metres):
+            tick = max(min(tick, metres[number + 1].tick), 0)
     counts[0] += upbeat
     starts = np.concatenate([*begins, [max(tick, end)]])
     nominal = starts[:-1].copy()

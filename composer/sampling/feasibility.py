@@ -3,7 +3,7 @@
 Constraints are known by their masks alone. Each is asked for the notes that it admits on the beats of some bars and of
 the last one, without any music before. If each admits some notes and all together none, they contradict each other.
 Also, each is asked for the notes that it admits anywhere in a bar: a voice without any would be silent. Constraints
-with memory are not asked.
+with memory are not asked, nor is any where only a state tells what a token sounds (`TokenInfo.names_pitches`).
 """
 
 from __future__ import annotations
@@ -67,9 +67,8 @@ def check_gaps(
 ) -> None:
     """Check the free parts of a piece around fixed notes, with `upbeat` ticks before its first whole bar."""
     constraints = list_memoryless(constraints)
-    if not constraints or request.bars is None:
+    if not constraints or request.bars is None or not tokenizer.token_info.names_pitches:
         return
-
     spans = given if tokenizer.token_info.has_voices else [span for span in given if span.track is None]
 
     def is_free(music: MusicalState) -> Mask:
@@ -92,7 +91,7 @@ def _list_keys(tokenizer: Tokenizer, request: Request) -> Ints:
 
 def _check(tokenizer: Tokenizer, constraints: Sequence[Constraint], request: Request) -> Mask:
     token_info, keys = tokenizer.token_info, _list_keys(tokenizer, request)
-    if not constraints:
+    if not constraints or not token_info.names_pitches:
         return np.ones(len(token_info.kind), dtype=bool)
     _filter_keys(tokenizer, constraints, request, _select_extremes(keys), np.arange(min(request.bars or BARS, BARS)), 0)
     last = np.array([request.bars - 1]) if request.bars and not request.primer else np.arange(LAST_BARS)

@@ -25,6 +25,7 @@ samplers.py       constraints and logits processors
 tokenizers.py     tokenizers
 training.py       objectives, optimisers and schedules
 transforms.py     transforms and rules
+states.py         musical states, against the score
 replay.py         sequences replayed through a grammar
 sequences.py      random sequences of a grammar, and small scores
 shrinking.py      the smallest score that breaks a rule

@@ -54,7 +54,7 @@ def draw(
     for _ in range(most):
         allowed = grammar.mask(state)
         if mask is not None:
-            allowed = allowed & mask(state)
+            allowed = restrict(allowed, mask(state))
         check_not_empty(tokenizer, allowed, [found[row] for row in alive])
         tokens = choose(allowed)
         for row, token in zip(alive, tokens, strict=True):
@@ -64,6 +64,16 @@ def draw(
         if not len(alive):
             return [np.array(row, dtype=np.int64) for row in found]
     raise BrokenRule(f"a sequence drawn at random comes to an end: one of {most} tokens did not")
+
+
+def restrict(allowed: Array, mask: Array) -> Array:
+    """Intersect masks (B, V) of a grammar with those of its `fix_notes`, which are of the same shape."""
+    require(
+        mask.shape == allowed.shape,
+        "fix_notes() gives masks (B, V) of the whole vocabulary, as mask() does; "
+        f"they are {mask.shape} and {allowed.shape}",
+    )
+    return allowed & mask
 
 
 def make_chooser(tokenizer: Tokenizer, random: np.random.Generator) -> Callable[[NDArray[np.bool_]], Choice]:
@@ -95,6 +105,15 @@ def name_tokens(tokenizer: Tokenizer, tokens: list[int] | Tokens, last: int = 24
     """Name the last tokens of a sequence, for a message."""
     names = [tokenizer.vocabulary[token] for token in tokens[-last:]]
     return " ".join(["…", *names] if len(tokens) > last else names)
+
+
+def describe_difference(tokenizer: Tokenizer, one: Tokens, other: Tokens) -> str:
+    """Describe the first place where two sequences differ."""
+    shorter = min(len(one), len(other))
+    differ = np.flatnonzero(one[:shorter] != other[:shorter])
+    place = int(differ[0]) if len(differ) else shorter
+    was, became = (name_tokens(tokenizer, tokens[place : place + 1]) or "nothing" for tokens in (one, other))
+    return f"after {name_tokens(tokenizer, one[:place], 8)}: {was} became {became}"
 
 
 def count_bars(tokenizer: Tokenizer, tokens: Tokens) -> int:

@@ -11,7 +11,7 @@ from composer.music.score import Score, Track, compute_bars
 from composer.request import WHOLE, Request
 from composer.testing.replay import check_drums, check_states
 from composer.testing.rules import BrokenRule, rebuild, require
-from composer.testing.sequences import check_legal, count_bars, draw, lengthen, name_tokens
+from composer.testing.sequences import check_legal, count_bars, describe_difference, draw, lengthen
 from composer.types import SupportsFrames, SupportsTranspose, Tokenizer, Tokens
 
 LONG_BARS = 150
@@ -77,7 +77,7 @@ def check_encoding(tokenizer: Tokenizer, score: Score) -> None:
         raise BrokenRule(f"decoded music can be encoded; {error}") from error
     require(
         np.array_equal(again, tokens),
-        f"decode, then encode gives the same tokens; {_describe_difference(tokenizer, tokens, again)}",
+        f"decode, then encode gives the same tokens; {describe_difference(tokenizer, tokens, again)}",
     )
     require(tokenizer.decode(again) == kept, "music decoded twice is equal")
     require(tokens[-1] == 1 and np.count_nonzero(tokens <= 1) == 1, "EOS is the last token, and BOS is not encoded")
@@ -152,11 +152,3 @@ def check_continuation(tokenizer: Tokenizer, score: Score, *, more: int = 2, row
 def _list_onsets(score: Score, end: int) -> list[tuple[int, int]]:
     starts = [note for track in score.tracks for note in track.notes[track.notes["start"] < end]]
     return sorted((int(note["start"]), int(note["pitch"])) for note in starts)
-
-
-def _describe_difference(tokenizer: Tokenizer, one: Tokens, other: Tokens) -> str:
-    shorter = min(len(one), len(other))
-    differ = np.flatnonzero(one[:shorter] != other[:shorter])
-    place = int(differ[0]) if len(differ) else shorter
-    was, became = (name_tokens(tokenizer, tokens[place : place + 1]) or "nothing" for tokens in (one, other))
-    return f"after {name_tokens(tokenizer, one[:place], 8)}: {was} became {became}"

@@ -220,6 +220,11 @@ class Conditioned:
     inner: Tokenizer
     conditions: Conditions
 
+    @property
+    def canonical(self) -> bool:
+        """Whether a piece has one sequence, as of the inner tokenizer."""
+        return bool(getattr(self.inner, "canonical", True))
+
     @cached_property
     def vocabulary(self) -> tuple[str, ...]:
         """The inner vocabulary, and the tokens of each condition."""

@@ -165,11 +165,15 @@ def fix_tokens(
 ) -> FixedTokens:
     """Build a function from states to masks (B, V), which keeps the notes of a score in `spans`.
 
-    It suits a grammar of one part. Its own tokens follow those of the grid, `size` in all, and the first tokens of the
-    notes rise at each position. `rows` (N, K) are the tokens of notes at `steps` (N,), as for `assemble_tokens`, of a
-    score with the bars `found`. `note` is the column of a state with the first token of the last note, or, before the
-    first at a position, with any lower token; the last token is, where a note is one token.
+    It suits a grammar of one part, in which the first tokens of the notes at a position rise. `size` is that of the
+    whole vocabulary: the grid's tokens, then the grammar's own. `rows` (N, K) are the tokens of notes at `steps` (N,),
+    as for `assemble_tokens`, of a score with the bars `found`. `note` is a column of the state: it has the first token
+    of the last note at this position, and before there is one, any token below these, as that of the position. The
+    last token does where a note is one token, or its tokens rise. Raises ValueError for a size without these tokens.
     """
+    least = max(len(grid.tokens), int(rows.max(initial=-1)) + 1)
+    if size < least:
+        raise ValueError(f"size is that of the whole vocabulary, with the grid's tokens: {least} at least, not {size}")
     last = int(found.starts[-1])
     cover = mark_fixed(grid, [(span, [0]) for span in spans], 1, last)
     fixed = cover[0, steps]

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 DRUMS = frozenset({"Drum", "PitchDrum", "DrumOn"})
 """Types of the tokens that begin a drum sound; the last two are MidiTok's."""
 
+PITCHES = frozenset({"Pitch", "Tone", "NoteOn"})
+"""Types of the tokens whose value is a pitch, as it sounds or as it would be in C."""
+
 
 @dataclass(frozen=True, eq=False)
 class TokenInfo:
@@ -79,6 +82,11 @@ class TokenInfo:
         return "Tone" in self.kind
 
     @cached_property
+    def names_pitches(self) -> bool:
+        """Whether token and key tell what sounds; else a state alone does, by `shift`: it may have the octave."""
+        return all(not PITCHES.isdisjoint(kind.split("+")) for kind in self.kind[self.pitch >= 0].tolist())
+
+    @cached_property
     def is_framed(self) -> bool:
         """Whether music is written frame by frame."""
         return bool(self.is_frame.any())
@@ -112,22 +120,37 @@ class MusicalState:
     """The state of each row in musical terms; every array is (B,), `sounding` and `written` are (B, n).
 
     Its position is that of the next note, if no move comes before it.
+
+    tick: of the position, from the beginning of the piece
+    bar: 0 for the first bar, a pickup or not; -1 before it
+    beat: in the bar, 0 for the first
+    voice: of the next token, as an index of `TokenInfo.voices`; -1 where it belongs to none
+    sounding: pitches that sound on here, maybe also those begun here; -1 for none; one a voice where voices sustain
+    shift: semitones that a token sounds above its `TokenInfo.pitch`; 0 unless key or state move pitches
+    position: in the bar, in ticks; in a pickup, counted from where a whole bar would begin
+    upbeat: length of the pickup in ticks, 0 for none
+    bar_ticks: length of a bar in the current time signature, 0 before that is known
+    beat_ticks: length of a beat, likewise
+    bars_left: the current bar included; 0 where the end is not announced yet
+    key: index in `composer.music.keys.ALL_KEYS`, -1 where none is known
+    written: pitches that are decided at this position, among them all notes begun here; -1 for none
+    others: number of pitches that sound at this position beside the next one, as far as is known
     """
 
-    tick: Array  # of the position, from the start of the piece
-    bar: Array  # 0 for the first bar, pickup or not; -1 before it
-    beat: Array  # 0 for the first of the bar
-    voice: Array  # of the next token, -1 where it belongs to none
-    sounding: Array  # sounding pitches, -1 for silence; one for each voice where voices sustain and rest
-    shift: Array  # semitones that tokens sound above their `TokenInfo.pitch`; 0 unless pitches are relative
-    position: Array  # position in the bar, in ticks; in a pickup, counted from where a whole bar would begin
-    upbeat: Array  # length of the pickup in ticks, 0 for none
-    bar_ticks: Array  # length of a bar in the current time signature, 0 before that is known
-    beat_ticks: Array  # length of a beat, likewise
-    bars_left: Array  # the current bar included, 0 where the end is not announced yet
-    key: Array  # index in `composer.music.keys.ALL_KEYS`, -1 where none is known
-    written: Array  # sounding pitches at this position that are decided already, -1 for none
-    others: Array  # number of pitches that sound at this position beside the next one, as far as is known
+    tick: Array
+    bar: Array
+    beat: Array
+    voice: Array
+    sounding: Array
+    shift: Array
+    position: Array
+    upbeat: Array
+    bar_ticks: Array
+    beat_ticks: Array
+    bars_left: Array
+    key: Array
+    written: Array
+    others: Array
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,9 @@ class Tokenizer(Protocol):
     A transposition changes the types `Pitch`, `NoteOn`, `NoteOff` (a MIDI pitch), `Tone` (a relative pitch: as it would
     be in C) and `Key` (as `str(Key)`). A token may state several things, as `Pitch+Duration_60+4`: at most one pitch,
     and no move before it.
+
+    The grammar allows music as `encode` writes it, and in no other way. A tokenizer with many ways to write the same,
+    as MidiTok's, says so by `canonical = False`.
     """
 
     @property

@@ -48,6 +48,7 @@ class Structured:
     bpe: Annotated[int, "how many tokens to learn that join others of a note (byte pair encoding)"] = 0
     merges: Annotated[tuple[str, ...], "what was learned; filled in by training"] = ()
 
+    canonical: ClassVar[bool] = False  # notes of a position come in any order, and moves in several parts
     scheme_name: ClassVar[str] = "Structured"
     time_signatures: ClassVar[tuple[str, ...]] = ("4/4",)
 

@@ -67,9 +67,7 @@ def _compute_limits(wanted: Range, token_info: TokenInfo) -> NDArray[np.int64]:
     for name in wanted.bounds:
         if name != ALL and name not in names:
             raise BadOption(f"this model has no voice '{printable(name)}' for a range: {suggest(name, [*names, ALL])}")
-    moves = 6 if token_info.is_relative else 0  # semitones between a key and C
-    written = token_info.pitch[token_info.pitch >= 0]
-    reach = max(int(written.min()) - moves, 0), min(int(written.max()) + moves, 127)
+    reach = _find_reach(token_info)
     for name, (low, high) in wanted.bounds.items():
         if high < reach[0] or low > reach[1]:
             asked, there = (":".join(map(name_pitch, bounds)) for bounds in ((low, high), reach))
@@ -78,6 +76,15 @@ def _compute_limits(wanted: Range, token_info: TokenInfo) -> NDArray[np.int64]:
     own = [wanted.bounds.get(name, (0, 127)) for name in names]
     limits = [(max(low, everywhere[0]), min(high, everywhere[1])) for low, high in own]
     return np.array([everywhere, *limits])
+
+
+def _find_reach(token_info: TokenInfo) -> tuple[int, int]:
+    """Find the lowest and the highest pitch that tokens sound in any state, as far as they tell."""
+    written = token_info.pitch[token_info.pitch >= 0]
+    if not token_info.names_pitches or not len(written):
+        return 0, 127
+    moves = 6 if token_info.is_relative else 0  # semitones between a key and C
+    return max(int(written.min()) - moves, 0), min(int(written.max()) + moves, 127)
 
 
 @hookimpl

@@ -147,7 +147,7 @@ class NoRepeat:
 @lru_cache(maxsize=64)
 def _check_window(wanted: NoRepeat, token_info: TokenInfo) -> None:
     pitches_there = len(np.unique(token_info.pitch[token_info.pitch >= 0]))
-    if wanted.n == 1 and wanted.window >= pitches_there * max(len(token_info.voices), 1):
+    if wanted.n == 1 and token_info.names_pitches and wanted.window >= pitches_there * max(len(token_info.voices), 1):
         raise BadOption(
             f"no-repeat '1' bars a pitch for {wanted.window} notes, and this model has {pitches_there} pitches; "
             "choose a smaller --no-repeat-window, or longer figures."

@@ -195,7 +195,7 @@ _README = """\
 Made from a small example that works. To go on:
 
     pip install -e '.[test]'       # composer finds it from now on
-    pytest                         # its own tests, and the contracts of what it offers
+    python -m pytest               # its own tests, and the contracts of what it offers
     composer plugins show {name}   # what its users see
     composer plugins doctor        # should anything be wrong with it
 
