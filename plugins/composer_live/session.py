@@ -7,6 +7,7 @@ again from what was played.
 from __future__ import annotations
 
 import heapq
+import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -93,11 +94,12 @@ class Session:
         """Take an action. One that comes late counts from now."""
         action = replace(action, tick=max(action.tick, self.tick))
         self.advance(action.tick)
+        if isinstance(action, Command):
+            if self._obey(action) and self.records:
+                self.actions.append(action)
+            return
         if self.records:
             self.actions.append(action)
-        if isinstance(action, Command):
-            self._obey(action)
-            return
         self.memory.add_played(action)
         self.memory.forget(action.tick - 2 * WINDOW * self.bar_ticks)
         if not self.is_stopped:
@@ -120,12 +122,14 @@ class Session:
             self.cut()
             self.player = players.make_player(self, self.mode)
 
-    def _obey(self, command: Command) -> None:
-        """Do what a command says; a value that no session could follow is named in `trouble`."""
+    def _obey(self, command: Command) -> bool:
+        """Do what a command says, and tell whether it could be followed; if not, `trouble` has the reason."""
         try:
             self._do(command)
         except ComposerError as error:
             self.trouble = str(error)
+            return False
+        return True
 
     def _do(self, command: Command) -> None:
         name, value = command.name, command.value
@@ -152,7 +156,7 @@ class Session:
 
     def _set(self, name: str, value: float | str | None) -> None:
         """Set a number. Raises BadOption for one out of range."""
-        if not isinstance(value, int | float):
+        if not isinstance(value, int | float) or not math.isfinite(value):
             raise BadOption(f"'{name}' takes a number, not '{printable(str(value))}'.")
         if name == "bars":
             if not 1 <= value <= MOST_BARS:
