@@ -27,7 +27,8 @@ from composer.errors import BadOption, NothingAllowed
 from composer.generation.generator import Generator, make_samplers
 from composer.request import Request
 from composer.sampling.backtracking import MOST_TOKENS
-from composer.sampling.batch_state import BatchState, begin, build_context, constrain, run_step
+from composer.sampling import batch_state
+from composer.sampling.batch_state import BatchState, build_context, constrain, run_step
 from composer.sampling.distribution import Chain
 from composer.sampling.drawing import make_draw
 from composer.sampling.loop import make_source, run_steps
@@ -205,7 +206,7 @@ class Cursor:
     def _start_over(self) -> None:
         self._dropped = 0
         self._tokens: deque[int] = deque()
-        self._states = deque([begin(self._tokenizer, self._samplers, [self._request])])
+        self._states = deque([batch_state.begin(self._tokenizer, self._samplers, [self._request])])
 
     def __len__(self) -> int:
         """Return the number of tokens so far."""

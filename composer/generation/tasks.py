@@ -1,8 +1,8 @@
 """Tasks: all kinds of requests side by side, and pieces again from their provenance.
 
 There are four kinds: a `Request` (new music), a `Continuation` (music after a primer), a `Fill` (music around fixed
-notes) and a `Form` (music in sections). Commands of plugins may have tasks of their own (`composer.types.OwnTask`). Each,
-with the model, determines its piece.
+notes) and a `Form` (music in sections). Commands of plugins may have tasks of their own (`composer.types.OwnTask`).
+Each, with the model, determines its piece.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def _find_generator(kind: type) -> Callable[..., Results]:
     return makers.get(kind, _generate_own)
 
 
-def _generate_own(generator: Generator, tasks: Iterable[OwnTask], *, redraws: int = 0) -> Results:
+def _generate_own(generator: Generator, tasks: Iterable[OwnTask], *, redraws: int = 0) -> Results:  # noqa: ARG001  (as all)
     """Yield the pieces of tasks that plugins define; they are made once."""
     for number, task in enumerate(tasks):
         try:

@@ -1,4 +1,7 @@
-"""Ticks against seconds: an own tempo, taps, and the MIDI clock of others. The seconds are passed in: no clock is read."""
+"""Ticks against seconds: an own tempo, taps, and the MIDI clock of others.
+
+The seconds are passed in: no clock is read.
+"""
 
 from __future__ import annotations
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,11 +20,10 @@ if TYPE_CHECKING:
     from composer.generation.generator import Generator
     from composer.music.score import Score
     from composer.request import Request
-    from composer.types import OwnTask
+    from composer.types import OwnTask, Piece
     from composer_live.jam import Jam
     from composer_live.ports import Ports
     from composer_live.sending import Sender
-    from composer_live.take import Take
     from composer_live.values import Action, Setup
     from composer_live.wiring import Wiring
 
@@ -96,7 +94,9 @@ class JamOptions:
 @click.option("--bars", type=int, default=2, show_default=True, help="Bars of a turn, or of a loop.")
 @click.option("--in", "source", metavar="PORT|FILE", help="A MIDI input, by name or number, or a file to play from.")
 @click.option("--out", "output", metavar="PORT", help="A MIDI output, by name or number.  [the first]")
-@click.option("--virtual", metavar="NAME", help="Make ports of this name for other programs, instead of --in and --out.")
+@click.option(
+    "--virtual", metavar="NAME", help="Make ports of this name for other programs, instead of --in and --out."
+)
 @click.option("--osc", metavar="PORT", help="Serve OSC, such as at 9000; ADDRESS:PORT for others than this machine.")
 @click.option("--fast", is_flag=True, help="With a file as --in: without ports and without waiting.")
 @click.option("--record", metavar="OUT", help="Write what was played, by both, to a file.")
@@ -121,7 +121,9 @@ class JamOptions:
 )
 @click.option("--thru", type=click.IntRange(1, 16), help="Send what is played on to this channel, too.")
 @click.option("--channel", type=click.IntRange(1, 16), default=1, show_default=True, help="First channel of the model.")
-@click.option("--program", type=click.IntRange(1, 128), default=1, show_default=True, help="Your program in a recording.")
+@click.option(
+    "--program", type=click.IntRange(1, 128), default=1, show_default=True, help="Your program in a recording."
+)
 @click.option("--seed", type=int, help="The same seed gives the same music.  [a new one, which is shown]")
 @click.option("--seconds", type=click.FloatRange(0), help="End after so many.")
 @click.option("--screen/--no-screen", default=True, help="Show a roll, and read keys.")
@@ -158,7 +160,7 @@ def jam(ctx: click.Context, /, **options: Any) -> None:
 
     generator = open_model(name)
     setup = _make_setup(generator, asked, score, lambda request: apply_samplers(request, links))
-    take, piece = _play_fast(generator, setup, score) if asked.fast and score else _play(generator, setup, asked, score)
+    piece = _play_fast(generator, setup, score) if asked.fast and score else _play(generator, setup, asked, score)
     if outputs is not None:
         if not piece.score.note_count:
             raise BadOption("nothing was played, so that nothing is recorded.")
@@ -213,7 +215,8 @@ def list_hands(score: Score) -> list[Action]:
     for track in score.tracks:
         for start, duration, pitch, velocity in track.notes.tolist() if not track.is_drum else ():
             found += [Played(start, pitch, velocity), Played(start + duration, pitch, 0)]
-    return sorted(found, key=lambda one: (one.tick, one.velocity > 0, one.pitch))
+    found.sort(key=lambda one: (one.tick, one.velocity > 0, one.pitch))
+    return list(found)
 
 
 # --- playing ----------------------------------------------------------------------------------------------------------
@@ -226,17 +229,17 @@ def find_end(setup: Setup, tick: int) -> int:
     return -(-tick // turn) * turn + turn
 
 
-def _play_fast(generator: Generator, setup: Setup, score: Score) -> tuple[Take, Any]:
+def _play_fast(generator: Generator, setup: Setup, score: Score) -> Piece:
     from composer_live.take import Take
 
     hands = list_hands(score)
     if not hands:
         raise BadOption("the file has no notes with a pitch to play from.")
     take = Take(setup, tuple(hands), find_end(setup, hands[-1].tick))
-    return take, take.generate(generator)
+    return take.generate(generator)
 
 
-def _play(generator: Generator, setup: Setup, asked: JamOptions, score: Score | None) -> tuple[Take, Any]:
+def _play(generator: Generator, setup: Setup, asked: JamOptions, score: Score | None) -> Piece:
     """Play in time until the end, and return what was played."""
     from composer_live.receiving import Receiver, parse_assignments
     from composer_live.sending import Sender
@@ -269,7 +272,7 @@ def _play(generator: Generator, setup: Setup, asked: JamOptions, score: Score | 
     for remark in playing.notes:
         click.echo(f"composer: {remark}", err=True)
     take = Take(setup, tuple(session.actions), end)
-    return take, make_piece(session, take)
+    return make_piece(session, take)
 
 
 def _make_jam(session: Any, sender: Sender, receiver: Any, asked: JamOptions, hands: Sequence[Action]) -> Jam:
@@ -322,8 +325,10 @@ def _serve(stack: ExitStack, playing: Jam, asked: JamOptions) -> None:
 def _announce(asked: JamOptions, setup: Setup, wiring: Wiring | None) -> None:
     if asked.quiet:
         return
-    ports = "no MIDI ports" if wiring is None else " to ".join(
-        printable(name) for name in (wiring.input_name or asked.source, wiring.output_name) if name
+    ports = (
+        "no MIDI ports"
+        if wiring is None
+        else " to ".join(printable(name) for name in (wiring.input_name or asked.source, wiring.output_name) if name)
     )
     served = f", OSC at {printable(asked.osc)}" if asked.osc else ""
     click.echo(
@@ -350,10 +355,8 @@ def _run(playing: Jam, asked: JamOptions, end: int | None) -> None:
     until = None if asked.seconds is None else playing.clock() + asked.seconds
     if end is not None and until is None:
         until = playing.timeline.find_second(end)
-    try:
+    with suppress(KeyboardInterrupt):  # like `q`
         playing.run(until)
-    except KeyboardInterrupt:
-        pass  # like `q`
 
 
 @contextmanager

@@ -55,7 +55,9 @@ class Harmonizer:
     def _move_to_bar(self, tick: int) -> None:
         """Go on bar by bar, up to the one in which a tick of the piece lies."""
         cursor = self._writer.cursor
-        while int((music := cursor.music).bar[0]) < 0 or tick >= int((music.tick - music.position + music.bar_ticks)[0]):
+        while int((music := cursor.music).bar[0]) < 0 or tick >= int(
+            (music.tick - music.position + music.bar_ticks)[0]
+        ):
             bars = np.flatnonzero(cursor.allowed & self._info.is_bar)
             if not len(bars):  # the piece is at its end
                 self._open(self._begin + tick)
@@ -112,7 +114,10 @@ class Harmonizer:
             bar, place = (bar + self.session.bar_ticks, 0) if place >= self.session.bar_ticks else (bar, place)
         if bar + place <= self._last:
             cursor.rewind(self._before)
-            bar, place = self._last // self.session.bar_ticks * self.session.bar_ticks, self._last % self.session.bar_ticks
+            bar, place = (
+                self._last // self.session.bar_ticks * self.session.bar_ticks,
+                self._last % self.session.bar_ticks,
+            )
         self._move_to_bar(bar + place)
         self._before, self._last = len(cursor), bar + place
         cursor.read(int(np.flatnonzero(self._info.position == place)[0]))

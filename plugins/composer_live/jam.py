@@ -54,7 +54,7 @@ class Jam:
         session: Session,
         sender: Sender,
         receiver: Receiver,
-        manner: Manner = Manner(),  # noqa: B008  (frozen)
+        manner: Manner = Manner(),
         hands: Iterable[Action] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

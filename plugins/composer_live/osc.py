@@ -1,11 +1,11 @@
 """OSC: the same commands for SuperCollider, Max, Pure Data and others, and the notes of the model for them.
 
-    /composer/start  /composer/stop  /composer/again  /composer/vary  /composer/keep  /composer/undo  /composer/reset
-    /composer/mode answer      /composer/bars 4       /composer/temperature 0.9       /composer/seed 7
-    /composer/tempo 96         /composer/tap          /composer/note PITCH VELOCITY   (velocity 0 ends a note)
-    /composer/listen PORT      from now on `/composer/note PITCH VELOCITY CHANNEL SECONDS` goes to this port of the
-                               sender's; SECONDS are those until it sounds
-    /composer/next             answers with `/composer/next PITCH VELOCITY SECONDS`: the next event, if one is known
+/composer/start  /composer/stop  /composer/again  /composer/vary  /composer/keep  /composer/undo  /composer/reset
+/composer/mode answer      /composer/bars 4       /composer/temperature 0.9       /composer/seed 7
+/composer/tempo 96         /composer/tap          /composer/note PITCH VELOCITY   (velocity 0 ends a note)
+/composer/listen PORT      from now on `/composer/note PITCH VELOCITY CHANNEL SECONDS` goes to this port of the
+                           sender's; SECONDS are those until it sounds
+/composer/next             answers with `/composer/next PITCH VELOCITY SECONDS`: the next event, if one is known
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ class OscServer:
             where = f"{address[0]}:{address[1]}"
             raise BadOption(f"the OSC port {printable(where)} cannot be opened: {error.strerror or error}.") from None
         self.port = int(self._server.server_address[1])
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="composer-osc", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.1,), name="composer-osc", daemon=True
+        )
 
     def start(self) -> None:
         """Begin to serve."""

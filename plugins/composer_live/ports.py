@@ -74,7 +74,7 @@ def find_port(wanted: str, names: Sequence[str], what: str) -> str:
     raise BadOption(f"there is no {what} '{printable(wanted)}'; there is {there}.")
 
 
-def choose_port(names: Sequence[str], what: str) -> str | None:
+def choose_port(names: Sequence[str]) -> str | None:
     """Choose the obvious port: the first that does not only pass messages on; None if there is none."""
     return next((name for name in names if not is_through(name)), None)
 

@@ -38,7 +38,7 @@ class Assignment:
 
 
 def parse_assignments(texts: Iterable[str]) -> dict[tuple[str, int], Assignment]:
-    """Parse texts such as `key108=vary`, `cc20=temperature`, `pedal=again` or `program1=mode:loop`. Raises BadOption."""
+    """Parse texts such as `key108=vary`, `cc20=temperature`, `pedal=again`, `program1=mode:loop`. Raises BadOption."""
     found: dict[tuple[str, int], Assignment] = {}
     for text in texts:
         match = _ASSIGNMENT.fullmatch(text.strip().lower())

@@ -16,7 +16,7 @@ from typing import Any
 from composer.errors import BadOption, ComposerError, printable, suggest
 from composer.generation.generator import Generator
 from composer.generation.streaming import Event
-from composer.request import Request, Spec
+from composer.request import Spec
 from composer_live import players
 from composer_live.values import COMMANDS, LOOK_AHEAD, MOST_BARS, Action, Command, Played, Setup
 from composer_live.writing import PLAYED, WINDOW, PartNote, Writer
@@ -42,9 +42,7 @@ class Memory:
 
     def list_notes(self, tick: int) -> list[PartNote]:
         """List all notes up to a tick; held ones as if they ended there."""
-        held = [
-            PartNote(p.tick, max(tick, p.tick + 1), p.pitch, p.velocity, PLAYED) for p in self.held.values()
-        ]
+        held = [PartNote(p.tick, max(tick, p.tick + 1), p.pitch, p.velocity, PLAYED) for p in self.held.values()]
         return sorted([*self.notes, *held])
 
     def forget(self, before: int) -> None:
@@ -217,17 +215,15 @@ class Session:
         ]
 
     def close(self, tick: int) -> None:
-        """End at a tick: every note ends there at the latest, and all events are given out."""
+        """End at a tick: every note ends there at the latest, and `given` has all events."""
         self.advance(tick)
-        self._pending = [event for event in self._pending if event.tick <= tick]
-        sounding = self._sounding.copy()
-        for event in sorted(self._pending):
+        events = sorted([*self.given, *self._pending])
+        self.given, self._pending = [e for e in events if e.tick < tick or (e.tick == tick and not e.velocity)], []
+        sounding: Counter[Sound] = Counter()
+        for event in self.given:
             _count(sounding, event)
         for (program, is_drum, track, pitch), count in sorted(sounding.items()):
-            self._pending += [Event(tick, 0, pitch, program, is_drum, track)] * count
-        rest, self._pending = sorted(self._pending), []
-        if self.records:
-            self.given += rest
+            self.given += [Event(tick, 0, pitch, program, is_drum, track)] * count
 
 
 def _name_sound(event: Event) -> Sound:

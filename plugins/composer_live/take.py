@@ -100,7 +100,8 @@ def _make_played_track(take: Take) -> Track:
 
 def pair_notes(events: Iterable[tuple[int, int, int]]) -> Sequence[tuple[int, int, int, int]]:
     """Pair note-ons (tick, pitch, velocity) with their note-offs; a note that begins again ends there."""
-    rows, begun = [], {}
+    rows: list[tuple[int, int, int, int]] = []
+    begun: dict[int, tuple[int, int]] = {}
     for tick, pitch, velocity in events:
         if pitch in begun:
             start, loud = begun.pop(pitch)

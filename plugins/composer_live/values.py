@@ -75,9 +75,7 @@ class Setup:
 
 def actions_to_json(actions: tuple[Action, ...]) -> list[list[Any]]:
     """Return plain values: `[tick, pitch, velocity]` of a note, `[tick, name, value]` of a command."""
-    return [
-        [a.tick, a.pitch, a.velocity] if isinstance(a, Played) else [a.tick, a.name, a.value] for a in actions
-    ]
+    return [[a.tick, a.pitch, a.velocity] if isinstance(a, Played) else [a.tick, a.name, a.value] for a in actions]
 
 
 def actions_from_json(values: list[list[Any]]) -> tuple[Action, ...]:

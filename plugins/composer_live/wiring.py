@@ -56,7 +56,7 @@ class Wiring:
 
     @staticmethod
     def _choose_one(name: str | None, names: Sequence[str], what: str) -> str:
-        found = find_port(name, names, what) if name is not None else choose_port(names, what)
+        found = find_port(name, names, what) if name is not None else choose_port(names)
         if found is None:
             raise BadOption(f"there is no {what}; {HELP}.")
         return found
@@ -82,7 +82,8 @@ class Wiring:
         if self.input_name is not None:
             found = self._find(self.input_name, self._ports.list_inputs)
             if self._input is not None and found is None:
-                self._input = _close(self._input)
+                _close(self._input)
+                self._input = None
                 self._jam.command(RELEASE.name)
                 self._jam.remark(f"'{printable(self.input_name)}' is unplugged; it is taken up again when it is back.")
             elif self._input is None and found is not None:
@@ -90,7 +91,8 @@ class Wiring:
         if self.output_name is not None:
             found = self._find(self.output_name, self._ports.list_outputs)
             if self._output is not None and (found is None or self._sender.output is None):
-                self._output = _close(self._output)
+                _close(self._output)
+                self._output = None
                 self._sender.replace_output(None)
                 self._jam.remark(f"'{printable(self.output_name)}' is unplugged; it is taken up again when it is back.")
             elif self._output is None and found is not None:
@@ -99,7 +101,7 @@ class Wiring:
     def _find(self, name: str, list_names: Callable[[], Sequence[str]]) -> str | None:
         try:
             names = list_names()
-        except Exception:  # noqa: BLE001  (rtmidi has an error of its own for each system)
+        except Exception:
             return None
         return next((one for one in names if strip_numbers(one) == strip_numbers(name)), None)
 
@@ -115,8 +117,9 @@ class Wiring:
         self._ends.set()
         if self._watcher.is_alive():
             self._watcher.join(2 * INTERVAL)
-        self._input = _close(self._input)
-        self._output = _close(self._output)
+        _close(self._input)
+        _close(self._output)
+        self._input = self._output = None
 
 
 def _close(port: Port | None) -> None:
@@ -124,7 +127,7 @@ def _close(port: Port | None) -> None:
     try:
         if port is not None:
             port.close()
-    except Exception:  # noqa: BLE001, S110  (rtmidi has an error of its own for each system)
+    except Exception:  # noqa: S110  (rtmidi has an error of its own for each system)
         pass
 
 

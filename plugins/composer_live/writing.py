@@ -175,7 +175,9 @@ class Writer:
         last = PartNote(floor, floor + self.signature.beat_ticks, pitch, 80, first)
         for tried in ([*line, *others, last], [*line, last], [last]):
             try:
-                return [int(t) for t in self.generator.tokenizer.encode(self._make_score(tried, begin, key), ends=False)]
+                return [
+                    int(t) for t in self.generator.tokenizer.encode(self._make_score(tried, begin, key), ends=False)
+                ]
             except CannotExpress:
                 continue
         return []
