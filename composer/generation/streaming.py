@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from composer.errors import BadOption, NothingAllowed
 from composer.generation.generator import Generator, make_samplers
 from composer.request import Request
-from composer.sampling.backtracking import MOST_TOKENS
 from composer.sampling import batch_state
+from composer.sampling.backtracking import MOST_TOKENS
 from composer.sampling.batch_state import BatchState, build_context, constrain, run_step
 from composer.sampling.distribution import Chain
 from composer.sampling.drawing import make_draw

@@ -5,6 +5,7 @@ The seconds are passed in: no clock is read.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -128,8 +129,8 @@ class Follower:
             self.times.clear()
         self.times.append(second)
         if self.waits:
-            behind = self.timeline.tick - self.pulse * PULSE_TICKS
-            self.origin = max(-int(-behind // self.bar_ticks), 0) * self.bar_ticks
+            behind = self.timeline.find_tick(second) - self.pulse * PULSE_TICKS
+            self.origin = max(math.ceil(behind / self.bar_ticks), 0) * self.bar_ticks
             self.timeline.start(second, self.origin + self.pulse * PULSE_TICKS)
             self.waits = False
         tick = self.origin + self.pulse * PULSE_TICKS

@@ -127,6 +127,7 @@ class Jam:
             pass
 
     def _take(self, second: float, incoming: Incoming) -> None:
+        second = min(second, self.clock())
         tick = max(int(self.timeline.find_tick(second)), 0)
         if isinstance(incoming, Command):
             if incoming is RELEASE or incoming.name == RELEASE.name:

@@ -165,8 +165,14 @@ class _SystemPort:
 class MemoryPorts:
     """Ports in memory: what is sent stands in `sent`, and `play` plays on an input. Ports can be unplugged."""
 
-    def __init__(self, inputs: Sequence[str] = ("Keys",), outputs: Sequence[str] = ("Synth",)) -> None:
+    def __init__(
+        self,
+        inputs: Sequence[str] = ("Keys",),
+        outputs: Sequence[str] = ("Synth",),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Begin with these ports, all plugged in."""
+        self._clock = clock
         self.inputs, self.outputs = list(inputs), list(outputs)
         self.sent: dict[str, list[tuple[float, Bytes]]] = {}
         self._receivers: dict[str, Receive] = {}
@@ -200,7 +206,7 @@ class MemoryPorts:
     def play(self, name: str, *message: int) -> None:
         """Let a message come in, if somebody listens and the port is plugged in."""
         if name in self.inputs and (receive := self._receivers.get(name)):
-            receive(time.monotonic(), message)
+            receive(self._clock(), message)
 
     def unplug(self, name: str) -> None:
         """Unplug a port."""
@@ -211,7 +217,7 @@ class MemoryPorts:
         """Take a message that is sent. Raises OSError if the port is unplugged."""
         if name not in self.outputs:
             raise OSError(f"{name} is unplugged")
-        self.sent.setdefault(name, []).append((time.monotonic(), message))
+        self.sent.setdefault(name, []).append((self._clock(), message))
 
     def forget(self, name: str) -> None:
         """Forget who listens to an input."""
