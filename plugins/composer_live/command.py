@@ -56,7 +56,7 @@ class JamOptions:
     mode: str
     bars: int
     source: str | None
-    output: str | None
+    target: str | None
     virtual: str | None
     osc: str | None
     fast: bool
@@ -93,7 +93,7 @@ class JamOptions:
 @click.option("--mode", type=click.Choice(MODES), default="answer", show_default=True, help="What the model does.")
 @click.option("--bars", type=int, default=2, show_default=True, help="Bars of a turn, or of a loop.")
 @click.option("--in", "source", metavar="PORT|FILE", help="A MIDI input, by name or number, or a file to play from.")
-@click.option("--out", "output", metavar="PORT", help="A MIDI output, by name or number.  [the first]")
+@click.option("--out", "target", metavar="PORT", help="A MIDI output, by name or number.  [the first]")
 @click.option(
     "--virtual", metavar="NAME", help="Make ports of this name for other programs, instead of --in and --out."
 )
@@ -300,11 +300,11 @@ def _connect(playing: Jam, sender: Sender, asked: JamOptions, *, reads: bool) ->
     """Open the ports; with OSC, a machine without MIDI will do. Raises BadOption."""
     from composer_live.wiring import Nowhere, Wanted, Wiring
 
-    wanted = Wanted(asked.source if reads else None, asked.output, asked.virtual, reads)
+    wanted = Wanted(asked.source if reads else None, asked.target, asked.virtual, reads)
     try:
         return Wiring(open_ports(), wanted, playing, sender)
     except BadOption:
-        if asked.osc is None or asked.output or asked.virtual or (reads and asked.source):
+        if asked.osc is None or asked.target or asked.virtual or (reads and asked.source):
             raise
         sender.replace_output(Nowhere())
         return None

@@ -6,13 +6,14 @@ single lines reads the highest notes.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.errors import CannotExpress
+from composer.errors import CannotExpress, RequestWarning
 from composer.generation.generator import Generator
 from composer.generation.streaming import Cursor
 from composer.music.keys import Key, parse_key
@@ -109,7 +110,9 @@ class Writer:
         self.key = None if request.key is None else parse_key(request.key)
         self.signature = TimeSignature(0, *map(int, (request.time_signature or "4/4").split("/")))
         self._request = replace(make_session_request(request), key=None)
-        self.cursor = Cursor(generator, self._request)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RequestWarning)  # whoever set the session up was warned
+            self.cursor = Cursor(generator, self._request)
         empty = generator.tokenizer.decode(np.zeros(0, dtype=np.int64)).tracks
         self.voices = tuple((t.program, t.is_drum, t.name) for t in empty) if self.has_voices else ()
 
