@@ -147,17 +147,19 @@ def jam(ctx: click.Context, /, **options: Any) -> None:
     """  # noqa: D301  (a \b keeps click from filling the lines)
     asked = JamOptions(**options)
     links = list_samplers(ctx)
-    score = _read_hands(asked)
-    if asked.fast and (score is None or asked.record is None):
+    file = find_file(asked.source)
+    if asked.fast and (file is None or asked.record is None):
         raise BadOption("--fast plays from a file to a file; name them with --in FILE and --record OUT.")
     name = asked.model_name or MODELS.get(asked.mode, OTHER_MODEL)
     outputs = None
     if asked.record is not None:
-        reads = [asked.source if score is not None else None, name, *list_texts(links)]
+        reads = [file, name, *list_texts(links)]
         outputs = writing.make_outputs([asked.record], asked.export_options, reads=reads, force=asked.force)
     from composer.generation.composer import open_model
     from composer.generation.generator import apply_samplers
+    from composer.io.formats import read_notes
 
+    score = None if file is None else read_notes(file)
     generator = open_model(name)
     setup = _make_setup(generator, asked, score, lambda request: apply_samplers(request, links))
     piece = _play_fast(generator, setup, score) if asked.fast and score else _play(generator, setup, asked, score)
@@ -170,15 +172,15 @@ def jam(ctx: click.Context, /, **options: Any) -> None:
 # --- what is asked for ------------------------------------------------------------------------------------------------
 
 
-def _read_hands(asked: JamOptions) -> Score | None:
-    """Read the file that stands for hands, if --in names one. Raises UnreadableFile."""
-    if asked.source is None:
+def find_file(source: str | None) -> Path | None:
+    """Return the file that stands for hands, if a source is one: a name with the suffix of a format that is read."""
+    if source is None:
         return None
-    from composer.io.formats import is_read, read_notes
+    from composer.io.formats import is_read
     from composer.storage.inside import expand_home
 
-    path = expand_home(asked.source)
-    return read_notes(path) if path.suffix and is_read(path) else None
+    path = expand_home(source)
+    return path if path.suffix and is_read(path) else None
 
 
 def _make_setup(
