@@ -239,6 +239,32 @@ def test_harmonize_goes_on_after_a_long_silence():
     assert {tick for tick, _ in onsets(given)} == {0, 100 * BAR + 7}
 
 
+def test_harmonize_takes_a_note_just_before_the_bar_line_into_the_next_bar():
+    actions = [*play(60, at=BAR - 3), *play(62, at=BAR + 2), *play(64, at=BAR + 500)]
+    _, given = run_session("harmonize", sorted(actions, key=lambda action: action.tick), 2 * BAR)
+    assert {tick for tick, _ in onsets(given)} <= {BAR - 3, BAR + 2, BAR + 500}
+    assert {BAR - 3, BAR + 500} <= {tick for tick, _ in onsets(given)}
+
+
+def test_harmonize_follows_the_key_that_it_estimates():
+    sharp = [66, 68, 70, 71, 73, 75, 77, 78]
+    request = Request(seed=3, time_signature="4/4")
+    session = Session(MODELS["voices"], setup_of("harmonize", request=request))
+    for action in play(*sharp * 2):
+        session.act(action)
+        session.take()
+    session.close(3 * BAR)
+    assert str(session.player._key) == "F#"
+    assert {tick for tick, _ in onsets(session.given)} >= {0, BAR, 2 * BAR - 240}
+    assert_released(session.given)
+
+
+def test_harmonize_varies_the_voices_of_the_note_that_is_held():
+    actions = [Played(0, 67, 80), *(Command(100 * number, "vary") for number in range(1, 6))]
+    _, given = run_session("harmonize", actions, BAR)
+    assert {tick for tick, _ in onsets(given)} - {0}
+
+
 @pytest.mark.parametrize("model", ["voices", "remi"])
 def test_accompany_begins_with_the_next_bar_and_rests_with_the_player(model):
     _, given = run_session("accompany", play(*SCALE * 2), 12 * BAR, model)

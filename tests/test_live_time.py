@@ -1,23 +1,29 @@
 """Playing in time: clocks, messages, ports in memory, the sender, a jam, its screen and OSC. Most time is made up."""
 
+import io
 import random
+import signal
 import socket
+import sys
 import threading
 import time
 
+import mido
 import pytest
 from rich.console import Console
 
 from composer.errors import BadOption
 from composer.generation.generator import Generator
 from composer.generation.streaming import Event
+from composer.io import formats
 from composer.request import Request
 from composer.testing import make_random_model
+from composer.types import Piece
 from composer_live import command, screen
 from composer_live.clock import Follower, Taps, Timeline, list_beats
 from composer_live.jam import Jam, Manner
 from composer_live.osc import OscServer, parse_address
-from composer_live.ports import MemoryPorts, choose_port, find_port, strip_numbers
+from composer_live.ports import MemoryPorts, SystemPorts, choose_port, find_port, strip_numbers
 from composer_live.receiving import Receiver, parse_assignments
 from composer_live.sending import Channels, Sender
 from composer_live.session import Session
@@ -526,6 +532,45 @@ def test_jam_plays_with_ports_and_records(run, here, monkeypatch):
     assert ran.err == "composer: nothing was played, so that nothing is recorded.\n"
 
 
+def test_ctrl_c_ends_a_jam_and_keeps_what_was_played(run, here, monkeypatch):
+    ports = MemoryPorts()
+    monkeypatch.setattr(command, "open_ports", lambda: ports)
+    before = signal.getsignal(signal.SIGINT)
+
+    def hands():
+        ports.play("Keys", 0x90, 60, 90)
+        time.sleep(0.2)
+        signal.raise_signal(signal.SIGINT)
+
+    thread = threading.Timer(0.5, hands)
+    thread.start()
+    ran = run(
+        "jam", "--mode", "harmonize", "--model", "chorales", "--record", "take.mid", "--count-in", 0, "--clock", "send"
+    )
+    thread.join()
+    assert (ran.status, ran.err) == (0, "")
+    assert signal.getsignal(signal.SIGINT) is before
+    sent = [message for _, message in ports.sent["Synth"]]
+    assert sounding(sent) == set()
+    assert {(0xFA,), (0xF8,), (0xFC,)} <= set(sent)
+    assert (here / "take.mid").exists()
+
+
+def test_a_file_is_played_in_time_and_served_without_midi(run, here, small_score, monkeypatch):
+    pytest.importorskip("pythonosc")
+
+    def refuse():
+        raise BadOption("this machine has no MIDI system.")
+
+    monkeypatch.setattr(command, "open_ports", refuse)
+    formats.write([Piece(small_score("C5/4 D5/4 E5/4 F5/4"))], here / "played.mid")
+    line = ["jam", "--in", "played.mid", "--tempo", 600, "--bars", 1, "--count-in", 0, "--seed", 1]
+    ran = run(*line, "--osc", 0, "--record", "take.mid")
+    assert (ran.status, ran.err) == (0, "")
+    assert ran.out.startswith("answer, 1 bars, 600 a minute: no MIDI ports, OSC at 0, seed 1\ntake.mid: ")
+    assert run(*line).err == "composer: this machine has no MIDI system.\n"
+
+
 def test_a_machine_without_midi_is_told_what_to_do(run, monkeypatch):
     pytest.importorskip("rtmidi")
     monkeypatch.setattr("rtmidi.MidiIn", lambda: (_ for _ in ()).throw(RuntimeError("no sequencer")))
@@ -534,13 +579,62 @@ def test_a_machine_without_midi_is_told_what_to_do(run, monkeypatch):
     assert ran.err.startswith("composer: this machine has no MIDI system (no sequencer)")
 
 
+class Backend:
+    """mido's backend of rtmidi, as far as it is used, without a machine behind it."""
+
+    def __init__(self, name):
+        assert name == "mido.backends.rtmidi"
+
+    def get_input_names(self):
+        return ["Keys 20:0", "Keys 20:0"]
+
+    get_output_names = get_input_names
+
+    def open_input(self, name, virtual, callback):
+        if name != "Keys 20:0":
+            raise OSError("unknown port")
+        for data in ([0x90, 60, 80], [0xF0, 1, 2, 0xF7], [0xF8]):
+            callback(mido.Message.from_bytes(data))
+        return self
+
+    def open_output(self, name, virtual, autoreset):
+        return self
+
+    def send(self, message):
+        if message.note == 1:
+            raise RuntimeError("gone")
+
+    def close(self):
+        pass
+
+
+def test_ports_of_the_machine_are_those_of_mido(monkeypatch):
+    pytest.importorskip("rtmidi")
+    monkeypatch.setattr("rtmidi.MidiIn", lambda: None)
+    monkeypatch.setattr("mido.Backend", Backend)
+    ports, came = SystemPorts(), []
+    assert ports.list_inputs() == ports.list_outputs() == ["Keys 20:0"]
+    ports.open_input("Keys 20:0", lambda second, message: came.append(message)).close()
+    assert came == [(0x90, 60, 80), (0xF8,)]
+    with pytest.raises(BadOption, match="'Other' cannot be opened: unknown port"):
+        ports.open_input("Other", lambda *_: None)
+    port = ports.open_output("Keys 20:0")
+    port.send((0x90, 60, 80))
+    with pytest.raises(OSError, match="gone"):
+        port.send((0x90, 1, 80))
+
+
+def test_without_the_packages_of_live_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "rtmidi", None)
+    monkeypatch.setitem(sys.modules, "pythonosc.dispatcher", None)
+    for make in (SystemPorts, lambda: OscServer(make_jam(), ("127.0.0.1", 0))):
+        with pytest.raises(BadOption, match=r"pip install 'composer-midi\[live\]'"):
+            make()
+
+
 @pytest.mark.alsa
 def test_virtual_ports_of_this_machine():
     """With a sequencer: a note goes out of one virtual port, and voices come back from another."""
-    import mido
-
-    from composer_live.ports import SystemPorts
-
     jam, ports = make_jam(), SystemPorts()
     jam.clock = jam.sender._clock = time.monotonic
     wiring = Wiring(ports, Wanted(virtual="composer-test"), jam, jam.sender)
@@ -635,6 +729,22 @@ def test_the_screen_shows_the_mode_the_bar_and_what_is_coming():
     assert "model" in text
     assert "a remark" in text
     assert "v: vary" in text
+
+
+def test_the_screen_is_drawn_while_a_jam_runs_and_takes_keys():
+    jam = make_jam("answer")
+    pressed, file = iter(["v", "q"]), io.StringIO()
+
+    def keys(seconds):
+        time.sleep(0.01)
+        return next(pressed, "")
+
+    console = Console(file=file, force_terminal=True, width=80, height=20)
+    with screen.show(jam, console, keys):
+        while not jam.ends:
+            time.sleep(0.005)
+            jam.step()
+    assert "v: vary" in file.getvalue()
 
 
 def test_keys_are_commands():

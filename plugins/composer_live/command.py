@@ -17,6 +17,8 @@ from composer.errors import BadOption, printable
 from composer.generation.options import choose_seed
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from composer.generation.generator import Generator
     from composer.music.score import Score
     from composer.request import Request

@@ -30,8 +30,9 @@ class Harmonizer:
         require_parts(session, "harmonize")
         self.session, self._writer = session, session.writer
         self._info = session.generator.tokenizer.token_info
-        self._positions = np.unique(self._info.position[self._info.position >= 0])
-        if not (self._writer.has_voices and len(self._positions)):
+        positions = np.unique(self._info.position[self._info.position >= 0])
+        self._places = np.append(positions[positions < session.bar_ticks], session.bar_ticks)  # the last: the next bar
+        if not (self._writer.has_voices and len(positions)):
             name = printable(session.generator.name or "this model")
             raise BadOption(
                 f"'{name}' writes notes and no voices, and 'harmonize' needs voices; take a model such as chorales."
@@ -106,21 +107,15 @@ class Harmonizer:
 
     def _go_to(self, tick: int) -> None:
         """Move to the position next to a tick of the piece; a frame that is there already is written again."""
-        cursor = self._writer.cursor
-        tick = max(tick, self._last, 0)
-        bar = tick // self.session.bar_ticks * self.session.bar_ticks
-        place = int(self._positions[np.abs(self._positions - (tick - bar)).argmin()])
-        if place >= self.session.bar_ticks or tick - bar > self._positions[-1] + 1:
-            bar, place = (bar + self.session.bar_ticks, 0) if place >= self.session.bar_ticks else (bar, place)
-        if bar + place <= self._last:
+        cursor, length = self._writer.cursor, self.session.bar_ticks
+        bar = max(tick, self._last, 0) // length * length
+        place = bar + int(self._places[np.abs(self._places - (max(tick, 0) - bar)).argmin()])
+        if place <= self._last:
             cursor.rewind(self._before)
-            bar, place = (
-                self._last // self.session.bar_ticks * self.session.bar_ticks,
-                self._last % self.session.bar_ticks,
-            )
-        self._move_to_bar(bar + place)
-        self._before, self._last = len(cursor), bar + place
-        cursor.read(int(np.flatnonzero(self._info.position == place)[0]))
+            place = self._last
+        self._move_to_bar(place)
+        self._before, self._last = len(cursor), place
+        cursor.read(int(np.flatnonzero(self._info.position == place % length)[0]))
 
     def _sound(self, pitches: list[int], held: set[int], velocity: int) -> None:
         """Let voices sound; those that are held, and sound already, go on."""

@@ -1,10 +1,10 @@
 """Playing live: how soon voices sound after a note, how well notes keep their time, and what hours and storms do.
 
-`python tests/benchmarks/live.py` prints distributions (p50, p99, worst). A note goes the whole way: a port in memory, the
-loop, the network, the sender, the port. In the same run: one event of notochord, with its own network of the published
-size, untrained (`pip install --no-deps notochord` and what it imports, at --notochord FOLDER if that is elsewhere), and
-a bare loop over torch's layers. `--busy` keeps all cores busy with other work (nice 10). `--soak MINUTES` plays as long,
-and `--storm` sends 10,000 random messages in a minute.
+`python tests/benchmarks/live.py` prints distributions (p50, p99, worst). A note goes the whole way: a port in memory,
+the loop, the network, the sender, the port. In the same run: one event of notochord, with its own network of the
+published size, untrained (`pip install --no-deps notochord` and what it imports, at --notochord FOLDER if that is
+elsewhere), and a bare loop over torch's layers. `--busy` keeps all cores busy with other work (nice 10). `--soak
+MINUTES` plays as long, and `--storm` sends 10,000 random messages in a minute.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def play(model: str, mode: str, **more: object) -> Iterator[tuple[Jam, MemoryPor
 def measure_latency(notes: int) -> None:
     """From a note in to the first voice out."""
     rng, waits = random.Random(1), []
-    with play("chorales", "harmonize") as (jam, ports):
+    with play("chorales", "harmonize") as (_, ports):
         for number in range(notes + 20):
             pitch, sent = SCALE[number % 8] + 12 * (number // 8 % 2), len(ports.sent.get("Synth", ()))
             began = time.monotonic()
@@ -151,7 +151,10 @@ def storm(messages: int, seconds: float) -> None:
             time.sleep(seconds / messages)
     for _, message in ports.sent["Synth"]:
         kind, note = message[0] & 0xF0, (message[0] & 0x0F, message[1])
-        (sounding.add if kind == 0x90 else sounding.discard if kind == 0x80 else set)(note) if kind < 0xA0 else None
+        if kind == 0x90:
+            sounding.add(note)
+        elif kind == 0x80:
+            sounding.discard(note)
     print(
         f"storm of {messages:,} messages in {seconds:.0f} s: {len(ports.sent['Synth']):,} sent, {len(sounding)} stuck"
     )
