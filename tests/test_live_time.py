@@ -478,6 +478,16 @@ def test_ports_are_taken_up_again_after_they_were_unplugged():
     wiring.close()
 
 
+def test_with_osc_no_port_has_to_be_there():
+    jam = make_jam()
+    wiring = Wiring(MemoryPorts([], ["Synth"]), Wanted(required=False), jam, jam.sender)
+    assert (wiring.input_name, wiring.output_name) == (None, "Synth")
+    wiring = Wiring(MemoryPorts([], []), Wanted(required=False), jam, jam.sender)
+    jam.sender.send((0x90, 60, 80), 0)
+    wiring.check()
+    wiring.close()
+
+
 def test_a_port_that_is_taken_is_refused():
     jam, ports = make_jam(), MemoryPorts()
     ports.taken.add("Synth")

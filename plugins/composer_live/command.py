@@ -249,8 +249,10 @@ def _play(generator: Generator, setup: Setup, asked: JamOptions, score: Score | 
     from composer_live.sending import Sender
     from composer_live.session import Session
     from composer_live.take import Take, make_piece
+    from composer_live.writing import Writer
 
     receiver = Receiver(parse_assignments(asked.assignments))
+    Writer(generator, setup.request, setup.program).warm_up()
     session = Session(generator, setup)
     session.records = asked.record is not None
     hands = [] if score is None else list_hands(score)
@@ -304,14 +306,16 @@ def _connect(playing: Jam, sender: Sender, asked: JamOptions, *, reads: bool) ->
     """Open the ports; with OSC, a machine without MIDI will do. Raises BadOption."""
     from composer_live.wiring import Nowhere, Wanted, Wiring
 
-    wanted = Wanted(asked.source if reads else None, asked.target, asked.virtual, reads)
+    source = asked.source if reads else None
     try:
-        return Wiring(open_ports(), wanted, playing, sender)
+        ports = open_ports()
     except BadOption:
-        if asked.osc is None or asked.target or asked.virtual or (reads and asked.source):
+        if asked.osc is None or asked.target or asked.virtual or source:
             raise
         sender.replace_output(Nowhere())
         return None
+    wanted = Wanted(source, asked.target, asked.virtual, reads, required=asked.osc is None)
+    return Wiring(ports, wanted, playing, sender)
 
 
 def _serve(stack: ExitStack, playing: Jam, asked: JamOptions) -> None:
@@ -329,11 +333,8 @@ def _serve(stack: ExitStack, playing: Jam, asked: JamOptions) -> None:
 def _announce(asked: JamOptions, setup: Setup, wiring: Wiring | None) -> None:
     if asked.quiet:
         return
-    ports = (
-        "no MIDI ports"
-        if wiring is None
-        else " to ".join(printable(name) for name in (wiring.input_name or asked.source, wiring.output_name) if name)
-    )
+    names = () if wiring is None else (wiring.input_name or asked.source, wiring.output_name)
+    ports = " to ".join(printable(name) for name in names if name) or "no MIDI ports"
     served = f", OSC at {printable(asked.osc)}" if asked.osc else ""
     click.echo(
         f"{setup.mode}, {setup.bars} bars, {setup.tempos[0][1]:g} a minute: {ports}{served}, seed {setup.request.seed}"

@@ -42,7 +42,7 @@ class Memory:
 
     def list_notes(self, tick: int) -> list[PartNote]:
         """List all notes up to a tick; held ones as if they ended there."""
-        held = [PartNote(p.tick, max(tick, p.tick + 1), p.pitch, p.velocity, PLAYED) for p in self.held.values()]
+        held = [PartNote(p.tick, max(tick, p.tick + 1), p.pitch, p.velocity, PLAYED) for p in list(self.held.values())]
         return sorted([*self.notes, *held])
 
     def forget(self, before: int) -> None:

@@ -28,6 +28,7 @@ class Wanted:
     output: str | None = None
     virtual: str | None = None
     reads: bool = True  # whether an input is wanted at all
+    required: bool = True  # whether the obvious ports have to be there
 
 
 class Wiring:
@@ -41,7 +42,9 @@ class Wiring:
         self._output: Port | None = None
         self._ends = threading.Event()
         self.input_name, self.output_name = self._choose()
-        if self.output_name is not None:
+        if self.output_name is None:
+            sender.replace_output(Nowhere())
+        else:
             self._open_output(self.output_name)
         if self.input_name is not None:
             self._open_input(self.input_name)
@@ -54,10 +57,9 @@ class Wiring:
         source = self._choose_one(wanted.input, self._ports.list_inputs(), "MIDI input") if wanted.reads else None
         return source, self._choose_one(wanted.output, self._ports.list_outputs(), "MIDI output")
 
-    @staticmethod
-    def _choose_one(name: str | None, names: Sequence[str], what: str) -> str:
+    def _choose_one(self, name: str | None, names: Sequence[str], what: str) -> str | None:
         found = find_port(name, names, what) if name is not None else choose_port(names)
-        if found is None:
+        if found is None and self._wanted.required:
             raise BadOption(f"there is no {what}; {HELP}.")
         return found
 

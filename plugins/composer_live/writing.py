@@ -129,6 +129,10 @@ class Writer:
         kinds = self.generator.tokenizer.token_info.kind
         return max(int(np.count_nonzero(kinds == "Program")), 1)
 
+    def warm_up(self) -> None:
+        """Write a bar for nobody, so that all that is made at its first use is there."""
+        self.begin((), 0, 0).extend(self.signature.bar_ticks)
+
     def find_window(self, tick: int) -> int:
         """Find the tick of the bar with which the model begins to read, for music from `tick` on."""
         bar = tick // self.signature.bar_ticks
