@@ -8,6 +8,7 @@ import click
 import pytest
 
 from composer.cli import COMMANDS
+from composer.errors import BadOption
 from composer.plugins import BUILT_IN, DISABLED, help_lines
 from composer.plugins.offers import load
 from composer.testing import BrokenRule, check_command
@@ -210,7 +211,7 @@ class Remaking(click.Command):
 
 def test_a_command_that_reads_the_tasks_of_others():
     command = Remaking("x", help="Do something.")
-    with pytest.raises(BrokenRule, match="refused with BadOption; {} is read"):
+    with pytest.raises(BrokenRule, match=r"refused with BadOption; .* is read"):
         check_command("x", command)
     command.error = KeyError("request")
     with pytest.raises(BrokenRule, match="refused with BadOption, not with KeyError"):

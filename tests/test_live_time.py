@@ -509,12 +509,14 @@ def test_jam_plays_with_ports_and_records(run, here, monkeypatch):
     monkeypatch.setattr(command, "open_ports", lambda: ports)
 
     def hands():
+        while not ports.is_open("Keys"):
+            time.sleep(0.01)
         for pitch in (60, 64, 67) * 4:
             ports.play("Keys", 0x90, pitch, 90)
             time.sleep(0.05)
             ports.play("Keys", 0x80, pitch, 0)
 
-    thread = threading.Timer(0.4, hands)
+    thread = threading.Thread(target=hands)
     thread.start()
     ran = run(
         *(
@@ -548,11 +550,13 @@ def test_ctrl_c_ends_a_jam_and_keeps_what_was_played(run, here, monkeypatch):
     before = signal.getsignal(signal.SIGINT)
 
     def hands():
+        while not ports.is_open("Keys"):
+            time.sleep(0.01)
         ports.play("Keys", 0x90, 60, 90)
-        time.sleep(0.2)
+        time.sleep(0.5)
         signal.raise_signal(signal.SIGINT)
 
-    thread = threading.Timer(0.5, hands)
+    thread = threading.Thread(target=hands)
     thread.start()
     ran = run(
         "jam", "--mode", "harmonize", "--model", "chorales", "--record", "take.mid", "--count-in", 0, "--clock", "send"

@@ -208,6 +208,10 @@ class MemoryPorts:
         if name in self.inputs and (receive := self._receivers.get(name)):
             receive(self._clock(), message)
 
+    def is_open(self, name: str) -> bool:
+        """Tell whether somebody listens to an input."""
+        return name in self._receivers
+
     def unplug(self, name: str) -> None:
         """Unplug a port."""
         self.inputs = [one for one in self.inputs if one != name]

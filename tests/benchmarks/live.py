@@ -102,6 +102,16 @@ def measure_jitter(seconds: float) -> None:
         show(f"notes sent after their time: {model}, {mode}", late)
 
 
+def measure_sleep(count: int) -> None:
+    """How late a thread wakes that only sleeps: what the machine leaves to any program."""
+    late = []
+    for _ in range(count):
+        until = time.monotonic() + 0.02
+        time.sleep(0.02)
+        late.append(time.monotonic() - until)
+    show("a thread that only sleeps wakes late", late)
+
+
 def measure_others(events: int, folder: str | None) -> None:
     """One event of notochord, and the steps of an event by torch's layers."""
     import torch
@@ -204,6 +214,7 @@ def main() -> None:
     tasks: list[Callable[[], None]] = [
         lambda: measure_latency(asked.notes),
         lambda: measure_jitter(asked.seconds),
+        lambda: measure_sleep(asked.notes),
         lambda: measure_others(asked.notes, asked.notochord),
     ]
     tasks += [lambda: storm(10_000, 60)] if asked.storm else []
