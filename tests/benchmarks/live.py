@@ -154,9 +154,10 @@ def storm(messages: int, seconds: float) -> None:
     rng, sounding = random.Random(1), set()
     with play("chorales", "harmonize") as (jam, ports):
         for _ in range(messages):
-            status = rng.choice([0x90] * 4 + [0x80, 0x80, 0xB0, 0xC0, 0xE0, 0xF0, 0xFE]) | rng.randrange(16)
-            ports.play("Keys", status, *rng.choices(range(128), k=2))
-            if rng.random() < 0.01:
+            status = rng.choice([0x90] * 4 + [0x80] * 8 + [0xB0, 0xC0, 0xE0]) | rng.randrange(16)
+            pitch = rng.randrange(128) if status >= 0xB0 or rng.random() < 0.1 else rng.randrange(60, 66)
+            ports.play("Keys", status, pitch, rng.randrange(128))
+            if rng.random() < 0.001:
                 jam.command("mode", rng.choice(["harmonize", "answer", "continue", "accompany", "loop"]))
             time.sleep(seconds / messages)
     for _, message in ports.sent["Synth"]:
