@@ -27,6 +27,7 @@ from composer_live.ports import MemoryPorts, SystemPorts, choose_port, find_port
 from composer_live.receiving import Receiver, parse_assignments
 from composer_live.sending import Channels, Sender
 from composer_live.session import Session
+from composer_live.take import Take, make_piece
 from composer_live.values import Command, Played, Setup
 from composer_live.wiring import Wanted, Wiring
 
@@ -388,7 +389,7 @@ def test_every_note_is_released_whatever_ends_a_jam(failure, monkeypatch):
 
 
 @pytest.mark.parametrize("mode", ["answer", "continue", "harmonize", "accompany", "loop"])
-def test_a_storm_of_random_messages_leaves_no_note(mode):
+def test_a_storm_of_random_messages_leaves_no_note_and_can_be_made_again(mode):
     """Ten thousand messages in all, as in a minute of the worst keyboard."""
     rng, jam = random.Random(mode), make_jam(mode)
     jam.start()
@@ -425,6 +426,8 @@ def test_a_storm_of_random_messages_leaves_no_note(mode):
         balance[sound] = balance.get(sound, 0) + (1 if event.velocity else -1)
         assert balance[sound] >= 0
     assert not any(balance.values())
+    take = Take(jam.session.setup, tuple(jam.session.actions), jam.session.tick)
+    assert take.generate(VOICES).score == make_piece(jam.session, take).score
 
 
 # --- ports ------------------------------------------------------------------------------------------------------------

@@ -134,8 +134,9 @@ class Session:
         if name not in COMMANDS:
             raise BadOption(f"unknown command '{printable(name)}': {suggest(name, COMMANDS)}")
         if name in ("stop", "start"):
-            self.is_stopped = name == "stop"
-            self._begin_player()
+            if self.is_stopped != (name == "stop"):
+                self.is_stopped = name == "stop"
+                self._begin_player()
         elif name == "reset":
             self.memory = Memory(held=self.memory.held)
             self._begin_player()
