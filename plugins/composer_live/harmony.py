@@ -135,6 +135,9 @@ class Harmonizer:
         program, is_drum, name = self._writer.voices[voice]
         return Event(self.session.tick, velocity, pitch, program, is_drum, name)
 
+    def prepare(self) -> None:
+        """Do nothing: it is always at the last note."""
+
     def obey(self, command: str) -> None:
         """With `vary`, write the voices of the held note in another way."""
         held = self.session.memory.held

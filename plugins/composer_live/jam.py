@@ -14,7 +14,7 @@ from composer_live.clock import PULSE_TICKS, Follower, Taps, Timeline, list_beat
 from composer_live.receiving import SYSTEM, Receiver
 from composer_live.sending import DRUMS, NOTE_OFF, NOTE_ON, Bytes, Channels, Sender, send_events
 from composer_live.session import Session
-from composer_live.values import LOOK_AHEAD, Action, Command, Played
+from composer_live.values import Action, Command, Played
 
 Incoming: TypeAlias = Bytes | Command
 """A MIDI message, or a command, whose tick is that of its arrival."""
@@ -26,6 +26,9 @@ CLICK, FIRST_CLICK = 77, 76
 """Drum sounds of the metronome: low and high wood block."""
 
 CLICK_TICKS = 60
+
+BEATS_AHEAD = 240
+"""Ticks that the metronome and the clock are sent ahead: more than the model takes to write a bar."""
 
 NO_CLOCK = 3.0
 """Seconds after which an own tempo takes the place of a MIDI clock that does not come."""
@@ -71,6 +74,7 @@ class Jam:
         self._inbox: SimpleQueue[tuple[float, Incoming]] = SimpleQueue()
         self._beaten = self.timeline.tick  # tick up to which metronome and clock are sent
         self._began = 0.0
+        self._prepared = 0  # beat at which the player last read ahead
 
     # --- from any thread ----------------------------------------------------------------------------------------------
 
@@ -113,6 +117,10 @@ class Jam:
             self.session.advance(tick)
         self._send()
         self._beat(tick)
+        middle = (tick + self.session.beat_ticks // 2) // self.session.beat_ticks
+        if middle > self._prepared:  # between two beats, where it disturbs least
+            self._prepared = middle
+            self.session.prepare()
         if self.session.trouble:
             self.remark(self.session.trouble)
             self.session.trouble = ""
@@ -204,7 +212,7 @@ class Jam:
         """Send the metronome, and the pulses of a MIDI clock, a little ahead."""
         if not self.timeline.runs:
             return
-        until = tick + LOOK_AHEAD
+        until = tick + BEATS_AHEAD
         since, self._beaten = self._beaten, max(self._beaten, until)
         if self.manner.sends_clock:
             for pulse in list_beats(max(since, 0), until, PULSE_TICKS):

@@ -31,6 +31,9 @@ class Player(Protocol):
     def play(self) -> None:
         """Do what is due."""
 
+    def prepare(self) -> None:
+        """Read ahead, so that less is left to do when something is due. It changes nothing that is played."""
+
     def obey(self, command: str) -> None:
         """Do what `again`, `vary`, `keep` or `undo` says; what has no meaning here does nothing."""
 
@@ -53,6 +56,11 @@ def require_parts(session: Session, mode: str) -> None:
             f"'{name}' writes a single part, and '{mode}' needs another beside yours; "
             "take a model of several parts, such as chorales, or the mode answer, continue or loop."
         )
+
+
+def read_so_far(session: Session) -> None:
+    """Let the model read what is played up to now."""
+    session.writer.begin(session.memory.list_notes(session.tick), session.tick, 0)
 
 
 # --- phrases as events ------------------------------------------------------------------------------------------------
@@ -160,6 +168,11 @@ class Answerer:
             return
         self._write_bar()
 
+    def prepare(self) -> None:
+        """Read the turn so far."""
+        if self._playing is None and self._begin is not None:
+            read_so_far(self.session)
+
     def _answer(self, turn: _Turn, at: int) -> None:
         """Begin an answer, to be played from a bar line on."""
         session, self._turn, self._begin = self.session, turn, None
@@ -243,6 +256,11 @@ class Continuer:
         self._playing.write_bar(until, ends=False)
         self.due = max(until - LEAD, session.tick + 1)
 
+    def prepare(self) -> None:
+        """Read what is played so far."""
+        if self._playing is None and self.session.memory.notes:
+            read_so_far(self.session)
+
     def obey(self, command: str) -> None:
         """With `vary`, go on in another way."""
         if command == "vary" and self._playing is not None:
@@ -302,6 +320,9 @@ class Looper:
         self._notes = self._original = [
             replace(note, start=max(note.start, 0)) for note in shift_notes(found, self._length - end)
         ]
+
+    def prepare(self) -> None:
+        """Do nothing: a loop is there already."""
 
     def obey(self, command: str) -> None:
         """Vary the second half, return to the loop as it was, or keep what was played last instead."""
@@ -376,6 +397,11 @@ class Accompanist:
         if writer.has_voices:
             return note.part == writer.voices[0]
         return not note.part[1] and note.part[0] == self.session.setup.program
+
+    def prepare(self) -> None:
+        """Read the bar so far."""
+        if self.due is not None:
+            read_so_far(self.session)
 
     def obey(self, command: str) -> None:
         """Do nothing: it follows what is played."""

@@ -17,7 +17,7 @@ PEDAL, SOUND_OFF, NOTES_OFF = 64, 120, 123
 DRUMS = 9
 """The channel of drums, from 0."""
 
-SPIN = 0.001
+SPIN = 0.004
 """Seconds before its time from which a message is waited for in short steps."""
 
 Bytes = tuple[int, ...]
@@ -176,7 +176,7 @@ class Sender:
                     self._news.wait(left - SPIN)
                     continue
             if left > 0:
-                time.sleep(min(left, SPIN / 4))
+                time.sleep(min(left, SPIN / 8))
             self.send_due()
 
 

@@ -10,6 +10,7 @@ import heapq
 import math
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -110,6 +111,12 @@ class Session:
             self.player.due = None
             self._try(self.player.play)
         self.tick = max(self.tick, tick)
+
+    def prepare(self) -> None:
+        """Let the player read ahead. It may be called at any time, or never: nothing depends on it."""
+        with suppress(ComposerError):
+            if not self.is_stopped:
+                self.player.prepare()
 
     def _try(self, do: Any) -> None:
         """Do something that the model may fail at: then the phrase ends, and the session goes on."""
