@@ -24,6 +24,10 @@ BF16 = "COMPOSER_BF16"
 """Environment variable, 0 or 1, that overrides detection of bf16, so that tests try both on any machine."""
 
 
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""Numbers of glibc's options in `malloc.h`."""
+
+
 def count_processors() -> int:
     """Count the processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -104,3 +108,13 @@ def use_one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep freed memory for the next step of a training; nothing happens where it is not glibc.
+
+    By default it returns large arrays to the system, which zeroes their pages at every step: 10 to 20 % of the time.
+    """
+    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
+        library.mallopt(_MMAP_THRESHOLD, 32 * 2**20)  # the largest that glibc takes
+        library.mallopt(_TRIM_THRESHOLD, 2**30)

@@ -138,7 +138,7 @@ class RequestWarning(UserWarning):
 
 
 class RunWarning(UserWarning):
-    """Something beside a training run went wrong, and the run goes on; the text names it."""
+    """Something beside the work went wrong, such as a plugin that follows it, and the work goes on."""
 
 
 _LOOKED_AT = 100

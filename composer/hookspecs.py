@@ -1,8 +1,9 @@
-"""The hooks: everything that a plugin may offer.
+"""The hooks: everything that a plugin may offer, and the events that it may answer.
 
-Every hook takes nothing and returns `{name that a user types: callable}`. The callable is given its options as keyword
-arguments; its signature (annotations, defaults, docstring) is its schema, and the command line is made from it.
-What the callables return is described in `composer.types`. A plugin is a module with such functions:
+**Offers** are the hooks `register_*`. Every one takes nothing and returns `{name that a user types: callable}`. The
+callable is given its options as keyword arguments; its signature (annotations, defaults, docstring) is its schema, and
+the command line is made from it. What the callables return is described in `composer.types`. A plugin is a module with
+such functions:
 
     from composer import hookimpl
 
@@ -14,6 +15,11 @@ and two lines of its `pyproject.toml`:
 
     [project.entry-points.composer]
     my-plugin = "my_module"
+
+**Events** are the hooks with other names, at the end. They return nothing. Several plugins may answer one; `hookimpl`
+takes `tryfirst`, `trylast` and `wrapper`, as in pluggy. An answer names the arguments that it needs, and no others. It
+comes too late to change anything: the files are written, and values are copies. One that raises is reported in a line,
+and its plugin is asked no more in this process. What it prints goes to stderr. What it writes is no event.
 """
 
 from __future__ import annotations
@@ -23,7 +29,10 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:  # a plugin is found and listed without NumPy
-    from composer.types import Offers
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from composer.types import Offers, Piece, RunView
 
 hookspec = pluggy.HookspecMarker("composer")
 hookimpl = pluggy.HookimplMarker("composer")
@@ -44,7 +53,10 @@ def register_tokenizers() -> Offers:  # type: ignore[empty-body]
 
 @hookspec
 def register_samplers() -> Offers:  # type: ignore[empty-body]
-    """Offer samplers: name to a frozen dataclass that is a `Constraint` or a `LogitsProcessor`."""
+    """Offer samplers: name to a frozen dataclass that is a `Constraint` or a `LogitsProcessor`.
+
+    It may remember things of a piece: see `HasMemory`.
+    """
 
 
 @hookspec
@@ -121,3 +133,35 @@ def register_optimisers() -> Offers:  # type: ignore[empty-body]
 @hookspec
 def register_schedules() -> Offers:  # type: ignore[empty-body]
     """Offer schedules of the learning rate: name to a frozen dataclass that is a `Schedule`."""
+
+
+# --- events -----------------------------------------------------------------------------------------------------------
+
+
+@hookspec
+def piece_written(paths: tuple[Path, ...], piece: Piece) -> None:
+    """Answer a piece that a command, a call in Python or a batch has written to `paths`, which are absolute.
+
+    `piece.provenance` is that of a piece of a model, and empty for music that was read. A file with several pieces is
+    an event for each. A batch announces a piece in its main process, once the catalogue holds it, and once: a resumed
+    run announces only what it makes. With `keep`, a later piece may take its place, and its files away.
+    """
+
+
+@hookspec
+def run_started(run: RunView) -> None:
+    """Answer a training run that begins, or is resumed: `run.progress.step` is then above 0."""
+
+
+@hookspec
+def validated(run: RunView) -> None:
+    """Answer a validation of a training run; `run.progress` has its figures, and `run.model()` makes the model."""
+
+
+@hookspec
+def batch_finished(folder: Path, counts: Mapping[str, int]) -> None:
+    """Answer a run of a batch that came to its end, in its absolute `folder`, with the number of pieces by state.
+
+    The states are `done`, `rejected`, `failed`, `passed over`. A run that finds nothing left to do ends, too, and so
+    does each shard, with the counts of its own pieces.
+    """

@@ -25,6 +25,7 @@ from composer.plugins.registry import registry
 from composer.storage.atomic import write_whole_file
 from composer.storage.inside import expand_home
 from composer.storage.opening import check_regular, open_regular
+from composer.tokens.conditions import Conditions, add_conditions, is_name, is_value
 from composer.types import Architecture, Cell, HasCell, Tokenizer
 
 if TYPE_CHECKING:
@@ -82,12 +83,19 @@ class Model:
     weights: Mapping[str, NDArray[Any]]
     card: Mapping[str, Any] = field(default_factory=dict)
     file: str = ""  # its path, safe to print; error messages begin with it
+    conditions: Conditions = ()  # which its tokenizer states before each piece, and their values
 
     @cached_property
     def hash(self) -> str:
         """SHA-256 over weights, architecture and tokenizer; the card is left out."""
         digest = hashlib.sha256()
-        made = [self.architecture.name, self.architecture.options, self.tokenizer.name, self.tokenizer.options]
+        made: list[Any] = [
+            self.architecture.name,
+            self.architecture.options,
+            self.tokenizer.name,
+            self.tokenizer.options,
+        ]
+        made += [self.conditions] if self.conditions else []
         digest.update(json.dumps([*made, self.vocabulary], sort_keys=True).encode())
         for name, array in sorted(self.weights.items()):
             digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
@@ -96,7 +104,7 @@ class Model:
 
     def make_tokenizer(self) -> Tokenizer:
         """Make the tokenizer. Raises BadModelFile if it is not installed, or has changed."""
-        tokenizer: Tokenizer = self._make("tokenizers", self.tokenizer)
+        tokenizer = add_conditions(self._make("tokenizers", self.tokenizer), self.conditions)
         if tokenizer.vocabulary != self.vocabulary:
             raise self._make_error(
                 f"the tokenizer '{printable(self.tokenizer.name)}' has changed since this model was trained; "
@@ -194,6 +202,7 @@ def save(model: Model, path: Path) -> None:
         "vocabulary": model.vocabulary,
         "card": model.card,
     }
+    header |= {"conditions": model.conditions} if model.conditions else {}
     weights = {name: np.ascontiguousarray(array) for name, array in model.weights.items()}
     with write_whole_file(path) as scratch:
         save_file(weights, scratch, {"composer": json.dumps(header)})
@@ -215,6 +224,7 @@ def load(path: Path) -> Model:
             weights=weights,
             card=dict(header["card"]),
             file=shown,
+            conditions=_read_conditions(header.get("conditions", [])),
         )
     except MemoryError as error:
         raise BadModelFile(f"{shown}: is larger than there is memory for.") from error
@@ -239,6 +249,26 @@ def _read_vocabulary(values: Any) -> tuple[str, ...]:
     if not isinstance(values, list):
         raise TypeError("a vocabulary is a list")
     return tuple(map(str, values))
+
+
+def _read_conditions(values: Any) -> Conditions:
+    """Check the conditions of a header. Raises TypeError or ValueError for others than names and values."""
+    found = tuple((name, tuple(of)) for name, of in values)
+    if not all(is_name(name) and all(map(is_value, of)) for name, of in found):
+        raise ValueError("a condition has an odd name or value")
+    if len(dict(found)) < len(found) or any(len(set(of)) < len(of) for _, of in found):
+        raise ValueError("a condition is there twice")
+    return found
+
+
+def read_conditions(path: Path) -> tuple[Conditions, Mapping[str, Any]]:
+    """Read the conditions of a model, and the card, without its weights. Raises BadModelFile."""
+    shown = printable(str(path))
+    header = _read_header(path, shown)
+    try:
+        return _read_conditions(header.get("conditions", [])), dict(header["card"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadModelFile(f"{shown}: its header is not one of a model.") from error
 
 
 def _read_header(path: Path, shown: str) -> Mapping[str, Any]:

@@ -1,6 +1,8 @@
 """Request: all choices of one piece, as plain values.
 
 A piece depends on its request and the model alone: the same request makes the same bytes.
+
+What plugins may rely on is listed in `plugins/README.md`, under the helpers that are stable.
 """
 
 from __future__ import annotations
@@ -44,12 +46,14 @@ class Request:
     primer: tuple[int, ...] = ()  # tokens of the model's tokenizer, without EOS
     primer_ticks: int = 0  # begin of new music: at the end of the primer's last note, or a little later
     samplers: tuple[Spec, ...] = ()  # in the user's order
+    beams: int | None = None  # of a search for the likeliest piece; None: sample
     max_copied_bars: int | None = None  # retry a piece that shares a longer passage with the training music
     transforms: tuple[Spec, ...] = ()  # changes of the finished piece, in this order
     rules: tuple[Spec, ...] = ()  # retry a piece that breaks one of them
     backend: str = "auto"  # auto: the fastest that supports the model
     precision: str = "float32"
     device: str = "cpu"  # kind of device
+    conditions: tuple[tuple[str, str], ...] = ()  # labels of the piece, such as ("style", "funk"); "" for none
 
     def __post_init__(self) -> None:
         """Check every value by itself."""
@@ -73,8 +77,13 @@ class Request:
             specs = getattr(self, name)
             specs_fit = isinstance(specs, tuple) and all(map(_is_spec, specs))
             _check(specs_fit, name, specs, f"names of {name}, each with its options")
+        beams_fit = self.beams is None or _is_whole(self.beams, 1, 1025)
+        _check(beams_fit, "beams", self.beams, "a whole number from 1 to 1,024")
+        if self.beams is not None and self.index:
+            raise BadOption("'beams' find one piece, whatever its seed and index; ask for one.")
         copied_fit = self.max_copied_bars is None or _is_whole(self.max_copied_bars, 0, 1_000_001)
         _check(copied_fit, "max_copied_bars", self.max_copied_bars, "a whole number from 0 to 1,000,000")
+        _check(_are_conditions(self.conditions), "conditions", self.conditions, "names of labels, each with a text")
         try:
             if self.time_signature is not None:
                 parse_time_signature(self.time_signature)
@@ -88,6 +97,7 @@ class Request:
     def to_json(self) -> dict[str, Any]:
         """Return plain values, without those left at their defaults."""
         plain = {name: value for name, value in asdict(self).items() if value != getattr(_DEFAULT, name)}
+        plain |= {"conditions": dict(self.conditions)} if self.conditions else {}
         return {_IN_JSON.get(name, name): value for name, value in plain.items()}
 
     @staticmethod
@@ -98,6 +108,7 @@ class Request:
                 raise BadOption(f"a request has no '{printable(unknown[0])}'.")
             specs = {name: read_specs(values.get(name, ())) for name in _SPECS}
             plain = {**values, **specs, "primer": tuple(values.get("primer", ()))}
+            plain["conditions"] = tuple(sorted(dict(values.get("conditions", {})).items()))
             return replace(Request(), **{_OF_JSON.get(name, name): value for name, value in plain.items()})
         except (AttributeError, TypeError, KeyError, ValueError) as error:
             raise BadOption(f"this is not a request: {printable(str(error))}.") from None
@@ -124,6 +135,13 @@ def _is_whole(value: object, least: int, end: int) -> bool:
 
 def _is_tempo(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 5 <= value <= 1000
+
+
+def _are_conditions(value: object) -> bool:
+    pairs = list(value) if isinstance(value, tuple) else [None]
+    return all(
+        isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(text, str) for text in pair) for pair in pairs
+    )
 
 
 def _is_spec(value: object) -> bool:

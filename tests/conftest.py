@@ -13,6 +13,7 @@ from composer.generation.primers import parse_notes
 from composer.music.keys import parse_key
 from composer.music.score import KeySignature, Score, parse_time_signature
 from composer.plugins.registry import registry
+from composer.request import Spec
 
 _collecting = tempfile.TemporaryDirectory(prefix="composer-tests-")
 os.environ["COMPOSER_CACHE"] = _collecting.name  # for what is asked while tests are collected
@@ -102,14 +103,14 @@ def lstm():
 def model_file(corpus, tokenizer, lstm, tmp_path_factory):
     """A model file trained for a moment on the random walks."""
     from composer.training.loop import Settings
+    from composer.training.methods import Method
     from composer.training.recipes import Recipe
     from composer.training.train import train_recipe
 
     path = tmp_path_factory.mktemp("model") / "walks.safetensors"
-    settings = Settings(
-        steps=150, evaluations=3, chunk=32, learning_rate=0.02, transpose=2, device="cpu", precision="float32"
-    )
-    train_recipe(Recipe(Walks(), "voices", tokenizer, "lstm", lstm, settings), corpus, path)
+    settings = Settings(steps=150, evaluations=3, chunk=32, learning_rate=0.02, device="cpu", precision="float32")
+    method = Method(augmentations=(Spec("transpose", {"reach": 2}),))
+    train_recipe(Recipe(Walks(), "voices", tokenizer, "lstm", lstm, settings, method=method), corpus, path)
     return path
 
 

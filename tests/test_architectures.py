@@ -9,7 +9,7 @@ import torch
 from composer.errors import BadOption
 from composer.plugins.registry import registry
 from composer.testing import check_architecture
-from composer_recurrent.network import Dropout
+from composer_recurrent.dropout import Dropout
 
 NAMES = registry().list_names("architectures")
 OURS = ["gru", "lstm", "mingru", "minlstm", "rnn"]

@@ -20,7 +20,7 @@ from composer.training.recipes import Recipe
 from composer.training.train import train_recipe
 from composer.types import Callback
 
-SETTINGS = Settings(steps=24, evaluations=4, batch_size=4, chunk=32, transpose=2, device="cpu", precision="float32")
+SETTINGS = Settings(steps=24, evaluations=4, batch_size=4, chunk=32, device="cpu", precision="float32")
 EVENTS = ("start", "step", "validation", "checkpoint", "end")
 
 
@@ -345,6 +345,15 @@ def test_a_callback_with_a_fault_breaks_a_rule(tmp_path, fault, rule):
     with pytest.raises(BrokenRule) as caught:
         check_callback(Faulty(fault), tmp_path)
     assert rule in str(caught.value)
+
+
+def test_a_callback_with_a_misspelt_method_breaks_a_rule(tmp_path):
+    class Misspelt(Callback):
+        def on_validated(self, run):
+            return {}
+
+    with pytest.raises(BrokenRule, match=r"or is never called; did you mean 'on_validation'\?"):
+        check_callback(Misspelt(), tmp_path)
 
 
 def test_a_callback_without_a_fault_breaks_none(tmp_path):

@@ -1,10 +1,12 @@
 """A cell is not believed: the kit runs it on every backend against its module, and names what is not the same."""
 
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from composer.plugins.registry import registry
 from composer.testing import BrokenRule, check_architecture
 from composer.tokens.jit import c_compiler
 from composer.types import Cell, Layer
@@ -149,6 +151,24 @@ def test_a_cell_that_is_right():
 
 
 @dataclass(frozen=True)
+class Wide(Described):
+    """The same, as wide as it says."""
+
+    width: int = 64
+    fixed: bool = False
+
+    def __post_init__(self):
+        if self.fixed and self.width != 64:
+            raise ValueError("fixed")
+
+
+@pytest.mark.parametrize(("fixed", "shown"), [(False, "deep=True, width=32"), (True, "deep=True")])
+def test_other_options_of_a_wide_architecture_are_checked_narrow_where_it_can_be(fixed, shown):
+    with pytest.raises(BrokenRule, match=rf"and {shown}, in a batch"):
+        check_architecture(Wide("if deep", fixed=fixed))
+
+
+@dataclass(frozen=True)
 class Rectified:
     """An Elman layer with a rectifier, of which the cell says that it is that of `gates`."""
 
@@ -208,3 +228,53 @@ def test_a_module_that_no_large_step_of_learning_suits_is_compared_all_the_same(
     check_architecture(Fragile())
     with pytest.raises(BrokenRule, match="computes what the module does"):
         check_architecture(Fragile("a residual"))
+
+
+class Uneven:
+    """Plain torch, but for a rounding that depends on the batch where the width is odd."""
+
+    speed, tolerances = 0, {"float32": 1e-4}
+
+    def supports(self, model, device):
+        return True
+
+    def make(self, model, device, precision="float32"):
+        step = registry().make("backends", "torch").make(model, device, precision)
+        odd = any(array.shape[-1] % 2 for name, array in model.weights.items() if name.startswith("tables"))
+
+        def stepped(inputs, state):
+            logits, state = step(inputs, state)
+            return logits * np.float32(1 + 1e-6 * (odd and len(inputs) > 1)), state
+
+        return stepped
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A network without a memory, of any width."""
+
+    width: int = 12
+
+    def build_module(self, column_sizes, vocabulary_size):
+        from torch import nn
+
+        class Module(nn.Module):
+            def __init__(self, width):
+                super().__init__()
+                self.tables = nn.ModuleList(nn.Embedding(size, width) for size in column_sizes)
+                self.head = nn.Linear(width, vocabulary_size)
+
+            def forward(self, inputs, state=None):
+                seen = sum(table(inputs[..., column]) for column, table in enumerate(self.tables))
+                return self.head(seen), (seen[:, -1],)
+
+        return Module(self.width)
+
+
+def test_a_backend_that_rounds_by_the_batch_at_an_odd_width_is_found(monkeypatch):
+    check_architecture(Plain())
+    fake = SimpleNamespace(list_names=lambda kind: ["uneven"], make=lambda kind, name: Uneven())
+    monkeypatch.setattr("composer.testing.backends.registry", lambda: fake)
+    said = "the same bits in any batch, whatever the width; not so by the backend 'uneven' in float32 .* and width=13"
+    with pytest.raises(BrokenRule, match=said):
+        check_architecture(Plain())

@@ -40,6 +40,8 @@ OPTIONS = {
     "min-p": {"p": 0.01},
     "temperature": {"temperature": 0.9},
     "repetition-penalty": {"penalty": 1.1},
+    "mirostat": {"tau": 0.5},
+    "notes-per-beat": {"notes": 2.0},
     "pitch-range": {"range": "C3:C6"},
     "range": {"range": "C3:C6"},
     "scale": {"scale": "C"},

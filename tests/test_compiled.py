@@ -8,6 +8,8 @@ import pytest
 
 from composer.arrays import convert_like, get_namespace, make_range
 from composer.plugins.registry import registry
+from composer.request import Request
+from composer.tokens.bar_grammar import Field
 from composer.tokens.jit import compile_grammar
 from composer.tokens.jit.c_compiler import find_compiler, load_library
 from composer.tokens.jit.c_source import Function, write_source
@@ -24,7 +26,7 @@ def in_c(function):
     """`function` of states (B, 6), traced and compiled."""
     state = make_argument("state", 6)
     made = Function((state,), (function(state),))
-    return _bind_function(load_library(write_source({"it": made}), FLAGS), "it", made)
+    return _bind_function(load_library(write_source({"it": made}), FLAGS), "it", made, function)
 
 
 FUNCTIONS = {
@@ -60,10 +62,62 @@ def test_c_says_what_numpy_says(name):
     np.testing.assert_array_equal(quick, plain)
 
 
+def take(s, first=0):
+    return get_namespace(s).take(convert_like(TABLE, s), s[:, first:])
+
+
+LOOKUPS = {
+    "of a table": take,
+    "along a row": lambda s: get_namespace(s).take_along_axis(s[:, :5], s, axis=1),
+    "of a table, not chosen": lambda s: get_namespace(s).where(s > 99, take(s), 0),
+    "by the element of another table": lambda s: take(take(s) - 1),
+    "of one column": lambda s: take(s, 5)[:, 0],
+}
+
+
 @needs_compiler
-def test_no_place_outside_a_table_is_read():
-    quick = in_c(lambda s: get_namespace(s).take(convert_like(TABLE, s), s))(np.array([[-5, -1, 0, 4, 99, -99]]))[0]
-    assert quick.tolist() == [[3, 5, 3, 5, 5, 3]]
+@pytest.mark.parametrize("beyond", [5, 99, -6, -99, 2**62, -(2**63)])
+@pytest.mark.parametrize("name", LOOKUPS)
+def test_an_index_beyond_a_table_is_refused_as_numpy_refuses_it(name, beyond):
+    function = LOOKUPS[name]
+    quick, states = in_c(function), np.array([[0, -5, -1, 0, 4, 4], [-5, -1, 0, 2, 3, 0]])
+    np.testing.assert_array_equal(quick(states)[0], function(states))
+    states[1, 5] = beyond
+    with pytest.raises(IndexError) as plain:
+        function(states)
+    with pytest.raises(IndexError) as compiled:
+        quick(states)
+    assert str(compiled.value) == str(plain.value)
+    assert quick(states[:1])[0].tolist() == function(states[:1]).tolist()
+
+
+class Faulty:
+    """A grammar with a table of bars that is too short for a long piece."""
+
+    def __init__(self, of):
+        self.of = of
+
+    def make_inputs(self, state):
+        table = convert_like(np.arange(4), state)
+        return self.of.make_inputs(state) + get_namespace(state).take(table, state[:, Field.BAR] + 1)[:, None]
+
+    def __getattr__(self, name):
+        return getattr(self.of, name)
+
+
+@needs_compiler
+def test_a_grammar_that_reads_beyond_a_table_fails_alike_compiled_and_plain():
+    tokenizer = registry().make("tokenizers", "voices")
+    faulty = SimpleNamespace(grammar=Faulty(tokenizer.grammar))
+    compiled = compile_grammar(faulty).grammar
+    assert compiled is not faulty.grammar
+    state = compiled.start(Request(), 2)
+    state[:, Field.BAR] = [-1, 2]
+    np.testing.assert_array_equal(compiled.make_inputs(state), faulty.grammar.make_inputs(state))
+    state[1, Field.BAR] = 3
+    for grammar in (compiled, faulty.grammar):
+        with pytest.raises(IndexError, match="index 4 is out of bounds"):
+            grammar.make_inputs(state)
 
 
 @needs_compiler

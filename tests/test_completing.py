@@ -36,7 +36,9 @@ def completed(*words):
         (("vary", "x.mid", "y/", "--rule", "ends"), ["ends-on-tonic"]),
         (("plugins", "check", "nat"), ["native"]),
         (("plugins", "show", "top-"), ["top-k", "top-p"]),
-        (("plugins", "new", "x", "--kind", "s"), ["sampler"]),
+        (("plugins", "new", "x", "--kind", "sa"), ["sampler"]),
+        (("train", "chorales", "--optimiser", "ad"), ["adam", "adamw"]),
+        (("train", "chorales", "--augment", "oct"), ["octave"]),
         (("--without", "nati"), ["native"]),
     ],
 )
@@ -56,7 +58,8 @@ def test_help_shows_the_options_of_things_under_headings(run):
     assert "--help" in own
     assert "--top-p" in samplers
     headings = [line for line in run("train", "--help").out.splitlines() if line.endswith("s:") and line[0] != " "]
-    assert headings == ["Options:", "Architectures:", "Tokenizers:", "Datasets:"]
+    things = ["Architectures:", "Tokenizers:", "Datasets:", "Objectives:", "Optimisers:", "Schedules:"]
+    assert headings == ["Options:", *things]
 
 
 @pytest.mark.parametrize("value", ["much", "1.5"])

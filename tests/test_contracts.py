@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from composer.plugins.registry import registry
 from composer.testing import check_backend, check_dataset, make_cases, make_random_model
 from composer.types import Piece
-from composer_native import steps as native
+from composer_native import compiling as native
 from composer_voices.tokenizer import Voices
 
 RECURRENT = ("lstm", "gru", "rnn", "mingru", "minlstm")

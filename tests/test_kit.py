@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint
 from itertools import count
 from types import MappingProxyType, ModuleType
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -14,12 +15,14 @@ from documents import PLUGINS, block
 from music import MUSIC, line, score
 
 from composer.errors import BadOption, CannotWrite, UnreadableFile
+from composer.generation.composer import open_model
 from composer.metrics.score_view import view_score
 from composer.model import load, save
 from composer.music.score import Tempo
 from composer.plugins.offers import load as load_plugins
 from composer.plugins.registry import registry
 from composer.request import Request
+from composer.sampling.loop import sample
 from composer.testing import (
     BrokenRule,
     check_architecture,
@@ -230,7 +233,16 @@ class Careless:
             return np.full_like(logits, -np.inf)
         if self.fault == "mixes":
             return logits - logits.max()
+        if self.fault == "looks further":
+            return logits - np.sum(context.history >= 0, axis=1)[:, None]
+        if self.fault == "keeps count":
+            LATEST.append(max([int(context.step.max()), *LATEST]))
+            return logits - LATEST[-1]
         return logits
+
+
+LATEST = []
+"""What a sampler has no business to remember outside of its memory."""
 
 
 @pytest.mark.parametrize(
@@ -240,11 +252,96 @@ class Careless:
         ("revives", "at -inf stay there"),
         ("empties", "at least one token stays possible"),
         ("mixes", "the same in a batch as alone"),
+        ("looks further", "a sampler asks for the tokens and notes that it needs, by `history` and `lookback`"),
+        ("keeps count", "a sampler remembers nothing but its memory: a step repeated later is equal"),
     ],
 )
 def test_a_sampler_with_a_fault(fault, rule):
     check_sampler(Careless("none"), TUNE)
     broken(rule, check_sampler, Careless(fault), TUNE)
+
+
+class Counting:
+    """A sampler that counts the tokens chosen, with a fault."""
+
+    def __init__(self, fault):
+        self.fault, self._begun, self._latest, self._kept = fault, 0, 0.0, np.zeros((6, 1))
+
+    def begin_memory(self, token_info):
+        self._begun += 1
+        if self.fault == "whole numbers":
+            return np.zeros(1, dtype=np.int64)
+        return np.full(1, float(self._begun if self.fault == "begins anew" else 0))
+
+    def __call__(self, logits, context):
+        return logits - 0.1 * context.memory
+
+    def update_memory(self, context, drawn):
+        if self.fault == "in place":
+            context.memory[...] += 1
+            return context.memory
+        after = context.memory + drawn.chosen[:, None]
+        return getattr(self, f"_{self.fault.replace(' ', '_')}", lambda _, after: after)(context, after)
+
+    def _shares(self, context, after):
+        return np.full_like(after, after.max())
+
+    def _grows(self, context, after):
+        return np.concatenate([after, after], axis=1)
+
+    def _is_none(self, context, after):
+        return np.where(context.step[:, None] > 3, np.nan, after)
+
+    def _reuses(self, context, after):
+        self._kept[: len(after)] = after
+        return self._kept[: len(after)]
+
+    def _looks_further(self, context, after):
+        return after + np.sum(context.history >= 0, axis=1)[:, None]
+
+    def _knows_better(self, context, after):
+        self._latest = max(self._latest, float(context.step.max()))
+        return after + self._latest
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule"),
+    [
+        ("whole numbers", r"a memory begins as an array \(M,\) of float64, without NaN"),
+        ("begins anew", "a memory begins the same each time"),
+        ("in place", "the arguments of a sampler are unchanged"),
+        ("shares", "a memory is the same in a batch as alone"),
+        ("grows", r"a memory has one size and is of float64; here \(6, 1\) became \(6, 2\)"),
+        ("is none", "a memory is without NaN"),
+        ("reuses", "a memory stays as it is when later steps are made"),
+        ("looks further", "a memory needs the tokens and notes that its sampler asks for, and no more"),
+        ("knows better", "a memory follows from the one before: after backtracking it is the same"),
+    ],
+)
+def test_a_sampler_with_a_fault_in_its_memory(fault, rule, monkeypatch):
+    monkeypatch.setattr("composer.testing.samplers.rebuild", lambda sampler: sampler)
+    check_sampler(Counting("none"), TUNE)
+    broken(rule, check_sampler, Counting(fault), TUNE)
+
+
+def test_the_example_of_a_sampler_with_memory_is_short_and_keeps_the_contract():
+    code = block(PLUGINS, "memory: sampler all-twelve")
+    assert len([line for line in code.splitlines() if line.strip()]) <= 40
+    module = ModuleType("all_twelve")
+    exec(code, module.__dict__)
+    sampler = module.register_samplers()["all-twelve"](amount=0.5)
+    for tokenizer in (TUNE, registry().make("tokenizers", "remi")):
+        check_sampler(sampler, tokenizer)
+    assert count_pitch_classes([sampler]) > count_pitch_classes([])
+
+
+def count_pitch_classes(samplers):
+    """The pitch classes of a few tunes, on average over bars."""
+    model = open_model("tunes")
+    requests = [Request(index=index, bars=4, key="G", seed=7) for index in range(4)]
+    pieces = sample(model.get_step(model.resolve(requests[0])), model.writing, samplers, requests)
+    scores = [model.tokenizer.decode(piece.tokens) for piece in pieces]
+    return sum(len(set(track.notes["pitch"] % 12)) for score in scores for track in score.tracks)
 
 
 class Twice(Voices):
@@ -811,6 +908,7 @@ class Limited:
     """A constraint that allows so many tokens, and then none."""
 
     most: int
+    history: ClassVar[int] = 64
 
     def mask(self, context):
         count = np.sum(context.history >= 0, axis=1)
@@ -825,6 +923,8 @@ def test_pieces_under_a_constraint_may_come_to_dead_ends_but_not_again_and_again
 def test_the_example_of_a_sampler_is_as_few_rows_as_show_it_and_what_stands_before_them():
     @dataclass(frozen=True)
     class Silencer:
+        history: ClassVar[int] = 1
+
         def __call__(self, logits, context):
             logits = logits.copy()
             logits[context.history[:, -1] == TUNE.vocabulary.index("Rest_None")] = -np.inf

@@ -16,7 +16,14 @@ from composer.io.formats import read
 from composer.model import load
 from composer.plugins.registry import registry
 from composer.request import Request, SamplerSpec
-from composer.testing import check_fixed_notes, check_grammar, check_tokenizer, draw, make_random_model
+from composer.testing import (
+    check_conditioned,
+    check_fixed_notes,
+    check_grammar,
+    check_tokenizer,
+    draw,
+    make_random_model,
+)
 from composer.testing.grammars import find_counterpart, make_request
 from composer.tokens.vocabulary import transpose_tokens
 from composer.types import Piece, Span, Trainable
@@ -195,6 +202,49 @@ def test_a_place_takes_no_more_notes_than_are_known_of():
     assert not kinds & {"Pitch", "PitchDrum"}
 
 
+def test_the_tokens_of_drums_are_known_as_such_alone_and_merged(cls, learned):
+    found = {learned.vocabulary[token] for token in np.flatnonzero(learned.token_info.is_drum)}
+    assert found == {
+        token for token in learned.vocabulary if {"PitchDrum", "DrumOn"} & set(token.partition("_")[0].split("+"))
+    }
+    assert found
+
+
+def follow(tokenizer, names):
+    """The state after these tokens, and those of them that the grammar refuses."""
+    state, refused = tokenizer.grammar.start(Request(), 1), []
+    for name in names:
+        token = tokenizer.vocabulary.index(name)
+        refused += [name] if not tokenizer.grammar.mask(state)[0, token] else []
+        state = tokenizer.grammar.advance(state, np.array([token]))
+    return state, refused
+
+
+def test_a_note_that_ends_where_another_begins_still_counts():
+    """Of several programs, MidiTok writes the note-offs of one after the notes of another."""
+    like = MidiLike(**{**SMALL, "velocities": 0})
+    held = [word for pitch in range(40, 72) for word in ("Program_0", f"NoteOn_{pitch}")]
+    released = ["TimeShift_1.0.2", "Program_0", "NoteOff_40", "Program_0", "NoteOff_41"]
+    state, refused = follow(like, ["TimeSignature_4/4", *held, *released])
+    assert not refused
+    may = {like.vocabulary[token].partition("_")[0] for token in np.flatnonzero(like.grammar.mask(state)[0])}
+    assert {"Program", "TimeShift"} <= may  # of a program that has notes to release
+    _, refused = follow(like, ["TimeSignature_4/4", *held, *released, "Program_0", "NoteOn_80"])
+    assert refused == ["NoteOn_80"]
+    _, refused = follow(like, ["TimeSignature_4/4", *held, *released, "TimeShift_0.1.2", "Program_0", "NoteOn_80"])
+    assert not refused
+
+
+def test_beside_many_fixed_notes_new_ones_leave_room_and_the_music_can_be_encoded():
+    like = MidiLike(**{**SMALL, "velocities": 0})
+    chords = line((tuple(range(40, 55)), 4), (tuple(range(41, 56)), 4))
+    music = score(chords, line((60, 4), (62, 4), program=5))
+    _, pieces = check_fixed_notes(like, music, [Span(0, ALWAYS, 0)], rows=6)
+    _, more = check_fixed_notes(like, music, [Span(0, BAR // 2), Span(BAR, ALWAYS, 0)], rows=6)
+    for piece in [*pieces, *more]:
+        like.encode(piece)
+
+
 def test_a_silence_that_structured_has_no_move_for_is_refused():
     with pytest.raises(CannotExpress, match="more than 8 beats"):
         Structured(**SMALL).encode(score(line((60, 1), (0, 9), (60, 1))))
@@ -361,7 +411,13 @@ def test_pieces_are_transposed_in_training(tmp_path, bpe):
     plain = Tsd(**SMALL, bpe=bpe)
     tokenizer = fit_tokenizer(plain, lambda: build(Walks(), plain, cache=tmp_path))
     corpus = build(Walks(), tokenizer, cache=tmp_path)
-    stream = Stream(corpus, tokenizer, corpus.split("train"), transpose=6, chunk=10_000)
+    stream = Stream(
+        corpus,
+        tokenizer,
+        corpus.split("train"),
+        augmentations=(registry().make("transforms", "transpose"),),
+        chunk=10_000,
+    )
     (chunk,) = stream.cut_chunks(0)
     moves = set()
     lengths = np.count_nonzero(chunk.targets >= 0, axis=1)
@@ -451,3 +507,7 @@ def test_a_late_bar_of_a_long_piece_has_the_inputs_of_an_early_one(name):
     assert len(ends) == 300
     late, early = (inputs[ends[bar] : ends[bar + 1]] for bar in (298, 298 - 12 * 16))  # bars may be counted up to 16
     assert np.array_equal(late, early)
+
+
+def test_a_tokenizer_keeps_its_contract_with_conditions(learned):
+    check_conditioned(learned, [score(line((60, 4), (64, 2), (0, 1), (62, 1)))], rows=6)

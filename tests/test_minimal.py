@@ -1,4 +1,4 @@
-"""Minimal layers: worked by hand, and one function whole, in chunks, step by step, in a loop and in a scan."""
+"""Minimal layers: worked by hand, and one function whole, in chunks, step by step, in a loop, in a scan and in C."""
 
 import math
 from dataclasses import replace
@@ -8,9 +8,12 @@ import torch
 
 from composer.errors import BadModelFile, BadOption
 from composer.plugins.registry import registry
-from composer.testing import check_architecture, make_random_model
+from composer.testing import check_architecture, check_backend, make_random_model
+from composer.tokens.jit import c_compiler
+from composer_minimal import compiled
 from composer_minimal import layers as module_of_layers
 from composer_minimal.layers import MinimalLayers, run_in_parallel, run_sequentially
+from composer_recurrent.dropout import Dropout
 
 NAMES = ["mingru", "minlstm"]
 KINDS = ["minGRU", "minLSTM"]
@@ -19,11 +22,23 @@ CLOSE = 1e-5
 PLACES = 70
 
 
-@pytest.fixture(params=WAYS, ids=lambda way: way.__name__)
+needs_compiler = pytest.mark.skipif(c_compiler.find_compiler() is None, reason="there is no C compiler here")
+
+
+@pytest.fixture(params=[*WAYS, pytest.param(compiled.run_layer, marks=needs_compiler)], ids=lambda way: way.__name__)
 def way(request, monkeypatch):
-    """Both ways in turn, whatever the device."""
-    monkeypatch.setattr(module_of_layers, "run_recurrence", request.param)
+    """All ways in turn, whatever the device."""
+    if request.param in WAYS:
+        monkeypatch.setattr(module_of_layers, "run_recurrence", request.param)
+        monkeypatch.setattr(compiled, "is_available", lambda state: False)
     return request.param
+
+
+def without_compiler(function, *given):
+    """What a function returns where no layer can be compiled."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled, "is_available", lambda state: False)
+        return function(*given)
 
 
 def network(name, **options):
@@ -130,6 +145,7 @@ def test_the_contract_holds_both_ways(way, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_whole_networks_agree_in_logits_and_gradients(monkeypatch, name):
+    monkeypatch.setattr(compiled, "is_available", lambda state: False)
     module, inputs = network(name)
     found = []
     for way in WAYS:
@@ -172,6 +188,13 @@ def test_nothing_is_heard_of_other_rows_of_later_places_or_of_an_earlier_call(wa
     assert not silent.any()  # and it is left as it was
 
 
+@pytest.mark.parametrize("width", [33, 250, 300])
+@pytest.mark.parametrize("backend", ["torch", "numpy"])
+def test_a_row_is_the_same_bits_in_any_batch_at_widths_that_fill_no_vector(backend, width):
+    model = make_random_model("mingru", "voices", hidden_size=width, embedding_size=24, layers=2)
+    check_backend(registry().make("backends", backend), model)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_layer_adds_to_what_is_below(name):
     """The output reads the sum of the layers, normalised: with a silent layer on top, it reads as without one."""
@@ -195,6 +218,129 @@ def test_a_layer_adds_to_what_is_below(name):
 def test_a_single_unit_which_a_norm_would_silence_is_refused(name):
     with pytest.raises(BadOption, match="hidden_size must be at least 2"):
         registry().make("architectures", name, hidden_size=1)
+
+
+# --- in C -------------------------------------------------------------------------------------------------------------
+
+
+def trained(kind, shape, dtype, *, low=False, layers=3, threads=1):
+    """What layers with dropout compute for random input and states, with all gradients."""
+    rows, places, size, width = shape
+    torch.manual_seed(0)
+    module = MinimalLayers(kind, size, width, layers, 0.3).to(dtype).train()
+    given = [torch.randn(rows, places, size, dtype=dtype), torch.randn(layers, rows, width, dtype=dtype)]
+    given = [tensor.requires_grad_() for tensor in given]
+    heard = torch.randn(rows, places, width, dtype=dtype), torch.randn(layers, rows, width, dtype=dtype)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with torch.autocast("cpu", torch.bfloat16, enabled=low):
+            read, state = module(*given)
+        return [read, state, *torch.autograd.grad((read, state), [*given, *module.parameters()], heard)]
+    finally:
+        torch.set_num_threads(before)
+
+
+def distance(found, expected):
+    """The largest relative error of all arrays, beside the largest number of each."""
+    return max(off(*pair) / float(pair[1].detach().abs().max()) for pair in zip(found, expected, strict=True))
+
+
+SHAPES = [(1, 2, 3, 2), (3, 7, 5, 7), (2, 33, 17, 65), (5, 16, 32, 48)]
+
+
+@needs_compiler
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_c_computes_what_torch_does_and_the_same_gradients(kind, shape):
+    for dtype, close in ((torch.float64, 1e-11), (torch.float32, 1e-3)):
+        assert distance(trained(kind, shape, dtype), without_compiler(trained, kind, shape, dtype)) < close
+
+
+@needs_compiler
+@pytest.mark.parametrize("kind", KINDS)
+def test_in_bf16_the_c_code_is_about_as_near_to_fp32_as_torch_is(kind):
+    shape = (4, 40, 24, 32)
+    exact, found = (trained(kind, shape, torch.float32, low=low) for low in (False, True))
+    usual = without_compiler(lambda: trained(kind, shape, torch.float32, low=True))
+    errors = [
+        sum(float(((a - b).square().mean() / b.square().mean()).detach()) for a, b in zip(way, exact, strict=True))
+        for way in (found, usual)
+    ]
+    assert errors[0] < 3 * errors[1]
+
+
+@needs_compiler
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dropped", [False, True])
+def test_gradients_of_the_c_code_are_those_of_differences(kind, dropped):
+    torch.manual_seed(1)
+    sums = {"minGRU": 2, "minLSTM": 3}[kind] * 5
+    shapes = (2, 4, sums), (sums,), (2, 5), (2, 4, 5)
+    given = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+    drop = Dropout(0.4).draw((2, 4, 5), torch.device("cpu")) if dropped else None
+    assert torch.autograd.gradcheck(lambda *given: compiled.run_layer(*given, drop, False), given)
+    assert torch.autograd.gradcheck(lambda *given: compiled.run_layer(*given, None, drop, False), given[:3])
+
+
+@needs_compiler
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("low", [False, True])
+def test_no_bit_of_the_c_code_depends_on_the_threads(kind, low):
+    rows, places, width = 7, 9, 33
+    sums = torch.randn(rows, places, {"minGRU": 2, "minLSTM": 3}[kind] * width)
+    found = []
+    for threads in (1, 2, 5):
+        given = [sums.clone(), torch.zeros(sums.shape[2]), torch.ones(rows, width), torch.ones(rows, places, width)]
+        given = [tensor.requires_grad_() for tensor in given]
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        made = compiled.run_layer(given[0].bfloat16() if low else given[0], *given[1:], None, low)
+        found.append([*made, *torch.autograd.grad([one.sum() for one in made], given)])
+        torch.set_num_threads(before)
+    for other in found[1:]:
+        assert all(a.equal(b) for a, b in zip(found[0], other, strict=True))
+
+
+@needs_compiler
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("odd", [math.nan, math.inf, -math.inf, 1e38, -1e38, 1e-40, 200.0, -200.0])
+def test_nan_infinity_and_denormals_go_as_far_as_in_torch(kind, odd):
+    sums = {"minGRU": 2, "minLSTM": 3}[kind]
+    for number in range(sums):
+        layer = one_unit(kind, [1.0] * sums)
+        x = torch.zeros(2, 6, 1)
+
+        def states(layer=layer, x=x, number=number):
+            with torch.no_grad():
+                layer.gates[0].weight.zero_()
+                layer.gates[0].weight[number] = 1.0
+                x[0, 3] = odd
+                x[0, 0] = 1.0
+            inputs = x.clone().requires_grad_()
+            _, state = layer(inputs)
+            return [state, *torch.autograd.grad(state.sum(), [inputs, *layer.parameters()])]
+
+        for found, expected in zip(states(), without_compiler(states), strict=True):
+            assert found.isfinite().equal(expected.isfinite())
+            assert torch.allclose(found.nan_to_num(), expected.nan_to_num(), rtol=1e-4, atol=1e-6)
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", NAMES)
+def test_training_learns_the_same_with_and_without_a_compiler(name):
+    def learn():
+        module, inputs = network(name, dropout=0.3)
+        optimiser, losses = torch.optim.SGD(module.train().parameters(), 0.1), []
+        for _ in range(5):
+            loss = torch.nn.functional.cross_entropy(module(inputs)[0].flatten(0, 1), inputs[..., 0].flatten())
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            losses.append(loss.item())
+        return losses
+
+    assert learn() == pytest.approx(without_compiler(learn), rel=1e-4)
 
 
 # --- files ------------------------------------------------------------------------------------------------------------

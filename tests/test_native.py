@@ -19,8 +19,9 @@ from composer.testing import make_random_model
 from composer.tokens.jit import c_compiler
 from composer_backends.arrays import make_numpy_step
 from composer_native import NativeBackend
-from composer_native import steps as native_compiling
-from composer_native.steps import _build_model, _Update, make_native_step
+from composer_native import compiling as native_compiling
+from composer_native.packing import round_to_brain
+from composer_native.steps import _Update, build_model, make_native_step
 from composer_native.threads import ThreadTuner, count_threads
 
 needs_compiler = pytest.mark.skipif(c_compiler.find_compiler() is None, reason="there is no C compiler here")
@@ -81,25 +82,26 @@ def test_an_error_in_a_layer_s_own_gates_is_raised():
 
 @needs_compiler
 @pytest.mark.parametrize("rows", [1, 3, 13])
+@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
 @pytest.mark.parametrize("architecture", ["lstm", "gru", "rnn", "mingru", "minlstm"])
-def test_int8_is_near(architecture, rows):
+def test_lower_precisions_are_near(architecture, precision, rows):
     cell = described(architecture)
-    near, arrays = logits(make_native_step(cell, "int8"), cell, rows), logits(make_numpy_step(cell), cell, rows)
+    near, arrays = logits(make_native_step(cell, precision), cell, rows), logits(make_numpy_step(cell), cell, rows)
     assert 1e-4 < np.abs(near - arrays).max() < 0.1
 
 
 @needs_compiler
 @pytest.mark.parametrize("name", ["chorales", "tunes"])
-def test_int8_keeps_the_likelihood_of_what_a_trained_model_writes(name):
+def test_lower_precisions_keep_the_likelihood_of_what_a_trained_model_writes(name):
     player = open_model(name)
     asked = replace(player.suggested, seed=5, bars=8, most_bars=16, samplers=())
     requests = [player.resolve(replace(asked, index=index)) for index in range(24)]
     pieces = [found.tokens for found in sample(player.get_step(requests[0]), player.tokenizer, [], requests)]
     nats = [
         nats_of(pieces, requests, player.tokenizer.grammar, make_native_step(player.model.make_cell(), precision))
-        for precision in ("float32", "int8")
+        for precision in ("float32", "bfloat16", "int8")
     ]
-    assert nats[1] == pytest.approx(nats[0], rel=0.005)
+    assert nats[1:] == pytest.approx([nats[0]] * 2, rel=0.005)
 
 
 def nats_of(pieces, requests, grammar, step):
@@ -116,12 +118,120 @@ def nats_of(pieces, requests, grammar, step):
     return nats
 
 
+PRECISIONS = ("float32", "bfloat16", "int8")
+
+
+def outliers(array, draw):
+    """The array with zeros, denormal numbers, and numbers that are far from any other."""
+    found = array.copy()
+    for number in (0.0, -0.0, 1e-44, -1e-39, 1e-20, 300.0, -1e5):
+        found[tuple(draw.integers(0, found.shape))] = number
+    return found
+
+
+def damaged(cell, *numbers):
+    """The cell with outliers everywhere, and some numbers in the output's weights."""
+    draw = np.random.default_rng(0)
+    names = ("inputs", "recurrent", "input_bias", "recurrent_bias")
+    layers = tuple(
+        replace(
+            layer,
+            **{
+                name: outliers(array, draw)
+                for name in names
+                if (array := getattr(layer, name)) is not None and array.size
+            },
+        )
+        for layer in cell.layers
+    )
+    columns, head = tuple(outliers(table, draw) for table in cell.columns), cell.head.copy()
+    for number in numbers:
+        head[tuple(draw.integers(0, head.shape))] = number
+    return replace(cell, layers=layers, columns=columns, head=head)
+
+
 @needs_compiler
-def test_without_the_instructions_for_it_int8_is_the_same_bits(anew, monkeypatch):
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("architecture", ["lstm", "gru", "rnn", "mingru", "minlstm"])
+def test_all_instructions_make_the_same_bits(architecture, precision):
+    having = [name for name in native_compiling.INSTRUCTIONS if native_compiling.has_instructions(name)]
+    assert {"auto", "plain"} <= set(having)
+    for options in ({"hidden_size": 33, "embedding_size": 9}, {"layers": 2, "hidden_size": 70, "half": True}):
+        cell = described(architecture, skip=len(options) == 3, **options)
+        for changed in (cell, damaged(cell), damaged(cell, np.inf, -np.inf, np.nan, 3.4e38)):
+            with np.errstate(over="ignore", invalid="ignore"):
+                found = [make_native_step(changed, precision, instructions=name) for name in having]
+            for rows in (1, 2, 3, 5, 13, 27):
+                made = [logits(step, cell, rows, steps=3) for step in found]
+                assert all(np.array_equal(one, made[0], equal_nan=True) for one in made)
+
+
+@needs_compiler
+def test_with_instructions_for_int8_alone_the_bits_are_the_same(monkeypatch):
+    if "avx_vnni" not in c_compiler.describe_processor().split():
+        pytest.skip("this processor has no such instructions")
     cell = described("gru", hidden_size=36)
     expected = logits(make_native_step(cell, "int8"), cell, 9)
-    monkeypatch.setattr(native_compiling, "FLAGS", ("-DPLAIN", *native_compiling.FLAGS))
-    assert logits(make_native_step(cell, "int8"), cell, 9).tobytes() == expected.tobytes()
+    monkeypatch.setitem(native_compiling.INSTRUCTIONS, "avx2", (("-march=haswell", "-mavxvnni"), set()))
+    if native_compiling.load_kernel("avx2") is None:
+        pytest.skip("this compiler does not know such instructions")
+    assert logits(make_native_step(cell, "int8", instructions="avx2"), cell, 9).tobytes() == expected.tobytes()
+
+
+@needs_compiler
+def test_others_run_the_model_where_the_kernel_would_be_slow(monkeypatch):
+    model = make_random_model("gru", "voices", hidden_size=8)
+    assert NativeBackend(instructions="plain").supports(model, "cpu")
+    monkeypatch.setitem(native_compiling.INSTRUCTIONS, "auto", native_compiling.INSTRUCTIONS["plain"])
+    assert NativeBackend().supports(model, "cpu") == bool(native_compiling.load_kernel("plain").fuses())
+
+
+@needs_compiler
+def test_bfloat16_is_float32_with_rounded_numbers():
+    cell = described("rnn", layers=1)
+    rounded = replace(
+        cell,
+        layers=tuple(
+            replace(layer, inputs=nearest(layer.inputs), recurrent=nearest(layer.recurrent)) for layer in cell.layers
+        ),
+        columns=tuple(nearest(table) for table in cell.columns[:1]) + tuple(np.zeros_like(t) for t in cell.columns[1:]),
+    )
+    columns = np.zeros((2, len(cell.columns)), dtype=np.int64)
+    (_, low), (_, full) = (make_native_step(rounded, precision)(columns, None) for precision in ("bfloat16", "float32"))
+    assert np.array_equal(low, full)
+
+
+def nearest(array):
+    return (round_to_brain(array).astype(np.uint32) << 16).view(np.float32)
+
+
+def test_rounding_to_bfloat16_is_to_nearest_even():
+    import torch
+
+    draw = np.random.default_rng(0)
+    numbers = (draw.uniform(-1, 1, 100_000) * 2.0 ** draw.integers(-30, 128, 100_000)).astype(np.float32)
+    numbers = numbers[np.abs(numbers) > 2.0**-40]
+    numbers = np.concatenate([numbers, np.float32([0, 1.00390625, 1.01171875, np.inf, -np.inf, 3.4e38, np.nan])])
+    assert not round_to_brain(np.float32([1e-13, -1e-13, 1e-44])).any()
+    assert np.array_equal(nearest(numbers), torch.from_numpy(numbers).bfloat16().float().numpy(), equal_nan=True)
+
+
+def test_instructions_that_there_are_not_are_refused(monkeypatch):
+    with pytest.raises(BadOption, match="unknown instructions; choose from auto, avx512, avx2, plain"):
+        registry().make("backends", "native", instructions="sse9")
+    monkeypatch.setitem(native_compiling.INSTRUCTIONS, "avx2", ((), {"sse9"}))
+    with pytest.raises(BadOption, match="this processor lacks the instructions 'avx2'"):
+        registry().make("backends", "native", instructions="avx2")
+
+
+@needs_compiler
+@pytest.mark.parametrize("architecture", ["lstm", "gru", "rnn", "mingru", "minlstm"])
+def test_memory_for_some_rows_is_enough_for_fewer(architecture):
+    cell = described(architecture)
+    make_native_step(cell)  # it says what the functions take
+    kernel, model = native_compiling.load_kernel(), build_model(cell, "float32", False, [])
+    sizes = [kernel.scratch_size(ctypes.addressof(model), rows, 1) for rows in range(1, 300)]
+    assert sizes == sorted(sizes)
 
 
 @needs_compiler
@@ -147,13 +257,24 @@ def test_a_state_may_come_in_parts_from_anywhere():
     assert all(np.array_equal(*parts) for parts in zip(turned, copied, strict=True))
 
 
+@needs_compiler
+def test_arrays_may_be_read_only():
+    cell = described("lstm")
+    step, columns = make_native_step(cell), np.zeros((3, len(cell.columns)), dtype=np.int64)
+    _, state = step(columns, None)
+    expected, _ = step(columns, state)
+    for array in (columns, *state):
+        array.flags.writeable = False
+    assert step(columns, state)[0].tobytes() == expected.tobytes()
+
+
 # --- sizes that are not trusted ---------------------------------------------------------------------------------------
 
 
-def entry(cell, whole=False):
+def entry(cell, precision="float32", instructions="auto"):
     """The kernel's own entry: `call(change)` makes a step of 2 rows after `change(model)`, and says what it said."""
-    kernel, model = native_compiling.load_kernel(), _build_model(cell, whole, [])
-    make_native_step(cell)  # it says what the functions take
+    kernel, model = native_compiling.load_kernel(instructions), build_model(cell, precision, True, [])
+    make_native_step(cell, instructions=instructions)  # it says what the functions take
     here, rows, width = ctypes.addressof(model), 2, len(cell.columns)
 
     def call(change=lambda model: None, column=0, threads=1):
@@ -185,6 +306,7 @@ def first(model):
 
 UNTRUE = {
     "fewer columns": setting("columns", 0),
+    "embeddings of no kind": setting("embedding_kind", 2),
     "fewer embeddings": more("embeddings", -1),
     "more embeddings than memory": setting("embeddings", 2**60),
     "wider embeddings": more("embedding_size", 8),
@@ -193,8 +315,8 @@ UNTRUE = {
     "layers beyond all numbers": setting("hidden", 2**62),
     "a part less": more("parts", -1),
     "no outputs": setting("outputs", 0),
-    "a panel more of outputs": more("outputs", 16),
-    "pointers from outside": more("pointers", 20),
+    "a panel more of outputs": more("outputs", 32),
+    "pointers from outside": more("pointers", 40),
     "fewer than no pointers": setting("pointers", -1),
     "no head": setting("width", 0, lambda model: model.head),
     "a deeper head": more("depth", 8, lambda model: model.head),
@@ -207,9 +329,9 @@ UNTRUE = {
     "a deeper layer": more("depth", 8, lambda model: first(model).from_input),
     "weights that are nowhere": setting("weights", None, lambda model: first(model).from_state),
     "no past": setting("width", 0, lambda model: first(model).from_state),
-    "weights of no kind": setting("kind", 3, lambda model: first(model).from_input),
+    "weights of no kind": setting("kind", 4, lambda model: first(model).from_input),
     "bytes without their scales": setting("scales", None, lambda model: model.head),
-    "bytes where none were told": setting("bytes", 0),
+    "bytes where floats were told": setting("kind", 0),
 }
 
 
@@ -217,8 +339,14 @@ UNTRUE = {
 @pytest.mark.parametrize("fault", UNTRUE)
 def test_its_entry_trusts_no_size(fault):
     cell = described("lstm", layers=2)
-    assert entry(cell, whole=True)() == 0
-    assert entry(cell, whole=True)(UNTRUE[fault]) == 1
+    assert entry(cell, "int8")() == 0
+    assert entry(cell, "int8")(UNTRUE[fault]) == 1
+
+
+@needs_compiler
+def test_its_entry_takes_halves_where_it_reads_them():
+    reads = bool(native_compiling.load_kernel("plain").reads_halves())
+    assert entry(described("lstm", half=True), instructions="plain")() == (0 if reads else 1)
 
 
 @needs_compiler
@@ -230,11 +358,12 @@ def test_its_entry_trusts_no_column_no_number_of_threads_and_no_memory():
 
 @needs_compiler
 @pytest.mark.parametrize("size", [0.0, 1e-44, 1e-30, 1e30, 3e38])
-def test_weights_of_any_size_are_rounded_to_bytes(size):
+@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+def test_weights_of_any_size_are_rounded(precision, size):
     cell = described("lstm")
     far = replace(cell, head=np.sign(cell.head) * np.float32(size))
     with np.errstate(all="raise"):
-        step = make_native_step(far, "int8")
+        step = make_native_step(far, precision)
     step(np.zeros((2, len(cell.columns)), dtype=np.int64), None)
 
 
@@ -249,7 +378,7 @@ def shared_steps(monkeypatch):
 
 
 @needs_compiler
-@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("architecture", ["lstm", "gru", "mingru"])
 def test_threads_change_no_bit(architecture, precision, shared_steps):
     cell = described(architecture, hidden_size=52)
@@ -318,8 +447,9 @@ def test_a_number_of_threads_that_is_none_is_refused():
 
 @pytest.fixture
 def anew(monkeypatch, tmp_path):
-    """Nothing compiled, and nothing remembered afterwards."""
+    """Nothing compiled, and nothing remembered afterwards; and compiled fast, since nothing is computed here."""
     monkeypatch.setenv("COMPOSER_CACHE", str(tmp_path))
+    monkeypatch.setattr(native_compiling, "FLAGS", (*native_compiling.FLAGS, "-O0"))
     c_compiler.load_library.cache_clear()
     yield tmp_path
     c_compiler.load_library.cache_clear()

@@ -84,6 +84,7 @@ WRITE_NOTHING_NAMED = {
     "check",
     "datasets",
     "explain",
+    "journal",
     "models",
     "models measure",  # puts a table into the model that it is for
     "models show",

@@ -16,6 +16,7 @@ from composer import hookimpl, hookspecs
 from composer.errors import BadOption, UnknownName
 from composer.plugins import registry as plugins
 from composer.plugins.checks import SUFFIXES
+from composer.plugins.hooks import EVENTS
 from composer.plugins.offers import KINDS, load
 from composer.plugins.options import read_options
 
@@ -134,10 +135,20 @@ def test_two_plugins_may_have_the_same_entry_point_name(plugin, source):
         pytest.param(None, "register_samplers returned NoneType", id="nothing"),
     ],
 )
-def test_a_hook_that_returns_something_else_leaves_its_plugin_out(plugin, offers, reason):
-    found = load([plugin("odd", samplers=offers, datasets={"walks": Swing})])
-    assert reason in fault(found, "odd")
-    assert not any(found.offers.values())
+def test_a_hook_that_returns_something_else_is_left_out_alone(plugin, offers, reason):
+    found = load([plugin("odd", samplers=offers, datasets={"walks": Swing}), plugin("none", samplers=offers)])
+    assert fault(found, "odd") == ""
+    assert reason in notes(found, "odd")[0]
+    assert reason in fault(found, "none")
+    assert (found.list_names("samplers"), found.list_names("datasets")) == ([], ["walks"])
+
+
+def test_a_hook_that_raises_is_left_out_alone(source):
+    hooks = "from composer import hookimpl\n@hookimpl\ndef register_samplers(): return 1 / 0\n"
+    good = "@hookimpl\ndef register_models(): return {'mine': print}\n"
+    found = load([source("raising", hooks + good)])
+    assert notes(found, "raising") == ["register_samplers raised ZeroDivisionError: division by zero"]
+    assert found.list_names("models") == ["mine"]
 
 
 @pytest.mark.parametrize(
@@ -182,15 +193,17 @@ def test_a_thing_whose_signature_cannot_be_read_is_left_out(source):
     assert found.list_names("samplers") == []
 
 
-def test_an_unknown_hook_leaves_its_plugin_out(plugin):
+def test_an_unknown_hook_is_left_out_alone(plugin):
     found = load([plugin("future", foo={"x": Swing}, samplers={"swing": Swing})])
-    assert "register_foo" in fault(found, "future")
-    assert found.list_names("samplers") == []
+    assert (fault(found, "future"), found.list_names("samplers")) == ("", ["swing"])
+    assert notes(found, "future") == ["register_foo is not a hook of this version, and is left out"]
 
 
-def test_a_misspelt_hook_leaves_its_plugin_out_with_the_nearest(plugin):
-    found = load([plugin("mine", sampler={"swing": Swing})])
-    assert fault(found, "mine") == "implements register_sampler, which is not a hook: did you mean 'register_samplers'?"
+def test_a_misspelt_hook_is_left_out_alone_with_the_nearest(plugin):
+    found = load([plugin("mine", sampler={"swing": Swing}, datasets={"walks": Swing}), plugin("no", sampler={})])
+    told = "register_sampler is not a hook, and is left out: did you mean 'register_samplers'?"
+    assert (notes(found, "mine"), found.list_names("datasets")) == ([told], ["walks"])
+    assert fault(found, "no") == told  # which has no other
 
 
 @pytest.mark.parametrize(
@@ -208,12 +221,13 @@ def test_a_forgotten_hookimpl_is_told(source, name, sentence):
     assert (sentence in told[0]) if sentence else not told
 
 
-@pytest.mark.parametrize("version", ["1", 1.0, True, None])
-def test_a_version_that_is_no_whole_number_is_told_so(plugin, version):
+@pytest.mark.parametrize(("version", "works"), [("1", True), (1.0, True), ("2", False), (True, False), (None, False)])
+def test_a_version_that_is_no_whole_number_is_told_so_and_is_understood_where_it_can_be(plugin, version, works):
     found = load([plugin("mine", constants={"COMPOSER_API": version}, samplers={"swing": Swing})])
-    assert fault(found, "mine") == (
+    assert (notes(found, "mine")[0] if works else fault(found, "mine")) == (
         f"states COMPOSER_API = {version!r}, which is no whole number; write COMPOSER_API = {hookspecs.API_VERSION}"
     )
+    assert found.list_names("samplers") == ["swing"] * works
 
 
 @pytest.mark.parametrize(("number", "kept"), [(hookspecs.API_VERSION, True), (hookspecs.API_VERSION + 1, False)])
@@ -313,7 +327,12 @@ def test_the_engine_names_no_plugin():
 
 def test_the_hooks_are_the_kinds():
     hooks = {name for name, thing in vars(hookspecs).items() if hasattr(thing, "composer_spec")}
-    assert hooks == {f"register_{kind}" for kind in KINDS}
+    assert hooks == {*(f"register_{kind}" for kind in KINDS), *EVENTS}
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_every_event_is_answered_by_a_plugin_of_ours(event):
+    assert plugins.registry().answering[event]
 
 
 @pytest.mark.parametrize("kind", KINDS)

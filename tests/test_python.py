@@ -350,7 +350,7 @@ def test_without_exporters_a_piece_is_shown_in_words(piece, monkeypatch):
     def fail(*_, **__):
         raise CannotWrite("no plugin writes it.")
 
-    monkeypatch.setattr(objects.formats, "write", fail)
+    monkeypatch.setattr(objects.formats, "make_exporter", fail)
     titled = composer.Piece(piece.score, {"title": "<b>"})
     assert titled._repr_html_() == f"<p>&lt;b&gt;: {piece.score.note_count} notes.</p>"
 

@@ -47,7 +47,7 @@ from composer.plugins import scaffold
 from composer.plugins.discovery import find
 from composer.plugins.offers import load
 from composer.request import Request
-from composer.testing import make_cases
+from composer.testing import check_events, make_cases
 from composer.types import Piece
 from composer_chorales.dataset import Chorales
 from composer_pianorolls import trial
@@ -112,8 +112,10 @@ def test_the_guide_shows_the_help_as_it_is():
 
 
 @pytest.mark.parametrize("document", [README, GUIDE], ids=["README", "guide"])
-def test_who_types_its_examples_from_the_first_to_the_last_is_never_refused(document):
+def test_who_types_its_examples_from_the_first_to_the_last_is_never_refused(document, monkeypatch):
     """What is there is not replaced, so that each line has a name of its own, or says --force."""
+    styles = ((("style", ("funk", "jazz")),), {})
+    monkeypatch.setattr("composer.cli.conditions.read_named_conditions", lambda _: styles)  # the model is not there yet
     there = {"chorale.mid"}
     examples = [lines for mark, lines in blocks(document) if mark.startswith("example: ")]
     for words in parse("\n".join(examples)):
@@ -252,6 +254,20 @@ def test_examples_of_comparing(workplace, monkeypatch, capsys):
         assert "likelihood" in capsys.readouterr().out.lower()
 
 
+def test_examples_of_labels(workplace):
+    pieces = generator.generate(open_model("tunes"), [Request(index=index, bars=4) for index in range(16)])
+    for number, piece in enumerate(pieces):
+        folder = workplace / "styles" / ("funk", "jazz")[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        formats.write([piece], folder / f"{number}.mid")
+    small = ["--hidden-size", "8", "--layers", "1", "--embedding-size", "4", "--steps", "2", "--evaluations", "1"]
+    for arguments in commands(GUIDE, "labels"):
+        few = {"train": small, "fill": ["--particles", "2"], "generate": ["--bars", "4"]}.get(arguments[0], [])
+        assert run([*arguments, *few]) == 0, arguments
+    assert formats.read_provenance(workplace / "funk.mid")["labels"] == {"style": "funk"}
+    assert formats.read_provenance(workplace / "jazzier.mid")["labels"] == {"style": "jazz"}
+
+
 def test_examples_of_given_notes(workplace):
     chorale = generator.generate(open_model("chorales"), [Request(seed=1, bars=6)])[0].score
     formats.write([Piece(chorale)], workplace / "chorale.mid")
@@ -385,7 +401,7 @@ def test_the_guide_has_an_example_of_every_kind():
 
 
 @pytest.mark.parametrize(("kind", "name", "code"), EXAMPLES, ids=[kind for kind, _, _ in EXAMPLES])
-def test_an_example_of_the_guide_is_what_a_new_package_begins_with_and_runs(kind, name, code, monkeypatch):
+def test_an_example_of_the_guide_is_what_a_new_package_begins_with_and_runs(kind, name, code, monkeypatch, tmp_path):
     """The packages themselves are tested in `test_scaffold`."""
     assert code.strip() == scaffold.render_source(name, kind).strip()
     module = types.ModuleType(f"example_{kind}")
@@ -393,8 +409,11 @@ def test_an_example_of_the_guide_is_what_a_new_package_begins_with_and_runs(kind
     exec(code, module.__dict__)
     found = load([EntryPoint(name, module.__name__, "composer")])
     assert [plugin.fault for plugin in found.plugins] == [""]
-    (offer,) = found.offers[f"{kind}s"].values()
-    next(make_cases(offer)).run()
+    if kind == "event":
+        check_events(module, tmp_path)
+    else:
+        (offer,) = found.offers[f"{scaffold.FULLER.get(kind, kind)}s"].values()
+        next(make_cases(offer)).run()
 
 
 def test_the_figures_of_the_models_are_those_of_their_cards():

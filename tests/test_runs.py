@@ -79,7 +79,7 @@ def test_the_course_is_a_line_a_validation(run, here):
     assert run(*TRAIN, "--out", "mine.safetensors", "--run", "run").status == 0
     found = lines(here / "run")
     for line in found:
-        assert list(line) == ["step", "epoch", "train", "valid", "best", "seconds", "tokens_per_second"]
+        assert list(line) == ["step", "epoch", "train", "valid", "best", "seconds", "tokens_per_second", "train_unit"]
     valid = [line["valid"] for line in found]
     assert [line["best"] for line in found] == [min(valid[: n + 1]) for n in range(len(valid))]
     assert [line["seconds"] for line in found] == sorted(line["seconds"] for line in found)

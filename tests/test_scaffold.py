@@ -6,14 +6,21 @@ import subprocess
 import sys
 import tomllib
 from dataclasses import replace
+from importlib.metadata import EntryPoint
 
+import numpy as np
 import pytest
 
 from composer import __version__
 from composer.errors import BadOption, CannotWrite
+from composer.io.formats import read
 from composer.model import load, save
+from composer.music.score import TICKS_PER_QUARTER
 from composer.plugins.offers import KINDS
-from composer.plugins.scaffold import begin, list_kinds, render_files, render_source
+from composer.plugins.offers import load as load_plugins
+from composer.plugins.registry import registry
+from composer.plugins.scaffold import FULLER, begin, list_kinds, render_files, render_source
+from composer.testing import make_random_model
 from composer_tunes import locate_model
 
 NAME = "my-swing"
@@ -50,7 +57,7 @@ def test_a_package_of_a_model_needs_the_packages_that_its_model_needs(tmp_path):
 
 
 def test_there_is_a_beginning_of_every_kind():
-    assert {f"{kind}s" for kind in list_kinds()} == set(KINDS)
+    assert {f"{FULLER.get(kind, kind)}s" for kind in list_kinds()} == {*KINDS, "events"}
 
 
 def test_a_new_package_of_each_kind_passes_its_tests_and_the_contracts(tmp_path):
@@ -64,9 +71,11 @@ def test_a_new_package_of_each_kind_passes_its_tests_and_the_contracts(tmp_path)
     assert done.returncode == 0, done.stdout[-4000:]
     for kind in list_kinds():
         offered = f".my{kind}" if kind in ("reader", "exporter") else f"my-{kind}"
-        assert f"{kind} {offered}: options PASSED" in done.stdout
+        title = f"{FULLER.get(kind, kind)} {offered}"
+        first = "piece_written" if kind == "event" else "options"
+        assert f"{title}: {first} PASSED" in done.stdout
         assert f"test_my_{kind}.py::test" in done.stdout
-        assert len([line for line in done.stdout.splitlines() if f"::{kind} {offered}" in line]) >= 2
+        assert len([line for line in done.stdout.splitlines() if f"::{title}" in line]) >= 2
 
 
 BOTH_CHECKS = """
@@ -94,9 +103,12 @@ def test_in_its_folder_pytest_alone_checks_the_contracts_and_names_the_rule_that
     assert bad.returncode == 1
 
 
+LINES = {"cell": 60, "grammar": 100}
+
+
 @pytest.mark.parametrize("kind", list_kinds())
-def test_its_module_has_forty_lines_at_most(kind):
-    assert len([line for line in render_source(NAME, kind).splitlines() if line.strip()]) <= 40
+def test_its_module_has_forty_lines_at_most_and_a_fuller_example_few_more(kind):
+    assert len([line for line in render_source(NAME, kind).splitlines() if line.strip()]) <= LINES.get(kind, 40)
 
 
 @pytest.mark.parametrize("kind", list_kinds())
@@ -157,3 +169,33 @@ def test_the_plugin_of_pytest_imports_nothing_of_composer_unless_it_is_asked():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_model_with_the_grammar_of_the_guide_writes_bars_a_form_and_fills(run, tmp_path, monkeypatch):
+    name = "composer.plugins.scaffold.packages.grammar"
+    found, mine = registry(), load_plugins([EntryPoint("my-thing", name, "composer")])
+    offers = {kind: {**found.offers[kind], **mine.offers[kind]} for kind in KINDS}
+    monkeypatch.setattr("composer.plugins.registry._build_registry", lambda _: replace(found, offers=offers))
+    monkeypatch.chdir(tmp_path)
+    made = make_random_model("gru", "my-thing", hidden_size=8, embedding_size=8, layers=1)
+    fair = {key: np.zeros_like(array) for key, array in made.weights.items()}  # any token is as likely, but for pickups
+    fair["head.bias"][made.vocabulary.index("Upbeat_0")] = 50
+    save(replace(made, weights=fair), tmp_path / "drums.safetensors")
+    model = ("--model", "drums.safetensors", "--seed", 1)
+    assert run("generate", "bars.mid", *model, "--bars", 3, "--time-signature", "3/4").status == 0
+    assert run("generate", "form.mid", *model, "--bars", 2, "--form", "ABA").status == 0
+    assert run("fill", "bars.mid", "filled.mid", *model, "--bars", "2").status == 0
+    bars, form, filled = (read(tmp_path / f"{name}.mid") for name in ("bars", "form", "filled"))
+    assert [track.is_drum for track in bars.tracks] == [True]
+    assert len(list_drums(bars, 0, 9)) == len(bars.tracks[0].notes)
+    assert list_drums(form, 0, 8) == list_drums(form, 16, 24) != list_drums(form, 8, 16)
+    assert list_drums(filled, 0, 3) == list_drums(bars, 0, 3)
+    assert list_drums(filled, 6, 9) == list_drums(bars, 6, 9)
+    assert list_drums(filled, 3, 6) != list_drums(bars, 3, 6)
+
+
+def list_drums(score, begin, end):
+    """The drums of a score between two quarters: the ticks from the first of them, and the sounds."""
+    notes, first = score.tracks[0].notes, begin * TICKS_PER_QUARTER
+    inside = notes[(notes["start"] >= first) & (notes["start"] < end * TICKS_PER_QUARTER)]
+    return [(int(note["start"]) - first, int(note["pitch"])) for note in inside]

@@ -1,6 +1,6 @@
 """The links of the sampling chain: each against a distribution worked out by hand, and all against their contract."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ import pytest
 from composer.errors import BadOption
 from composer.plugins.registry import registry
 from composer.testing import check_sampler
-from composer.types import Constraint, Context, MusicalState, RecentNotes, TokenInfo
+from composer.types import Constraint, Context, HasMemory, MusicalState, RecentNotes, TokenInfo
 
 NONE = -np.inf
 
@@ -18,6 +18,8 @@ EXAMPLES = {
     "top-p": ["0.05", "0.9", "1"],
     "min-p": ["0", "0.1", "1"],
     "repetition-penalty": ["1.5", "0.5"],
+    "mirostat": ["0.5", "2"],
+    "notes-per-beat": ["2.5", "8"],
     "pitch-range": ["C3:C6"],
     "range": ["C3:C6", "all=C3:C6"],
     "scale": ["D dorian", "A minor", "Bb", "chromatic"],
@@ -154,6 +156,9 @@ def test_a_link_works_on_the_arrays_of_another_library(name):
     tensors = Context(zeros, make_music(zeros), there.token_info, past, all_, RecentNotes(past, past, past))
     logits = np.array([[0.5, 2.0, -1.0, NONE, 0.0], [1.0, 1.0, 1.0, 1.0, 1.0]])
     sampler = make(name, EXAMPLES[name][-1])
+    if isinstance(sampler, HasMemory):
+        memory = np.tile(sampler.begin_memory(there.token_info) + 0.5, (2, 1))
+        there, tensors = replace(there, memory=memory), replace(tensors, memory=memory)
     if isinstance(sampler, Constraint):
         here, elsewhere = sampler.mask(there), sampler.mask(tensors)
     else:
@@ -189,5 +194,5 @@ def test_nonsense_is_refused_in_a_sentence_that_names_the_sampler(name, value):
 
 
 def test_a_window_beyond_what_is_remembered_is_refused():
-    with pytest.raises(BadOption, match="window must be from 1 to 64"):
-        make("repetition-penalty", 2, window=65)
+    with pytest.raises(BadOption, match="window must be from 1 to 1024"):
+        make("repetition-penalty", 2, window=1025)

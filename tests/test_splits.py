@@ -7,7 +7,7 @@ import pytest
 
 from composer.data.splits import SPLITS, assign_splits, hash_melody
 from composer.errors import EmptyDataset
-from composer.music.score import Track
+from composer.music.score import Score, Track, make_notes
 
 MELODY = "C5 D5 E5 F5 G5 E5 C5*2"
 
@@ -58,6 +58,19 @@ def test_drums_are_no_melody(melody, small_score):
     drums = replace(small_score("C2 D2 C2 D2").tracks[0], is_drum=True)
     assert hash_melody(replace(melody, tracks=(drums, *melody.tracks))) == hash_melody(melody)
     assert hash_melody(replace(melody, tracks=(drums,))) != hash_melody(melody)
+
+
+def beat(*sounds, step=240):
+    """A piece of drums alone, with a sound at each step."""
+    return Score((Track(make_notes([(i * step, 120, sound, 90) for i, sound in enumerate(sounds)]), is_drum=True),))
+
+
+def test_pieces_of_drums_alone_are_the_same_if_their_beats_are():
+    groove = beat(36, 42, 38, 42)
+    assert hash_melody(replace(groove, tracks=(replace(groove.tracks[0], name="Kit"),))) == hash_melody(groove)
+    # Above both is the same cymbal.
+    assert hash_melody(beat(36, 42, 36, 42)) != hash_melody(groove)
+    assert hash_melody(beat(36, 42, 38, 42, step=120)) != hash_melody(groove)
 
 
 def groups(count, seed=0):

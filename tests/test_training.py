@@ -15,13 +15,20 @@ from composer.data.batches import Stream
 from composer.data.corpus import build
 from composer.errors import BadModelFile, BadOption, CannotWrite, RunWarning, TrainingFailed
 from composer.plugins.registry import registry
-from composer.request import Request
+from composer.request import Request, Spec
 from composer.tokens.vocabulary import BOS
 from composer.training import loop
 from composer.training.evaluation import compute_likelihood, compute_piece_nats, evaluate
-from composer.training.loop import Settings, compute_rate, make_training_stream, train
+from composer.training.loop import Settings, make_training_stream
+from composer.training.methods import Method
 
-SETTINGS = Settings(steps=48, evaluations=6, batch_size=4, chunk=32, learning_rate=0.02, transpose=3, device="cpu")
+SETTINGS = Settings(steps=48, evaluations=6, batch_size=4, chunk=32, learning_rate=0.02, device="cpu")
+METHOD = Method(augmentations=(Spec("transpose", {"reach": 3}),))
+STILL = Method(optimiser=Spec("adamw", {"weight_decay": 0.0}), augmentations=())
+
+
+def train(corpus, tokenizer, architecture, settings, method=METHOD, **options):
+    return loop.train(corpus, tokenizer, architecture, settings, method, **options)
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +108,8 @@ def test_every_validation_follows_an_update(corpus, tokenizer, gru, steps, evalu
 
 
 def test_a_run_without_progress_is_stopped(corpus, tokenizer, gru):
-    still = replace(SETTINGS, learning_rate=1e-30, weight_decay=0.0, patience=2)
-    assert len(train(corpus, tokenizer, gru, still).history) == 3
+    still = replace(SETTINGS, learning_rate=1e-30, patience=2)
+    assert len(train(corpus, tokenizer, gru, still, STILL).history) == 3
 
 
 def test_progress_is_reported(corpus, tokenizer, gru):
@@ -188,8 +195,8 @@ def test_a_run_that_fails_keeps_the_best_so_far(corpus, tokenizer, gru, trained)
 
 
 def test_the_rate_rises_and_falls():
-    settings = Settings(steps=1000, warmup=0.1, learning_rate=0.5)
-    rates = [compute_rate(step, settings) for step in range(1001)]
+    cosine = Method(schedule=Spec("cosine", {"warmup": 0.1})).make().schedule
+    rates = [cosine.compute_rate(step, 1000, 0.5) for step in range(1001)]
     assert rates[0] == pytest.approx(0.005)
     assert max(rates) == rates[100] == 0.5
     assert rates[:101] == sorted(rates[:101])
@@ -208,10 +215,7 @@ def test_the_rate_rises_and_falls():
         {"learning_rate": 0.0},
         {"learning_rate": float("nan")},
         {"clip": -1.0},
-        {"warmup": 1.5},
-        {"weight_decay": -0.1},
-        {"transpose": -1},
-        {"transpose": 25},
+        {"augment_share": 1.5},
         {"seed": -1},
         {"precision": "float8"},
         {"checkpoint_every": -1.0},
@@ -422,7 +426,7 @@ class Watched:
 @pytest.fixture
 def still(lstm):
     """Settings under which no weight moves, and an architecture that is watched."""
-    return replace(SETTINGS, steps=12, evaluations=1, learning_rate=1e-30, weight_decay=0.0, transpose=0), Watched(lstm)
+    return replace(SETTINGS, steps=12, evaluations=1, learning_rate=1e-30), Watched(lstm)
 
 
 def chunk_rows(corpus, tokenizer, settings, batches):
@@ -435,7 +439,7 @@ def test_the_state_goes_from_chunk_to_chunk_and_never_from_batch_to_batch(corpus
     import torch
 
     settings, watched = still
-    train(corpus, tokenizer, watched, settings)
+    train(corpus, tokenizer, watched, settings, STILL)
     rows = [rows for batch in chunk_rows(corpus, tokenizer, settings, 3) for rows in batch]
     before = None
     for call, going_on in zip(watched.calls, rows, strict=False):
@@ -455,8 +459,8 @@ def test_a_batch_is_not_touched_by_the_music_of_the_batch_before(corpus, tokeniz
     first = tuple(int(piece) for piece in stream.pieces[stream.select_batch(0)])
     other = build(Walks(moved=first), tokenizer, cache=tmp_path, workers=1)
     elsewhere = Watched(watched.inner)
-    train(corpus, tokenizer, watched, settings)
-    train(other, tokenizer, elsewhere, settings)
+    train(corpus, tokenizer, watched, settings, STILL)
+    train(other, tokenizer, elsewhere, settings, STILL)
     chunks, following = map(len, chunk_rows(corpus, tokenizer, settings, 2))
     same = [torch.equal(a.logits, b.logits) for a, b in zip(watched.calls, elsewhere.calls, strict=True)]
     assert not any(same[:chunks])

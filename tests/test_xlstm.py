@@ -21,6 +21,6 @@ def test_it_keeps_the_contract():
 
 
 def test_it_learns(corpus, tokenizer):
-    settings = Settings(steps=30, evaluations=3, batch_size=8, chunk=64, learning_rate=1e-2, transpose=0, average=0.5)
+    settings = Settings(steps=30, evaluations=3, batch_size=8, chunk=64, learning_rate=1e-2, average=0.5)
     history = train(corpus, tokenizer, SMALL, settings).history
     assert history[-1].valid < history[0].valid

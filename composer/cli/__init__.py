@@ -14,6 +14,7 @@ tables.py       `datasets`, and tables for all commands
 cache.py        `cache`
 plugins/        `plugins`
 options.py      options of plugins
+conditions.py   options for the conditions of a model
 settings.py     settings of a training, and their merge into a recipe
 callbacks.py    options of callbacks
 fixed_notes.py  shared by the commands that keep fixed notes

@@ -111,10 +111,11 @@ def _choose_metrics(names: str | None, against: str | None, plot: Path | None) -
             raise BadOption(f"{'--against' if against else '--plot'} needs --metrics; try --metrics all.")
         return []
     from composer.metrics import make_metrics
+    from composer.plugins.specs import split_specs
 
     if against:
         registry().get_offer("datasets", against.partition(":")[0])
-    wanted = names.split(",")
+    wanted = split_specs(names, "metrics")
     make_metrics(wanted)
     return wanted
 

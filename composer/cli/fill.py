@@ -9,14 +9,13 @@ from typing import Any
 import click
 
 from composer.cli import fixed_notes, writing
-from composer.cli.options import WithSamplers
 from composer.errors import BadOption
 from composer.generation.options import choose_seed, parse_bars, parse_voices
 
 # --- fill -------------------------------------------------------------------------------------------------------------
 
 
-@click.command(cls=WithSamplers)
+@click.command(cls=fixed_notes.WithPiece)
 @click.argument("piece", type=click.Path(path_type=Path))
 @writing.add_outs
 @click.option("--bars", metavar="A-B", help="Bars to rewrite; 1 is the first whole bar, 0 a pickup.")
@@ -55,7 +54,7 @@ def fill(
 # --- harmonize --------------------------------------------------------------------------------------------------------
 
 
-@click.command(cls=WithSamplers)
+@click.command(cls=fixed_notes.WithPiece)
 @click.argument("melody")
 @writing.add_outs
 @click.option("--voice", metavar="NAME", help="The voice that has the melody.  [the first]")
@@ -101,7 +100,7 @@ def harmonize(
 # --- vary -------------------------------------------------------------------------------------------------------------
 
 
-@click.command(cls=WithSamplers)
+@click.command(cls=fixed_notes.WithPiece)
 @click.argument("piece", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path())
 @click.option("--count", type=click.IntRange(1, 1_000_000), default=8, show_default=True, help="How many variations.")

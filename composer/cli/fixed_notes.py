@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from composer.cli import completing, writing
+from composer.cli.conditions import WithConditions, list_conditions
 from composer.cli.options import add_backend, list_samplers, list_texts
 from composer.cli.writing import Shelf
 from composer.errors import ComposerError, RequestWarning, UnreadableFile, printable
-from composer.generation.options import choose_seed, parse_look_ahead
+from composer.generation.options import choose_seed, merge_conditions, parse_look_ahead
+from composer.storage.inside import expand_home, is_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,6 +93,21 @@ class FillOptions:
         return {"particles": self.particles, "look_ahead": parse_look_ahead(self.look_ahead)}
 
 
+class WithPiece(WithConditions):
+    """A command whose model is the one that made the piece, unless another is named."""
+
+    def find_model(self, line: Sequence[str]) -> str:
+        """Find the name of the model on the line, or in the provenance of its first file; "" for none."""
+        from composer.io.formats import read_provenance
+
+        if named := super().find_model(line):
+            return named
+        with suppress(ComposerError):
+            piece = next((path for word in line if is_file(path := expand_home(word))), None)
+            return "" if piece is None else str(read_provenance(piece).get("model", ""))
+        return ""
+
+
 def add_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options to a command, which takes them as the fields of `Asked`."""
     for option in reversed(_OPTIONS):
@@ -126,7 +143,8 @@ def make_request(ctx: click.Context, generator: Generator, asked: FillOptions) -
 
     stated: dict[str, Any] = {"device": asked.device, "backend": asked.backend, "precision": asked.precision}
     stated |= {name: specs for name, specs in read_finish(asked.transforms, asked.rules).items() if specs}
-    request = replace(generator.suggested, seed=choose_seed(asked.seed), **stated)
+    suggested = merge_conditions(generator.suggested, list_conditions(ctx))
+    request = replace(suggested, seed=choose_seed(asked.seed), **stated)
     return apply_samplers(request, list_samplers(ctx))
 
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from composer.cli import completing, writing
-from composer.cli.options import WithSamplers, add_backend, list_samplers, list_texts
+from composer.cli.conditions import WithConditions, list_conditions
+from composer.cli.options import add_backend, list_samplers, list_texts
 from composer.cli.writing import Shelf
 from composer.errors import BadOption
-from composer.generation.options import choose_seed
+from composer.generation.options import choose_seed, merge_conditions
 
 if TYPE_CHECKING:
     from composer.generation.continuation import Continuation
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from composer.request import Request
 
 
-@click.command(cls=WithSamplers)
+@click.command(cls=WithConditions)
 @writing.add_outs
 @click.option(
     "--model",
@@ -49,6 +50,9 @@ if TYPE_CHECKING:
 )
 @writing.transform
 @writing.rule
+@click.option(
+    "--beams", type=click.IntRange(1, 1024), help="Search for the likeliest piece with so many beams, without chance."
+)
 @click.option("--primer", help='Continue a music file, or notes: "D4 E4 F4/2 A4/2".')
 @writing.add_options
 @click.option("--device", default="cpu", help="cpu, cuda, …  [cpu]")
@@ -72,6 +76,7 @@ def generate(
     max_copied_bars: int | None,
     transforms: tuple[str, ...],
     rules: tuple[str, ...],
+    beams: int | None,
     primer: str | None,
     force: bool,
     title: str | None,
@@ -107,11 +112,12 @@ def generate(
         generator = open_model(model_name)
         where: dict[str, Any] = {"device": device, "backend": backend, "precision": precision}
         conditions: dict[str, Any] = {"bars": bars, "time_signature": time_signature, "key": key, "tempo": tempo}
-        conditions |= {"max_copied_bars": max_copied_bars, **read_finish(transforms, rules)}
+        conditions |= {"max_copied_bars": max_copied_bars, "beams": beams, **read_finish(transforms, rules)}
         if max_copied_bars is not None:
             _index_training_music(generator)
         stated: dict[str, Any] = {name: value for name, value in conditions.items() if value is not None}
-        request = apply_samplers(replace(generator.suggested, seed=chosen, **where, **stated), links)
+        suggested = merge_conditions(generator.suggested, list_conditions(ctx))
+        request = apply_samplers(replace(suggested, seed=chosen, **where, **stated), links)
         one: Task = request if primer is None else _add_primer(generator, request, primer, tempo)
         if form_text is not None:
             one = _divide_into_sections(replace(get_request(one), bars=bars), form_text)

@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
-@click.option("--metrics", "names", default="all", show_default=True, help="Names, separated by commas.")
+@click.option(
+    "--metrics",
+    "names",
+    default="all",
+    show_default=True,
+    help="Names, separated by commas; with options, NAME:OPTION=VALUE.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print figures of all files, of each and of every bar as JSON.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Plot the figures of every bar (.svg, .png, .pdf).")
 @writing.force
@@ -38,8 +44,9 @@ def metrics(paths: tuple[Path, ...], names: str, as_json: bool, plot: Path | Non
     from composer import metrics as listening
     from composer.io.lint import list_music
     from composer.metrics import plain_values, plots
+    from composer.plugins.specs import split_specs
 
-    chosen = listening.make_metrics(names.split(","))
+    chosen = listening.make_metrics(split_specs(names, "metrics"))
     with writing.guard_plot(plot, reads=paths, force=force):
         found = listening.measure(_read_scores(list_music(paths)), chosen)
         if plot:

@@ -73,7 +73,7 @@ def add_backend(command: Callable[..., Any]) -> Callable[..., Any]:
         cls=_Backend,
         default="auto",
         shell_complete=completing.complete_names("backends"),
-        help="Inference backend: torch, numpy, …  [the fastest one that can]",
+        help="Inference backend: torch, numpy, native:threads=2, …  [the fastest one that can]",
     )(command)
 
 

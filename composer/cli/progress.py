@@ -6,7 +6,7 @@ something is shown, so that help stays fast.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -108,12 +108,13 @@ def _show_moment(line: StatusLine, moment: Moment) -> None:
     if moment.event not in ("step", "validation"):
         return
     progress = moment.progress
+    unit = "" if progress.unit == "nats" else f" {progress.unit}/note"
     text = (
         f"step {progress.step:,}/{progress.steps:,} · {progress.tokens_per_second:,.0f} tokens/s · "
-        f"{format_clock(progress.seconds_left)} left · train {progress.train:.3f}"
+        f"{format_clock(progress.seconds_left)} left · train {progress.train:.3f}{unit}"
     )
     if moment.event == "step" or progress.valid is None:
-        line.update(f"{text} nats/note")
+        line.update(text if unit else f"{text} nats/note")
         return
     mark = " *" if progress.valid == progress.best else ""
     line.update("")
@@ -146,9 +147,14 @@ def build_corpus(dataset: Dataset, tokenizer: Any, name: str, workers: int | Non
     return corpus
 
 
-def prepare_tokenizer(dataset: Dataset, tokenizer: Tokenizer, name: str, workers: int) -> Tokenizer:
-    """Fit a tokenizer to the training music of a dataset, if it learns anything."""
+def prepare_tokenizer(
+    dataset: Dataset, tokenizer: Tokenizer, name: str, workers: int, conditions: Sequence[str] = ()
+) -> Tokenizer:
+    """Fit a tokenizer to the training music of a dataset, if it learns anything, and add its conditions."""
     from composer.data.corpus import build, fit_tokenizer
+    from composer.data.labels import fit_conditions
 
     with show_reading() as report:
-        return fit_tokenizer(tokenizer, lambda: build(dataset, tokenizer, name=name, workers=workers, report=report))
+        build_with: Any = partial(build, dataset, name=name, workers=workers, report=report)
+        trained = fit_tokenizer(tokenizer, lambda: build_with(tokenizer))
+        return fit_conditions(trained, conditions, lambda: build_with(trained))

@@ -57,6 +57,8 @@ def is_on_command_line(ctx: click.Context, parameter: click.Parameter) -> bool:
 
 def merge_options(ctx: click.Context, plain: Plain) -> Plain:
     """Merge the options of the command line into a recipe. Raises BadOption for an option that nothing in it has."""
+    from composer.training.methods import PARTS, USUAL
+
     kind = plain["dataset"].partition(":")[0]
     things, tables = {"dataset_options": ("datasets", kind)}, {"dataset_options": plain.get("dataset_options", {})}
     if "begin_from" not in plain:
@@ -64,6 +66,9 @@ def merge_options(ctx: click.Context, plain: Plain) -> Plain:
         for key in ("tokenizer", "architecture"):
             tables[key] = plain.get(key, {"name": suggested})
             things[key] = (f"{key}s", tables[key]["name"])
+    for key, part in PARTS.items():
+        tables[key] = {"name": getattr(USUAL, key).name, **plain.get(key, {})}
+        things[key] = (part, tables[key]["name"])
     found = dict(zip(things, get_options(ctx, things.values()), strict=True))
     filled = {key: {**tables[key], **options} for key, options in found.items()}
     return {**plain, **filled, "training": {**plain.get("training", {}), **ctx.meta.get(_SETTINGS, {})}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -15,7 +15,7 @@ import click
 
 from composer.cli import callbacks, completing, writing
 from composer.cli.callbacks import CallbackChoice
-from composer.cli.options import list_arguments
+from composer.cli.options import Owner, list_arguments, list_taken
 from composer.cli.settings import WithSettings, is_on_command_line, merge_options
 from composer.devices import count_processors
 from composer.errors import BadOption, CannotWrite, ComposerError, TrainingFailed, printable
@@ -28,8 +28,13 @@ if TYPE_CHECKING:
     from composer.types import Callback
 
 
-ARCHITECTURE = "lstm"
-"""The architecture, unless another is named."""
+USUAL = {"architectures": "lstm", "objectives": "cross-entropy", "optimisers": "adamw", "schedules": "cosine"}
+"""The thing of each kind, unless another is named."""
+
+PARTS = tuple(kind for kind in USUAL if kind != "architectures")
+"""The kinds of the parts of a training beside its network."""
+
+ARCHITECTURE = USUAL["architectures"]
 
 DATASET = "chorales"
 """The dataset of a recipe that is printed without naming one."""
@@ -48,8 +53,34 @@ class RunChoices:
     recipe: str | None = None  # a recipe file, or a dataset
 
 
+def _make_part_option(kind: str) -> Any:
+    part = kind.removesuffix("s")
+    return click.option(
+        f"--{part}",
+        metavar="NAME[:…]",
+        shell_complete=completing.complete_names(kind),
+        help=f"Name of {'an' if part[0] in 'aeiou' else 'a'} {part}.  [{USUAL[kind]}]",
+    )
+
+
+_AUGMENTING = (
+    click.option(
+        "--augment",
+        metavar="NAME[:…]",
+        multiple=True,
+        shell_complete=completing.complete_names("transforms"),
+        help="Change training pieces at random by a transform; may be repeated.",
+    ),
+    click.option(
+        "--transpose",
+        type=click.IntRange(0),
+        help="As --augment transpose:reach=…: move pieces by up to so many semitones; 0 for none.  [6]",
+    ),
+)
+
+
 def add_run_options(command: Any) -> Any:
-    """Add the options that `train` and `finetune` share: what is written, and where the run is kept."""
+    """Add the options that `train` and `finetune` share: the parts of the training, what is written and kept where."""
     for option in (
         writing.force,
         click.option("--print-recipe", is_flag=True, help="Print the recipe, and train nothing."),
@@ -64,6 +95,7 @@ def add_run_options(command: Any) -> Any:
         click.option("--half/--full", default=None, help="Store weights in fp16 or fp32.  [fp16]"),
         click.option("--workers", type=click.IntRange(1), help="Processes that read files.  [one for each core]"),
         click.option("--out", help="The model file to write (.safetensors)."),
+        *reversed([*map(_make_part_option, PARTS), *_AUGMENTING]),
     ):
         command = option(command)
     return command
@@ -75,7 +107,8 @@ def add_run_options(command: Any) -> Any:
 class TrainCommand(WithSettings):
     """A command whose things may also be named by a recipe."""
 
-    usual: Mapping[str, str] = MappingProxyType({"architectures": ARCHITECTURE})
+    kinds = ("architectures", "tokenizers", "datasets", *PARTS)
+    usual: Mapping[str, str] = MappingProxyType(USUAL)
 
     def find_named(self, ctx: click.Context, kind: str) -> set[str]:
         """Find the things of a kind that the command line names, or else its recipe."""
@@ -113,6 +146,13 @@ class TrainCommand(WithSettings):
     shell_complete=completing.complete_names("tokenizers"),
     help="Name of a tokenizer.  [the dataset's choice]",
 )
+@click.option(
+    "--condition",
+    "conditions",
+    multiple=True,
+    metavar="LABEL",
+    help="Tell the model this label of each piece, such as style, so that it can be asked for; may be repeated.",
+)
 @click.option("--resume", metavar="FOLDER", help="Resume the run that is kept in this folder; nothing else is needed.")
 @add_run_options
 @click.pass_context
@@ -143,7 +183,7 @@ def train(
     if resume is not None:
         _resume(ctx, resume, given.get("out"), how)
         return
-    plain = _read_recipe(source, {key: value for key, value in given.items() if value is not None})
+    plain = _read_recipe(source, {key: value for key, value in given.items() if value not in (None, ())})
     if "dataset" not in plain and not print_recipe:
         raise click.MissingParameter(ctx=ctx, param_hint="'DATASET'", param_type="argument")
     carry_out(ctx, {"dataset": DATASET, **plain}, replace(how, recipe=source), print_recipe)
@@ -160,9 +200,19 @@ def _read_recipe(source: str | None, given: Mapping[str, Any]) -> Plain:
         if "dataset" in given:
             raise BadOption("two datasets are named; --dataset goes with a recipe.")
         plain = {"dataset": source}
-    for key, value in given.items():
-        plain = recipe_file.replace_value(plain, key, value)
+    plain = _replace_values(plain, given)
     return plain if "begin_from" in plain else {"architecture": {"name": ARCHITECTURE}, **plain}
+
+
+def _replace_values(plain: Plain, given: Mapping[str, Any]) -> Plain:
+    """Merge options of the command line into a recipe, augmentations among them."""
+    from composer.training import recipe_file
+
+    values = dict(given)
+    plain = recipe_file.add_augmentations(plain, values.pop("augment", ()), values.pop("transpose", None))
+    for key, value in values.items():
+        plain = recipe_file.replace_value(plain, key, list(value) if isinstance(value, tuple) else value)
+    return plain
 
 
 def carry_out(ctx: click.Context, plain: Plain, how: RunChoices, print_recipe: bool) -> None:
@@ -241,10 +291,12 @@ def _train(
     workers = how.workers
     recipe = recipe_file.make_recipe(plain)
     name = plain["dataset"]
+    _warn_of_conditions(recipe.conditions)
     with join_process_group(recipe.settings.device) as us:
         with us.let_local_main_first():
             shared = workers or (count_processors() if us.leads else 1)
-            recipe = replace(recipe, tokenizer=prepare_tokenizer(recipe.dataset, recipe.tokenizer, name, shared))
+            fitted = prepare_tokenizer(recipe.dataset, recipe.tokenizer, name, shared, recipe.conditions)
+            recipe = replace(recipe, tokenizer=fitted)
             if us.leads:
                 corpus = build_corpus(recipe.dataset, recipe.tokenizer, name, workers)
             else:
@@ -263,6 +315,16 @@ def _train(
             model = train_recipe(recipe, corpus, out, command=command, folder=folder, processes=us, **listeners)
     if model is not None:
         _print_result(model, out, folder)
+
+
+def _warn_of_conditions(names: Sequence[str]) -> None:
+    """Warn of conditions whose names are those of options of the commands that would ask for them."""
+    if names:
+        from composer.cli.fill import fill
+        from composer.cli.generate import generate
+        from composer.generation.options import warn_of_taken_names
+
+        warn_of_taken_names(names, list_taken([*generate.params, *fill.params]))
 
 
 def _print_result(model: Model, out: Path, folder: Path | None) -> None:
@@ -286,13 +348,29 @@ def _print_result(model: Model, out: Path, folder: Path | None) -> None:
 class FinetuneCommand(WithSettings):
     """A command without options of tokenizers and architectures: these are the model's."""
 
-    kinds = ("datasets",)
+    kinds = ("datasets", *PARTS)
+    usual: Mapping[str, str] = MappingProxyType(USUAL)
 
     def get_defaults(self) -> Settings:
         """Return the settings of finetuning: fewer steps, and smaller ones."""
         from composer.training.loop import FINETUNING
 
         return FINETUNING
+
+    def find_owners(self, ctx: click.Context) -> dict[str, list[Owner]]:
+        """Find the flags of plugins, with the defaults of finetuning."""
+        from composer.training.methods import FINETUNING, PARTS
+
+        usual = {(kind, getattr(FINETUNING, key).name): getattr(FINETUNING, key).options for key, kind in PARTS.items()}
+        return {
+            flag: [_replace_default(owner, usual.get((owner.kind, owner.name), {})) for owner in owners]
+            for flag, owners in super().find_owners(ctx).items()
+        }
+
+
+def _replace_default(owner: Owner, defaults: Mapping[str, Any]) -> Owner:
+    name = owner.option.name
+    return replace(owner, option=replace(owner.option, default=defaults[name])) if name in defaults else owner
 
 
 @click.command(cls=FinetuneCommand)
@@ -322,5 +400,5 @@ def finetune(
     """  # noqa: D301  (a \b keeps click from filling the lines)
     how = RunChoices(workers, CallbackChoice.take_from(given), force)
     places = {key: value for key, value in given.items() if value is not None}
-    plain = {"begin_from": model, "dataset": dataset, **places}
+    plain = _replace_values({"begin_from": model, "dataset": dataset}, places)
     carry_out(ctx, plain, how, print_recipe)

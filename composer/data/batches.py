@@ -1,4 +1,4 @@
-"""Batches: the pieces that a network sees side by side in training, and their transpositions.
+"""Batches: the pieces that a network sees side by side in training.
 
 Pieces of similar length form a batch, which is cut into chunks along time. The recurrent state goes from chunk to chunk
 inside a batch, and is reset for the next one: nothing leaks from one piece into another. A row whose piece has ended is
@@ -8,19 +8,20 @@ dropped at the next chunk. The whole stream is a function of (seed, batch number
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from composer.data.augmenting import Augmenter, Row
 from composer.data.corpus import Corpus
-from composer.data.encoding import compute_inputs
-from composer.tokens.vocabulary import BOS, can_transpose, transpose_tokens
-from composer.types import SupportsTranspose, Tokenizer
+from composer.tokens.conditions import Conditioned, split_conditions
+from composer.tokens.vocabulary import BOS, transpose_tokens
+from composer.types import Tokenizer, Transform
 
 IGNORED = -1
-"""The target of positions without a loss: padding, and the key of a transposed piece."""
+"""The target of positions without a loss: padding, conditions, and the key of a transposed piece."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +35,6 @@ class Chunk:
 
 
 @dataclass(frozen=True, eq=False)
-class _Row:
-    """A piece of a batch, with the semitones by which its tokens are still to be transposed."""
-
-    inputs: NDArray[np.integer]  # (L, C)
-    tokens: NDArray[np.integer]  # (L,)
-    shift: int
-
-
-@dataclass(frozen=True, eq=False)
 class Stream:
     """The endless stream of batches over some pieces of a corpus."""
 
@@ -51,8 +43,10 @@ class Stream:
     pieces: NDArray[np.int64]
     batch_size: int = 16
     chunk: int = 128
-    transpose: int = 0  # the most semitones, within the pitch range of the corpus; 0 for no transposition
+    augmentations: tuple[Transform, ...] = ()  # a transposition stays within the pitch range of the pieces
+    augment_share: float = 0.5  # of the pieces that each augmentation changes; all are transposed
     seed: int = 0
+    forget: float = 0.0  # share of the pieces of which a label is forgotten, if the tokenizer has conditions
 
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
@@ -90,7 +84,7 @@ class Stream:
         """Yield the chunks of one batch."""
         rows = self._read_rows(number)
         lengths = np.array([len(row.tokens) for row in rows])
-        stretch = float(self.lengths[self.select_batch(number)].sum() / lengths.sum())
+        stretch = float(sum(row.size for row in rows) / lengths.sum())
         before: int | None = None
         for start in range(0, int(lengths[0]), self.chunk):
             running = int(np.count_nonzero(lengths > start))
@@ -103,73 +97,67 @@ class Stream:
             yield Chunk(inputs, targets, None if before is None else running, stretch)
             before = running
 
-    def _read_rows(self, number: int) -> list[_Row]:
-        """Read the pieces of a batch, the longest first."""
-        rows = self.select_batch(number)
-        moves = self._draw_transpositions(number, rows)
-        begins, lengths = self.corpus.offsets[self.pieces[rows]], self.lengths[rows]
-        spans = [slice(begin, begin + length) for begin, length in zip(begins, lengths, strict=True)]
-        found = [
-            _Row(self.corpus.inputs[span], self.corpus.tokens[span], int(move))
-            for span, move in zip(spans, moves, strict=True)
-        ]
-        return (
-            sorted(self._transpose_rows(found), key=lambda row: -len(row.tokens))
-            if moves.any() and not self._is_transposable
-            else found
-        )
+    def _read_rows(self, number: int) -> list[Row]:
+        """Read the pieces of a batch, as the augmentations leave them, the longest first."""
+        found = []
+        for piece, length in ((self.pieces[row], int(self.lengths[row])) for row in self.select_batch(number)):
+            span = slice(begin := int(self.corpus.offsets[piece]), begin + length)
+            reach = (int(self.corpus.lowest[piece]), int(self.corpus.highest[piece])) if self.augmentations else (0, 0)
+            found.append(Row(self.corpus.inputs[span], self.corpus.tokens[span], *reach, length))
+        found = self._forget_labels(number, found)
+        if not self.augmentations:
+            return found
+        return sorted(self._augmenter.change(found, number), key=lambda row: -len(row.tokens))
 
-    def _transpose_rows(self, rows: list[_Row]) -> list[_Row]:
-        """Transpose rows whose tokens only the tokenizer can transpose."""
-        transposed = [i for i, row in enumerate(rows) if row.shift]
-        if not isinstance(self.tokenizer, SupportsTranspose) or not transposed:
+    def _forget_labels(self, number: int, rows: list[Row]) -> list[Row]:
+        """Forget labels of some rows, so that the model learns to write without them, too."""
+        tokenizer = self.tokenizer
+        if not self.forget or not isinstance(tokenizer, Conditioned):
             return rows
-        tokens = [self.tokenizer.transpose(rows[i].tokens.astype(np.int64), rows[i].shift) for i in transposed]
-        rewritten = zip(transposed, tokens, compute_inputs(self.tokenizer, tokens), strict=True)
-        by_index = {i: _Row(inputs, written, 0) for i, written, inputs in rewritten}
-        return [by_index.get(i, row) for i, row in enumerate(rows)]
+        rng = np.random.default_rng((self.seed, number, 3))
+        drawn = rng.random((len(rows), len(tokenizer.conditions))) < self.forget
+        found = list(rows)
+        for place in np.flatnonzero(drawn.any(axis=1)).tolist():
+            row = rows[place]
+            inputs, tokens = tokenizer.forget(row.inputs, row.tokens, drawn[place])
+            found[place] = replace(row, inputs=inputs, tokens=tokens)
+        return found
 
-    def _fill_row(self, inputs: NDArray[np.int64], targets: NDArray[np.int64], row: _Row, part: slice) -> None:
+    def _fill_row(self, inputs: NDArray[np.int64], targets: NDArray[np.int64], row: Row, part: slice) -> None:
         inputs[:] = row.inputs[part]
         targets[:] = row.tokens[part]
         if row.shift:
-            table = self._transpositions[row.shift]
+            table = self._get_transposition(row.shift)
             # A feature's pitch may be out of range after the transposition: then it becomes BOS, for none.
             inputs[:, self._token_columns] = np.maximum(table[inputs[:, self._token_columns]], BOS)
             # The model learns how common keys are from untransposed pieces alone.
             targets[:] = np.where(self._is_key[targets], IGNORED, table[targets])
-
-    def _draw_transpositions(self, number: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Draw the transposition of each row, in semitones."""
-        if not self.transpose or not (self._is_transposable or isinstance(self.tokenizer, SupportsTranspose)):
-            return np.zeros_like(rows)
-        rng = np.random.default_rng((self.seed, number, 1))
-        lows, highs = self._reach
-        down = np.minimum(lows[rows] - lows.min(), self.transpose)
-        up = np.minimum(highs.max() - highs[rows], self.transpose)
-        moves = rng.integers(-down, up + 1)
-        # Pieces of relative pitch are sampled in C alone: half of them stay there; the others prevent overfitting.
-        return moves * rng.integers(0, 2, len(rows)) if self.tokenizer.token_info.is_relative else moves
+        targets[: max(self._told - part.start, 0)] = IGNORED
 
     @cached_property
-    def _is_transposable(self) -> bool:
-        """Whether tokens transpose one by one. Learnt tokens may not: some pitches have one in a single position."""
-        return can_transpose(self.tokenizer.vocabulary, self.tokenizer.token_info.pitch)
+    def _augmenter(self) -> Augmenter:
+        compass = int(self.corpus.lowest[self.pieces].min()), int(self.corpus.highest[self.pieces].max())
+        return Augmenter(self.tokenizer, self.augmentations, self.augment_share, compass, self.seed)
+
+    def _get_transposition(self, semitones: int) -> NDArray[np.int64]:
+        """Return the table of tokens by which a piece is transposed."""
+        if semitones not in self._tables:
+            self._tables[semitones] = transpose_tokens(self.tokenizer.vocabulary, semitones)
+        return self._tables[semitones]
 
     @cached_property
-    def _reach(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Lowest and highest pitch of each piece."""
-        return self.corpus.lowest[self.pieces], self.corpus.highest[self.pieces]
-
-    @cached_property
-    def _transpositions(self) -> dict[int, NDArray[np.int64]]:
-        vocabulary = self.tokenizer.vocabulary
-        moves = range(-self.transpose, self.transpose + 1)
-        return {semitones: transpose_tokens(vocabulary, semitones) for semitones in moves}
+    def _tables(self) -> dict[int, NDArray[np.int64]]:
+        """A cache of the tables of transpositions."""
+        return {}
 
     @cached_property
     def _token_columns(self) -> NDArray[np.int64]:
         return np.flatnonzero([column.tokens for column in self.tokenizer.grammar.columns])
+
+    @cached_property
+    def _told(self) -> int:
+        """Number of tokens at the beginning of a piece that the model is told, and does not predict."""
+        return len(split_conditions(self.tokenizer)[1])
 
     @cached_property
     def _is_key(self) -> NDArray[np.bool_]:

@@ -2,7 +2,7 @@
 
 It is built once for a dataset and a tokenizer, in parallel, and cached by the content of both and by predefined splits.
 A digest detects damage. Its folder holds `tokens.bin` (N,) and `inputs.bin` (N, C) of all pieces end to end,
-`pieces.npz` with a few numbers a piece, `names.json` and `corpus.json`.
+`pieces.npz` with a few numbers a piece, `names.json`, `labels.json` and `corpus.json`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from composer.data.parallel import Map, share_work
 from composer.data.splits import SPLITS, assign_splits, convert_splits
 from composer.errors import CannotWrite, EmptyDataset, printable
 from composer.io.lint import Remarks
+from composer.music.score import Labels
 from composer.plugins.options import get_values
 from composer.storage.cache import (
     clear_damaged,
@@ -37,6 +38,7 @@ from composer.storage.cache import (
     make_folder,
     put_folder,
 )
+from composer.tokens.conditions import split_conditions
 from composer.types import Dataset, Tokenizer, Tokens, Trainable
 
 CHUNK, CHUNK_SECONDS = 64, 0.25
@@ -45,7 +47,7 @@ CHUNK, CHUNK_SECONDS = 64, 0.25
 GROUP = 250_000
 """Tokens of the pieces whose inputs one call makes: many pieces side by side, in bounded memory."""
 
-FORMAT = 2
+FORMAT = 3
 """Version of the files; a corpus of another version is rebuilt."""
 
 Report = Callable[[int, int], None]
@@ -83,6 +85,12 @@ class Corpus:
     def names(self) -> NDArray[np.str_]:
         """(P,) names of the pieces."""
         return np.array(json.loads((self.folder / "names.json").read_text()))
+
+    @cached_property
+    def labels(self) -> Mapping[str, Sequence[str]]:
+        """By the name of each label that any piece has, the values (P,) of all pieces; "" for none."""
+        found: Mapping[str, Sequence[str]] = json.loads((self.folder / "labels.json").read_text())
+        return found
 
     @property
     def offsets(self) -> NDArray[np.int64]:
@@ -141,12 +149,14 @@ def build(
     sources = list(dataset.list_sources())
     if not sources:
         raise EmptyDataset(f"the dataset {printable(name)} is empty: no file in it can be read by any plugin.")
+    inner, conditions = split_conditions(tokenizer)
     made_of = {
         "version": __version__,
         "format": FORMAT,
         "dataset": type(dataset).__name__,
         "options": get_values(dataset),
-        "tokenizer": [type(tokenizer).__name__, get_values(tokenizer)],
+        "tokenizer": [type(inner).__name__, get_values(inner)],
+        "conditions": conditions,
         "vocabulary": tokenizer.vocabulary,
         "columns": [asdict(column) for column in tokenizer.grammar.columns],
     }
@@ -181,7 +191,9 @@ def _is_whole(folder: Path) -> bool:
 
 def _hash_corpus(folder: Path, about: Mapping[str, Any]) -> str:
     """Hash the whole content of a corpus."""
-    files = hash_files(folder / name for name in ("tokens.bin", "inputs.bin", "pieces.npz", "names.json"))
+    files = hash_files(
+        folder / name for name in ("tokens.bin", "inputs.bin", "pieces.npz", "names.json", "labels.json")
+    )
     return hashlib.blake2b(json.dumps([about, files], sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
@@ -238,6 +250,7 @@ def _write(
         }
         np.savez(scratch / "pieces.npz", **arrays)  # type: ignore[arg-type]  # mypy takes a name for an option
         (scratch / "names.json").write_text(json.dumps(pieces["names"]))
+        (scratch / "labels.json").write_text(json.dumps(_arrange_labels(pieces["labels"])))
         about = {**about, "kept": len(pieces["names"]), "refused": [asdict(r) for r in refused], **remarks.to_plain()}
         (scratch / "corpus.json").write_text(json.dumps({**about, "digest": _hash_corpus(scratch, about)}, indent=1))
         put_folder(scratch, folder, _is_whole)
@@ -249,7 +262,7 @@ def _write_pieces(
     encodings: Iterable[Encodings], tokenizer: Tokenizer, each: Map, tokens: BinaryIO, inputs: BinaryIO
 ) -> tuple[dict[str, MutableSequence[Any]], list[Refused], Remarks]:
     """Write tokens and inputs as they come. Memory holds a few groups, and of each piece a name and a few numbers."""
-    pieces: dict[str, MutableSequence[Any]] = {"names": [], "sides": [], "groups": array("Q")}
+    pieces: dict[str, MutableSequence[Any]] = {"names": [], "sides": [], "labels": [], "groups": array("Q")}
     pieces |= {field: array("q") for field in ("lengths", "notes", "lowest", "highest")} | {"beats": array("d")}
     refused: list[Refused] = []
     remarks = Remarks()
@@ -268,11 +281,19 @@ def _write_pieces(
             inputs.write(features.tobytes())
             pieces["names"].append(piece.name)
             pieces["sides"].append(piece.split)
+            pieces["labels"].append(piece.labels)
             pieces["groups"].append(piece.group)
             pieces["lengths"].append(len(piece.tokens))
             for field in ("notes", "beats", "lowest", "highest"):
                 pieces[field].append(getattr(piece, field))
     return pieces, refused, remarks
+
+
+def _arrange_labels(labels: Sequence[Labels]) -> dict[str, list[str]]:
+    """Arrange the labels of pieces by name: for each, the values of all pieces."""
+    pieces = list(map(dict, labels))
+    names = sorted({name for piece in pieces for name in piece})
+    return {name: [piece.get(name, "") for piece in pieces] for name in names}
 
 
 def _group_pieces(pieces: Iterable[Encoded]) -> Iterator[list[Encoded]]:

@@ -15,7 +15,7 @@ from composer.errors import CannotExpress, ComposerError, ReadingWarning, printa
 from composer.fitting import check_columns, convert_columns
 from composer.io.bounds import OutOfBounds, keep_timer, run_bounded
 from composer.io.lint import Remarks
-from composer.music.score import MOST_BARS, Score, TimeSignature
+from composer.music.score import MOST_BARS, Labels, Score, TimeSignature
 from composer.request import WHOLE
 from composer.types import Dataset, Grammar, PredefinedSplit, SupportsStates, Tokenizer, Tokens
 
@@ -44,6 +44,7 @@ class Encoded:
     highest: int
     group: int  # pieces of one group stay in one split, unless…
     split: str  # …the dataset has predefined splits; "" if not
+    labels: Labels = ()
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ def _encode(tokenizer: Tokenizer, name: str, score: Score, side: str) -> Encoded
     pitch = tokenizer.token_info.pitch[tokens]
     highest = int(pitch.max(initial=-1))
     reach = (int(pitch.view(np.uint64).min()), highest) if highest >= 0 else (0, 0)  # -1 is the largest there
-    return Encoded(name, tokens.astype(np.uint16), notes, beats, *reach, hash_melody(score), side)
+    return Encoded(name, tokens.astype(np.uint16), notes, beats, *reach, hash_melody(score), side, score.labels)
 
 
 def count_beats(score: Score) -> float:

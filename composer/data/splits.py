@@ -1,7 +1,7 @@
 """Splits by content: training, validation and test pieces.
 
 Pieces with the same melody, in any key, rhythm or accompaniment, always fall into one split, unless their dataset has
-predefined splits.
+predefined splits. So do pieces of drums alone with the same beat.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import EmptyDataset
-from composer.music.score import Score
+from composer.music.score import Score, concatenate_notes
 
 SPLITS = ("train", "valid", "test")
 SHARES = {"valid": 0.1, "test": 0.1}
@@ -21,9 +21,18 @@ _SCALE = 2**64
 
 
 def hash_melody(score: Score) -> int:
-    """Hash the `melody` to 64 bits."""
-    digest = hashlib.blake2b(extract_melody(score).tobytes(), digest_size=8).digest()
-    return int.from_bytes(digest, "little")
+    """Hash the melody to 64 bits, or the beat of a piece of drums alone."""
+    pitched = any(len(track.notes) and not track.is_drum for track in score.tracks)
+    found = extract_melody(score) if pitched else extract_beat(score)
+    return int.from_bytes(hashlib.blake2b(found.tobytes(), digest_size=8).digest(), "little")
+
+
+def extract_beat(score: Score) -> NDArray[np.int32]:
+    """Compute the beat (N, 2) of the drums: the ticks since the drum before, and the sound."""
+    drums = np.sort(
+        concatenate_notes([track.notes for track in score.tracks if track.is_drum]), order=["start", "pitch"]
+    )
+    return np.stack([np.diff(drums["start"], prepend=drums["start"][:1]), drums["pitch"]], axis=1).astype("<i4")
 
 
 def extract_melody(score: Score) -> NDArray[np.int16]:
@@ -32,8 +41,6 @@ def extract_melody(score: Score) -> NDArray[np.int16]:
     Intervals are in semitones, so that transpositions agree. Repeated notes count once, so that rhythms may differ.
     """
     tracks = [track.notes for track in score.tracks if not track.is_drum and len(track.notes)]
-    if not tracks:
-        tracks = [track.notes for track in score.tracks if len(track.notes)]
     if not tracks:
         return np.zeros(0, dtype="<i2")
     start, pitch = tracks[0]["start"], tracks[0]["pitch"]

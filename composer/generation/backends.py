@@ -8,6 +8,7 @@ from dataclasses import replace
 from composer.errors import BadOption, printable
 from composer.model import Model
 from composer.plugins.registry import registry
+from composer.plugins.specs import parse_spec
 from composer.request import Request
 from composer.types import Backend, Step
 
@@ -58,8 +59,10 @@ class Backends:
         _check_precision(precision, backend.tolerances, f"in the backend '{name}'")
 
 
-def _make_backend(name: str) -> Backend:
-    backend: Backend = registry().make("backends", name)
+def _make_backend(text: str) -> Backend:
+    """Make a backend from its name, with options if there are any, as in `native:threads=2`."""
+    spec = parse_spec(text, "backends")
+    backend: Backend = registry().make("backends", spec.name, **spec.options)
     return backend
 
 

@@ -19,13 +19,24 @@ from composer.generation import streaming, tasks
 from composer.generation.continuation import Continuation, make_continuation
 from composer.generation.finishing import Typed, read_finish
 from composer.generation.generator import Generator, apply_samplers
-from composer.generation.options import ALL, build_chain, choose_seed, parse_look_ahead, read_bars, read_voices
+from composer.generation.options import (
+    ALL,
+    build_chain,
+    choose_seed,
+    merge_conditions,
+    name_condition_keywords,
+    parse_look_ahead,
+    read_bars,
+    read_voices,
+    take_conditions,
+)
 from composer.generation.primers import is_typed, read_primer
 from composer.generation.streaming import Bar
 from composer.generation.tasks import Task
 from composer.model import find_model, load
 from composer.music.score import Score, Tempo
 from composer.request import Request
+from composer.tokens.conditions import split_conditions
 from composer.types import Piece
 
 Music: TypeAlias = Any
@@ -37,9 +48,9 @@ class Composer(Generator):
 
     All methods share these options. `seed`: the same seed, the same music; random by default. `device`, `backend`,
     `precision`: the backend of the model. `**samplers`: `temperature=0.95`, `top_p=0.9`, `chords="Dm7 G7"`, and
-    every other sampler that `composer generate --help` lists, in the order of the chain. `transforms` change the
-    finished piece, or of a fill its new notes. A piece that breaks one of `rules` is retried. Both are typed as on the
-    command line, `"leaps:7"` or a list of such.
+    every other sampler that `composer generate --help` lists, in the order of the chain. Conditions of the model are
+    named as they are: `style="funk"`. `transforms` change the finished piece, or of a fill its new notes. A piece that
+    breaks one of `rules` is retried. Both are typed as on the command line, `"leaps:7"` or a list of such.
 
     They raise BadOption or UnknownName for wrong options, CannotExpress for music that the model cannot encode, and
     NothingAllowed at dead ends. They warn with RequestWarning of options that can be met in part only.
@@ -63,6 +74,7 @@ class Composer(Generator):
         max_copied_bars: int | None = None,
         transforms: Typed = (),
         rules: Typed = (),
+        beams: int | None = None,
         primer: Music = None,
         device: str = "cpu",
         backend: str = "auto",
@@ -85,6 +97,7 @@ class Composer(Generator):
         max_copied_bars: int | None = None,
         transforms: Typed = (),
         rules: Typed = (),
+        beams: int | None = None,
         primer: Music = None,
         device: str = "cpu",
         backend: str = "auto",
@@ -95,13 +108,13 @@ class Composer(Generator):
 
         `index` is the number of the first piece among those of the seed. `bars` are whole bars, after the primer;
         with `form`, such as `"AABA"`, those of each section. The `primer` is notes, such as `"D4 E4 F4/2"`, or
-        anything that `composer.read` takes.
+        anything that `composer.read` takes. `beams` searches for the likeliest piece instead of sampling one.
         """
         from composer.generation import ranking
         from composer.generation.form_spec import Form
 
         conditions: dict[str, Any] = {"time_signature": time_signature, "key": key, "tempo": tempo}
-        conditions["max_copied_bars"] = max_copied_bars
+        conditions |= {"max_copied_bars": max_copied_bars, "beams": beams}
         runtime = {"device": device, "backend": backend, "precision": precision}
         conditions |= {"bars": bars, **read_finish(transforms, rules)}
         request = _build_request(self, "generate", seed, conditions, runtime, samplers)
@@ -259,9 +272,12 @@ def _build_request(
 ) -> Request:
     """Put all options of a method over the request suggested by the model. Raises BadOption."""
     taken = {*signature(getattr(Composer, method)).parameters} - {"self", "samplers"}
-    links = build_chain(samplers, taken, method)
+    keywords = name_condition_keywords([name for name, _ in split_conditions(model.tokenizer)[1]], taken)
+    told, chain = take_conditions(samplers, keywords)
+    links = build_chain(chain, {*taken, *keywords}, method)
     stated = {name: condition for name, condition in conditions.items() if condition is not None}
-    return apply_samplers(replace(model.suggested, seed=choose_seed(seed), **backend, **stated), links)
+    suggested = merge_conditions(model.suggested, told)
+    return apply_samplers(replace(suggested, seed=choose_seed(seed), **backend, **stated), links)
 
 
 def _set_index(task: Task, index: int) -> Task:

@@ -25,6 +25,7 @@ from composer.music.score import Score, compute_bars
 from composer.music.score_json import score_from_json, score_to_json
 from composer.request import Request
 from composer.sampling.kept import warn_of_primer
+from composer.tokens.conditions import check_wanted, settle, split_conditions
 from composer.types import Piece
 
 
@@ -58,7 +59,8 @@ def make_continuation(
 
     Without `own_tracks`, the notes move to the model's tracks. Raises and warns as `add_primer` does.
     """
-    primer = apply_request(score, request)
+    stated = check_wanted(split_conditions(generator.tokenizer)[1], request.conditions)
+    primer = apply_request(score, replace(request, conditions=stated))
     if primer.tempos and tempo is None:
         request = replace(request, tempo=None)
     request = add_primer(generator, request, primer)
@@ -104,11 +106,14 @@ def add_primer(generator: Generator, request: Request, score: Score) -> Request:
     A score without a time signature or key takes those of the request. Raises BadOption if it has others,
     CannotExpress if the model has no tokens for it. Warns with RequestWarning of constraints that it breaks.
     """
-    primer, tokenizer = apply_request(score, request), generator.tokenizer
+    tokenizer = generator.tokenizer
+    conditions = split_conditions(tokenizer)[1]
+    primer = apply_request(score, replace(request, conditions=check_wanted(conditions, request.conditions)))
     tokens, ticks = encode_primer(generator, primer)
     metres = [str(metre) for metre in primer.time_signatures if tokenizer.token_info.states_time_signature(str(metre))]
     metre = metres[-1] if metres else request.time_signature
-    request = replace(request, primer=tokens, primer_ticks=ticks, time_signature=metre)
+    told = settle(conditions, primer.labels)
+    request = replace(request, primer=tokens, primer_ticks=ticks, time_signature=metre, conditions=told)
     warn_of_primer(tokenizer, make_samplers(request.samplers), request)
     return request
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -26,12 +26,13 @@ from composer.fitting import check_grammar
 from composer.generation import degeneration
 from composer.generation.backends import Backends
 from composer.model import Model
-from composer.music.score import END, Score, Tempo, Text, compute_bars
+from composer.music.score import END, Labels, Score, Tempo, Text, compute_bars
 from composer.plugins.registry import registry
 from composer.request import WHOLE, Request, SamplerSpec
-from composer.sampling import loop
+from composer.sampling import beams, loop
 from composer.sampling.feasibility import check_request
 from composer.sampling.loop import SampledPiece
+from composer.tokens.conditions import check_wanted, settle, split_conditions
 from composer.tokens.jit import compile_grammar
 from composer.tokens.vocabulary import EOS
 from composer.types import Constraint, Piece, Sampler, Span, Step, Tokenizer
@@ -48,6 +49,9 @@ Results: TypeAlias = Iterator[tuple[int, PieceResult]]
 
 BATCH_SIZE = 64
 """Size of a batch at most."""
+
+BEAMS = 512
+"""Beams of all pieces of a batch together, at most, unless one piece has more."""
 
 LONGEST = 2**20
 """Duration of the last note of a primer at most, in ticks."""
@@ -83,16 +87,20 @@ class Generator:
         return self.tokenizer.decode(self.tokenizer.encode(score))
 
     def resolve(self, request: Request) -> Request:
-        """Resolve a request: choose its backend, so that it can be repeated on any machine.
+        """Resolve a request: choose its backend, so that it can be repeated on any machine, and state each condition.
 
-        Raises UnknownName or BadOption for a missing backend, precision or device, and BadOption for an invalid primer.
-        Warns with RequestWarning of a time signature that the model was not trained on, according to its card.
+        A primer states its own. Raises UnknownName or BadOption for a missing backend, precision or device, and
+        BadOption for an invalid primer, and for an unknown condition or value, with the nearest match. Warns with
+        RequestWarning of a time signature that the model was not trained on, according to its card.
         """
         self._warn_of_time_signature(request.time_signature)
         if (request.primer, request.primer_ticks) not in self._primers:
             self._check_primer(request.primer, request.primer_ticks)
             self._primers.add((request.primer, request.primer_ticks))
-        return self._backends.resolve(request)
+        known = split_conditions(self.tokenizer)[1]
+        stated = check_wanted(known, request.conditions)
+        told = stated if request.primer else settle(known, stated)
+        return self._backends.resolve(replace(request, conditions=told))
 
     @cached_property
     def _primers(self) -> set[tuple[tuple[int, ...], int]]:
@@ -233,7 +241,8 @@ def _generate_together(generator: Generator, requests: Mapping[int, Request], re
 
     first = next(iter(requests.values()))
     samplers = make_samplers(first.samplers)
-    for place, result in loop.sample_each(generator.get_step(first), generator.writing, samplers, take, BATCH_SIZE):
+    draw, most = _choose_method(first)
+    for place, result in draw(generator.get_step(first), generator.writing, samplers, take, most):
         number, request = begun[place]
         made = result if isinstance(result, ComposerError) else _make_piece(generator, request, result)
         if _decide_retry(generator, request, made, redraws):
@@ -242,11 +251,21 @@ def _generate_together(generator: Generator, requests: Mapping[int, Request], re
             yield number, made
 
 
+def _choose_method(request: Request) -> tuple[Callable[..., Iterator[tuple[int, beams.Found]]], int]:
+    """Choose between the sampling loop and beam search, with the number of pieces side by side at most."""
+    if request.beams is None:
+        return loop.sample_each, BATCH_SIZE
+    return beams.search_each, max(BEAMS // request.beams, 1)
+
+
 def _decide_retry(generator: Generator, request: Request, made: PieceResult, redraws: int) -> bool:
-    """Tell whether to retry a piece. Warns with RequestWarning of a piece that copies and is kept."""
-    if should_retry(made, request.attempt, redraws):
+    """Tell whether to retry a piece. Warns with RequestWarning of a piece that copies and is kept.
+
+    Beams are never retried: they would find the same piece.
+    """
+    if request.beams is None and should_retry(made, request.attempt, redraws):
         return True
-    last, most = request.attempt >= redraws, request.max_copied_bars
+    last, most = request.beams is not None or request.attempt >= redraws, request.max_copied_bars
     if most is None or not redraws or isinstance(made, ComposerError):
         return False
     from composer.originality.held_out import describe_copy
@@ -265,11 +284,12 @@ def should_retry(made: PieceResult, attempt: int, redraws: int) -> bool:
 
 
 def group_alike(requests: Mapping[int, Request]) -> list[list[int]]:
-    """Group the keys of requests that can run side by side: with the same chain, backend, precision and device."""
+    """Group the keys of requests that can run side by side: with one chain, backend, precision, device and search."""
     found: dict[Any, list[int]] = {}
     for number, request in requests.items():
         chain = repr(request.samplers)
-        found.setdefault((chain, request.backend, request.precision, request.device), []).append(number)
+        key = (chain, request.backend, request.precision, request.device, request.beams)
+        found.setdefault(key, []).append(number)
     return list(found.values())
 
 
@@ -278,20 +298,21 @@ def _make_piece(generator: Generator, request: Request, result: SampledPiece) ->
     found = degeneration.describe_loops(score, generator.limits, [Span(0, request.primer_ticks)])
     if request.tempo is not None:
         score = replace(score, tempos=(Tempo(0, request.tempo),))
-    return Piece(
-        score, build_provenance(generator, {"request": request.to_json()}, round_nats(result), request.attempt, found)
-    )
+    task = {"request": request.to_json()}
+    made_by = build_provenance(generator, task, round_nats(result), request.attempt, found, score.labels)
+    return Piece(score, made_by)
 
 
 def build_provenance(
-    generator: Generator, task: Mapping[str, Any], nats: Mapping[str, float], attempt: int, loops: str
+    generator: Generator, task: Mapping[str, Any], nats: Mapping[str, float], attempt: int, loops: str, labels: Labels
 ) -> dict[str, Any]:
-    """Build the provenance of a piece from its task as JSON, its nats, and a description of its loops."""
+    """Build the provenance of a piece from its task as JSON, its nats, a description of its loops, and its labels."""
     return {
         "composer": __version__,
         "model": generator.name,
         "model_hash": generator.model.hash,
         **task,
+        **({"labels": dict(labels)} if labels else {}),
         "nats": nats,
         **({"redrawn": attempt} if attempt else {}),
         **({"degenerate": loops} if loops else {}),

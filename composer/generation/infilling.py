@@ -73,6 +73,10 @@ class Fill:
 
     def __post_init__(self) -> None:
         """Check every value by itself."""
+        if self.request.beams is not None:
+            raise BadOption(
+                "beams write new music, or continue a primer; around fixed notes and in forms there are particles."
+            )
         if not (isinstance(self.particles, int) and 1 <= self.particles <= 100_000):
             raise BadOption(f"'particles' is {printable(str(self.particles))}, and must be from 1 to 100,000.")
         ahead = self.look_ahead
@@ -232,14 +236,18 @@ def _make_piece(generator: Generator, wanted: Fill, quantised: Score, result: Co
     score = splice(wanted.score, quantised, answer, wanted.fixed)
     found = describe_loops(answer, generator.limits, wanted.fixed)
     nats = {**round_nats(result), "given": round(result.fixed_nats, 6)}
-    return Piece(score, build_provenance(generator, wanted.to_json(), nats, wanted.request.attempt, found))
+    made_by = build_provenance(generator, wanted.to_json(), nats, wanted.request.attempt, found, score.labels)
+    return Piece(score, made_by)
 
 
 # --- asking -----------------------------------------------------------------------------------------------------------
 
 
 def build_request(request: Request, quantised: Score) -> Request:
-    """Make a request of the length, time signature and key of `quantised`, without a primer."""
+    """Make a request of the length, time signature and key of `quantised`, without a primer.
+
+    Labels of `quantised` are its conditions, unless the request has others.
+    """
     found = compute_bars(quantised)
     metres = {str(signature) for signature in found.signatures}
     return replace(
@@ -250,6 +258,7 @@ def build_request(request: Request, quantised: Score) -> Request:
         tempo=None,
         primer=(),
         primer_ticks=0,
+        conditions=tuple(sorted({**dict(quantised.labels), **dict(request.conditions)}.items())),
     )
 
 

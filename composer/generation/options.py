@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import secrets
+import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from composer.errors import BadOption, printable, suggest
+from composer.errors import BadOption, RunWarning, printable, suggest
+from composer.music.score import Labels
 from composer.plugins.offers import Offer
 from composer.plugins.options import Option, make_plain
 from composer.plugins.registry import registry
-from composer.request import SamplerSpec
+from composer.request import Request, SamplerSpec
 
 ALL = "all"
 """As a look-ahead: to the end of the piece."""
@@ -46,13 +49,51 @@ def list_sampler_options(taken: Iterable[str]) -> dict[str, tuple[Offer, Option]
     return found
 
 
+def name_condition_flags(names: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
+    """Name the flag of each condition of a model; one that is `taken`, or a sampler's, gets `condition-` before it."""
+    own = list(taken)
+    seen = {*own, *list_sampler_options(own)}
+    flags = {name: f"--{name.replace('_', '-')}" for name in names}
+    return {name: f"--condition-{flag[2:]}" if flag in seen else flag for name, flag in flags.items()}
+
+
+def name_condition_keywords(names: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
+    """Map the keyword of each condition of a model to its name; `taken` are other arguments of the function."""
+    flags = name_condition_flags(names, map(make_flag, taken))
+    return {_make_keyword(flag): name for name, flag in flags.items()}
+
+
+def take_conditions(given: Mapping[str, Any], keywords: Mapping[str, str]) -> tuple[Labels, dict[str, Any]]:
+    """Split keyword arguments into conditions, by `keywords`, and others; None stands for a condition not given.
+
+    Raises BadOption for a value that is no text.
+    """
+    stated = {keywords[key]: value for key, value in given.items() if key in keywords and value is not None}
+    if wrong := next((name for name, value in stated.items() if not isinstance(value, str)), None):
+        raise BadOption(f"'{wrong}' is {printable(repr(stated[wrong]))}, and must be a text.")
+    return tuple(stated.items()), {key: value for key, value in given.items() if key not in keywords}
+
+
+def warn_of_taken_names(names: Iterable[str], taken: Iterable[str]) -> None:
+    """Warn with RunWarning of conditions whose flags have a prefix, since other options have their names."""
+    for name, flag in name_condition_flags(names, taken).items():
+        if flag.startswith("--condition-"):
+            text = f"--{flag.removeprefix('--condition-')} is another option already: ask for the {name} by {flag}."
+            warnings.warn(text, RunWarning, stacklevel=2)
+
+
+def merge_conditions(request: Request, stated: Iterable[tuple[str, str]]) -> Request:
+    """Return a request with the conditions `stated`, which count before its own."""
+    return replace(request, conditions=tuple(sorted({**dict(request.conditions), **dict(stated)}.items())))
+
+
 def build_chain(given: Mapping[str, Any], taken: Collection[str], what: str) -> tuple[SamplerSpec, ...]:
     """Make the chain of samplers from keyword arguments, in their order; None stands for an option not given.
 
     `taken` are the other arguments of the function named `what`. Values become the texts of the command line, so that
     the request is the same. Raises BadOption for an unknown name.
     """
-    options = {_make_keyword(flag): found for flag, found in list_sampler_options(map(_make_flag, taken)).items()}
+    options = {_make_keyword(flag): found for flag, found in list_sampler_options(map(make_flag, taken)).items()}
     chain: dict[str, dict[str, Any]] = {}
     for name, value in given.items():
         if name not in options:
@@ -67,7 +108,8 @@ def _make_keyword(flag: str) -> str:
     return flag.removeprefix("--").replace("-", "_")
 
 
-def _make_flag(keyword: str) -> str:
+def make_flag(keyword: str) -> str:
+    """Make the flag of the command line for a keyword."""
     return f"--{keyword.replace('_', '-')}"
 
 

@@ -9,7 +9,15 @@ from pathlib import Path
 from composer.errors import BadOption, printable
 from composer.io.formats import read_notes
 from composer.music.keys import parse_key, parse_pitch
-from composer.music.score import TICKS_PER_QUARTER, KeySignature, Score, Track, make_notes, parse_time_signature
+from composer.music.score import (
+    TICKS_PER_QUARTER,
+    KeySignature,
+    Score,
+    Track,
+    make_labels,
+    make_notes,
+    parse_time_signature,
+)
 from composer.request import Request
 from composer.storage.inside import expand_home, is_file
 from composer.storage.opening import check_regular
@@ -60,8 +68,12 @@ def parse_notes(text: str, what: str = "the primer") -> Score:
 def apply_request(score: Score, request: Request, what: str = "the primer") -> Score:
     """Give a score the time signature and key of the request, if it has none; a key stated nowhere is estimated.
 
-    Raises BadOption if it has others.
+    Conditions of the request become labels, in place of others. Raises BadOption if it has another time signature or
+    key.
     """
+    stated = dict(request.conditions)
+    labels = (label for label in score.labels if label[0] not in stated)
+    score = replace(score, labels=make_labels(labels, request.conditions))
     return _apply_key(_apply_time_signature(score, request, what), request, what)
 
 

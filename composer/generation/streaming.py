@@ -67,6 +67,8 @@ def stream_tokens(generator: Generator, request: Request) -> Iterator[int]:
     """
     if request.transforms or request.rules:
         raise BadOption("a stream is played as it is drawn; transforms and rules are for finished pieces.")
+    if request.beams is not None:
+        raise BadOption("beams know the first bar at the end of the search; leave them out to stream.")
     request = generator.resolve(request)
     samplers = make_samplers(request.samplers)
     delay = MOST_TOKENS if any(isinstance(sampler, Constraint) for sampler in samplers) else 0

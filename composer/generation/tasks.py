@@ -64,7 +64,7 @@ def _generate_judged(generator: Generator, kind: type, left: Mapping[int, Task],
                 yield number, kept.get(number, made)
                 continue
             kept[number], request = made, Request.from_json(made.provenance["request"])
-            if BROKEN in made.provenance and request.attempt < redraws:
+            if BROKEN in made.provenance and request.attempt < redraws and request.beams is None:  # without chance
                 again[number] = replace_request(left[number], replace(request, attempt=request.attempt + 1))
             else:
                 yield number, made

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,6 +14,7 @@ from composer.errors import CannotWrite, ComposerError, ReadingWarning, Unreadab
 from composer.io.bounds import OutOfBounds, run_bounded
 from composer.io.isolation import Isolated, isolate
 from composer.music.score import Score
+from composer.plugins.events import tell_piece_written
 from composer.plugins.registry import registry
 from composer.storage.opening import check_regular, open_regular, read_bytes
 from composer.types.files import Exporter, HasPieces, HasReading, Reader, SupportsProvenance
@@ -120,13 +122,26 @@ def _refuse_errors(path: Path) -> Iterator[None]:
 
 
 def read_notes(path: Path) -> Score:
-    """Read a score as `read` does. Raises UnreadableFile for a file without notes, too, without other warnings."""
+    """Read a score as `read` does, with the labels in its provenance.
+
+    Raises UnreadableFile for a file without notes, too, without other warnings.
+    """
     score, said = read_with_warnings(path)
+    with suppress(UnreadableFile):  # JSON beside the file may be anything
+        score = apply_labels(score, read_provenance(path))
     if not score.note_count:
         raise UnreadableFile(f"{printable(str(path))}: contains no notes.")
     for warning in said:
         warnings.warn(warning, stacklevel=2)
     return score
+
+
+def apply_labels(score: Score, provenance: Mapping[str, Any]) -> Score:
+    """Give a score the labels in its provenance, which is untrusted, if it has none."""
+    labels = provenance.get("labels")
+    if score.labels or not isinstance(labels, Mapping):
+        return score
+    return replace(score, labels=tuple((str(name), str(value)) for name, value in labels.items()))
 
 
 def read_with_warnings(path: Path, **options: Any) -> tuple[Score, list[ReadingWarning]]:
@@ -160,11 +175,13 @@ def make_exporter(path: Path, **options: Any) -> Exporter:
 def write(pieces: Sequence[Piece], path: Path | str, **options: Any) -> None:
     """Write pieces to `path` with the exporter of its suffix; an existing file is replaced.
 
-    The caller decides about existing files; commands check theirs with `composer.io.outputs`. Raises CannotWrite,
-    BadOption.
+    The caller decides about existing files; commands check theirs with `composer.io.outputs`. Plugins are told of it;
+    for a file that nobody is to see, call `make_exporter`. Raises CannotWrite, BadOption.
     """
     out = Path(path)
     make_exporter(out, **options)(pieces, out)
+    for piece in pieces:
+        tell_piece_written([out], piece)
 
 
 def read_provenance(path: Path) -> dict[str, Any]:

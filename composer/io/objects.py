@@ -34,7 +34,8 @@ def read(source: Any, **options: Any) -> Piece:
         return Piece(source)
     if isinstance(source, str | os.PathLike):
         path = expand_home(os.fspath(source))
-        return Piece(formats.read(path, **options), formats.read_provenance(path))
+        score, made_by = formats.read(path, **options), formats.read_provenance(path)
+        return Piece(formats.apply_labels(score, made_by), made_by)
     if isinstance(source, bytes | bytearray | memoryview):
         return _read_bytes(bytes(source), **options)
     if callable(getattr(source, "read", None)):
@@ -97,7 +98,8 @@ def _read_bytes(held: bytes, **options: Any) -> Piece:
         path.write_bytes(held)
         score = formats.read(path, **options)
         title = "" if score.title == UNTITLED else score.title
-        return Piece(replace(score, title=title), formats.read_provenance(path))
+        made_by = formats.read_provenance(path)
+        return Piece(formats.apply_labels(replace(score, title=title), made_by), made_by)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 
 from composer.errors import BadOption, BatchFailed, CannotWrite, LeftOutWarning, printable, suggest
 from composer.io.formats import find_suffix, is_read, make_exporter
+from composer.plugins.events import tell_piece_written
 from composer.plugins.registry import registry
 from composer.storage.atomic import check_location, keep_existing, write_whole_file
 from composer.storage.inside import join_inside, open_inside
@@ -199,6 +200,7 @@ class Outputs:
                     scratch.write_text(json.dumps(dict(piece.provenance), indent=1) + "\n", encoding="utf-8")
             elif self.force and _is_sidecar(beside):
                 beside.unlink()  # it belongs to another piece
+        tell_piece_written(self.paths, piece)
 
 
 def _is_sidecar(path: Path) -> bool:

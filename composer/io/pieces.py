@@ -76,7 +76,7 @@ class Piece:
         from composer.io import formats
 
         with make_scratch_path(suffix) as path:
-            formats.write([self], path, **options)
+            formats.make_exporter(path, **options)([self], path)
             return path.read_bytes()
 
     def to_pretty_midi(self) -> Any:

@@ -23,6 +23,8 @@ from composer.metrics.profiles import compute_divergence
 from composer.metrics.score_view import view_score
 from composer.music.score import Score
 from composer.plugins.registry import registry
+from composer.plugins.specs import format_spec, parse_spec
+from composer.request import Spec
 from composer.types import Metric
 
 ALL = "all"
@@ -31,18 +33,34 @@ ALL = "all"
 def make_metrics(names: Sequence[str] = (ALL,)) -> dict[str, Metric]:
     """Build the registered metrics of these names (`all`: every one), in the order of registration.
 
-    A name may be written with spaces, as in tables. The keys have spaces too. Raises UnknownName.
+    A name may be written with spaces, as in tables, and with options, as in `off-beat:beats=2`. The keys have spaces
+    too; those with options, `off beat (beats=2)`. `all` leaves out those that need options. Raises UnknownName,
+    BadOption.
     """
     offers = registry().offers["metrics"]
-    wanted = {name.strip().replace(" ", "-") for name in names}
-    if unknown := sorted(wanted - {ALL, *offers}):
-        raise UnknownName(f"no plugin offers the metric '{printable(unknown[0])}': {suggest(unknown[0], offers)}")
-    return {format_name(name): offer.make() for name, offer in offers.items() if ALL in wanted or name in wanted}
+    specs = [_parse_metric(name) for name in names if name.strip() != ALL]
+    if len(specs) < len(names):
+        specs += [Spec(name) for name, offer in offers.items() if not any(option.required for option in offer.options)]
+    order = list(offers)
+    specs.sort(key=lambda spec: order.index(spec.name))
+    return {_title_metric(spec): registry().make("metrics", spec.name, **spec.options) for spec in specs}
+
+
+def _parse_metric(text: str) -> Spec:
+    name, colon, rest = text.partition(":")
+    return parse_spec(f"{name.strip().replace(' ', '-')}{colon}{rest}", "metrics")
+
+
+def _title_metric(spec: Spec) -> str:
+    """Return the name of a metric in tables, with its options."""
+    options = format_spec(spec).removeprefix(spec.name).removeprefix(":")
+    return format_name(spec.name) + (f" ({options})" if options else "")
 
 
 def get_definition(name: str) -> str:
     """Return the definition of a metric in words, with its source. Raises UnknownName."""
-    return " ".join(registry().get_offer("metrics", name.replace(" ", "-")).text.split())
+    plain = name.partition(" (")[0].replace(" ", "-")
+    return " ".join(registry().get_offer("metrics", plain).text.split())
 
 
 def format_name(name: str) -> str:

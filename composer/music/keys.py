@@ -2,6 +2,8 @@
 
 The estimate correlates duration-weighted pitch classes with the probe-tone profiles of Krumhansl and Kessler
 (Psychological Review 89, 1982), and adds a little for the key whose tonic is the lowest final note.
+
+What plugins may rely on is listed in `plugins/README.md`, under the helpers that are stable.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from composer.music.score import (
     Text,
     TimeSignature,
     Track,
+    make_labels,
     make_notes,
 )
 from composer.types import Span
@@ -55,7 +56,8 @@ def splice(score: Score, encoded: Score, answer: Score, fixed: Sequence[Span]) -
     """Put the notes of `answer` into `score` wherever no notes are fixed.
 
     `encoded` is `score` after encoding and decoding, and `fixed` are spans of its tracks. Notes that the tokenizer
-    drops (drums, mostly) stay where they are, except pitched ones where no voice is fixed.
+    drops (drums, mostly) stay where they are, except pitched ones where no voice is fixed. Labels of `answer` count
+    before those of `score`.
     """
     voices = _match_voices(score, encoded)
     rows = _list_unencoded(score, voices, fixed)
@@ -78,7 +80,7 @@ def splice(score: Score, encoded: Score, answer: Score, fixed: Sequence[Span]) -
         elif own:
             added.append(replace(track, notes=make_notes(own)))
     tracks = [replace(track, notes=make_notes(own)) for track, own in zip(score.tracks, rows, strict=True)]
-    return replace(score, tracks=(*tracks, *added))
+    return replace(score, tracks=(*tracks, *added), labels=make_labels(score.labels, answer.labels))
 
 
 def list_fixed_notes(score: Score, encoded: Score, fixed: Sequence[Span]) -> Fixed:

@@ -8,9 +8,9 @@ hold.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,9 @@ END = "end"
 """The text of a marker at the end of a piece, where silence follows its last note."""
 
 Notes = NDArray[Any]
+
+Labels: TypeAlias = "tuple[tuple[str, str], ...]"
+"""What a piece is labelled with: pairs of a name and its value, such as ("style", "funk"), sorted by name."""
 
 
 def make_notes(rows: Iterable[tuple[int, int, int, int]]) -> Notes:
@@ -133,7 +136,7 @@ class Score:
     """A piece of music. Frozen; every list is sorted by tick.
 
     `upbeat` is the length in ticks of an incomplete first bar (0: the piece begins on a downbeat). The first time
-    signature counts from tick 0; the default is 4/4.
+    signature counts from tick 0; the default is 4/4. `labels` are what a dataset knows of the piece, such as its style.
     """
 
     tracks: tuple[Track, ...] = ()
@@ -144,10 +147,13 @@ class Score:
     markers: tuple[Text, ...] = ()
     chords: tuple[Text, ...] = ()
     title: str = field(default="", compare=False)
+    labels: Labels = ()
 
     def __post_init__(self) -> None:
-        """Clean the title, whatever its origin."""
+        """Clean the title and the labels, whatever their origin."""
         object.__setattr__(self, "title", clean_text(self.title))
+        if self.labels:
+            object.__setattr__(self, "labels", make_labels(self.labels))
 
     @property
     def end(self) -> int:
@@ -228,6 +234,16 @@ def parse_time_signature(text: str) -> TimeSignature:
         if 1 <= top <= 64 and bottom in (1, 2, 4, 8, 16, 32, 64):
             return TimeSignature(0, top, bottom)
     raise ValueError(f"'{text}' is not a time signature such as 3/4")
+
+
+# --- labels -----------------------------------------------------------------------------------------------------------
+
+
+def make_labels(*parts: Mapping[str, str] | Iterable[tuple[str, str]]) -> Labels:
+    """Join labels to one for each name, the last one given, sorted by name; those without a value are left out."""
+    pairs = (pair for part in parts for pair in (part.items() if isinstance(part, Mapping) else part))
+    found = {clean_text(name).strip(): clean_text(value).strip() for name, value in pairs}
+    return tuple(sorted((name, value) for name, value in found.items() if name and value))
 
 
 # --- texts ------------------------------------------------------------------------------------------------------------

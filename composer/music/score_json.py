@@ -29,6 +29,7 @@ def score_to_json(score: Score) -> dict[str, Any]:
         "markers": [[text.tick, text.text] for text in score.markers],
         "chords": [[text.tick, text.text] for text in score.chords],
         "title": score.title,
+        "labels": dict(score.labels),
     }
     return {name: value for name, value in values.items() if value}
 
@@ -49,6 +50,7 @@ def score_from_json(values: Mapping[str, Any]) -> Score:
         markers=_read_texts(values.get("markers", ())),
         chords=_read_texts(values.get("chords", ())),
         title=str(values.get("title", "")),
+        labels=tuple((str(name), str(value)) for name, value in dict(values.get("labels", {})).items()),
     )
 
 

@@ -4,6 +4,8 @@ discovery.py      installed plugins, from package metadata
 options.py        the options of a callable, converted and described
 specs.py          a thing with its options, as it is typed
 checks.py         mistakes of authors, found at import
+hooks.py          the hooks of a module, and mistakes in them
+events.py         plugins told of what has happened
 offers.py         the offers of plugins by kind and name, imported and checked
 cache.py          the registry, kept between runs
 probing.py        a plugin imported in a process of its own

@@ -22,6 +22,7 @@ from typing import Any
 from composer import __version__
 from composer.errors import CannotWrite
 from composer.plugins.discovery import Note, Plugin, find, get_plugin
+from composer.plugins.hooks import EVENTS
 from composer.plugins.offers import KINDS, Contribution, LazyThing, Offer
 from composer.plugins.options import Option, list_choices, list_members
 from composer.storage.atomic import write_whole_file
@@ -206,7 +207,10 @@ def _decode_default(value: Any) -> Any:
 
 def _decode_plugin(point: EntryPoint, kept: Mapping[str, Any]) -> Contribution:
     values = {name: kept[name] for name in ("name", "distribution", "version", "fault", "cause")}
-    plugin = Plugin(**values, notes=tuple(Note(**note) for note in kept["notes"]))
+    notes, events = tuple(Note(**note) for note in kept["notes"]), tuple(kept["events"])
+    if unknown := set(events) - set(EVENTS):
+        raise ValueError(unknown)
+    plugin = Plugin(**values, notes=notes, events=events)
     offers = []
     for offer in kept["offers"]:
         kind, name = offer["kind"], offer["name"]
@@ -214,7 +218,7 @@ def _decode_plugin(point: EntryPoint, kept: Mapping[str, Any]) -> Contribution:
             raise ValueError(kind)
         later = LazyThing(point, kind, name, tuple(map(_decode_option, offer["options"])), offer["summary"])
         offers.append(Offer(kind, name, later, plugin))
-    return Contribution(plugin, tuple(offers))
+    return Contribution(plugin, tuple(offers), point)
 
 
 def _decode_option(kept: Mapping[str, Any]) -> Option:

@@ -1,31 +1,27 @@
 """What a plugin must keep to be registered: mistakes of its author, each found at import and said in one sentence.
 
-A mistake in one thing leaves out that thing, with a `Note`. One that concerns the whole module raises `LeftOut`.
+A mistake in one thing leaves out that thing, with a `Note`. One that concerns the whole module raises `LeftOut`. Those
+in hooks are found in `hooks`.
 """
 
 from __future__ import annotations
 
-import difflib
-import inspect
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from composer import hookspecs
-from composer.errors import printable, suggest
+from composer.errors import printable
 from composer.plugins import BUILT_IN
 from composer.plugins.discovery import Cause, Note
 from composer.plugins.options import read_options
 
-NAMED = ("architectures", "tokenizers")
+NAMED = ("architectures", "tokenizers", "objectives", "optimisers", "schedules")
 """Kinds whose recipe table holds a name beside the options: no option may be called `name`."""
 
 SUFFIXES = ("readers", "exporters")
 """Kinds whose names are suffixes of files."""
 
-_MARK = f"{hookspecs.hookimpl.project_name}_impl"
-_HOOK = "register_"
-_HOOKS = tuple(name for name in vars(hookspecs) if name.startswith(_HOOK))
 _NAME = re.compile(r"[a-z0-9]+([-_.][a-z0-9]+)*")
 _SUFFIX = re.compile(r"(\.[a-z0-9_+-]+)+")
 
@@ -38,53 +34,18 @@ class LeftOut(ValueError):
         self.cause: Cause = cause
 
 
-def check_module(module: object) -> None:
-    """Raise LeftOut for a module that was made for other hooks, or that implements a hook that is none."""
-    built_for = getattr(module, "COMPOSER_API", hookspecs.API_VERSION)
-    if type(built_for) is not int:
-        raise LeftOut(
-            "malformed",
-            f"states COMPOSER_API = {printable(repr(built_for), 20)}, which is no whole number; "
-            f"write COMPOSER_API = {hookspecs.API_VERSION}",
-        )
-    if built_for != hookspecs.API_VERSION:
-        told = printable(str(built_for), 20)
+def check_version(module: object) -> Iterator[Note]:
+    """Yield a note on a version of the hooks that is ours, and is no whole number. Raises LeftOut for another."""
+    stated = getattr(module, "COMPOSER_API", hookspecs.API_VERSION)
+    if type(stated) is int and stated != hookspecs.API_VERSION:
+        told = printable(str(stated), 20)
         raise LeftOut("version", f"was made for version {told} of the hooks; this is {hookspecs.API_VERSION}")
-    for name, marks in _find_implementations(module):
-        if name not in _HOOKS and not marks.get("optionalhook"):
-            near = _find_nearest_hook(name)
-            text = f"implements {printable(name)}, which is not a hook: {suggest(near or name, _HOOKS)}"
-            raise LeftOut("malformed" if near else "version", text)
-
-
-def _find_implementations(module: object) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the hooks that a module implements, each with what `@hookimpl` was told."""
-    for name, value in _list_attributes(module):
-        marks = getattr(value, _MARK, None) if inspect.isroutine(value) else None
-        if isinstance(marks, dict):
-            yield marks.get("specname") or name, marks
-
-
-def find_forgotten(module: object) -> Iterator[Note]:
-    """Find the functions of a module that are called as a hook, or nearly so, and lack `@hookimpl`."""
-    for name, value in _list_attributes(module):
-        ours = inspect.isfunction(value) and value.__module__ == getattr(module, "__name__", "")
-        if ours and not hasattr(value, _MARK) and (near := _find_nearest_hook(name)):
-            called = "" if near == name else f" and call it {near}"
-            yield Note("malformed", f"{printable(name)} offers nothing without @hookimpl; write it above{called}")
-
-
-def _list_attributes(module: object) -> list[tuple[str, object]]:
-    return [(name, value) for name, value in sorted(getattr(module, "__dict__", {}).items()) if isinstance(name, str)]
-
-
-def _find_nearest_hook(name: str) -> str:
-    """Return the hook that a name means; empty where none is near. What all hooks begin with does not count."""
-    if not name.startswith(_HOOK):
-        return ""
-    kinds = [hook.removeprefix(_HOOK) for hook in _HOOKS]
-    close = difflib.get_close_matches(name.removeprefix(_HOOK), kinds, n=1, cutoff=0.75)
-    return f"{_HOOK}{close[0]}" if close else ""
+    if type(stated) is not int:
+        shown, ours = printable(repr(stated), 20), hookspecs.API_VERSION
+        text = f"states COMPOSER_API = {shown}, which is no whole number; write COMPOSER_API = {ours}"
+        if str(stated) not in (str(ours), str(float(ours))):
+            raise LeftOut("malformed", text)
+        yield Note("malformed", text)
 
 
 def check_offer(kind: str, name: object, thing: object) -> None:

@@ -32,7 +32,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Plugin:
-    """An installed plugin, its package, and its fault if it was left out, whole; notes on what else was."""
+    """An installed plugin, its package, and its fault if it was left out, whole; notes on what else was; its events."""
 
     name: str
     distribution: str
@@ -40,6 +40,7 @@ class Plugin:
     fault: str = ""
     cause: Cause = ""
     notes: tuple[Note, ...] = ()
+    events: tuple[str, ...] = ()  # that it answers
 
     def is_called(self, name: str) -> bool:
         """Tell whether a name is the plugin's, or that of its package."""

@@ -73,12 +73,16 @@ def _find_problems(point: EntryPoint, plugin: Plugin | None, probe: Probe) -> It
         yield Finding(get_plugin(point), "disabled", text, "Take its name away there to have it again.")
         return
     if plugin.fault:
-        yield Finding(plugin, "left out", f"is left out: {plugin.fault.rstrip('.')}.", _give_advice(plugin))
+        yield Finding(plugin, "left out", f"is left out: {_end_sentence(plugin.fault)}", _give_advice(plugin))
     for note in plugin.notes:
         advice = _ADVICE[note.cause].format(name=plugin.name, package=plugin.distribution)
-        yield Finding(plugin, "left out in part", f"is left out in part: {note.text.rstrip('.')}.", advice)
+        yield Finding(plugin, "left out in part", f"is left out in part: {_end_sentence(note.text)}", advice)
     if not probe.lost and probe.seconds >= SLOW:
         yield Finding(plugin, "slow", f"takes {probe.seconds:.1f} seconds to import.", _FASTER)
+
+
+def _end_sentence(text: str) -> str:
+    return text if text.endswith((".", "?")) else f"{text}."
 
 
 def describe_mistake(plugin: Plugin, text: str) -> Finding:

@@ -1,24 +1,23 @@
 """What plugins offer, by kind and name: imported, checked against the hooks, and made from options.
 
-A plugin with a fault is left out, whole; a thing with one, alone. Cached offers import their plugin on first use.
+A plugin with a fault is left out, whole; a hook or a thing with one, alone. Cached offers import their plugin on first
+use.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from importlib.metadata import EntryPoint
 from types import MappingProxyType
 from typing import Any
 
-import pluggy
-
-from composer import hookspecs
 from composer.errors import BadOption, UnknownName, printable, suggest
-from composer.plugins.checks import LeftOut, check_module, check_offer, find_forgotten
+from composer.plugins.checks import LeftOut, check_offer, check_version
 from composer.plugins.discovery import Cause, Note, Plugin, get_plugin
+from composer.plugins.hooks import EVENTS, HookManager, find_implementations, read_hooks
 from composer.plugins.options import Option, convert, read_options
 
 KINDS = (
@@ -113,13 +112,17 @@ class Offer:
         return self.make.load_thing() if isinstance(self.make, LazyThing) else self.make
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Registry:
-    """The offers of all plugins, by kind and name, the plugins themselves, and offers whose names others have."""
+    """The offers of all plugins, by kind and name, the plugins themselves, and offers whose names others have.
+
+    By event, `answering` has the plugins that answer it, in the order of `plugins`.
+    """
 
     offers: Mapping[str, Mapping[str, Offer]]
     plugins: tuple[Plugin, ...]
     clashing: tuple[Offer, ...] = ()
+    answering: Mapping[str, tuple[EntryPoint, ...]] = field(default_factory=dict)
 
     def list_names(self, kind: str) -> list[str]:
         """Return the names of one kind, sorted."""
@@ -166,14 +169,15 @@ def _load_kind(point: EntryPoint, kind: str) -> Registry:
 
 @dataclass(frozen=True)
 class Contribution:
-    """What one plugin offers, whatever others do."""
+    """What one plugin offers, whatever others do, and where it is imported from."""
 
     plugin: Plugin
     offers: tuple[Offer, ...] = ()
+    point: EntryPoint | None = None
 
 
 def read_plugin(point: EntryPoint, kinds: Sequence[str] = KINDS, *, lost: str = "") -> Contribution:
-    """Import a plugin and gather its offers of these kinds. It is left out, with its fault, where it cannot be used.
+    """Import a plugin and gather its offers of these kinds. It is left out, with its fault, where no hook can be used.
 
     One that is `lost`, which says why, is not imported.
     """
@@ -182,24 +186,48 @@ def read_plugin(point: EntryPoint, kinds: Sequence[str] = KINDS, *, lost: str = 
         if lost:
             raise LeftOut("hangs", lost)
         module = point.load()
-        check_module(module)
-        things, notes = _collect_things(module, kinds)
+        notes = list(check_version(module))
+        hooks, mistakes = read_hooks(module)
+        answers, failures = _call_hooks(module, hooks, kinds)
+        events = tuple(event for event in EVENTS if event in hooks.values())
+        if (mistakes or failures) and not (answers or events) and any(find_implementations(module)):
+            first = [*failures, *mistakes][0]
+            raise LeftOut(first.cause, first.text)
     except (Exception, SystemExit) as error:  # a foreign module may do anything at import
         return Contribution(replace(plugin, fault=_describe_fault(error), cause=_find_cause(error)))
-    plugin = replace(plugin, notes=(*find_forgotten(module), *notes))
-    return Contribution(plugin, tuple(Offer(kind, name, thing, plugin) for kind, name, thing in things))
+    things, left_out = _collect_things(answers)
+    plugin = replace(plugin, notes=(*notes, *mistakes, *failures, *left_out), events=events)
+    return Contribution(plugin, tuple(Offer(kind, name, thing, plugin) for kind, name, thing in things), point)
 
 
-def _collect_things(module: object, kinds: Sequence[str]) -> tuple[list[tuple[str, str, Any]], list[Note]]:
-    """Call the hooks of a module. Return its things with kind and name, and notes on those that are left out."""
-    manager = pluggy.PluginManager("composer")
-    manager.add_hookspecs(hookspecs)
+def _call_hooks(
+    module: object, hooks: Collection[str], kinds: Sequence[str]
+) -> tuple[list[tuple[str, Mapping[Any, Any]]], list[Note]]:
+    """Call these hooks of a module. Return what it offers of each kind, and notes on hooks that failed."""
+    manager = HookManager(hooks)
     manager.register(module)
-    manager.check_pending()
+    found, notes = [], []
+    for kind in kinds:
+        hook = f"register_{kind}"
+        for implementation in getattr(manager.hook, hook).get_hookimpls():
+            try:
+                things = implementation.function()
+                if not isinstance(things, Mapping):
+                    what = type(things).__name__
+                    raise LeftOut("malformed", f"{hook} returned {what} where {{name: callable}} is asked for")
+                found.append((kind, things))
+            except (Exception, SystemExit) as error:
+                raised = "" if isinstance(error, LeftOut) else f"{hook} raised "
+                notes.append(Note(_find_cause(error), raised + _describe_fault(error)))
+    return found, notes
+
+
+def _collect_things(answers: Iterable[tuple[str, Mapping[Any, Any]]]) -> tuple[list[tuple[str, str, Any]], list[Note]]:
+    """Collect the things of a module with kind and name, and notes on those that are left out."""
     found: list[tuple[str, str, Any]] = []
     notes = []
-    for kind in kinds:
-        for name, thing in _call_hooks(manager, kind):
+    for kind, things in answers:
+        for name, thing in things.items():
             try:
                 check_offer(kind, name, thing)
                 if any((kind, name) == one[:2] for one in found):
@@ -210,21 +238,14 @@ def _collect_things(module: object, kinds: Sequence[str]) -> tuple[list[tuple[st
     return found, notes
 
 
-def _call_hooks(manager: pluggy.PluginManager, kind: str) -> Iterator[tuple[Any, Any]]:
-    """Yield what a module offers of a kind, by name. Raises LeftOut for a hook that returns anything but a mapping."""
-    hook = f"register_{kind}"
-    for implementation in getattr(manager.hook, hook).get_hookimpls():
-        things = implementation.function()
-        if not isinstance(things, Mapping):
-            raise LeftOut("malformed", f"{hook} returned {type(things).__name__} where {{name: callable}} is asked for")
-        yield from things.items()
-
-
 def combine(contributions: Iterable[Contribution]) -> Registry:
     """Register what plugins offer, in their order. A thing whose name is taken is left out, and noted."""
     offers: dict[str, dict[str, Offer]] = {kind: {} for kind in KINDS}
+    answering: dict[str, tuple[EntryPoint, ...]] = dict.fromkeys(EVENTS, ())
     plugins, clashing = [], []
     for one in contributions:
+        if one.point is not None:
+            answering |= {event: (*answering[event], one.point) for event in one.plugin.events}
         taken = [offer for offer in one.offers if offer.name in offers[offer.kind]]
         notes = [_describe_clash(offer, offers[offer.kind][offer.name]) for offer in taken]
         plugin = replace(one.plugin, notes=(*one.plugin.notes, *notes))
@@ -232,7 +253,7 @@ def combine(contributions: Iterable[Contribution]) -> Registry:
         clashing += [replace(offer, plugin=plugin) for offer in taken]
         for offer in one.offers:
             offers[offer.kind].setdefault(offer.name, replace(offer, plugin=plugin))
-    return Registry(offers, tuple(plugins), tuple(clashing))
+    return Registry(offers, tuple(plugins), tuple(clashing), answering)
 
 
 def _describe_clash(offer: Offer, there: Offer) -> Note:
@@ -264,6 +285,4 @@ def _describe_fault(error: BaseException) -> str:
 def _find_cause(error: BaseException) -> Cause:
     if isinstance(error, LeftOut):
         return error.cause
-    if isinstance(error, pluggy.PluginValidationError):  # arguments that a hook does not have
-        return "version"
     return "missing" if isinstance(error, ModuleNotFoundError) else "raises"

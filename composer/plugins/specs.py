@@ -30,6 +30,18 @@ def parse_spec(text: str, kind: str) -> Spec:
     return Spec(offer.name, _convert_options(offer, title, values))
 
 
+def split_specs(text: str, kind: str) -> list[str]:
+    """Split specs of a kind at the commas between them: `polyphony,off-beat:beats=2,4` has two."""
+    known, found = registry().offers[kind], [""]
+    for part in text.split(","):
+        is_next = part.partition(":")[0].strip().replace(" ", "-") in known
+        if found[-1] and (is_next or ":" not in found[-1]):
+            found.append(part)
+        else:
+            found[-1] += f",{part}" if found[-1] else part
+    return found
+
+
 def _split_options(offer: Offer, title: str, text: str) -> dict[str, str]:
     """Split the part after the colon into texts by option. Raises BadOption."""
     found: dict[str, str] = {}

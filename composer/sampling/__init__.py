@@ -2,10 +2,13 @@
 
 loop.py            the loop
 batch_state.py     the state of a batch, as immutable values
+memory.py          what samplers remember of each row
 distribution.py    probabilities and draws, under masks and sampler chain
 drawing.py         the draw of a step, in C where the whole chain is described
 random_streams.py  counter-based random numbers, one stream a piece
 backtracking.py    back from dead ends
+hypotheses.py      beginnings that compete, for the next two
+beams.py           beam search
 smc.py             sequential Monte Carlo, around fixed notes
 feasibility.py     constraints that contradict each other
 kept.py            warnings of primers and fixed notes that break a constraint

@@ -26,6 +26,7 @@ from composer.sampling.feasibility import (
     get_bar_number,
     name_sampler,
 )
+from composer.sampling.memory import list_memoryless
 from composer.sampling.random_streams import BLOCK, draw_uniforms
 from composer.tokens.vocabulary import EOS
 from composer.types import Constraint, Context, Tokenizer
@@ -44,12 +45,15 @@ MOST_DEAD_ENDS = 8 * PATIENCE
 
 @dataclass(frozen=True)
 class _Step:
-    """One step of a piece: its row of `rows` before the draw, the token drawn, and the tokens excluded there."""
+    """One step of a batch: its rows before the draw, and for each row the token drawn and whether it was given."""
 
     rows: BatchState
-    row: int
-    token: int
-    ruled_out: Mask | None
+    tokens: NDArray[np.int64]
+    given: Mask
+
+    def find_row(self, number: int) -> int:
+        """Find the row of a piece."""
+        return int(np.searchsorted(self.rows.number, number))
 
 
 @dataclass
@@ -58,33 +62,44 @@ class _Trail:
 
     request: Request
     wished: Mask  # (V,) the tokens allowed for this request
-    steps: deque[_Step] = field(default_factory=lambda: deque(maxlen=MOST_TOKENS))
-    furthest: int = 0  # greatest number of tokens so far
+    seen: int  # steps of the batch that `steps` is up to date with
+    steps: deque[tuple[_Step, Mask | None]] = field(default_factory=lambda: deque(maxlen=MOST_TOKENS))  # and excluded
+    furthest: int = 0  # greatest number of tokens at a dead end
     retried: int = 0  # draws after returns
     dead_ends: int = 0
     latest: int = -1  # tick of the latest dead end
     stuck: int = 0  # dead ends since the latest one
-    ruled_out: Mask | None = None  # (V,) the tokens excluded at the current step
     why: str = ""  # the message of the last dead end
 
 
 class Backtracker:
-    """The last steps of all pieces in the batch, for going back."""
+    """The last steps of all pieces in the batch, for going back.
+
+    Steps are kept for the whole batch. What concerns a single piece is done only for one that has gone back.
+    """
 
     def __init__(self, tokenizer: Tokenizer, constraints: Sequence[Constraint]) -> None:
         """Begin without a piece."""
         self._tokenizer, self._constraints = tokenizer, constraints
+        self._memoryless = list_memoryless(constraints)
         self._trails: dict[int, _Trail] = {}
         self._wishes: dict[ConditionKey, Mask] = {}
+        self._recent: deque[_Step] = deque(maxlen=MOST_TOKENS)
+        self._count = 0  # steps of the batch so far
+        self._ruled_out: dict[int, Mask] = {}  # (V,) the tokens excluded at the current step, by piece
+        self._behind: set[int] = set()  # pieces that have gone back, and are not yet where they were
+        self._wished: tuple[NDArray[np.int64], Mask] | None = None  # the pieces of the last rows, and their masks
 
     def begin(self, number: int, request: Request) -> None:
         """Track another piece. Raises BadOption for conditions that contradict the constraints."""
         wished = check_request(self._tokenizer, self._constraints, request, self._wishes)
-        self._trails[number] = _Trail(request, wished)
+        self._trails[number] = _Trail(request, wished, self._count)
 
     def end(self, number: int) -> None:
         """Forget a piece."""
         del self._trails[number]
+        self._behind.discard(number)
+        self._ruled_out.pop(number, None)
 
     @property
     def dead_ends(self) -> dict[int, int]:
@@ -94,38 +109,59 @@ class Backtracker:
     def constrain(self, rows: BatchState, context: Context) -> Context:
         """Mask the context by all constraints, and by the tokens excluded after dead ends."""
         context = constrain(self._constraints, self._mask_by_request(rows, context))
-        for row, number in enumerate(rows.number):
-            if (ruled_out := self._trails[number].ruled_out) is not None:
-                context.allowed[row] &= ~ruled_out
+        for number, ruled_out in self._ruled_out.items():
+            context.allowed[rows.number == number] &= ~ruled_out
         return context
 
     def _mask_by_request(self, rows: BatchState, context: Context) -> Context:
-        wished = np.array([self._trails[number].wished for number in rows.number.tolist()])
-        return replace(context, allowed=context.allowed & wished)
+        if self._wished is None or self._wished[0] is not rows.number:
+            wished = np.array([self._trails[number].wished for number in rows.number.tolist()])
+            self._wished = rows.number, wished
+        return replace(context, allowed=context.allowed & self._wished[1])
 
     def replace_uniforms(self, rows: BatchState, drawn: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return (B,) the uniforms `drawn`, replaced by numbers of another stream for pieces that have gone back."""
-        for row, (number, place) in enumerate(zip(rows.number, rows.index, strict=True)):
-            trail = self._trails[number]
-            if place < trail.furthest:
-                request, (block, step) = trail.request, divmod(trail.retried, BLOCK)
-                drawn[row] = draw_uniforms(request.seed, request.index, request.attempt, block, "anew")[step]
-                trail.retried += 1
+        for number in tuple(self._behind):
+            row, trail = int(np.searchsorted(rows.number, number)), self._trails[number]
+            if rows.index[row] >= trail.furthest:
+                self._behind.discard(number)
+                continue
+            request, (block, step) = trail.request, divmod(trail.retried, BLOCK)
+            drawn[row] = draw_uniforms(request.seed, request.index, request.attempt, block, "anew")[step]
+            trail.retried += 1
         return drawn
 
     def remember(self, rows: BatchState, tokens: NDArray[np.int64], given: NDArray[np.int64]) -> None:
-        """Record one step. Pieces never go back before the first token, nor on tokens of a primer."""
-        for row, (number, place) in enumerate(zip(rows.number, rows.index, strict=True)):
-            trail = self._trails[number]
-            if place > 0 and given[row] < 0:
-                trail.steps.append(_Step(rows, row, int(tokens[row]), trail.ruled_out))
-            trail.ruled_out = None
-            trail.furthest = max(trail.furthest, int(place) + 1)
+        """Record one step."""
+        for number, ruled_out in self._ruled_out.items():
+            self._catch_up(number)
+            self._add(number, _Step(rows, tokens, given >= 0), ruled_out)
+            self._trails[number].seen += 1
+        self._ruled_out.clear()
+        self._recent.append(_Step(rows, tokens, given >= 0))
+        self._count += 1
+
+    def _catch_up(self, number: int) -> None:
+        """Add the steps of the batch that the trail of a piece lacks; none of them excludes tokens."""
+        trail = self._trails[number]
+        missing = min(self._count - trail.seen, len(self._recent))
+        for step in list(self._recent)[len(self._recent) - missing :]:
+            self._add(number, step, None)
+        trail.seen = self._count
+
+    def _add(self, number: int, step: _Step, ruled_out: Mask | None) -> None:
+        """Add a step to a trail. Pieces never go back before the first token, nor on tokens of a primer."""
+        row = step.find_row(number)
+        if step.rows.index[row] > 0 and not step.given[row]:
+            self._trails[number].steps.append((step, ruled_out))
 
     def go_back(self, rows: BatchState, row: int) -> BatchState:
         """Take one row back from its dead end, and return all rows. Raises NothingAllowed."""
         number = int(rows.number[row])
+        self._catch_up(number)
         trail = self._trails[number]
+        trail.furthest = max(trail.furthest, int(rows.index[row]))
+        self._behind.add(number)
         here = rows.gather(np.array([row]))
         context = self._mask_by_request(here, build_context(self._tokenizer, here))
         trail.why = self._explain(context, trail.request) or trail.why
@@ -137,20 +173,27 @@ class Backtracker:
             raise NothingAllowed(trail.why)
         far = 1 if trail.stuck % PATIENCE else min(2 ** (trail.stuck // PATIENCE), len(trail.steps))
         for _ in range(far):
-            step = trail.steps.pop()
-        one = step.rows.gather(np.array([step.row]))
-        trail.ruled_out = self._mask_excluded(one, step) if far == 1 else step.ruled_out
+            step, before = trail.steps.pop()
+        undone = step.find_row(number)
+        one = step.rows.gather(np.array([undone]))
+        excluded = self._mask_excluded(one, int(step.tokens[undone]), before) if far == 1 else before
+        self._ruled_out.pop(number, None)
+        if excluded is not None:
+            self._ruled_out[number] = excluded
         return rows.replace_row(row, one)
 
-    def _mask_excluded(self, one: BatchState, step: _Step) -> Mask:
-        """Mask (V,) the token of an undone step, and all others that lead to a dead end at once."""
+    def _mask_excluded(self, one: BatchState, token: int, before: Mask | None) -> Mask:
+        """Mask (V,) an undone token, those excluded before it, and all others that lead to a dead end at once.
+
+        Constraints with memory do not count here: theirs is known only for the token that was drawn.
+        """
         context = self.constrain(one, build_context(self._tokenizer, one))
-        ruled_out = np.zeros_like(context.allowed[0]) if step.ruled_out is None else step.ruled_out.copy()
-        ruled_out[step.token] = True
+        ruled_out = np.zeros_like(context.allowed[0]) if before is None else before.copy()
+        ruled_out[token] = True
         others = np.flatnonzero(context.allowed[0] & ~ruled_out)
         many = one.gather(np.zeros(len(others), dtype=np.int64))
         many = many.advance(self._tokenizer, others)
-        following = constrain(self._constraints, build_context(self._tokenizer, many)).allowed
+        following = constrain(self._memoryless, build_context(self._tokenizer, many)).allowed
         ruled_out[others[~following.any(axis=1) & (others != EOS)]] = True
         return ruled_out
 

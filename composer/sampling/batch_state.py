@@ -6,7 +6,7 @@ Backtracking takes up the rows of an earlier step.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,9 @@ from numpy.typing import NDArray
 from composer.arrays import get_namespace
 from composer.request import Request
 from composer.sampling.distribution import KINDS
+from composer.sampling.memory import begin_memory
 from composer.tokens.vocabulary import make_recent_notes, update_recent_notes
 from composer.types import Array, Constraint, Context, MusicalState, RecentNotes, Sampler, State, Step, Tokenizer
-
-HISTORY = 64
-"""Number of past tokens shown to samplers."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +35,7 @@ class BatchState:
     recent_notes: RecentNotes
     primer: NDArray[np.int64]  # (B, longest) the primers' tokens, -1 after their ends
     nats: NDArray[np.float64]  # (B, kinds) costs of the tokens so far
+    memory: NDArray[np.float64]  # (B, M) what samplers remember; see `composer.sampling.memory`
 
     def gather(self, rows: NDArray[np.integer]) -> BatchState:
         """Select rows, in this order; a row may be selected several times."""
@@ -55,12 +54,12 @@ class BatchState:
 
     def advance(self, tokenizer: Tokenizer, tokens: NDArray[np.int64], music: MusicalState | None = None) -> BatchState:
         """Advance all rows by `tokens` (B,), with their musical state before these, if it is known already."""
-        music = music or _LazyState(tokenizer, self.grammar)
+        music, history = music or _LazyState(tokenizer, self.grammar), self.history
         return replace(
             self,
             index=self.index + 1,
             grammar=tokenizer.grammar.advance(self.grammar, tokens),
-            history=np.concatenate([self.history[:, 1:], tokens[:, None]], axis=1),
+            history=np.concatenate([history[:, 1:], tokens[:, None]], axis=1) if history.shape[1] else history,
             recent_notes=update_recent_notes(self.recent_notes, music, tokenizer.token_info, tokens),
         )
 
@@ -77,7 +76,7 @@ class BatchState:
         return BatchState(state=state, recent_notes=RecentNotes(*recent_notes), **parts)
 
 
-_NAMES = ("number", "index", "grammar", "history", "primer", "nats")
+_NAMES = ("number", "index", "grammar", "history", "primer", "nats", "memory")
 
 
 def concatenate(one: BatchState, other: BatchState) -> BatchState:
@@ -131,6 +130,11 @@ def find_lookback(samplers: Sequence[Sampler]) -> int:
     return max((getattr(sampler, "lookback", 0) for sampler in samplers), default=0)
 
 
+def find_history(samplers: Sequence[Sampler]) -> int:
+    """Return the greatest number of past tokens that a sampler asks for."""
+    return max((getattr(sampler, "history", 0) for sampler in samplers), default=0)
+
+
 def begin(tokenizer: Tokenizer, samplers: Sequence[Sampler], requests: Sequence[Request], first: int = 0) -> BatchState:
     """Make the rows of pieces before their first token, numbered from `first` on."""
     count, longest = len(requests), max(len(request.primer) for request in requests)
@@ -139,17 +143,32 @@ def begin(tokenizer: Tokenizer, samplers: Sequence[Sampler], requests: Sequence[
         index=np.zeros(count, dtype=np.int64),
         grammar=np.concatenate([tokenizer.grammar.start(request, 1) for request in requests]),
         state=None,
-        history=np.full((count, HISTORY), -1),
+        history=np.full((count, find_history(samplers)), -1),
         recent_notes=make_recent_notes(count, find_lookback(samplers)),
         primer=np.concatenate([_pad_width(np.array([r.primer], dtype=np.int64), longest) for r in requests]),
         nats=np.zeros((count, len(KINDS))),
+        memory=np.tile(begin_memory(samplers, tokenizer.token_info), (count, 1)),
     )
 
 
 def build_context(tokenizer: Tokenizer, rows: BatchState) -> Context:
     """Build the context of samplers, with the mask of the grammar alone."""
     music, allowed = _LazyState(tokenizer, rows.grammar), tokenizer.grammar.mask(rows.grammar)
-    return Context(rows.index, music, tokenizer.token_info, rows.history, allowed, rows.recent_notes)
+    return Context(rows.index, music, tokenizer.token_info, rows.history, allowed, rows.recent_notes, rows.memory)
+
+
+def select_rows(context: Context, rows: slice | NDArray[np.int64]) -> Context:
+    """Select some rows of a context."""
+    music, recent_notes = (
+        MusicalState(**_select(context.music, rows)),
+        RecentNotes(**_select(context.recent_notes, rows)),
+    )
+    step, history, allowed = (part[rows] for part in (context.step, context.history, context.allowed))
+    return Context(step, music, context.token_info, history, allowed, recent_notes, context.memory[rows])
+
+
+def _select(part: MusicalState | RecentNotes, rows: slice | NDArray[np.int64]) -> dict[str, Array]:
+    return {name: getattr(part, name)[rows] for name in (field.name for field in fields(part))}
 
 
 class _LazyState(MusicalState):

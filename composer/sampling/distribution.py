@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import BadModelFile
-from composer.types import Constraint, Context, LogitsProcessor, Sampler
+from composer.sampling.memory import BoundSampler, bind, update_memory
+from composer.types import Constraint, Context, Drawn, LogitsProcessor, Sampler, TokenInfo
 
 Floats = NDArray[np.float64]
 
@@ -110,12 +111,23 @@ class Chain:
 
     constraints: Sequence[Constraint]
     links: Sequence[LogitsProcessor]
+    remembering: Sequence[BoundSampler] = ()  # those of both kinds that have memory
 
     @staticmethod
-    def build(samplers: Sequence[Sampler]) -> Chain:
-        """Sort samplers by kind; each kind keeps its order."""
-        constraints = [sampler for sampler in samplers if isinstance(sampler, Constraint)]
-        return Chain(constraints, [sampler for sampler in samplers if not isinstance(sampler, Constraint)])
+    def build(samplers: Sequence[Sampler], token_info: TokenInfo) -> Chain:
+        """Sort samplers by kind; each kind keeps its order. Those with memory are bound to it."""
+        bound = bind(samplers, token_info)
+        constraints = [sampler for sampler in bound if isinstance(sampler, Constraint)]
+        links = [sampler for sampler in bound if not isinstance(sampler, Constraint)]
+        return Chain(constraints, links, [sampler for sampler in bound if isinstance(sampler, BoundSampler)])
+
+    def update_memory(self, context: Context, tokens: Ints, costs: Floats, given: Mask) -> Floats:
+        """Compute the memory (B, M) after a step with `tokens` (B,), their costs (B, kinds), and the `given` ones."""
+        if not self.remembering:
+            return np.asarray(context.memory)
+        chosen = ~given & (np.sum(context.allowed, axis=1) > 1) & np.isfinite(costs[:, 0])  # not finite: a dead end
+        model, chain = (np.where(chosen, -costs[:, kind], 0.0) for kind in (0, 1))
+        return update_memory(self.remembering, context, Drawn(tokens, chosen, model, chain))
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from composer.arrays import get_address
 from composer.sampling.distribution import KINDS, UNSOUND, Choice, check_sound, choose
 from composer.tokens.jit.c_compiler import load_library
 from composer.types import Context, HasOperations, LogitsProcessor, Operation
@@ -34,7 +35,7 @@ CODES = {"divide": 0, "keep count": 1, "keep mass": 2, "keep ratio": 3}
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnTokens:
     """A token for each row, its costs, and rows that a logits processor left empty."""
 
     tokens: Ints  # (B,)
@@ -42,7 +43,7 @@ class Drawn:
     emptied: Ints | None = None  # see `Choice.emptied`
 
 
-Draw: TypeAlias = "Callable[[NDArray[Any], Context, Mask | None, Floats, Ints], Drawn]"
+Draw: TypeAlias = "Callable[[NDArray[Any], Context, Mask | None, Floats, Ints], DrawnTokens]"
 """`draw(logits (B, V), context, legal, uniforms (B,), given (B,))`: see `draw_tokens`."""
 
 
@@ -54,7 +55,7 @@ def make_draw(links: Sequence[LogitsProcessor]) -> Draw:
     probabilities.
     """
 
-    def draw(logits: NDArray[Any], context: Context, legal: Mask | None, uniforms: Floats, given: Ints) -> Drawn:
+    def draw(logits: NDArray[Any], context: Context, legal: Mask | None, uniforms: Floats, given: Ints) -> DrawnTokens:
         return draw_tokens(links, logits, context, legal, uniforms, given)
 
     operations = find_operations(links)
@@ -76,12 +77,12 @@ def draw_tokens(
     legal: Mask | None,
     uniforms: Floats,
     given: Ints,
-) -> Drawn:
+) -> DrawnTokens:
     """Draw a token for each row by NumPy; arguments and errors as in `make_draw`."""
     choice: Choice = choose(links, logits, context, legal)
     check_sound(choice.model, given >= 0)  # given tokens need no probability
     tokens = np.where(given >= 0, given, choice.chain.draw(uniforms))
-    return Drawn(tokens, np.where(given[:, None] < 0, choice.compute_costs(tokens), 0.0), choice.emptied)
+    return DrawnTokens(tokens, np.where(given[:, None] < 0, choice.compute_costs(tokens), 0.0), choice.emptied)
 
 
 @lru_cache(maxsize=1)
@@ -106,7 +107,7 @@ def _bind_compiled(links: Sequence[LogitsProcessor], operations: Sequence[Operat
     described = (len(operations), kinds.ctypes.data, values.ctypes.data)
     ids, scratch = np.empty(0, dtype=np.int32), np.empty(0)
 
-    def draw(logits: NDArray[Any], context: Context, legal: Mask | None, uniforms: Floats, given: Ints) -> Drawn:
+    def draw(logits: NDArray[Any], context: Context, legal: Mask | None, uniforms: Floats, given: Ints) -> DrawnTokens:
         nonlocal ids, scratch
         if logits.dtype != np.float32:
             return draw_tokens(links, logits, context, legal, uniforms, given)
@@ -118,13 +119,13 @@ def _bind_compiled(links: Sequence[LogitsProcessor], operations: Sequence[Operat
             raise ValueError("a mask has another shape than the logits")  # C would read beyond it
         held = None if legal is None else np.ascontiguousarray(legal)
         tokens, nats, unsound = np.empty(rows, dtype=np.int64), np.empty((rows, len(KINDS))), np.empty(rows, np.bool_)
-        made_of = [array.ctypes.data for array in arrays]
-        results = [array.ctypes.data for array in (ids, scratch, tokens, nats, unsound)]
-        legal_at = None if held is None else held.ctypes.data
+        made_of = [get_address(array) for array in arrays]
+        results = [get_address(array) for array in (ids, scratch, tokens, nats, unsound)]
+        legal_at = None if held is None else get_address(held)
         function(rows, width, *made_of[:2], legal_at, *described, *made_of[2:], *results)
         if unsound.any():
             raise UNSOUND
-        return Drawn(tokens, nats)
+        return DrawnTokens(tokens, nats)
 
     draw.made_of = (kinds, values)  # type: ignore[attr-defined]  # keeps the arrays behind its pointers alive
     return draw

@@ -2,7 +2,8 @@
 
 Constraints are known by their masks alone. Each is asked for the notes that it admits on the beats of some bars and of
 the last one, without any music before. If each admits some notes and all together none, they contradict each other.
-Also, each is asked for the notes that it admits anywhere in a bar: a voice without any would be silent.
+Also, each is asked for the notes that it admits anywhere in a bar: a voice without any would be silent. Constraints
+with memory are not asked.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from composer.music.merging import is_fixed
 from composer.music.score import TimeSignature, parse_time_signature
 from composer.plugins.registry import registry
 from composer.request import Request, SamplerSpec
+from composer.sampling.batch_state import find_history, find_lookback
+from composer.sampling.memory import list_memoryless, unbind
 from composer.tokens.vocabulary import compute_pitches, make_recent_notes
 from composer.types import Constraint, Context, MusicalState, Sampler, Span, Tokenizer
 
@@ -55,7 +58,7 @@ def check_request(
     found = {} if found is None else found
     conditions = (request.bars, request.time_signature, request.key, bool(request.primer))
     if conditions not in found:
-        found[conditions] = _check(tokenizer, constraints, request)
+        found[conditions] = _check(tokenizer, list_memoryless(constraints), request)
     return found[conditions]
 
 
@@ -63,6 +66,7 @@ def check_gaps(
     tokenizer: Tokenizer, constraints: Sequence[Constraint], request: Request, given: Sequence[Span], upbeat: int
 ) -> None:
     """Check the free parts of a piece around fixed notes, with `upbeat` ticks before its first whole bar."""
+    constraints = list_memoryless(constraints)
     if not constraints or request.bars is None:
         return
 
@@ -88,6 +92,8 @@ def _list_keys(tokenizer: Tokenizer, request: Request) -> Ints:
 
 def _check(tokenizer: Tokenizer, constraints: Sequence[Constraint], request: Request) -> Mask:
     token_info, keys = tokenizer.token_info, _list_keys(tokenizer, request)
+    if not constraints:
+        return np.ones(len(token_info.kind), dtype=bool)
     _filter_keys(tokenizer, constraints, request, _select_extremes(keys), np.arange(min(request.bars or BARS, BARS)), 0)
     last = np.array([request.bars - 1]) if request.bars and not request.primer else np.arange(LAST_BARS)
     for metre in _list_time_signatures(tokenizer, request):
@@ -187,8 +193,8 @@ def _build_contexts(
         others=zeros,
     )
     pitched = np.broadcast_to(token_info.pitch >= 0, (rows, len(token_info.pitch)))
-    lookback = max((getattr(constraint, "lookback", 0) for constraint in constraints), default=0)
-    return Context(zeros, music, token_info, np.full((rows, 1), -1), pitched, make_recent_notes(rows, lookback))
+    history, recent_notes = find_history(constraints), make_recent_notes(rows, find_lookback(constraints))
+    return Context(zeros, music, token_info, np.full((rows, history), -1), pitched, recent_notes)
 
 
 def _describe_conflict(
@@ -317,6 +323,7 @@ def _warn_of_key(tokenizer: Tokenizer, constraints: Sequence[Constraint], reques
 
 def name_sampler(sampler: Sampler, request: Request) -> str:
     """Name a sampler by its place in the request's chain, such as `range 'C3:G5'`; else by its class."""
+    sampler = unbind(sampler)
     made = [(link, registry().make("samplers", link.name, **link.options)) for link in request.samplers]
     alike = [(link, thing) for link, thing in made if type(thing) is type(sampler)]
     exact = [link for link, thing in alike if thing == sampler] or [link for link, _ in alike]

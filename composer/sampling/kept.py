@@ -1,4 +1,4 @@
-"""Warnings: notes of a primer or of a piece that break a constraint, and stay."""
+"""Warnings: notes of a primer or of a piece that break a constraint without memory, and stay."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from composer.errors import RequestWarning
 from composer.music.keys import name_pitch
 from composer.music.score import Score
 from composer.request import Request
-from composer.sampling.batch_state import find_lookback
+from composer.sampling.batch_state import find_history, find_lookback
 from composer.sampling.feasibility import get_bar_number, name_sampler
+from composer.sampling.memory import list_memoryless
 from composer.tokens.vocabulary import make_recent_notes, update_recent_notes
 from composer.types import Constraint, Context, RecentNotes, Sampler, Span, Tokenizer, Tokens
 
@@ -41,7 +42,7 @@ def _warn(
     what: str,
     given: tuple[Score, Sequence[Span]] | None,
 ) -> None:
-    constraints = [sampler for sampler in samplers if isinstance(sampler, Constraint)]
+    constraints = list_memoryless([sampler for sampler in samplers if isinstance(sampler, Constraint)])
     notes = np.flatnonzero(tokenizer.token_info.pitch[tokens] >= 0)
     if not constraints or not len(notes):
         return
@@ -50,7 +51,8 @@ def _warn(
         notes = notes[_mask_forced(tokenizer, states[notes], *given)]
     music, allowed = tokenizer.grammar.interpret(states[notes]), tokenizer.grammar.mask(states[notes])
     past = RecentNotes(recent_notes.tick[notes], recent_notes.pitch[notes], recent_notes.voice[notes])
-    context = Context(notes, music, tokenizer.token_info, np.full((len(notes), 1), -1), allowed, past)
+    history = _list_history(tokens, notes, find_history(constraints))
+    context = Context(notes, music, tokenizer.token_info, history, allowed, past)
     for constraint in constraints:
         broken = np.flatnonzero(~constraint.mask(context)[np.arange(len(notes)), tokens[notes]])
         if len(broken):
@@ -60,6 +62,12 @@ def _warn(
             )
             text = f"{name} holds for new notes alone; {what} breaks it and stays: first {first}."
             warnings.warn(text, RequestWarning, stacklevel=2)
+
+
+def _list_history(tokens: Tokens, places: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """List (N, count) the tokens before each place, oldest first; -1 where there is none."""
+    padded = np.concatenate([np.full(count, -1), tokens])
+    return padded[places[:, None] + np.arange(count)]
 
 
 def _walk(tokenizer: Tokenizer, request: Request, tokens: Tokens, back: int) -> tuple[NDArray[np.int64], RecentNotes]:

@@ -122,7 +122,7 @@ class _Batch:
 
     def __init__(self, step: Step, tokenizer: Tokenizer, samplers: Sequence[Sampler]) -> None:
         self._step, self._tokenizer, self._samplers = step, tokenizer, samplers
-        self._chain, self._streams = Chain.build(samplers), Streams()
+        self._chain, self._streams = Chain.build(samplers, tokenizer.token_info), Streams()
         self._draw = make_draw(self._chain.links)
         self._backtracker = Backtracker(tokenizer, self._chain.constraints) if self._chain.constraints else None
         self._rows: BatchState | None = None
@@ -164,10 +164,11 @@ class _Batch:
             self._report_emptied(rows, drawn.emptied, context.music, given, lost)
         if self._backtracker is not None:
             self._backtracker.remember(rows, drawn.tokens, given)
-        nats = rows.nats + drawn.nats
-        self._rows = replace(rows, state=state, nats=nats).advance(self._tokenizer, drawn.tokens, context.music)
+        memory = self._chain.update_memory(context, drawn.tokens, drawn.nats, given >= 0)
+        stepped = replace(rows, state=state, nats=rows.nats + drawn.nats, memory=memory)
+        self._rows = stepped.advance(self._tokenizer, drawn.tokens, context.music)
         dead_ends = {} if self._backtracker is None else self._backtracker.dead_ends
-        return DrawnStep(rows.number, rows.index, drawn.tokens, nats, dead_ends, lost)
+        return DrawnStep(rows.number, rows.index, drawn.tokens, self._rows.nats, dead_ends, lost)
 
     def _leave_dead_ends(
         self, rows: BatchState, lost: dict[int, ComposerError]

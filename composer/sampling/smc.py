@@ -29,22 +29,23 @@ from numpy.typing import NDArray
 
 from composer.errors import NothingAllowed
 from composer.request import Request
-from composer.sampling.batch_state import BatchState, begin, build_context, concatenate, constrain, run_step
+from composer.sampling.batch_state import (
+    BatchState,
+    begin,
+    build_context,
+    constrain,
+    run_step,
+    select_rows,
+)
 from composer.sampling.distribution import Chain, Choice, Distribution, check_sound, choose
 from composer.sampling.feasibility import begin_sentence, find_conflict, get_bar_number, name_sampler
+from composer.sampling.hypotheses import BEATS, ENDED, Hypotheses, begin_hypotheses, find_slowest, join_hypotheses
 from composer.sampling.loop import SampledPiece
 from composer.sampling.random_streams import BLOCK, draw_uniforms
-from composer.tokens.vocabulary import EOS
-from composer.types import Array, Constraint, MusicalState, Sampler, Step, Tokenizer
+from composer.types import Array, Constraint, Context, Sampler, Step, Tokenizer
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-BEATS = 1024
-"""More than the beats of any bar: a beat of a piece is numbered `bar * BEATS + beat`."""
-
-ENDED = 2**60
-"""The beat of a particle after its last token."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def sample_conditioned(
     Constraints do not apply to fixed notes: a single token left by the mask is drawn. The result of a piece is an
     error if all its particles meet a dead end.
     """
-    chain = Chain.build(samplers)
+    chain = Chain.build(samplers, tokenizer.token_info)
     cloud = _begin(tokenizer, samplers, conditions)
     while True:
         least = _compare_repeatedly(cloud)
@@ -96,41 +97,12 @@ def sample_conditioned(
 # --- rows and particles -----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Hypotheses:
-    """The R different hypotheses, each shared by one particle or more.
-
-    `rows.number` is the piece, as index of its condition.
-    """
-
-    rows: BatchState
-    written: Ints  # (R, room) tokens
-    weight: Floats  # (R,) log of the product of g_t since the last resampling
-    reached: Ints  # (R,) beat; see `BEATS`
-
-    @property
-    def piece(self) -> Ints:
-        """(R,) the piece of each hypothesis."""
-        return self.rows.number
-
-    def select(self, which: NDArray[np.integer]) -> _Hypotheses:
-        """Select hypotheses, in this order."""
-        return _Hypotheses(self.rows.gather(which), self.written[which], self.weight[which], self.reached[which])
-
-
-def _concatenate(one: _Hypotheses, other: _Hypotheses) -> _Hypotheses:
-    room = max(one.written.shape[1], other.written.shape[1])
-    written = [np.pad(w, ((0, 0), (0, room - w.shape[1]))) for w in (one.written, other.written)]
-    weight, reached = np.concatenate([one.weight, other.weight]), np.concatenate([one.reached, other.reached])
-    return _Hypotheses(concatenate(one.rows, other.rows), np.concatenate(written), weight, reached)
-
-
 @dataclass
 class _ParticleSet:
-    """The particle set, K particles; `row` is the hypothesis of each."""
+    """The particle set, K particles; `row` is the hypothesis of each, and its weight the log of a product of g_t."""
 
     conditions: Sequence[Condition]
-    begun: _Hypotheses
+    begun: Hypotheses
     piece: Ints  # (K,)
     row: Ints  # (K,)
     reached: Ints  # (pieces,) the beat that all particles have reached
@@ -145,24 +117,12 @@ class _ParticleSet:
 def _begin(tokenizer: Tokenizer, samplers: Sequence[Sampler], conditions: Sequence[Condition]) -> _ParticleSet:
     rows = begin(tokenizer, samplers, [condition.request for condition in conditions])
     count, sizes = len(conditions), [c.particles for c in conditions]
-    places = _number_beats(tokenizer.grammar.interpret(rows.grammar))
-    begun = _Hypotheses(rows, np.zeros((count, 256), dtype=np.int64), np.zeros(count), places)
+    begun = begin_hypotheses(tokenizer, rows)
     ends = np.cumsum(sizes)
     piece = np.repeat(np.arange(count), sizes)
     of = [slice(int(e) - n, int(e)) for e, n in zip(ends, sizes, strict=True)]
     none = np.zeros(count, dtype=np.int64)
     return _ParticleSet(conditions, begun, piece, piece.copy(), none - ENDED, np.zeros(count), none, of=of)
-
-
-def _number_beats(music: MusicalState) -> Ints:
-    return np.asarray(music.bar * BEATS + music.beat)
-
-
-def _find_slowest(cloud: _ParticleSet) -> Ints:
-    """Find (pieces,) the beat that all particles of each piece have reached."""
-    least = np.full(len(cloud.conditions), ENDED)
-    np.minimum.at(least, cloud.begun.piece, cloud.begun.reached)
-    return least
 
 
 def _make_results(cloud: _ParticleSet) -> list[ConditionedPiece | NothingAllowed]:
@@ -171,7 +131,7 @@ def _make_results(cloud: _ParticleSet) -> list[ConditionedPiece | NothingAllowed
 
 def _make_result(cloud: _ParticleSet, piece: int) -> ConditionedPiece:
     rows, row = cloud.begun.rows, cloud.row[cloud.of[piece].start]
-    tokens = cloud.begun.written[row, : rows.index[row]].copy()
+    tokens = cloud.begun.get_tokens(row)
     model, chain, constraints = rows.nats[row].tolist()
     dead_ends, evidence = int(cloud.dead_ends[piece]), float(cloud.evidence[piece])
     return ConditionedPiece(tokens, model, chain, constraints, dead_ends, -evidence)
@@ -185,10 +145,10 @@ def _compare_repeatedly(cloud: _ParticleSet) -> Ints:
 
     If resampling removes all particles that were behind, the others are compared again, at their next beat.
     """
-    least = _find_slowest(cloud)
+    least = find_slowest(cloud.begun, len(cloud.conditions))
     while True:
         _compare(cloud, least)
-        now = _find_slowest(cloud)
+        now = find_slowest(cloud.begun, len(cloud.conditions))
         if np.array_equal(now, least):
             return least
         least = now
@@ -292,7 +252,7 @@ def _draw_tokens(
     """Draw one token for every particle at an `active` row; different draws make new rows."""
     writing, waiting = cloud.begun.select(np.flatnonzero(active)), cloud.begun.select(np.flatnonzero(~active))
     logits, state = run_step(step, tokenizer, writing.rows)
-    choice, weight, forced = _choose(tokenizer, chain, cloud.conditions, writing.rows, logits)
+    choice, weight, forced, context = _choose(tokenizer, chain, cloud.conditions, writing.rows, logits)
     at = np.where(active, np.cumsum(active) - 1, len(writing.piece) + np.cumsum(~active) - 1)[cloud.row]
     drawing = np.flatnonzero(active[cloud.row])
     _count_dead(cloud, tokenizer, chain, writing, (weight == -np.inf) & (writing.weight > -np.inf), at[drawing])
@@ -301,18 +261,21 @@ def _draw_tokens(
     children, place = np.unique(at[drawing] * size + tokens, return_inverse=True)
     parents, written = children // size, children % size
     costs = np.where(forced[parents, None], 0.0, choice.compute_costs(written, parents))
-    parting = replace(writing, rows=replace(writing.rows, state=state), weight=writing.weight + weight)
-    after = _advance(tokenizer, parting.select(parents), written, costs)
+    parting = replace(writing, rows=replace(writing.rows, state=state), weight=writing.weight + weight).select(parents)
+    if chain.remembering:
+        memory = chain.update_memory(select_rows(context, parents), written, costs, forced[parents])
+        parting = replace(parting, rows=replace(parting.rows, memory=memory))
+    after = parting.advance(tokenizer, written, costs)
     cloud.row = at - len(writing.piece) + len(children)  # waiting rows come after the children
     cloud.row[drawing] = place
-    cloud.begun = _concatenate(after, waiting) if len(waiting.piece) else after
+    cloud.begun = join_hypotheses(after, waiting) if len(waiting.piece) else after
 
 
 def _count_dead(
     cloud: _ParticleSet,
     tokenizer: Tokenizer,
     chain: Chain,
-    writing: _Hypotheses,
+    writing: Hypotheses,
     dead: NDArray[np.bool_],
     at: Ints,
 ) -> None:
@@ -336,20 +299,10 @@ def _draw_uniforms(cloud: _ParticleSet) -> Floats:
     return np.concatenate(numbers)
 
 
-def _advance(tokenizer: Tokenizer, begun: _Hypotheses, tokens: Ints, costs: Floats) -> _Hypotheses:
-    rows = begun.rows.advance(tokenizer, tokens)
-    written = begun.written
-    if rows.index.max() > written.shape[1]:
-        written = np.concatenate([written, np.zeros_like(written)], axis=1)
-    np.put_along_axis(written, begun.rows.index[:, None], tokens[:, None], axis=1)
-    reached = np.where(tokens == EOS, ENDED, _number_beats(tokenizer.grammar.interpret(rows.grammar)))
-    return replace(begun, rows=replace(rows, nats=rows.nats + costs), written=written, reached=reached)
-
-
 def _choose(
     tokenizer: Tokenizer, chain: Chain, conditions: Sequence[Condition], rows: BatchState, logits: Floats
-) -> tuple[Choice, Floats, NDArray[np.bool_]]:
-    """Compute the choice of R rows, (R,) log g_t, and (R,) whether one token alone is left."""
+) -> tuple[Choice, Floats, NDArray[np.bool_], Context]:
+    """Compute the choice of R rows, (R,) log g_t, (R,) whether one token alone is left, and their context."""
     plain = build_context(tokenizer, rows)
     legal = plain.allowed
     given = legal & _mask_fixed_notes(conditions, rows)
@@ -363,7 +316,7 @@ def _choose(
     with np.errstate(invalid="ignore"):
         share = choice.kept.log_mass - choice.model.log_mass
     alive = alive if choice.emptied is None else alive & (choice.emptied < 0)
-    return choice, np.where(alive, share, -np.inf), forced
+    return choice, np.where(alive, share, -np.inf), forced, replace(context, allowed=kept)
 
 
 def _mask_fixed_notes(conditions: Sequence[Condition], rows: BatchState) -> NDArray[np.bool_]:

@@ -12,19 +12,20 @@ from typing import Any
 import numpy as np
 
 from composer.data.corpus import Corpus, build
-from composer.errors import RunWarning
+from composer.errors import RunWarning, suggest
 from composer.music.score import Score
 from composer.plugins.registry import registry
 from composer.testing.rules import require
 from composer.testing.sequences import make_part
 from composer.training.callbacks import Callbacks, Event, Moment, RunContext
 from composer.training.loop import Settings, train
+from composer.training.methods import Method
 from composer.training.recipes import Recipe
 from composer.training.state import Trained
 from composer.training.train import make_model
 from composer.types import Callback
 
-SETTINGS = Settings(steps=6, evaluations=3, batch_size=4, chunk=16, transpose=0, device="cpu", precision="float32")
+SETTINGS = Settings(steps=6, evaluations=3, batch_size=4, chunk=16, device="cpu", precision="float32")
 ENGINE = ("metrics.jsonl", "*.checkpoint")
 """The files in the folder of a run without callbacks."""
 
@@ -64,7 +65,10 @@ def check_callback(callback: Callback, folder: Path) -> None:
     """
     require(isinstance(callback, Callback), "a callback is a Callback")
     require(all(isinstance(name, str) for name in callback.writes), "a callback's `writes` are names")
-    recipe = _make_recipe()
+    known = [name for name in dir(Callback) if name.startswith("on_")]
+    for name in (name for name in dir(callback) if name.startswith("on_") and name not in known):
+        require(False, f"what begins with on_ is a method of callbacks, or is never called; {suggest(name, known)}")
+    recipe = make_recipe()
     corpus = build(recipe.dataset, recipe.tokenizer, name="scales", cache=folder / "cache")
     run, elsewhere = folder / "run", folder / "elsewhere"
     run.mkdir()
@@ -86,7 +90,7 @@ def check_callback(callback: Callback, folder: Path) -> None:
     )
 
 
-def _make_recipe() -> Recipe:
+def make_recipe() -> Recipe:
     """Make the smallest recipe of things without required options."""
     names = {
         kind: [name for name, offer in sorted(registry().offers[kind].items()) if not _has_required(offer)]
@@ -95,7 +99,7 @@ def _make_recipe() -> Recipe:
     architecture, tokenizer = names["architectures"][0], names["tokenizers"][-1]
     things = registry().make("tokenizers", tokenizer), registry().make("architectures", architecture)
     scales: Any = Scales()
-    return Recipe(scales, tokenizer, things[0], architecture, things[1], SETTINGS)
+    return Recipe(scales, tokenizer, things[0], architecture, things[1], SETTINGS, method=Method(augmentations=()))
 
 
 def _has_required(offer: Any) -> bool:
@@ -119,4 +123,5 @@ class _Thorough(Callbacks):
 
 
 def _train(recipe: Recipe, corpus: Corpus, listeners: list[Callbacks], folder: Path | None) -> Trained:
-    return train(corpus, recipe.tokenizer, recipe.architecture, SETTINGS, listeners=listeners, folder=folder)
+    things = recipe.tokenizer, recipe.architecture, recipe.settings, recipe.method
+    return train(corpus, *things, listeners=listeners, folder=folder)

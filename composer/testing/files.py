@@ -22,6 +22,7 @@ from composer.errors import CannotWrite, UnreadableFile
 from composer.io.bounds import SECONDS
 from composer.io.formats import call_reader
 from composer.music.score import NOTE, Score
+from composer.testing.conditions import check_labels
 from composer.testing.rules import rebuild, require
 from composer.training.suggestions import find_unknown_suggestions
 from composer.types import Dataset, Exporter, Piece, PredefinedSplit, Reader, SupportsLint
@@ -203,4 +204,6 @@ def _check_source(dataset: Dataset, copy: Dataset, source: str, pieces: int) -> 
     for (name, one), (_, other) in zip(first, second, strict=True):
         require(isinstance(one, Score | Exception), f"a piece is a Score or an error; not so {name}")
         require(not isinstance(one, Score) or one == other, f"a piece is the same every time; not so {name}")
+        if isinstance(one, Score):
+            check_labels(one)
     return [name for name, _ in first]

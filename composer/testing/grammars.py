@@ -16,12 +16,13 @@ import numpy as np
 
 from composer.errors import BadOption, CannotExpress
 from composer.music.keys import parse_key
-from composer.music.score import Score, Track, compute_bars
+from composer.music.score import Score, Track, compute_bars, make_labels
 from composer.request import Request
 from composer.sampling.batch_state import begin, build_context
 from composer.testing.replay import check_drums, check_replays, check_states
 from composer.testing.rules import BrokenRule, require
 from composer.testing.sequences import count_bars, draw, name_tokens
+from composer.tokens.conditions import split_conditions
 from composer.tokens.jit import compile_grammar
 from composer.tokens.vocabulary import compute_pitches, make_recent_notes
 from composer.types import Array, MusicalState, Span, Tokenizer, Tokens
@@ -58,7 +59,8 @@ def make_requests(tokenizer: Tokenizer) -> list[Request]:
         condition: next((token.partition("_")[2] for token in tokenizer.vocabulary if token.startswith(kind)), None)
         for condition, kind in (("time_signature", "TimeSignature_"), ("key", "Key_"))
     }
-    return [*free, Request(bars=2, tempo=90, **conditions)]  # type: ignore[arg-type]
+    told = tuple((name, values[-1]) for name, values in split_conditions(tokenizer)[1])
+    return [*free, Request(bars=2, tempo=90, conditions=told, **conditions)]  # type: ignore[arg-type]
 
 
 def check_decodes(tokenizer: Tokenizer, tokens: Tokens) -> None:
@@ -79,7 +81,7 @@ def check_decodes(tokenizer: Tokenizer, tokens: Tokens) -> None:
 
 
 def check_conditions(tokenizer: Tokenizer, tokens: Tokens, request: Request) -> None:
-    """Check that time signature and key are those of the request throughout."""
+    """Check that time signature and key are those of the request throughout, and so are its labels."""
     score = tokenizer.decode(tokens)
     if request.time_signature is not None:
         metres = {str(signature) for signature in score.time_signatures}
@@ -87,6 +89,8 @@ def check_conditions(tokenizer: Tokenizer, tokens: Tokens, request: Request) -> 
     if request.key is not None:
         keys = {signature.key for signature in score.key_signatures}
         require(keys == {parse_key(request.key)}, f"asked for {request.key}, a piece is in {keys}")
+    lost = set(make_labels(request.conditions)) - set(score.labels)
+    require(not lost, f"a piece has the labels that it is asked for; not so {sorted(lost)}")
 
 
 def _check_music(tokenizer: Tokenizer, tokens: Tokens, request: Request) -> None:

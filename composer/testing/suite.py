@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -24,13 +25,16 @@ from composer.errors import (
 )
 from composer.music.score import Score
 from composer.plugins.cache import can_keep
-from composer.plugins.discovery import Plugin
+from composer.plugins.discovery import Plugin, get_plugin
+from composer.plugins.hooks import EVENTS
 from composer.plugins.offers import KINDS, Offer, make
 from composer.plugins.options import Option, convert
 from composer.plugins.registry import registry
 from composer.testing.architectures import check_architecture, check_model
 from composer.testing.backends import check_backend, make_random_model
 from composer.testing.commands import check_command, check_executor
+from composer.testing.conditions import check_conditioned
+from composer.testing.events import check_event
 from composer.testing.files import HOLDS, check_dataset, check_exporter, check_reader, check_round_trip
 from composer.testing.grammars import check_grammar, check_infilling
 from composer.testing.metrics import check_metric
@@ -39,6 +43,7 @@ from composer.testing.samplers import check_sampler
 from composer.testing.sequences import SAMPLES, list_samples
 from composer.testing.shrinking import check_smallest
 from composer.testing.tokenizers import check_long_score, check_tokenizer
+from composer.testing.training import check_objective, check_optimiser, check_schedule
 from composer.testing.transforms import check_rule, check_transform
 from composer.types import Piece, Tokenizer
 
@@ -87,7 +92,19 @@ def list_cases(plugin: str) -> list[Case]:
         raise UnknownName(f"the plugin '{faults[0].name}' is left out: {faults[0].fault}")
     offers = [offer for kind in KINDS for offer in found.offers[kind].values()] + list(found.clashing)
     noted = [Case(f"plugin {one.name}", partial(_check_notes, one)) for one in named if _list_mistakes(one)]
-    return [*noted, *(case for offer in offers if offer.plugin in named for case in make_cases(offer))]
+    events = [
+        case
+        for event in EVENTS
+        for point in found.answering.get(event, ())
+        for case in _list_event(event, point, named)
+    ]
+    return [*noted, *events, *(case for offer in offers if offer.plugin in named for case in make_cases(offer))]
+
+
+def _list_event(event: str, point: EntryPoint, named: Sequence[Plugin]) -> Iterator[Case]:
+    """Yield the case of an event that one of these plugins answers."""
+    if (plugin := get_plugin(point)).name in [one.name for one in named if one.distribution == plugin.distribution]:
+        yield Case(f"event {plugin.name}: {event}", lambda folder: check_event(event, point.load(), folder))
 
 
 def _list_mistakes(plugin: Plugin) -> list[str]:
@@ -161,6 +178,7 @@ def _cover_tokenizer(thing: _Thing) -> Checks:
     yield ": a long score", lambda _: check_long_score(tokenizer := thing.make(), _list_expressed(tokenizer)[0])
     yield ": fixed notes", lambda _: _check_fixed(thing.make())
     yield ": grammar", lambda _: check_grammar(thing.make(), rows=ROWS)
+    yield ": conditions", lambda _: check_conditioned(tokenizer := thing.make(), _list_expressed(tokenizer))
 
 
 def _check_scores(tokenizer: Tokenizer) -> None:
@@ -286,6 +304,18 @@ def _cover_executor(thing: _Thing) -> Checks:
     yield "", lambda _: check_executor(thing.make())
 
 
+def _cover_objective(thing: _Thing) -> Checks:
+    yield "", lambda _: check_objective(thing.make())
+
+
+def _cover_optimiser(thing: _Thing) -> Checks:
+    yield "", lambda _: check_optimiser(thing.make())
+
+
+def _cover_schedule(thing: _Thing) -> Checks:
+    yield "", lambda _: check_schedule(thing.make())
+
+
 def _cover_metric(thing: _Thing) -> Checks:
     yield "", lambda _: check_metric(thing.make())
 
@@ -313,6 +343,9 @@ _CHECKS: Mapping[str, Callable[[_Thing], Checks]] = {
     "datasets": _cover_dataset,
     "models": _cover_model,
     "executors": _cover_executor,
+    "objectives": _cover_objective,
+    "optimisers": _cover_optimiser,
+    "schedules": _cover_schedule,
     "metrics": _cover_metric,
     "commands": _cover_command,
     "transforms": _cover_transform,

@@ -1,6 +1,8 @@
 """Encode a score on a grid of bars and positions, and decode it.
 
 The tokens are those of `composer.tokens.bar_grammar`.
+
+What plugins may rely on is listed in `plugins/README.md`, under the helpers that are stable.
 """
 
 from __future__ import annotations

@@ -8,6 +8,8 @@ piece reads
 Notes stand for the dots. `TimeSignature` comes again before a bar that changes it. `Bar_k` announces the end: k bars
 are left, this one included. Earlier bars are `Bar_None`. So a model can prepare an ending, and a request can set the
 length.
+
+What plugins may rely on is listed in `plugins/README.md`, under the helpers that are stable.
 """
 
 from __future__ import annotations
@@ -107,6 +109,10 @@ class Grid:
     def step_ticks(self) -> int:
         """Ticks in a step."""
         return TICKS_PER_QUARTER // self.steps_per_quarter
+
+    def round_to_steps(self, ticks: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Return the step nearest to each of `ticks`, the later one of two."""
+        return (ticks.astype(np.int64) + self.step_ticks // 2) // self.step_ticks
 
     @cached_property
     def signatures(self) -> tuple[TimeSignature, ...]:
@@ -211,6 +217,11 @@ def is_before_primer_end(state: Array) -> Array:
     return (find_last_step(state) < state[:, Field.FLOOR]) & (state[:, Field.FLOOR] < state[:, Field.NEXT])
 
 
+def can_add_notes(state: Array) -> Array:
+    """Tell (B,) which rows are at a position that may have notes: not one before the end of a primer."""
+    return (state[:, Field.SLOT] >= Slot.OWN) & (find_last_step(state) >= state[:, Field.FLOOR])
+
+
 def mask_tokens(grid: Grid, state: Array, may_move: Array) -> Array:
     """Mask (B, G) the grid's G tokens that may come next; `may_move` (B,) are rows that may leave a position."""
     xp = get_namespace(state)
@@ -280,7 +291,10 @@ def _mask_positions(grid: Grid, state: Array, late: Array) -> Array:
 
 
 def advance(grid: Grid, state: Array, tokens: Array) -> Array:
-    """Return the shared part (B, Field.OWN) after `tokens` (B,). Grammars then set the slot after their own tokens."""
+    """Return the shared part (B, Field.OWN) after `tokens` (B,).
+
+    Grammars then set the slot after their own tokens, where it is not to stay as it was.
+    """
     xp = get_namespace(state)
     ended = state[:, Field.SLOT] == Slot.END
     if is_all_false(ended | (tokens < len(grid.tokens))):
@@ -333,7 +347,8 @@ def _find_slot(kinds: tuple[Array, ...], first_bar: Array, slot: Array) -> Array
 def compute_states(grid: Grid, tokens: Tokens) -> NDArray[np.int64]:
     """Compute the shared part (T, Field.OWN) of the state before each token of a piece without conditions.
 
-    The result equals that of `advance`, token by token. Grammars then set the slot after their own tokens.
+    The result equals that of `advance`, token by token. Grammars then set the slot after their own tokens, where it
+    is not to stay as it was.
     """
     tokens = shift_tokens(tokens)
     columns = list(np.repeat(start(grid, Request(), 1).T, len(tokens), axis=1))
@@ -353,7 +368,8 @@ def compute_states(grid: Grid, tokens: Tokens) -> NDArray[np.int64]:
     columns[Field.LEFT] = columns[Field.LEFT] - np.cumsum(is_bar & ~short)
     moved = np.where(is_bar, -1, tokens - grid.first["Position"])
     columns[Field.POSITION] = carry_forward(moved, is_bar | is_position, -1)
-    columns[Field.SLOT] = _find_slot(kinds, columns[Field.BAR] == -1, columns[Field.SLOT])
+    slot = _find_slot(kinds, columns[Field.BAR] == -1, columns[Field.SLOT])
+    columns[Field.SLOT] = carry_forward(slot, np.any(kinds, axis=0), Slot.TIME_SIGNATURE)
     return np.stack(columns).T  # columns are contiguous, since they are read one by one
 
 
@@ -392,7 +408,11 @@ def find_onset_step(state: Array) -> Array:
 
 
 def interpret(grid: Grid, state: Array, **own: Array) -> MusicalState:
-    """Interpret the shared part of a state as music. `own` holds the grammar's fields of MusicalState."""
+    """Interpret the shared part of a state as music. `own` holds the grammar's fields of MusicalState.
+
+    Those left out say that no pitch sounds, and that the next token is of no voice: `voice`, `sounding`, `shift`,
+    `written` and `others`.
+    """
     xp = get_namespace(state)
     step = find_onset_step(state)
     position = step - state[:, Field.ORIGIN]
@@ -400,6 +420,9 @@ def interpret(grid: Grid, state: Array, **own: Array) -> MusicalState:
     metre = xp.where(known, state[:, Field.TIME_SIGNATURE] - grid.first["TimeSignature"], 0)
     beat = xp.take(convert_like(grid.beat_steps, state), metre)
     key = state[:, Field.KEY]
+    zero, none = xp.zeros_like(key), xp.full_like(key, -1)
+    silence = none[:, None]
+    unpitched = {"voice": none, "sounding": silence, "shift": zero, "written": silence, "others": zero}
     return MusicalState(
         tick=step * grid.step_ticks,
         bar=state[:, Field.BAR],
@@ -410,5 +433,5 @@ def interpret(grid: Grid, state: Array, **own: Array) -> MusicalState:
         beat_ticks=xp.where(known, beat * grid.step_ticks, 0),
         bars_left=state[:, Field.COUNTDOWN],
         key=xp.where(key == BOS, -1, key - grid.first["Key"]),
-        **own,
+        **(unpitched | own),
     )

@@ -1,8 +1,11 @@
-"""Infilling: a mask over the grid's tokens that keeps the bars of a score."""
+"""Infilling: a mask over the grid's tokens that keeps the bars of a score.
+
+What plugins may rely on is listed in `plugins/README.md`, under the helpers that are stable.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +13,7 @@ from numpy.typing import NDArray
 
 from composer.arrays import convert_like, get_namespace, make_range
 from composer.errors import BadOption
+from composer.music.score import Score, Track
 from composer.tokens.bar_encoding import Measures
 from composer.tokens.bar_grammar import COUNTDOWN, Field, Grid, Slot, find_last_step
 from composer.types import Array, Span
@@ -107,3 +111,68 @@ def fix_bars(grid: Grid, found: Measures, cover: NDArray[np.bool_]) -> FixedBars
 def clip_step(state: Array, length: int, further: int = 0) -> Array:
     """Return (B,) the current step, plus `further`, clipped to a table of `length` rows."""
     return get_namespace(state).clip(find_last_step(state) + further, 0, length - 1)
+
+
+# --- one part, whose tokens rise --------------------------------------------------------------------------------------
+
+
+def choose_spans(score: Score, spans: Sequence[Span], wanted: Callable[[Track], bool]) -> list[Span]:
+    """Choose the spans of all tracks, and of a single track that is `wanted`.
+
+    Raises BadOption for a track that does not exist.
+    """
+    for span in spans:
+        check_track(span, len(score.tracks))
+    return [span for span in spans if span.track is None or wanted(score.tracks[span.track])]
+
+
+@dataclass(frozen=True, eq=False)
+class FixedTokens:
+    """A function from states to masks, for a grammar whose notes rise at each position. See `fix_tokens`."""
+
+    bars: FixedBars
+    size: int  # V
+    note: int  # the column of a state with the first token of the last note
+    cover: NDArray[np.bool_]  # (steps + 1,) whether a step is fixed; the last one stands for all later
+    order: NDArray[np.int64]  # (N + 1,) step * V + first token of each fixed note, rising; the last is never reached
+    rest: NDArray[np.int64]  # (N + 1, K - 1) further tokens of each fixed note, -1 for none
+
+    def __call__(self, state: Array) -> Array:
+        """Return the mask (B, V)."""
+        xp, here, first = get_namespace(state), find_last_step(state), len(self.bars.grid.tokens)
+        # After a bar line, and before the first, everything at the last step is written.
+        last = xp.where(state[:, Field.SLOT] >= Slot.OWN, state[:, self.note], self.size - 1)
+        order = convert_like(self.order, state)
+        place = xp.searchsorted(order, here * self.size + last, side="right")
+        due = xp.take(order, place) // self.size
+        own = make_range(self.size - first, state) + first
+        fixed = (due == here)[:, None] & (own == (xp.take(order, place) % self.size)[:, None])
+        rest = xp.take(convert_like(self.rest, state), xp.clip(place - 1, 0, None), axis=0)
+        for number in range(self.rest.shape[1]):
+            fixed = fixed | (own == rest[:, number, None])
+        closed = xp.take(convert_like(self.cover, state), clip_step(state, len(self.cover)))
+        return xp.concat([self.bars.mask(state, due), fixed | ~closed[:, None]], axis=1)
+
+
+def fix_tokens(
+    grid: Grid,
+    size: int,
+    found: Measures,
+    steps: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    spans: Sequence[Span],
+    note: int = Field.TOKEN,
+) -> FixedTokens:
+    """Build a function from states to masks (B, V), which keeps the notes of a score in `spans`.
+
+    It suits a grammar of one part. Its own tokens follow those of the grid, `size` in all, and the first tokens of the
+    notes rise at each position. `rows` (N, K) are the tokens of notes at `steps` (N,), as for `assemble_tokens`, of a
+    score with the bars `found`. `note` is the column of a state with the first token of the last note, or, before the
+    first at a position, with any lower token; the last token is, where a note is one token.
+    """
+    last = int(found.starts[-1])
+    cover = mark_fixed(grid, [(span, [0]) for span in spans], 1, last)
+    fixed = cover[0, steps]
+    order = np.append((steps * size + rows[:, 0])[fixed], NEVER * size)
+    rest = np.concatenate([rows[fixed, 1:], np.full_like(rows[:1, 1:], -1)])
+    return FixedTokens(fix_bars(grid, found, cover), size, note, cover[0], order, rest)

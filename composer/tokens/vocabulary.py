@@ -1,4 +1,7 @@
-"""Vocabularies of `Type_Value` tokens: their transposition, and the notes that tokens stand for."""
+"""Vocabularies of `Type_Value` tokens: their transposition, and the notes that tokens stand for.
+
+What plugins may rely on is listed in `plugins/README.md`, under the helpers that are stable.
+"""
 
 from __future__ import annotations
 

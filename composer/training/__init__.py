@@ -2,6 +2,8 @@
 
 loop.py         the training loop
 callbacks.py    listeners, and callbacks that cannot harm a run
+methods.py      objective, optimiser, schedule and augmentations as a value
+optimising.py   steps and state of any optimiser
 recipes.py      all choices of a training as a value
 recipe_file.py  recipes as TOML
 suggestions.py  what datasets suggest and nothing knows

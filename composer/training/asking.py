@@ -10,27 +10,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from composer.data.corpus import Corpus, build, fit_tokenizer
 from composer.data.datasets import make_dataset
+from composer.data.labels import fit_conditions
 from composer.devices import choose_device, count_processors
 from composer.errors import BadOption, CannotWrite, printable, suggest
 from composer.generation.composer import Composer, open_model
 from composer.generation.generator import Generator
+from composer.generation.options import make_flag, warn_of_taken_names
 from composer.io.outputs import find_named, guard
 from composer.plugins.options import read_options
 from composer.plugins.registry import registry
 from composer.storage.inside import expand_home
 from composer.training import evaluation, recipe_file, recipes, run_folder
 from composer.training.loop import Settings
+from composer.training.methods import PARTS, USUAL
 from composer.training.train import train_recipe
-from composer.types import Dataset, Tokenizer
+from composer.types import Tokenizer
 
 if TYPE_CHECKING:
     from composer.training.callbacks import Listener
-    from composer.training.recipes import Plain
+    from composer.training.recipes import Plain, Recipe
 
 ARCHITECTURE = "lstm"
 """The default architecture."""
@@ -45,8 +50,14 @@ def train(
     dataset: str | None = None,
     architecture: str | None = None,
     tokenizer: str | None = None,
+    objective: str | None = None,
+    optimiser: str | None = None,
+    schedule: str | None = None,
+    augment: str | Sequence[str] | Mapping[str, Mapping[str, Any]] = (),
+    transpose: int | None = None,
     begin_from: str | None = None,
     run: str | Path | None = None,
+    conditions: Sequence[str] | None = None,
     half: bool | None = None,
     workers: int | None = None,
     callbacks: Sequence[str] | Mapping[str, Mapping[str, Any]] = (),
@@ -57,15 +68,20 @@ def train(
     """Train a model on a dataset, or by a recipe (.toml), write it to `out`, and open it.
 
     It corresponds to `composer train`, or with a model to `begin_from`, to `composer finetune`. Options are those of
-    the training loop, the dataset, the tokenizer and the architecture: `steps=2000`, `hidden_size=256`. With `run`, the
-    run is stored in that folder, and resumed if it is there already. `callbacks` are names, or options by name;
-    `listeners` are notified of each moment. Raises BadOption, BadRecipe, CannotWrite, EmptyDataset, TrainingFailed.
+    the training loop, the dataset, the tokenizer, the architecture and the parts of the training: `steps=2000`,
+    `hidden_size=256`. An objective, an optimiser, a schedule and transforms to `augment` with are named as they are
+    typed: `"sgd:momentum=0.8"`; augmentations may be options by name. `transpose` is the most semitones of a
+    transposition. `conditions` are labels of the pieces that the model is told, and that can then be asked for:
+    `["style"]`. With `run`, the run is stored in that folder, and resumed if it is there already. `callbacks` are
+    names, or options by name; `listeners` are notified of each moment. Raises BadOption, BadRecipe, CannotWrite,
+    EmptyDataset, TrainingFailed, UnknownName.
     """
     places = {"out": str(out), "run": None if run is None else str(run)}
     things = {"dataset": dataset, "architecture": architecture, "tokenizer": tokenizer}
-    plain = _add_options(
-        _read_recipe(str(source), {**things, "begin_from": begin_from, "half": half, **places}), options
-    )
+    things |= {"objective": objective, "optimiser": optimiser, "schedule": schedule, "begin_from": begin_from}
+    told = None if conditions is None else list(conditions)
+    plain = _read_recipe(str(source), {**things, "conditions": told, "half": half, **places})
+    plain = _add_options(recipe_file.add_augmentations(plain, augment, transpose), options)
     path = expand_home(plain["out"])
     if path.suffix != ".safetensors":
         raise CannotWrite(f"{printable(str(path))}: a model file ends in .safetensors.")
@@ -107,6 +123,9 @@ def _add_options(plain: Plain, options: Mapping[str, Any]) -> Plain:
         for key in ("tokenizer", "architecture"):
             tables[key] = dict(plain.get(key, {"name": suggested}))
             known[key] = _list_names(registry().get_offer(f"{key}s", tables[key]["name"]).options)
+    for key, part in PARTS.items():
+        tables[key] = {"name": getattr(USUAL, key).name, **plain.get(key, {})}
+        known[key] = _list_names(registry().get_offer(part, tables[key]["name"]).options)
     for name, value in options.items():
         plainly = {key: name for key, names in known.items() if name in names}
         having = plainly or {key: own for key, names in known.items() if (own := _strip_kind(name, key)) in names}
@@ -130,7 +149,8 @@ def _list_names(options: Sequence[Any]) -> list[str]:
 def _train_recipe(plain: Plain, out: Path, folder: Path | None, workers: int, hooks: dict[str, Any]) -> None:
     """Train by a recipe; `hooks` are its listeners and callbacks."""
     recipe, name = recipe_file.make_recipe(plain), plain["dataset"]
-    recipe = replace(recipe, tokenizer=_fit_tokenizer(recipe.dataset, recipe.tokenizer, name, workers))
+    warn_of_taken_names(recipe.conditions, map(make_flag, signature(Composer.generate).parameters))
+    recipe = replace(recipe, tokenizer=_fit_tokenizer(recipe, name, workers))
     corpus = build(recipe.dataset, recipe.tokenizer, name=name, workers=workers)
     if folder is not None:
         whole = recipes.convert_to_plain(recipe, name) | {
@@ -141,8 +161,11 @@ def _train_recipe(plain: Plain, out: Path, folder: Path | None, workers: int, ho
     train_recipe(recipe, corpus, out, folder=folder, **hooks)
 
 
-def _fit_tokenizer(dataset: Dataset, tokenizer: Tokenizer, name: str, workers: int) -> Tokenizer:
-    return fit_tokenizer(tokenizer, lambda: build(dataset, tokenizer, name=name, workers=workers))
+def _fit_tokenizer(recipe: Recipe, name: str, workers: int) -> Tokenizer:
+    untrained = recipe.tokenizer
+    tokenizer = fit_tokenizer(untrained, lambda: build(recipe.dataset, untrained, name=name, workers=workers))
+    corpus = partial(build, recipe.dataset, tokenizer, name=name, workers=workers)
+    return fit_conditions(tokenizer, recipe.conditions, corpus)
 
 
 # --- evaluation -------------------------------------------------------------------------------------------------------
@@ -177,9 +200,10 @@ def evaluate(
     found = evaluation.evaluate(module, corpus, generator.tokenizer, split)
     if metrics is None:
         return found
+    from composer.plugins.specs import split_specs
     from composer.training.model_card import compare_with_real
 
-    names = metrics.split(",") if isinstance(metrics, str) else list(metrics)
+    names = split_specs(metrics, "metrics") if isinstance(metrics, str) else list(metrics)
     corpus = corpus if against is None else _build_corpus(generator, against, {}, workers)
     measured = compare_with_real(generator, corpus, split, names=names, count=count or 0, seed=seed)
     return {**found, "metrics": {"seed": seed, "against": against or dataset, **measured.to_json()}}

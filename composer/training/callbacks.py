@@ -25,7 +25,8 @@ Event: TypeAlias = Literal["start", "step", "validation", "checkpoint", "end"]
 class Progress:
     """The progress of a run. Likelihoods are nats per note, without the grammar's mask.
 
-    After a validation, `valid` is its result, and `best` the best so far.
+    `train` is in what the objective counts, per note: its `unit` may be others than nats. After a validation, `valid`
+    is its result, and `best` the best so far.
     """
 
     step: int
@@ -37,6 +38,7 @@ class Progress:
     train: float
     valid: float | None = None
     best: float | None = None
+    unit: str = "nats"
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,22 @@ class Callbacks:
         self.dropped[name] = printable(" ".join(what.split()), 200)
         text = f"the callback '{printable(name)}' failed and is dropped, the run goes on: {self.dropped[name]}"
         warnings.warn(text, RunWarning, stacklevel=2)
+
+
+class Events:
+    """The events of a run as one listener, for plugins that answer them. Their changes to torch are undone."""
+
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+
+    def __call__(self, moment: Moment) -> None:
+        """Tell the plugins of a start and of a validation."""
+        from composer.plugins.events import is_answered, tell
+
+        event = {"start": "run_started", "validation": "validated"}.get(moment.event)
+        if event and is_answered(event):
+            with _restore_torch():
+                tell(event, run=self._context.make_view(moment))
 
 
 def _call(callback: Callback, event: Event, run: RunView) -> dict[str, Any]:

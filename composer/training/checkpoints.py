@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from composer.errors import BadModelFile, CannotWrite, RunWarning, printable
 from composer.storage.atomic import write_whole_file
 from composer.storage.opening import check_regular
+from composer.training.optimising import OptimiserState, check_state, read_state, restore_state
 from composer.training.state import Point, Run
 
 if TYPE_CHECKING:
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 
 MOST = 2**53
 """Counts and figures are less than this."""
-
-MOMENTS = ("step", "exp_avg", "exp_avg_sq")
-"""AdamW's tensors for each parameter."""
 
 KEPT = 2
 """Checkpoints in a folder: should the newest be damaged, the one before it is left."""
@@ -49,8 +47,8 @@ def save(run: Run, folder: Path, device: torch.device) -> None:
     found = {f"weights.{name}": tensor for name, tensor in run.module.state_dict().items()}
     found |= {f"average.{name}": tensor for name, tensor in run.average.state_dict().items()}
     found |= {f"best.{name}": torch.from_numpy(array) for name, array in (run.best or {}).items()}
-    for number, state in run.optimiser.state_dict()["state"].items():
-        found |= {f"optimiser.{number}.{name}": tensor for name, tensor in state.items()}
+    optimiser = read_state(run.optimiser)
+    found |= {f"optimiser.{name}": tensor for name, tensor in optimiser.tensors.items()}
     found["since.nats"] = torch.as_tensor(run.nats)
     found["random.cpu"] = torch.get_rng_state()
     if device.type == "cuda":
@@ -63,6 +61,7 @@ def save(run: Run, folder: Path, device: torch.device) -> None:
         "seconds": run.seconds,
         "history": [asdict(point) for point in run.history],
         "about": run.about,
+        "optimiser": {"plain": optimiser.plain, "groups": optimiser.groups},
     }
     header = json.dumps(position)
     content = in_bytes(tensors, {"run": header, "digest": _hash_tensors(header, tensors)})
@@ -136,8 +135,7 @@ def _check(run: Run, position: Mapping[str, Any], tensors: Mapping[str, torch.Te
     state = run.module.state_dict()
     for part in ("weights", "average", *(["best"] if _select_prefix(tensors, "best") else [])):
         _check_tensors(part, _select_prefix(tensors, part), state)
-    parameters = [p for group in run.optimiser.param_groups for p in group["params"]]
-    _check_moments(_select_prefix(tensors, "optimiser"), {str(n): tuple(p.shape) for n, p in enumerate(parameters)})
+    check_state(_read_optimiser(position, tensors), run.build_optimiser, run.module)
     for name, there in (("since.nats", ()), ("random.cpu", tuple(_get_random_state().shape))):
         if name not in tensors or tuple(tensors[name].shape) != there:
             raise ValueError(f"'{name}' has another shape")
@@ -165,16 +163,13 @@ def _check_tensors(part: str, found: Mapping[str, torch.Tensor], wanted: Mapping
             raise ValueError(f"'{part}.{name}' is another array than the architecture's")
 
 
-def _check_moments(found: Mapping[str, torch.Tensor], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Raise ValueError unless these are AdamW's tensors, all three of each parameter that has any."""
-    for name, tensor in found.items():
-        number, _, what = name.partition(".")
-        if number not in shapes or what not in MOMENTS:
-            raise ValueError(f"'optimiser.{name}' is of no parameter")
-        if tuple(tensor.shape) != (() if what == "step" else shapes[number]) or not tensor.is_floating_point():
-            raise ValueError(f"'optimiser.{name}' has another shape")
-        if missing := [other for other in MOMENTS if f"{number}.{other}" not in found]:
-            raise ValueError(f"'optimiser.{number}.{missing[0]}' is missing")
+def _read_optimiser(position: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> OptimiserState:
+    """Read the optimiser's state. Raises ValueError for values that are no tables."""
+    about = position.get("optimiser")
+    plain, groups = (about.get("plain"), about.get("groups")) if isinstance(about, dict) else (None, None)
+    if not (isinstance(plain, dict) and isinstance(groups, list) and all(isinstance(one, dict) for one in groups)):
+        raise ValueError("it does not describe its optimiser")
+    return OptimiserState(_select_prefix(tensors, "optimiser"), plain, groups)
 
 
 def _is_figure(value: object) -> bool:
@@ -202,7 +197,7 @@ def _restore(run: Run, position: Mapping[str, Any], tensors: Mapping[str, torch.
 
     run.module.load_state_dict(_select_prefix(tensors, "weights"))
     run.average.load_state_dict(_select_prefix(tensors, "average"))
-    _restore_optimiser(run.optimiser, _select_prefix(tensors, "optimiser"))
+    restore_state(run.optimiser, _read_optimiser(position, tensors))
     run.batch, run.step, run.seconds = position["batch"], position["step"], position["seconds"]
     run.nats, run.tokens = tensors["since.nats"].to(device), position["tokens"]
     run.history = [Point(**point) for point in position["history"]]
@@ -217,11 +212,3 @@ def _restore(run: Run, position: Mapping[str, Any], tensors: Mapping[str, torch.
 
 def _select_prefix(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
     return {name.partition(".")[2]: t for name, t in tensors.items() if name.partition(".")[0] == prefix}
-
-
-def _restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for name, tensor in tensors.items():
-        number, _, what = name.partition(".")
-        state.setdefault(int(number), {})[what] = tensor
-    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})

@@ -2,7 +2,8 @@
 
 All figures are in nats (natural logarithm), so that models with different vocabularies can be compared. Nats are summed
 over every token of a piece, its end included, and divided by its notes or beats. For a tokenizer that writes frames,
-they are also summed over the tokens of frames, and divided by the number of frames.
+they are also summed over the tokens of frames, and divided by the number of frames. Labels that a model is told cost no
+nats: it is given them, and does not predict them.
 """
 
 from __future__ import annotations

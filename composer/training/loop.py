@@ -22,7 +22,7 @@ import numpy as np
 from composer.building import build_new_network
 from composer.data.batches import IGNORED, Chunk, Stream
 from composer.data.corpus import Corpus
-from composer.devices import PRECISIONS, choose_device, use_precision
+from composer.devices import PRECISIONS, choose_device, keep_freed_memory, use_precision
 from composer.errors import BadModelFile, BadOption, TrainingFailed, printable
 from composer.fitting import Weights
 from composer.plugins.options import get_values
@@ -30,8 +30,10 @@ from composer.training import checkpoints
 from composer.training.callbacks import Listener, Notifier, Progress
 from composer.training.distributed import ALONE, ProcessGroup
 from composer.training.evaluation import compute_likelihood
+from composer.training.methods import USUAL, Method, Parts
+from composer.training.optimising import apply_gradient
 from composer.training.state import Point, Run, Trained
-from composer.types import Architecture, Tokenizer
+from composer.types import Architecture, Objective, Tokenizer, Transform
 
 if TYPE_CHECKING:
     import torch
@@ -49,12 +51,11 @@ class Settings:
     evaluations: Annotated[int, "validations on the way, evenly spread; the best weights are kept"] = 40
     batch_size: Annotated[int, "pieces side by side"] = 16
     chunk: Annotated[int, "tokens that a gradient reaches back"] = 128
-    learning_rate: Annotated[float, "of AdamW, at its highest"] = 3e-3
-    weight_decay: Annotated[float, "of AdamW"] = 0.01
+    learning_rate: Annotated[float, "of the optimiser, at its highest"] = 3e-3
     average: Annotated[float, "share that the average of the weights, which is kept, holds on to at each step"] = 0.998
-    warmup: Annotated[float, "share of all steps in which the rate rises"] = 0.03
     clip: Annotated[float, "largest norm of a gradient"] = 1.0
-    transpose: Annotated[int, "move pieces by up to so many semitones"] = 6
+    augment_share: Annotated[float, "share of the pieces that each augmentation changes; all are transposed"] = 0.5
+    forget_labels: Annotated[float, "share of the pieces that come without a label, if the model has conditions"] = 0.1
     patience: Annotated[int, "stop after so many validations without a better one"] = 10
     seed: Annotated[int, "of the weights, the order and the dropout"] = 0
     device: Annotated[str, "auto, cpu, cuda, …"] = "auto"
@@ -65,12 +66,14 @@ class Settings:
         """Raise BadOption for values out of range."""
         if min(self.steps, self.evaluations, self.batch_size, self.chunk, self.patience) < 1:
             raise BadOption("steps, evaluations, batch_size, chunk and patience must be at least 1.")
-        if not (self.learning_rate > 0 and self.clip > 0 and 0 <= self.warmup <= 1 and self.weight_decay >= 0):
-            raise BadOption("learning_rate and clip must be positive, warmup from 0 to 1, weight_decay at least 0.")
+        if not (self.learning_rate > 0 and self.clip > 0):
+            raise BadOption("learning_rate and clip must be positive.")
         if not 0 <= self.average < 1:
             raise BadOption("average must be at least 0 and less than 1.")
-        if not 0 <= self.transpose <= 24:
-            raise BadOption("transpose must be from 0 to 24 semitones.")
+        if not 0 <= self.augment_share <= 1:
+            raise BadOption("augment_share must be from 0 to 1.")
+        if not 0 <= self.forget_labels <= 1:
+            raise BadOption("forget_labels must be from 0 to 1.")
         if not self.checkpoint_every >= 0:
             raise BadOption("checkpoint_every must be at least 0 seconds.")
         if not 0 <= self.seed < 2**63:
@@ -79,7 +82,7 @@ class Settings:
             raise BadOption(f"unknown precision '{self.precision}'; choose from {', '.join(PRECISIONS)}.")
 
 
-FINETUNING = Settings(steps=600, evaluations=20, learning_rate=5e-4, average=0.99, warmup=0.1)
+FINETUNING = Settings(steps=600, evaluations=20, learning_rate=5e-4, average=0.99)
 """Defaults for finetuning: fewer and smaller steps, so that the model does not forget."""
 
 
@@ -88,13 +91,14 @@ def train(
     tokenizer: Tokenizer,
     architecture: Architecture,
     settings: Settings = Settings(),
+    method: Method = USUAL,
     *,
     beginning: Weights | None = None,
     listeners: Sequence[Listener] = (),
     folder: Path | None = None,
     processes: ProcessGroup = ALONE,
 ) -> Trained:
-    """Train on a corpus and keep the weights with the best validation loss.
+    """Train on a corpus by a method, and keep the weights with the best validation loss.
 
     `beginning` are weights of this architecture to start from, instead of random ones. With `folder`, the run is saved
     there after every validation and every `checkpoint_every` seconds, and resumed from its newest checkpoint. A run
@@ -105,17 +109,18 @@ def train(
     """
     import torch
 
-    device = choose_device(settings.device)
+    device, parts = choose_device(settings.device), method.make()
+    keep_freed_memory()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(settings.seed)
-        run = _start(corpus, tokenizer, architecture, settings, device, beginning)
+        run = _start(corpus, tokenizer, architecture, settings, method, device, beginning)
         if folder is not None:
             checkpoints.load(run, folder, device)
         processes.broadcast_weights(run.step, (run.module, run.average))
         interrupted, failure = False, ""
         notifier = Notifier(listeners, lambda: copy_weights(run.average))
         try:
-            _run(run, corpus, tokenizer, settings, device, notifier, folder, processes)
+            _run(run, corpus, tokenizer, settings, parts, device, notifier, folder, processes)
         except KeyboardInterrupt:
             if run.best is None:
                 raise TrainingFailed("the run was stopped before its first validation: nothing to keep.") from None
@@ -139,31 +144,27 @@ def _start(
     tokenizer: Tokenizer,
     architecture: Architecture,
     settings: Settings,
+    method: Method,
     device: torch.device,
     beginning: Weights | None = None,
 ) -> Run:
-    import torch
-
     sizes = [column.size for column in tokenizer.grammar.columns]
     if beginning is None:
         module = build_new_network(architecture, sizes, len(tokenizer.vocabulary))
     else:
         module = _load_beginning(architecture, sizes, len(tokenizer.vocabulary), beginning)
     module = module.to(device)
-    # Vectors (biases, norms) are not decayed: they have no scale to lose.
-    matrices = [p for p in module.parameters() if p.dim() > 1]
-    vectors = [p for p in module.parameters() if p.dim() <= 1]
-    optimiser = torch.optim.AdamW(
-        [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": vectors, "weight_decay": 0.0}],
-        lr=settings.learning_rate,
-        betas=(0.9, 0.98),
-        fused=True,
-    )
     options = {type(architecture).__name__: get_values(architecture)}
     about = {"settings": asdict(settings), "architecture": options, "music": corpus.folder.name}
+    about["method"] = method.to_plain()
     if beginning is not None:
         about["beginning"] = _hash_weights(beginning)
-    return Run(json.loads(json.dumps(about)), module, copy.deepcopy(module), optimiser)
+    optimiser = method.make().optimiser
+
+    def build(module: nn.Module) -> torch.optim.Optimizer:
+        return optimiser.build(list(module.parameters()), settings.learning_rate)
+
+    return Run(json.loads(json.dumps(about)), module, copy.deepcopy(module), build(module), build)
 
 
 def _load_beginning(
@@ -190,6 +191,7 @@ def _run(
     corpus: Corpus,
     tokenizer: Tokenizer,
     settings: Settings,
+    parts: Parts,
     device: torch.device,
     notifier: Notifier,
     folder: Path | None,
@@ -197,16 +199,16 @@ def _run(
 ) -> None:
     folder = folder if processes.leads else None
     saved, unseen = monotonic(), corpus.split("valid")
-    stream = make_training_stream(corpus, tokenizer, settings)
+    stream = make_training_stream(corpus, tokenizer, settings, parts.augmentations)
     notes_per_token = float(corpus.notes[stream.pieces].sum() / stream.lengths.sum())
-    meter = Meter(run, settings.steps, notes_per_token)
+    meter = Meter(run, settings.steps, notes_per_token, parts.objective.unit)
     notifier.notify("start", _add_validation(run, meter.compute_progress(run.batch / stream.batches)))
     while run.step < settings.steps and not _is_exhausted(run, settings):
-        meter = Meter(run, settings.steps, notes_per_token)
+        meter = Meter(run, settings.steps, notes_per_token, parts.objective.unit)
         passed = run.step * settings.evaluations // settings.steps  # one batch may pass several
         until = min(settings.steps, (passed + 1) * settings.steps / settings.evaluations)
         while run.step < until:
-            _train_batch(run, stream, settings, device, meter, processes)
+            _train_batch(run, stream, settings, parts, device, meter, processes)
             if meter.is_due:
                 notifier.notify("step", meter.compute_progress(run.batch / stream.batches))
             # At `until` comes the validation: a checkpoint before it would be taken for one after it.
@@ -248,16 +250,20 @@ def _check_finite(nats: float, step: int) -> float:
     return nats
 
 
-def make_training_stream(corpus: Corpus, tokenizer: Tokenizer, settings: Settings) -> Stream:
-    """Build the stream of batches that a run with these settings sees."""
+def make_training_stream(
+    corpus: Corpus, tokenizer: Tokenizer, settings: Settings, augmentations: Sequence[Transform] = ()
+) -> Stream:
+    """Build the stream of batches that a run with these settings and augmentations sees."""
     return Stream(
         corpus,
         tokenizer,
         corpus.split("train"),
         batch_size=settings.batch_size,
         chunk=settings.chunk,
-        transpose=settings.transpose,
+        augmentations=tuple(augmentations),
+        augment_share=settings.augment_share,
         seed=settings.seed,
+        forget=settings.forget_labels,
     )
 
 
@@ -266,17 +272,14 @@ def _is_exhausted(run: Run, settings: Settings) -> bool:
     return best is not None and len(run.history) - 1 - run.history.index(best) >= settings.patience
 
 
-def compute_rate(step: int, settings: Settings) -> float:
-    """Compute the learning rate: a linear warm-up, then half a cosine down to a hundredth."""
-    rising = max(1, round(settings.warmup * settings.steps))
-    if step < rising:
-        return settings.learning_rate * (step + 1) / rising
-    part = min(1.0, (step - rising) / max(1, settings.steps - rising))
-    return settings.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * part)))
-
-
 def _train_batch(
-    run: Run, stream: Stream, settings: Settings, device: torch.device, meter: Meter, processes: ProcessGroup = ALONE
+    run: Run,
+    stream: Stream,
+    settings: Settings,
+    parts: Parts,
+    device: torch.device,
+    meter: Meter,
+    processes: ProcessGroup = ALONE,
 ) -> None:
     """Train on one batch of pieces: one update a chunk, with the state carried along."""
     run.module.train()
@@ -284,12 +287,12 @@ def _train_batch(
     state: tuple[torch.Tensor, ...] | None = None
     for chunk in stream.cut_chunks(run.batch):
         for group in run.optimiser.param_groups:
-            group["lr"] = compute_rate(run.step, settings)
+            group["lr"] = parts.schedule.compute_rate(run.step, settings.steps, settings.learning_rate)
         mine = processes.share(chunk)
         if state is not None:
             state = tuple(tensor.detach()[: mine.rows] for tensor in state)
         learnt = int(np.count_nonzero(chunk.targets != IGNORED))  # a chunk may hold nothing but ignored keys
-        loss, state = _update(run, mine, max(1, learnt), state, settings, device, processes)
+        loss, state = _update(run, mine, max(1, learnt), state, settings, parts.objective, device, processes)
         run.step += 1
         _update_average(run, settings)
         meter.add(loss, chunk)
@@ -302,6 +305,7 @@ def _update(
     tokens: int,
     state: tuple[torch.Tensor, ...] | None,
     settings: Settings,
+    objective: Objective,
     device: torch.device,
     processes: ProcessGroup,
 ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...] | None]:
@@ -315,18 +319,15 @@ def _update(
         targets = torch.from_numpy(chunk.targets).to(device, non_blocking=True)
         with use_precision(device, settings.precision):
             logits, state = run.module(inputs, state)
-        nats = torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED, reduction="sum"
-        )
-        loss = nats / tokens
+        # Ignored positions are computed, as token 0, and left out: to select the others would copy their logits.
+        losses = objective(logits.flatten(0, 1).float(), targets.flatten().clamp_min(0))
+        loss = torch.where(targets.flatten() == IGNORED, 0.0, losses).sum() / tokens
         loss.backward()
     loss = processes.summed(loss, list(run.module.parameters()))
     norm = torch.nn.utils.clip_grad_norm_(run.module.parameters(), settings.clip)
-    # A gradient of NaN is not applied; the loss becomes NaN, which the meter reports. The optimiser reads the flag on
-    # its own device, as it does for torch's GradScaler, so that no step waits for a GPU.
+    # A gradient of NaN is not applied; the loss becomes NaN, which the meter reports.
     sound = torch.isfinite(norm)
-    run.optimiser.found_inf = (~sound).float()  # type: ignore[attr-defined]
-    run.optimiser.step()
+    apply_gradient(run.optimiser, sound)
     return torch.where(sound, loss.detach(), torch.nan), state
 
 
@@ -345,8 +346,8 @@ class Meter:
     The sums are the run's, and last from one validation to the next.
     """
 
-    def __init__(self, run: Run, steps: int, notes_per_token: float) -> None:
-        self._run, self._steps, self._notes_per_token = run, steps, notes_per_token
+    def __init__(self, run: Run, steps: int, notes_per_token: float, unit: str = "nats") -> None:
+        self._run, self._steps, self._notes_per_token, self._unit = run, steps, notes_per_token, unit
         self._began = self._shown = self._ticked = monotonic()
         self._first_step, self._first_token = run.step, run.tokens
 
@@ -377,7 +378,7 @@ class Meter:
         left = (self._steps - run.step) * passed / max(run.step - self._first_step, 1)
         rate = (run.tokens - self._first_token) / passed
         train = nats / max(run.tokens, 1) / self._notes_per_token
-        return Progress(run.step, self._steps, epoch, rate, run.seconds, max(left, 0.0), train)
+        return Progress(run.step, self._steps, epoch, rate, run.seconds, max(left, 0.0), train, unit=self._unit)
 
 
 def copy_weights(module: nn.Module) -> Weights:

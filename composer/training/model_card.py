@@ -112,7 +112,7 @@ def _select_spaced(numbers: NDArray[np.int64], most: int) -> NDArray[np.int64]:
 
 
 def _extend_card(model: Model, more: Mapping[str, Any]) -> Model:
-    return Model(model.architecture, model.tokenizer, model.vocabulary, model.weights, {**model.card, **more})
+    return replace(model, card={**model.card, **more}, file="")
 
 
 def build_training_corpus(generator: Generator) -> Corpus:

@@ -8,20 +8,25 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from composer.data.datasets import make_dataset
+from composer.data.labels import check_name
 from composer.errors import BadOption, BadRecipe, ComposerError, RunWarning, printable, suggest
 from composer.model import find_model, load
+from composer.plugins.offers import Offer
 from composer.plugins.options import convert, make_plain, read_options
 from composer.plugins.registry import registry
+from composer.plugins.specs import parse_spec
 from composer.storage.opening import read_bytes
 from composer.storage.toml import parse
 from composer.training.loop import FINETUNING, Settings
+from composer.training.methods import FINETUNING as FINETUNING_METHOD
+from composer.training.methods import PARTS, TRANSPOSE, USUAL, Method, make_transposition, move_old_keys, read_method
 from composer.training.recipes import Beginning, Plain, Recipe
 from composer.training.suggestions import find_unknown_suggestions
 from composer.types import Callback, Dataset
@@ -37,10 +42,15 @@ KEYS: Mapping[str, tuple[type, str]] = {
     "out": (str, "the model file to write (.safetensors)"),
     "half": (bool, "store weights in fp16, else in fp32"),
     "run": (str, "the folder in which the run is kept, to be watched and gone on with"),
+    "conditions": (list, "labels of pieces that the model is told, such as style"),
     "begin_from": (str, "a trained model to begin from: its name, or a .safetensors file"),
     "dataset_options": (dict, ""),
     "tokenizer": (dict, ""),
     "architecture": (dict, ""),
+    "objective": (dict, ""),
+    "optimiser": (dict, ""),
+    "schedule": (dict, ""),
+    "augmentations": (dict, ""),
     "training": (dict, ""),
     "callbacks": (dict, ""),
     "started": (dict, ""),
@@ -53,17 +63,21 @@ CALLBACKS = ("samples",)
 COMPONENTS = ("tokenizer", "architecture")
 """Keys whose tables hold the `name` of a plugin's object and its options."""
 
-_TYPES = {str: "a text", bool: "true or false", dict: "a table"}
+OF_SEVERAL: Mapping[str, str] = {"augmentations": "transforms", "callbacks": "callbacks"}
+"""Keys whose tables hold things of a kind by name, each with a table of options, or true or false."""
+
+_TYPES = {str: "a text", bool: "true or false", dict: "a table", list: "a list"}
 
 
 def read_recipe(path: Path) -> Plain:
     """Read the recipe in a file. Raises BadRecipe, with file and key, for anything else."""
     shown = printable(str(path))
     try:
-        plain = parse(read_bytes(path, LARGEST, BadRecipe).decode())
+        plain: Plain = parse(read_bytes(path, LARGEST, BadRecipe).decode())
     except ValueError as error:
         raise BadRecipe(f"{shown}: is not TOML ({printable(str(error), 160)}).") from error
     try:
+        plain = move_old_keys(plain)
         check_recipe(plain)
     except ComposerError as error:
         raise BadRecipe(f"{shown}: {error}") from error
@@ -79,6 +93,8 @@ def check_recipe(plain: Plain) -> None:
         if not isinstance(value, KEYS[key][0]):
             raise BadRecipe(f"'{key}' is {printable(repr(value))}, which is not {_TYPES[KEYS[key][0]]}.")
     _make_settings(plain)
+    _check_conditions(plain)
+    read_method(plain, _get_usual_method(plain))
     for kind in COMPONENTS:
         if kind in plain:
             if "begin_from" in plain:
@@ -89,6 +105,16 @@ def check_recipe(plain: Plain) -> None:
     _check_callbacks(plain.get("callbacks", {}))
     if "dataset" in plain:
         make_dataset(plain["dataset"], **plain.get("dataset_options", {}))
+
+
+def _check_conditions(plain: Plain) -> None:
+    """Raise BadRecipe or BadOption unless conditions are names of labels; a model to begin from brings its own."""
+    if "conditions" in plain and "begin_from" in plain:
+        raise BadRecipe("'begin_from' brings its own conditions; leave out 'conditions'.")
+    for name in plain.get("conditions", ()):
+        if not isinstance(name, str):
+            raise BadRecipe(f"'conditions' holds {printable(repr(name))}, which is not a text.")
+        check_name(name)
 
 
 def _check_callbacks(callbacks: Plain) -> None:
@@ -126,13 +152,41 @@ def _check_numbers(key: str, value: Any) -> None:
 
 
 def replace_value(plain: Plain, key: str, value: Any) -> dict[str, Any]:
-    """Set a value of a recipe. A new tokenizer, architecture or dataset keeps the options that it knows."""
+    """Set a value of a recipe. A new dataset, or thing of a plugin, keeps the options that it knows.
+
+    An objective, an optimiser or a schedule is typed as a spec, perhaps with options. Raises UnknownName, BadOption.
+    """
+    if key in PARTS:
+        spec = parse_spec(value, PARTS[key])
+        kept = _keep_known(plain.get(key, {}), registry().get_offer(PARTS[key], spec.name))
+        return {**plain, key: {**kept, **spec.options, "name": spec.name}}
     if key != "dataset" and key not in COMPONENTS:
         return {**plain, key: value}
-    known = {option.name for option in registry().get_offer(f"{key}s", value.partition(":")[0]).options}
     table = "dataset_options" if key == "dataset" else key
-    options = {name: option for name, option in plain.get(table, {}).items() if name in known}
+    options = _keep_known(plain.get(table, {}), registry().get_offer(f"{key}s", value.partition(":")[0]))
     return {**plain, table: options, key: value} if key == "dataset" else {**plain, key: {**options, "name": value}}
+
+
+def add_augmentations(
+    plain: Plain, chosen: str | Sequence[str] | Mapping[str, Any], semitones: int | None = None
+) -> dict[str, Any]:
+    """Add augmentations to a recipe, as they are typed, or as options by name; `semitones` are those of `transpose`.
+
+    Raises UnknownName, BadOption.
+    """
+    if isinstance(chosen, Mapping):
+        added = dict(chosen)
+    else:
+        specs = (parse_spec(one, "transforms") for one in ([chosen] if isinstance(chosen, str) else chosen))
+        added = {spec.name: dict(spec.options) or True for spec in specs}
+    if semitones is not None:
+        added[TRANSPOSE.name] = make_transposition(semitones)
+    return {**plain, "augmentations": {**plain.get("augmentations", {}), **added}} if added else dict(plain)
+
+
+def _keep_known(table: Plain, offer: Offer) -> dict[str, Any]:
+    known = {option.name for option in offer.options}
+    return {name: option for name, option in table.items() if name in known}
 
 
 def make_recipe(plain: Plain) -> Recipe:
@@ -140,6 +194,7 @@ def make_recipe(plain: Plain) -> Recipe:
 
     It must name a dataset, and an architecture or a model to begin from; the dataset suggests a tokenizer.
     """
+    plain = move_old_keys(plain)
     check_recipe(plain)
     for key in ("dataset",) if "begin_from" in plain else ("dataset", "architecture"):
         if key not in plain:
@@ -154,6 +209,7 @@ def make_recipe(plain: Plain) -> Recipe:
     for text in find_unknown_suggestions(dataset):
         warnings.warn(f"{printable(plain['dataset'])}: {text}", RunWarning, stacklevel=2)
     settings, options = _suggest_options(dataset, architecture["name"])
+    method = _suggest_method(plain, dataset)
     return Recipe(
         dataset,
         tokenizer["name"],
@@ -162,6 +218,8 @@ def make_recipe(plain: Plain) -> Recipe:
         _make_component("architecture", {**options, **architecture}),
         _make_settings(plain, settings),
         plain.get("half", True),
+        conditions=tuple(plain.get("conditions", ())),
+        method=method,
     )
 
 
@@ -176,7 +234,24 @@ def _make_finetuning(plain: Plain, dataset: Dataset) -> Recipe:
         _make_settings(plain),
         plain.get("half", True),
         Beginning(plain["begin_from"], model),
+        method=read_method(plain, FINETUNING_METHOD),
     )
+
+
+def _get_usual_method(plain: Plain) -> Method:
+    return FINETUNING_METHOD if "begin_from" in plain else USUAL
+
+
+def _suggest_method(plain: Plain, dataset: Dataset) -> Method:
+    """Read the method of a recipe; a dataset suggests options of its parts, and `transpose`."""
+    wanted = move_old_keys({"training": dataset.training_options})
+    tables = {}
+    for key, kind in PARTS.items():
+        table = {"name": getattr(USUAL, key).name, **plain.get(key, {})}
+        own = {**dataset.training_options, **wanted.get(key, {})}
+        tables[key] = {**_keep_known(own, registry().get_offer(kind, table["name"])), **table}
+    augmentations = {**wanted.get("augmentations", {}), **plain.get("augmentations", {})}
+    return read_method({**plain, **tables, "augmentations": augmentations})
 
 
 def _suggest_options(dataset: Dataset, architecture: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -213,8 +288,8 @@ def format_recipe(plain: Plain) -> str:
     """Write a recipe as TOML, with a comment on each option. Raises BadRecipe for a value that TOML cannot hold."""
     lines = [_format_line(key, plain.get(key), about) for key, (kind, about) in KEYS.items() if kind is not dict]
     for key, (kind, _) in KEYS.items():
-        if key == "callbacks":
-            lines += _format_callbacks(plain.get(key, {}))
+        if key in OF_SEVERAL:
+            lines += _format_several(key, plain.get(key, {}))
         elif kind is dict and plain.get(key):
             lines += ["", f"[{key}]", *_format_lines(plain[key], _find_help(plain, key))]
     return "\n".join(lines) + "\n"
@@ -224,15 +299,15 @@ def _format_lines(table: Plain, about: Mapping[str, str]) -> list[str]:
     return [_format_line(name, value, about.get(name, "")) for name, value in table.items()]
 
 
-def _format_callbacks(callbacks: Plain) -> list[str]:
-    """Write one table for all callbacks without options, and one for each of the others."""
-    keys = {name: name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _format_value(name) for name in callbacks}
-    bare = {keys[name]: value for name, value in callbacks.items() if isinstance(value, bool)}
-    lines = ["", "[callbacks]", *_format_lines(bare, {})] if bare else []
-    for name, options in callbacks.items():
+def _format_several(key: str, chosen: Plain) -> list[str]:
+    """Write one table for all things without options, and one for each of the others."""
+    keys = {name: name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _format_value(name) for name in chosen}
+    bare = {keys[name]: value for name, value in chosen.items() if isinstance(value, bool)}
+    lines = ["", f"[{key}]", *_format_lines(bare, {})] if bare else []
+    for name, options in chosen.items():
         if not isinstance(options, bool):
-            about = {option.name: option.help for option in registry().get_offer("callbacks", name).options}
-            lines += ["", f"[callbacks.{keys[name]}]", *_format_lines(options, about)]
+            about = {option.name: option.help for option in registry().get_offer(OF_SEVERAL[key], name).options}
+            lines += ["", f"[{key}.{keys[name]}]", *_format_lines(options, about)]
     return lines
 
 
@@ -240,6 +315,8 @@ def _find_help(plain: Plain, key: str) -> Mapping[str, str]:
     """Look up the help text of each option of a table."""
     if key == "training":
         options = read_options(Settings)
+    elif key in PARTS:
+        options = registry().get_offer(PARTS[key], plain[key].get("name", getattr(USUAL, key).name)).options
     elif key == "started" or (key == "dataset_options" and "dataset" not in plain):
         options = ()
     elif key == "dataset_options":

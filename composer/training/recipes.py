@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from composer.plugins.options import get_values
+from composer.tokens.conditions import split_conditions
+from composer.training.methods import USUAL, Method
 from composer.types import Architecture, Dataset, Tokenizer
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ class Beginning:
 
 @dataclass(frozen=True)
 class Recipe:
-    """The dataset, tokenizer, architecture and settings of a training. `half` stores weights in fp16.
+    """The dataset, tokenizer, architecture, settings and method of a training. `half` stores weights in fp16.
 
     With a `beginning`, tokenizer and architecture are its own.
     """
@@ -40,6 +42,8 @@ class Recipe:
     settings: Settings
     half: bool = True
     beginning: Beginning | None = None
+    conditions: tuple[str, ...] = ()  # labels that the model is told, once its tokenizer knows their values
+    method: Method = USUAL
 
     @property
     def suggested(self) -> dict[str, Any]:
@@ -60,13 +64,16 @@ def convert_to_plain(recipe: Recipe, name: str) -> dict[str, Any]:
     """Write a recipe as plain values, with every option. `name` is the user's name for the dataset."""
     dataset = get_values(recipe.dataset)
     things: dict[str, Any] = {
-        "tokenizer": {"name": recipe.tokenizer_name, **get_values(recipe.tokenizer)},
+        "tokenizer": {"name": recipe.tokenizer_name, **get_values(split_conditions(recipe.tokenizer)[0])},
         "architecture": {"name": recipe.architecture_name, **get_values(recipe.architecture)},
     }
+    told = {"conditions": list(recipe.conditions)} if recipe.conditions else {}
     return {
         "dataset": name,
         "half": recipe.half,
+        **told,
         "dataset_options": dict(list(dataset.items())[1:]) if ":" in name else dataset,
         **({"begin_from": recipe.beginning.name} if recipe.beginning else things),
+        **recipe.method.to_plain(),
         "training": asdict(recipe.settings),
     }

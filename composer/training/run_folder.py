@@ -158,6 +158,7 @@ def record_metrics(folder: Path) -> Record:
     def write_line(progress: Progress, figures: Mapping[str, Any]) -> None:
         fields = ("step", "epoch", "train", "valid", "best", "seconds", "tokens_per_second")
         values = {name: getattr(progress, name) for name in fields}
+        values["train_unit"] = f"{progress.unit} per note"
         line = json.dumps({**values, **figures, **values})
         try:
             there = read_bytes(path, LARGEST, CannotWrite) if path.exists() else b""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from composer.fitting import Weights
+from composer.training.optimising import BuildOptimiser
 
 if TYPE_CHECKING:
     import torch
@@ -28,10 +29,11 @@ class Point:
 class Run:
     """A run in progress: the content of a checkpoint."""
 
-    about: Mapping[str, Any]  # settings, architecture and music, as in JSON: the identity of the run
+    about: Mapping[str, Any]  # settings, method, architecture and music, as in JSON: the identity of the run
     module: nn.Module
     average: nn.Module  # the same, with the weights averaged over the steps (Polyak and Juditsky 1992)
     optimiser: torch.optim.Optimizer
+    build_optimiser: BuildOptimiser  # builds another like it, for another module
     batch: int = 0  # the next one of the stream
     step: int = 0
     best: Weights | None = None

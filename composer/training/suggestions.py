@@ -11,15 +11,16 @@ from composer.plugins.options import read_options
 from composer.plugins.registry import registry
 from composer.request import list_keys
 from composer.training.loop import Settings
+from composer.training.methods import PARTS
 
 
 def find_unknown_suggestions(dataset: object) -> Iterator[str]:
     """Yield a sentence for each option that a dataset, or its class, suggests and nothing has.
 
-    Training options are those of the training loop and of any architecture.
+    Training options are those of the training loop, of any architecture and of any part of a method.
     """
-    architectures = registry().offers["architectures"].values()
-    of_training = {option.name for one in architectures for option in one.options}
+    offers = [one for kind in ("architectures", *PARTS.values()) for one in registry().offers[kind].values()]
+    of_training = {"transpose", *(option.name for one in offers for option in one.options)}
     tokenizer = registry().offers["tokenizers"].get(str(getattr(dataset, "tokenizer", "")))
     known = {
         "training_options": of_training | {option.name for option in read_options(Settings)},

@@ -14,12 +14,14 @@ import numpy as np
 
 from composer import __version__
 from composer.data.corpus import Corpus
+from composer.data.labels import describe_conditions, warn_of_labels
 from composer.errors import TrainingFailed, printable
 from composer.fitting import Weights
 from composer.model import ComponentSpec, Model, save
 from composer.plugins.options import get_values
+from composer.tokens.conditions import split_conditions
 from composer.training import loop, recipes, run_folder
-from composer.training.callbacks import Callbacks, Listener, RunContext
+from composer.training.callbacks import Callbacks, Events, Listener, RunContext
 from composer.training.distributed import ALONE, ProcessGroup
 from composer.training.evaluation import evaluate
 from composer.training.model_card import measure_reach
@@ -48,13 +50,17 @@ def train_recipe(
     """
     seed, record = recipe.settings.seed, None if folder is None else run_folder.record_metrics(folder)
     context = RunContext(partial(make_model, recipe), Corpus(corpus.folder), recipe.tokenizer, seed, folder)
+    ours: list[Listener] = [*listeners, Callbacks(callbacks, context, record), Events(context)]
+    if processes.leads:
+        warn_of_labels(recipe.tokenizer, corpus)
     trained = loop.train(
         corpus,
         recipe.tokenizer,
         recipe.architecture,
         recipe.settings,
+        recipe.method,
         beginning=recipe.beginning.model.weights if recipe.beginning else None,
-        listeners=[*listeners, Callbacks(callbacks, context, record)] if processes.leads else [],
+        listeners=ours if processes.leads else [],
         folder=folder,
         processes=processes,
     )
@@ -67,6 +73,7 @@ def train_recipe(
     card = {
         **_make_card(recipe, corpus, trained, command),
         **measure_reach(module, corpus, recipe.tokenizer),
+        **({"conditions": told} if (told := describe_conditions(recipe.tokenizer, corpus)) else {}),
         "test": evaluate(module, corpus, recipe.tokenizer),
     }
     if recipe.beginning:
@@ -84,12 +91,14 @@ def train_recipe(
 def make_model(recipe: Recipe, weights: Weights) -> Model:
     """Make the model with these weights, as it is stored. Its card holds only what generation needs."""
     kind = np.float16 if recipe.half else np.float32
+    tokenizer, conditions = split_conditions(recipe.tokenizer)
     return Model(
         architecture=ComponentSpec.describe("architectures", recipe.architecture_name, recipe.architecture),
-        tokenizer=ComponentSpec.describe("tokenizers", recipe.tokenizer_name, recipe.tokenizer),
+        tokenizer=ComponentSpec.describe("tokenizers", recipe.tokenizer_name, tokenizer),
         vocabulary=recipe.tokenizer.vocabulary,
         weights={name: array.astype(kind) for name, array in weights.items()},
         card={"licence": recipe.licence, "suggested": recipe.suggested},
+        conditions=conditions,
     )
 
 

@@ -43,6 +43,8 @@ from composer.types.metrics import Metric
 from composer.types.samplers import (
     Constraint,
     Context,
+    Drawn,
+    HasMemory,
     HasOperations,
     LogitsProcessor,
     Operation,
@@ -51,7 +53,7 @@ from composer.types.samplers import (
 )
 from composer.types.tokenizers import HasSamples, SupportsFrames, SupportsTranspose, Tokenizer, Trainable
 from composer.types.training import Objective, Optimiser, Schedule
-from composer.types.transforms import Rule, Transform
+from composer.types.transforms import DrawsTransposition, Rule, Transform
 
 if TYPE_CHECKING:
     from composer.io.pieces import Piece
@@ -66,12 +68,15 @@ __all__ = [
     "Constraint",
     "Context",
     "Dataset",
+    "Drawn",
+    "DrawsTransposition",
     "Executor",
     "Exporter",
     "Finding",
     "Grammar",
     "HasCell",
     "HasEquations",
+    "HasMemory",
     "HasOperations",
     "HasPieces",
     "HasReading",

@@ -32,7 +32,10 @@ class Dataset(Protocol):
         """Compute a short text that changes with the content of a source."""
 
     def read(self, source: str) -> Iterator[tuple[str, Score | Exception]]:
-        """Read the pieces of one source, each with a stable and unique name; a refused one with its error."""
+        """Read the pieces of one source, each with a stable and unique name; a refused one with its error.
+
+        `Score.labels` hold what is known of a piece, such as its style; a model can be told them.
+        """
 
 
 @runtime_checkable

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from composer.request import Request
 
 
+DRUMS = frozenset({"Drum", "PitchDrum", "DrumOn"})
+"""Types of the tokens that begin a drum sound; the last two are MidiTok's."""
+
+
 @dataclass(frozen=True, eq=False)
 class TokenInfo:
     """What each token of a vocabulary states, for code that does not know the tokenizer. Arrays are (V,).
@@ -61,8 +65,8 @@ class TokenInfo:
 
     @cached_property
     def is_drum(self) -> NDArray[np.bool_]:
-        """(V,) the tokens of drum sounds."""
-        return self.kind == "Drum"
+        """(V,) the tokens that begin a drum sound: `Drum`, `PitchDrum`, `DrumOn`, alone or merged with others."""
+        return np.array([not DRUMS.isdisjoint(kind.split("+")) for kind in self.kind.tolist()], dtype=bool)
 
     @cached_property
     def has_voices(self) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
 
 from composer.types.arrays import Array
 from composer.types.grammars import MusicalState, TokenInfo
@@ -26,9 +28,24 @@ class Context:
     step: Array  # (B,) tokens drawn so far, the primer's included
     music: MusicalState
     token_info: TokenInfo
-    history: Array  # (B, H) the last tokens, oldest first; -1 where there is none yet
+    history: Array  # (B, H) the last tokens, oldest first, -1 for none yet; at least as many as asked for by `history`
     allowed: Array  # (B, V) mask of the grammar and the constraints before this one
     recent_notes: RecentNotes  # at least as many notes as any sampler of the chain asks for by its attribute `lookback`
+    memory: Array = field(default_factory=lambda: np.zeros((0, 0)))  # (B, M) float64 of this sampler, if it `HasMemory`
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The tokens of one step; every array is (B,).
+
+    `chosen` is false for the tokens of a primer, for fixed notes, and where one token alone was allowed: there is
+    nothing to steer. Both log-probabilities are 0 there.
+    """
+
+    token: Array
+    chosen: Array
+    model: Array  # log-probability under the model, within grammar and constraints
+    chain: Array  # log-probability under the whole chain
 
 
 @runtime_checkable
@@ -70,6 +87,24 @@ class HasOperations(Protocol):
     @property
     def operations(self) -> Sequence[Operation]:
         """The operations, in order."""
+
+
+@runtime_checkable
+class HasMemory(Protocol):
+    """A constraint or a logits processor that remembers an array of one size for each row.
+
+    It is in the context as `memory`. The engine keeps it beside the model's state: backtracking restores it, particles
+    and beams copy it. So it depends on the tokens of its own row alone. Fixed notes and primers update it as well.
+    """
+
+    def begin_memory(self, token_info: TokenInfo) -> Array:
+        """Make the memory (M,) of a row before its first token, as float64."""
+
+    def update_memory(self, context: Context, drawn: Drawn) -> Array:
+        """Compute the memory (B, M) after a step, from its context; `allowed` is the mask of all constraints.
+
+        The arguments are unchanged.
+        """
 
 
 Sampler: TypeAlias = Constraint | LogitsProcessor

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from composer.music.score import Score
 
@@ -20,6 +21,16 @@ class Transform(Protocol):
 
     def __call__(self, score: Score, rng: np.random.Generator) -> Score:
         """Change a score; the argument stays as it is. Raises CannotExpress for a score that it cannot change."""
+
+
+@runtime_checkable
+class DrawsTransposition(Protocol):
+    """A transform that only transposes, which training then does on tokens, by tables and without scores."""
+
+    def draw_semitones(
+        self, down: NDArray[np.int64], up: NDArray[np.int64], rng: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """Draw the semitones (B,) of the pieces of a batch, from `-down` to `up`: these keep them in their range."""
 
 
 class Rule(Protocol):

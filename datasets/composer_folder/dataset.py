@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated, Any, ClassVar, Literal
 
 from composer.errors import BadOption, ComposerError, EmptyDataset, printable
 from composer.io import formats
 from composer.io.outputs import find_music
-from composer.music.score import Score
+from composer.music.score import Labels, Score
 from composer.plugins.registry import registry
 from composer.storage.inside import expand_home, is_file, is_folder
 from composer.storage.opening import read_bytes
@@ -31,6 +31,9 @@ class Folder:
     pedal: Annotated[
         Literal["extend", "ignore"], "let notes sound on while the sustain pedal is down (extend), or not (ignore)"
     ] = "extend"
+    labels: Annotated[
+        tuple[str, ...], "what the names of subfolders say of their pieces, from the outermost on", "style"
+    ] = ()
 
     title = "A folder of music files"
     licence = "the user's own files; licence not stated"
@@ -73,9 +76,14 @@ class Folder:
         its_reader = _make_reader(path.suffix.lower(), self.drums_by_name, self.pedal)
         try:
             for name, piece in formats.read_pieces(its_reader, path):
-                yield f"{source}#{name}" if name else source, piece
+                labelled = replace(piece, labels=self._find_labels(source)) if isinstance(piece, Score) else piece
+                yield f"{source}#{name}" if name else source, labelled
         except ComposerError as error:
             yield source, error
+
+    def _find_labels(self, source: str) -> Labels:
+        """Find the labels of a file by the names of its subfolders."""
+        return tuple(zip(self.labels, PurePath(source).parts[:-1], strict=False))
 
     def _find_root(self) -> Path:
         return _expand_path(self.path)

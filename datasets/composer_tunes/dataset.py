@@ -33,7 +33,7 @@ VIOLIN = 40
 
 
 def make_score(tune: Tune, *, is_mode_known: bool = True) -> Score:
-    """Convert a tune to a Score with one monophonic track.
+    """Convert a tune to a Score with one monophonic track, labelled with its dance, such as "jig".
 
     With `is_mode_known=False` the key is estimated from the notes, and the `K:` field is ignored. Raises ValueError for
     an unreadable tune, and for bars of a wrong length; its text completes a sentence that begins with the tune's name.
@@ -55,7 +55,13 @@ def make_score(tune: Tune, *, is_mode_known: bool = True) -> Score:
     key = named.key if is_mode_known and named and named.key else _estimate_key(track)
     title = tune.header.get("T", "")
     tempos = () if bpm is None else (Tempo(0, bpm),)
-    return Score((track,), tempos, signs, (KeySignature(0, key),), find_pickup(laid), title=title)
+    labels = (("dance", _read_dance(tune.header.get("R", ""))),)
+    return Score((track,), tempos, signs, (KeySignature(0, key),), find_pickup(laid), title=title, labels=labels)
+
+
+def _read_dance(text: str) -> str:
+    """Read the dance in an `R:` field, such as "slip jig", which is spelt in several ways."""
+    return {"slipjig": "slip jig"}.get(text.strip().lower(), text.strip().lower())
 
 
 def check_bars(signs: Sequence[TimeSignature], written: Sequence[WrittenMeasure]) -> None:

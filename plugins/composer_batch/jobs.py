@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from composer.errors import BadOption, ComposerError, printable, suggest
 from composer.generation.finishing import read_transforms
 from composer.generation.options import list_sampler_options
+from composer.music.score import Labels
 from composer.plugins.options import Option, convert, make_plain, read_options, takes_several
 from composer.request import SamplerSpec
 from composer_batch.filters import Gates, Keep
@@ -131,14 +132,17 @@ LARGEST = 2**62
 """Seeds and indexes are smaller, so that SQLite can hold them."""
 
 GRID = frozenset(
-    "model seed index bars form time_signature key tempo primer device backend precision".split()  # noqa: SIM905
+    "model seed index bars form time_signature key tempo beams primer device backend precision".split()  # noqa: SIM905
 )
 """Options in which a list makes a grid; all options of samplers do so, too."""
 
 LISTS = ("formats", "transforms")
 """Options whose value is a list, and which make no grid."""
 
-TABLES = ("gates", "export_options")
+CONDITIONS = "conditions"
+"""The key of the conditions of a job, by name."""
+
+TABLES = ("gates", "export_options", CONDITIONS)
 
 Axis = tuple[str, str, Sequence[Any]]
 """A key as written, the option it names, and its values."""
@@ -159,6 +163,7 @@ class Job:
     time_signature: Annotated[str | None, "time signature, such as 3/4"] = None
     key: Annotated[str | None, "key, such as Dm, F# or Bb"] = None
     tempo: Annotated[float | None, "quarter notes per minute"] = None
+    beams: Annotated[int | None, "search for the likeliest piece with so many beams"] = None
     primer: Annotated[str | None, "a music file, or notes: D4 E4 F4/2 A4/2"] = None
     transforms: Annotated[tuple[str, ...], "changes of the finished piece, in order: quantize:grid=8"] = ()
     title: Annotated[str | None, "title, in formats that have one"] = None
@@ -182,6 +187,8 @@ class Job:
             raise BadOption(f"'attempts' is {self.attempts:,}, and must be from 1 to {MOST_ATTEMPTS}.")
         if self.index is not None and self.count > 1:
             raise BadOption("'index' asks for one piece and 'count' for several; give one of them.")
+        if self.beams is not None and self.count > 1:
+            raise BadOption("'beams' find one piece, whatever its index; leave out 'count'.")
         if not self.formats or len(set(self.formats)) < len(self.formats):
             raise BadOption('\'formats\' names each form once, such as ["mid", "wav"].')
         if self.keep is not None:
@@ -198,6 +205,7 @@ class GridPoint:
     gates: Mapping[str, Any]
     export_options: Mapping[str, Mapping[str, Any]]
     varied: tuple[str, ...]  # options with several values
+    conditions: Labels
     table: Table = field(compare=False)
 
 
@@ -241,12 +249,23 @@ def _find_axes(table: Table, samplers: Mapping[str, tuple[str, Option]]) -> list
         elif name in TABLES:
             if not isinstance(value, Mapping):
                 raise table.make_error(f"'{name}' is a table of options.", written)
+            if name == CONDITIONS:
+                axes += _find_condition_axes(table, written, value)
         else:
             known = [*own, *samplers, *TABLES]
             raise table.make_error(
                 f"a job has no '{printable(written)}': {suggest(printable(written), known)}", written
             )
     return axes
+
+
+def _find_condition_axes(table: Table, written: str, conditions: Mapping[str, Any]) -> Iterator[Axis]:
+    """Yield the axis of each condition of a job: a text, or a list of texts, which makes a grid."""
+    for name, value in conditions.items():
+        values = _check_values(table, written, value, grid=True)
+        if not all(isinstance(one, str) for one in values):
+            raise table.make_error(f"'{CONDITIONS}.{printable(name)}' is a text, or a list of texts.", written)
+        yield written, f"{CONDITIONS}.{name}", values
 
 
 def _check_values(table: Table, key: str, value: Any, grid: bool, *, one: bool = False) -> Sequence[Any]:
@@ -275,10 +294,13 @@ def _expand_grid(table: Table, axes: Sequence[Axis], samplers: Mapping[str, tupl
     for point in itertools.product(*(values for _, _, values in axes)):
         options: dict[str, Any] = {}
         chain: dict[str, dict[str, Any]] = {}
+        conditions: dict[str, str] = {}
         for key, (_, name, _), value in zip(written, axes, point, strict=True):
             try:
                 if name in own:
                     options[name] = convert(value, own[name], f"job {table.number}")
+                elif name.startswith(f"{CONDITIONS}."):
+                    conditions[name.partition(".")[2]] = value
                 else:
                     sampler, option = samplers[name]
                     chosen = make_plain(convert(value, option, f"sampler '{sampler}'"))
@@ -290,7 +312,7 @@ def _expand_grid(table: Table, axes: Sequence[Axis], samplers: Mapping[str, tupl
         except ComposerError as error:
             raise table.make_error(error, _find_named_key(str(error), written)) from None
         links = tuple(SamplerSpec(name, chosen) for name, chosen in chain.items())
-        yield GridPoint(job, links, gates, exporting, varied, table)
+        yield GridPoint(job, links, gates, exporting, varied, tuple(conditions.items()), table)
 
 
 def _find_named_key(text: str, keys: Sequence[str]) -> str:

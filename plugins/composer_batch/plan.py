@@ -107,22 +107,23 @@ def _make_cell(one: GridPoint, generator: Generator, asking: PlainRequest) -> Ce
         export_options=one.export_options,
         title=job.title,
         gates=one.gates,
-        attempts=job.attempts,
+        attempts=1 if job.beams else job.attempts,  # beams would find the same piece
         keep=job.keep,
     )
 
 
 def _list_fields(one: GridPoint) -> dict[str, Any]:
-    """List the values that a file name pattern may use: options of the job, and samplers in its grid."""
+    """List the values that a file name pattern may use: options of the job, conditions and samplers in its grid."""
     job = one.job
     model = Path(job.model).stem if job.model.endswith(".safetensors") else job.model
     own = ("seed", "bars", "form", "time_signature", "key", "tempo", "device", "backend", "precision")
     found = {name: getattr(job, name) for name in own} | {"stepper": job.backend}  # its first name
+    found |= {"beams": job.beams} if job.beams else {}
     keys = {option: key for key, option in _map_sampler_keys().items()}
     for link in one.links:
         for name, value in link.options.items():
             found[keys[link.name, name]] = value
-    return {"name": job.name or f"job{one.table.number}", "model": model, **found}
+    return {**dict(one.conditions), "name": job.name or f"job{one.table.number}", "model": model, **found}
 
 
 @lru_cache(maxsize=1)

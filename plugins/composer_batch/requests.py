@@ -16,10 +16,11 @@ from composer.generation.finishing import read_transforms
 from composer.generation.form import check as check_form
 from composer.generation.form_spec import Form
 from composer.generation.generator import Generator, apply_samplers, check, make_samplers
+from composer.generation.options import merge_conditions
 from composer.generation.primers import is_typed, read_primer
 from composer.io.formats import make_exporter
 from composer.model import find_model, load
-from composer.music.score import Score
+from composer.music.score import Labels, Score
 from composer.plugins.registry import registry
 from composer.request import Request, SamplerSpec
 from composer.types import Constraint
@@ -62,7 +63,9 @@ class PrimedRequest:
 
     def apply_to(self, request: Request) -> Request:
         """Let another request continue the same primer. Only tempo, length and samplers may differ."""
-        changed = {name: getattr(self.request, name) for name in ("primer", "primer_ticks", "time_signature")}
+        changed = {
+            name: getattr(self.request, name) for name in ("primer", "primer_ticks", "time_signature", "conditions")
+        }
         return replace(request, **changed, tempo=None if self.request.tempo is None else request.tempo)
 
 
@@ -104,9 +107,9 @@ class JobChecker:
     def make_request(self, one: GridPoint) -> PlainRequest:
         """Build the request of one point of a grid. Raises the same errors as `composer generate`."""
         alike = replace(one.job, **_FREE)
-        key = (alike, _serialise_samplers(one.links))
+        key = (alike, _serialise_samplers(one.links), one.conditions)
         if key not in self.requests:
-            self.requests[key] = self._make_request(alike, one.links)
+            self.requests[key] = self._make_request(alike, one.links, one.conditions)
         found = self.requests[key]
         self.primer_size += found.primer_size
         if self.primer_size > MOST_OF_PRIMERS:
@@ -114,14 +117,14 @@ class JobChecker:
             raise BadOption(f"up to here jobs and grids have {many}; {MOST_OF_PRIMERS // 2**20} MiB are the most.")
         return found
 
-    def _make_request(self, job: Job, links: Sequence[SamplerSpec]) -> PlainRequest:
+    def _make_request(self, job: Job, links: Sequence[SamplerSpec], told: Labels) -> PlainRequest:
         generator = self.find_generator(job.model)
-        conditions = {"bars": job.bars, "time_signature": job.time_signature, "key": job.key, "tempo": job.tempo}
-        stated: dict[str, Any] = {name: value for name, value in conditions.items() if value is not None}
+        stated = {name: value for name in _CONDITIONS if (value := getattr(job, name)) is not None}
         where: dict[str, Any] = {"device": job.device, "backend": job.backend, "precision": job.precision}
         if job.transforms:
             stated["transforms"] = read_transforms(job.transforms)
-        request = apply_samplers(replace(generator.suggested, **where, **stated), links)
+        suggested = merge_conditions(generator.suggested, told)
+        request = apply_samplers(replace(suggested, **where, **stated), links)
         primed = None if job.primer is None else self._add_primer(job, generator, request)
         if primed is not None:
             request = primed.apply_to(request)
@@ -151,6 +154,7 @@ class JobChecker:
             job.time_signature,
             job.key,
             job.tempo is None,
+            request.conditions,
             _serialise_samplers(_select_constraints(request.samplers)),
         )
         if key not in self.primed:
@@ -166,6 +170,9 @@ class JobChecker:
             )
         return self.primed[key]
 
+
+_CONDITIONS = ("bars", "time_signature", "key", "tempo", "beams")
+"""Options of a job that are fields of its request."""
 
 _FREE: Mapping[str, Any] = {
     "name": "",

@@ -16,6 +16,7 @@ from pathlib import Path
 from composer.errors import BatchFailed
 from composer.generation.generator import BATCH_SIZE
 from composer.io.outputs import hold_lock
+from composer.plugins import events
 from composer.types import Executor, Outcome
 from composer_batch import folder
 from composer_batch.catalogue import NAME, WHOLE, Catalogue, PieceRecord, Shard, open_catalogue
@@ -137,7 +138,9 @@ def run(
             folder.keep_best_of_shards(out, parts, folder.collect_keep_rules(known))
             course.counts = catalogue.count_states()
         folder.flush(catalogue, number)
-        return course.measure_progress()
+        ended = course.measure_progress()
+    events.tell("batch_finished", folder=out.absolute(), counts=dict(ended.counts))
+    return ended
 
 
 # --- chunks -----------------------------------------------------------------------------------------------------------
@@ -216,12 +219,27 @@ def _settle(course: _RunState, outcome: Outcome, now: Callable[[], float]) -> No
     size, seconds = sum(sizes) / max(len(sizes), 1), sum(one.seconds for one in made) / len(made)
     course.costs |= dict.fromkeys(positions, (size, seconds))
     _keep_best(course, positions)
+    _tell_written(course, chunk, made)
 
 
 def _write(course: _RunState, chunk: Chunk, made: FinishedPiece) -> None:
+    stem, scratch = _make_stem(course, chunk, made), course.catalogue.path.parent / folder.SCRATCH
+    folder.write(course.out, stem, made.files or {}, scratch, course.folders)
+
+
+def _make_stem(course: _RunState, chunk: Chunk, made: FinishedPiece) -> str:
     position, index = next((position, index) for number, position, index in chunk.pieces if number == made.number)
-    stem = course.cells[position].names.make_stem(made.number, index)
-    folder.write(course.out, stem, made.files or {}, course.catalogue.path.parent / folder.SCRATCH, course.folders)
+    return course.cells[position].names.make_stem(made.number, index)
+
+
+def _tell_written(course: _RunState, chunk: Chunk, made: Iterable[FinishedPiece]) -> None:
+    """Tell plugins of the pieces that are still there, once these are recorded: no resumed run tells of them again."""
+    for one in made:
+        if one.piece is not None:
+            stem = _make_stem(course, chunk, one)
+            paths = [folder.make_path(course.out, stem, suffix) for suffix in one.files or {}]
+            if all(path.exists() for path in paths):
+                events.tell_piece_written(paths, one.piece)
 
 
 def _make_row(made: FinishedPiece, moment: float, run: int) -> PieceRecord:

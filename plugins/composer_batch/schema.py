@@ -40,6 +40,7 @@ _BOUNDS: dict[str, dict[str, Any]] = {
     "seed": {"minimum": 0},
     "index": {"minimum": 0},
     "tempo": {"minimum": 5, "maximum": 1000},
+    "beams": {"minimum": 1, "maximum": 1024},
 }
 
 
@@ -65,6 +66,10 @@ def _list_properties() -> dict[str, Any]:
         found[key] = _describe_option(option, grid=True)
     gates = {option.name: _describe_option(option, grid=False) for option in read_options(Gates)}
     found["gates"] = {"type": "object", "additionalProperties": False, "properties": gates}
+    text: dict[str, Any] = {"type": "string", "maxLength": LONGEST}
+    told = {"anyOf": [text, {"type": "array", "minItems": 1, "items": text}]}
+    about = "conditions of the model, such as its style"
+    found["conditions"] = {"type": "object", "additionalProperties": told, "description": about}
     found["export_options"] = {"type": "object", "additionalProperties": {"type": "object"}}
     return found
 

@@ -74,6 +74,7 @@ class FinishedPiece:
     state: str  # done, rejected, failed
     attempt: int = 0
     asked: str = ""
+    piece: Piece | None = None  # for plugins that answer `piece_written`
     files: Mapping[str, bytes] | None = None  # by suffix
     hashes: Mapping[str, str] | None = None
     metrics: Mapping[str, Any] | None = None
@@ -182,6 +183,8 @@ def _finish_piece(group: DrawnChunk, drawn: DrawnPiece, folder: Path) -> Finishe
     if piece is None:
         state, reason = ("failed", drawn.reason) if drawn.reason else ("rejected", drawn.rejections[-1][1])
         return FinishedPiece(drawn.number, state, metrics=drawn.metrics, rejections=drawn.rejections, reason=reason)
+    if cell.title is not None:
+        piece = replace(piece, provenance={**piece.provenance, "title": cell.title})
     try:
         files = _export_files(cell, piece, folder)
     except (CannotWrite, BadOption, UnknownName) as error:
@@ -194,6 +197,7 @@ def _finish_piece(group: DrawnChunk, drawn: DrawnPiece, folder: Path) -> Finishe
         "done",
         get_request(read_task(piece.provenance)).attempt,
         json.dumps(kept),
+        piece,
         files,
         {suffix: hashlib.sha256(data).hexdigest() for suffix, data in files.items()},
         drawn.metrics or measure(piece, group.standard),
@@ -202,8 +206,6 @@ def _finish_piece(group: DrawnChunk, drawn: DrawnPiece, folder: Path) -> Finishe
 
 
 def _export_files(cell: Cell, piece: Piece, folder: Path) -> dict[str, bytes]:
-    if cell.title is not None:
-        piece = replace(piece, provenance={**piece.provenance, "title": cell.title})
     found = {}
     for suffix in cell.formats:
         path = folder / f"piece.{suffix}"

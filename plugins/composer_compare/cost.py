@@ -140,13 +140,13 @@ def measure_speed(run: ExperimentRun, _: Path) -> Result:
     for steps in (1, *TRIED):  # the first is a warm-up, not counted
         began = clock()
         settings = replace(recipe.settings, steps=steps, evaluations=1)
-        trained = loop.train(corpus, tokenizer, recipe.architecture, settings)
+        trained = loop.train(corpus, tokenizer, recipe.architecture, settings, recipe.method)
         took.append(clock() - began)
     took = took[1:]
     most = took[1] / TRIED[1]  # includes the validation
     step = (took[1] - took[0]) / (TRIED[1] - TRIED[0])
     step = step if step > NOISE * most else most
-    stream = loop.make_training_stream(corpus, tokenizer, recipe.settings)
+    stream = loop.make_training_stream(corpus, tokenizer, recipe.settings, recipe.method.make().augmentations)
     chunks = [chunk for number in range(min(stream.batches, 20)) for chunk in stream.cut_chunks(number)]
     tokens = float(np.mean([np.count_nonzero(chunk.targets >= 0) for chunk in chunks]))
     sizes, words = [column.size for column in tokenizer.grammar.columns], len(tokenizer.vocabulary)

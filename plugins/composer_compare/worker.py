@@ -25,6 +25,7 @@ from composer.plugins.registry import registry
 from composer.storage.inside import join_inside
 from composer.training import evaluation, loop, model_card
 from composer.training.loop import Settings
+from composer.training.methods import Method, move_old_keys, read_method
 from composer.training.recipes import Recipe
 from composer.training.state import Trained
 from composer.training.train import make_model
@@ -72,13 +73,13 @@ def run_one(folder: str, run: ExperimentRun) -> Result:
 
 def _train(run: ExperimentRun, corpus: Corpus, tokenizer: Tokenizer, scratch: Path) -> tuple[Recipe, Trained]:
     recipe = make_recipe(run)
-    return recipe, _train_to_end(corpus, tokenizer, recipe.architecture, recipe.settings, scratch)
+    return recipe, _train_to_end(corpus, tokenizer, recipe.architecture, recipe.settings, recipe.method, scratch)
 
 
 def _train_to_end(
-    corpus: Corpus, tokenizer: Tokenizer, architecture: Architecture, settings: Settings, scratch: Path
+    corpus: Corpus, tokenizer: Tokenizer, architecture: Architecture, settings: Settings, method: Method, scratch: Path
 ) -> Trained:
-    trained = loop.train(corpus, tokenizer, architecture, settings, folder=scratch)
+    trained = loop.train(corpus, tokenizer, architecture, settings, method, folder=scratch)
     if trained.interrupted:
         raise KeyboardInterrupt  # the loop returns its best so far; a comparison continues from the checkpoint
     return trained
@@ -241,9 +242,10 @@ def train_on_recall(run: ExperimentRun, scratch: Path) -> Result:
     """Train on the recall task, and measure recall after gaps."""
     options = dict(run.recipe["architecture"])
     architecture = registry().make("architectures", options.pop("name"), **options)
-    settings = Settings(**run.recipe["training"])
+    plain = move_old_keys(run.recipe)
+    settings = Settings(**plain["training"])
     music = probes.write_corpus(scratch / "music", settings.seed)
-    trained = _train_to_end(music, probes.SYMBOLS, architecture, settings, scratch)
+    trained = _train_to_end(music, probes.SYMBOLS, architecture, settings, read_method(plain), scratch)
     import torch
 
     module = architecture.build_module(

@@ -20,7 +20,17 @@ from composer.types import Array, Span
 from composer_miditok.mask import Sustains, find_last_end, find_programs, find_targets
 from composer_miditok.plan import PARTS, Ints, Plan
 from composer_miditok.sounds import SOUNDS
-from composer_miditok.state import CODES, OPEN, Field, encode_note, find_matches, get_notes, get_signature, take_rows
+from composer_miditok.state import (
+    CODES,
+    OPEN,
+    Field,
+    count_sounding,
+    encode_note,
+    find_matches,
+    get_notes,
+    get_signature,
+    take_rows,
+)
 from composer_miditok.tables import NO_PROGRAM, ONSETS, Tables
 
 
@@ -149,13 +159,19 @@ class View:
 
     @cached_property
     def _has_room(self) -> Array:
-        """(B,) whether one more note may be sustained beside the fixed ones that begin here."""
-        xp = get_namespace(self.state)
+        """(B,) whether one more note may sound beside the fixed ones to come."""
         if self.fixed.holding is None:
-            return xp.ones_like(self.is_due)
-        here = xp.searchsorted(convert_like(self.fixed.starts, self.state), self.tick, side="right")
-        sounding = xp.sum(xp.astype(get_notes(self.state)[2] == OPEN, xp.int64), axis=1)
-        return sounding + here - self.next_note < SOUNDS
+            return get_namespace(self.state).ones_like(self.is_due)
+        return count_sounding(self.state) + self.look_up(self.fixed.plan.reserve, self.next_note) < SOUNDS
+
+    @cached_property
+    def _leaves_room(self) -> Array:
+        """(B,) whether the sustained notes leave room for the next fixed notes, if none is released before these."""
+        xp, state = get_namespace(self.state), self.state
+        starts = convert_like(self.fixed.starts, state)
+        begin = xp.searchsorted(starts, self.look_up(self.fixed.starts, self.next_note) + 0, side="right")
+        held = xp.sum(xp.where(get_notes(state)[2] == OPEN, 1, 0), axis=1)
+        return held + begin - self.next_note <= SOUNDS
 
     @cached_property
     def _states_fixed(self) -> Array:
@@ -225,6 +241,7 @@ class View:
             bound = xp.minimum(bound, self.look_up(plan.stops, stop))
         if self.fixed.holding is not None:
             bound = xp.minimum(bound, self.fixed.holding.find_bound(self.state))
+            bound = xp.where(self._leaves_room, bound, xp.minimum(bound, need - 1))
             bound = xp.where(xp.any(self._to_release, axis=1), -1, bound)
             ahead = ahead | xp.any(get_notes(self.state)[2] == OPEN, axis=1)[:, None]
         may = (until <= bound[:, None]) & ahead

@@ -17,11 +17,12 @@ from composer.tokens.fixed_bars import NEVER
 from composer.tokens.vocabulary import EOS
 from composer.types import Array
 from composer_miditok.plan import PARTS, Ints, Plan
-from composer_miditok.sounds import DRUMS
+from composer_miditok.sounds import DRUMS, SOUNDS
 from composer_miditok.state import (
     CODES,
     OPEN,
     Field,
+    count_sounding,
     encode_note,
     find_held,
     find_matches,
@@ -75,8 +76,9 @@ def _can_begin(tables: Tables, state: Array) -> Array:
     may = (tick >= state[:, Field.FLOOR]) & (tick < find_last_end(state)) & (state[:, Field.BAR] >= 0)
     if tables.by_position:
         may = may & (state[:, Field.POSITION] >= 0)
-    full = xp.all(state[:, Field.STARTS : Field.ENDS] == tick[:, None], axis=1)  # else notes could come without end
-    return may & ~full & (xp.min(state[:, Field.ENDS :], axis=1) < OPEN)
+    if tables.scheme.has_note_offs:
+        return may & (count_sounding(state) < SOUNDS)
+    return may & ~xp.all(state[:, Field.STARTS : Field.ENDS] == tick[:, None], axis=1)  # else notes could come for ever
 
 
 def _mask_notes(tables: Tables, state: Array) -> Array:

@@ -71,6 +71,17 @@ class Plan:
         return found
 
     @cached_property
+    def reserve(self) -> Ints:
+        """(G + 1,) how many fixed notes, from each one on, sound at once at most; 0 after the last."""
+        starts, ends = self.music.sounds.starts[self.fixed], self.music.sounds.ends[self.fixed]
+        until = np.searchsorted(starts, ends, side="right")  # fixed notes that begin before each one is over
+        found, sounding = np.zeros(len(starts) + 1, dtype=np.int64), np.zeros(len(starts), dtype=np.int64)
+        for note in reversed(range(len(starts))):
+            sounding[note : until[note]] += 1
+            found[note] = max(found[note + 1], sounding[note : until[note]].max())
+        return found
+
+    @cached_property
     def has_onset(self) -> NDArray[np.bool_]:
         """(ticks,) whether a fixed note begins."""
         found = np.zeros(len(self.cover), dtype=bool)

@@ -97,6 +97,15 @@ def find_sounding(state: Array) -> Array:
     return state[:, Field.ENDS :] > state[:, Field.TICK][:, None]
 
 
+def count_sounding(state: Array) -> Array:
+    """Count (B,) the notes that sound here, with those that end here.
+
+    MidiTok writes the note-offs of a program after the notes of an earlier one: in a score, both sound at once.
+    """
+    xp = get_namespace(state)
+    return xp.sum(xp.where(state[:, Field.ENDS :] >= state[:, Field.TICK][:, None], 1, 0), axis=1)
+
+
 def get_signature(state: Array) -> Array:
     """Return (B,) the index of the current time signature, 0 before the first."""
     return get_namespace(state).clip(state[:, Field.TIME_SIGNATURE], 0, None)

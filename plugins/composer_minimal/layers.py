@@ -18,7 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from composer_recurrent.network import Dropout
+from composer_minimal import compiled
+from composer_recurrent.dropout import Dropout
+from composer_recurrent.products import multiply
 
 
 def run_recurrence(decay: Tensor, fresh: Tensor, before: Tensor) -> Tensor:
@@ -68,8 +70,11 @@ def _apply_g(x: Tensor) -> Tensor:
     return torch.where(x >= 0, x + 0.5, torch.sigmoid(x))
 
 
-CELLS = {"minGRU": (split_mingru, 2), "minLSTM": (split_minlstm, 3)}
-"""The function of each kind of cell, and the sums of a unit."""
+SUMS = {"minGRU": 2, "minLSTM": 3}
+"""The sums of a unit of each kind of cell."""
+
+CELLS = {2: split_mingru, 3: split_minlstm}
+"""The function of the cell with so many sums of a unit."""
 
 
 class MinimalLayers(nn.Module):
@@ -80,7 +85,7 @@ class MinimalLayers(nn.Module):
 
     def __init__(self, kind: str, input_size: int, hidden_size: int, layers: int, dropout: float) -> None:
         super().__init__()
-        self.cell, sums = CELLS[kind]
+        self.hidden_size, sums = hidden_size, SUMS[kind]
         below = [input_size] + [hidden_size] * (layers - 1)
         self.gates = nn.ModuleList(nn.Linear(size, sums * hidden_size) for size in below)
         self.dropout = Dropout(dropout)
@@ -89,11 +94,34 @@ class MinimalLayers(nn.Module):
         """Compute the input of the head at each token, and the state after the last."""
         read, total, after = x, None, []
         for number, gates in enumerate(self.gates):
-            # Gates and states are in fp32: with 8 bits (bf16) and a decay of 0.999, additions would be rounded away.
-            decay, added = self.cell(gates(self.dropout(read) if number else read).float())
-            before = torch.zeros_like(added[:, 0]) if state is None else state[number].float()
-            hidden = run_recurrence(decay, added, before)
-            after.append(hidden[:, -1])
-            total = hidden if total is None else total + hidden
-            read = functional.layer_norm(total, total.shape[-1:])
+            assert isinstance(gates, nn.Linear)  # noqa: S101  (of a list of modules)
+            before = x.new_zeros(len(x), self.hidden_size) if state is None else state[number]
+            # States are in fp32: with 8 bits (bf16) and a decay of 0.999, additions would be rounded away.
+            before = before.to(torch.promote_types(before.dtype, torch.float32))
+            top = number == len(self.gates) - 1
+            run = run_compiled if x.shape[1] > 1 and compiled.is_available(before) else run_plainly
+            total, read, last = run(gates, read, before, total, self.dropout if not top else None)
+            after.append(last)
         return read, torch.stack(after)
+
+
+def run_plainly(
+    gates: nn.Linear, x: Tensor, before: Tensor, below: Tensor | None, dropout: Dropout | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Compute a layer: the sum of it and those below, the same normalised and dropped, and the last state."""
+    split = CELLS[gates.out_features // before.shape[-1]]
+    decay, added = split(gates(x).to(before.dtype))
+    hidden = run_recurrence(decay, added, before)
+    total = hidden if below is None else below + hidden
+    read = functional.layer_norm(total, total.shape[-1:])
+    return total, read if dropout is None else dropout(read), hidden[:, -1]
+
+
+def run_compiled(
+    gates: nn.Linear, x: Tensor, before: Tensor, below: Tensor | None, dropout: Dropout | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Compute what `run_plainly` computes, in compiled C but for the product."""
+    sums = multiply(x, gates.weight)
+    drop = None if dropout is None else dropout.draw((*x.shape[:2], before.shape[-1]), x.device)
+    low = dropout is not None and sums.dtype == torch.bfloat16  # a layer above would round it anyway
+    return compiled.run_layer(sums, gates.bias, before, below, drop, low)

@@ -18,24 +18,34 @@ if TYPE_CHECKING:
 class NativeBackend:
     """C on the CPU, compiled on first use: the fastest, where there is a C compiler.
 
-    In int8 a step is 1.3 to 2 times as fast, and a trained model loses less than 0.5 % of its likelihood.
+    bfloat16 and int8 take a half and a quarter of the time where the processor has instructions for them; a trained
+    model loses less than 0.5 % of its likelihood (bfloat16: 0.01 %). Of a cell whose gates are known, all processors
+    compute the same bits, so that a piece can be made again elsewhere; other gates are computed by NumPy.
     """
 
     threads: Annotated[int, "at most so many share a step; 0: OMP_NUM_THREADS, or all processors"] = 0
+    instructions: Annotated[str, "auto, avx512, avx2 or plain; all give the same bits"] = "auto"
 
     speed: ClassVar[int] = 20
-    tolerances: ClassVar[Mapping[str, float]] = MappingProxyType({"float32": 1e-4, "int8": 0.1})
+    tolerances: ClassVar[Mapping[str, float]] = MappingProxyType({"float32": 1e-4, "bfloat16": 0.1, "int8": 0.1})
 
     def __post_init__(self) -> None:
-        """Refuse an invalid number of threads."""
+        """Refuse an invalid number of threads, and instructions that this processor lacks."""
+        from composer_native.compiling import has_instructions
+
         if not 0 <= self.threads <= MOST_THREADS:
             raise ValueError(f"threads must be from 0 to {MOST_THREADS}")
+        if not has_instructions(self.instructions):
+            raise ValueError(f"this processor lacks the instructions '{self.instructions}'")
 
     def supports(self, model: Model, device: str) -> bool:
-        """Tell whether the model has a cell, the device is a CPU, and the kernel can be compiled."""
-        from composer_native.steps import load_kernel
+        """Tell whether the model has a cell, the device is a CPU, and there is a kernel that is fast here."""
+        from composer_native.compiling import load_kernel
 
-        return device == "cpu" and isinstance(model.make_architecture(), HasCell) and load_kernel() is not None
+        if device != "cpu" or not isinstance(model.make_architecture(), HasCell):
+            return False
+        kernel = load_kernel(self.instructions)
+        return kernel is not None and (self.instructions != "auto" or bool(kernel.fuses()))
 
     def make(self, model: Model, device: str, precision: str = "float32") -> Step:
         """Make the step of the model's cell."""
@@ -44,7 +54,7 @@ class NativeBackend:
 
         names = [column.name for column in model.make_tokenizer().grammar.columns]
         threads = self.threads or min(count_threads(), MOST_THREADS)
-        return make_native_step(model.make_cell(), precision, threads, names)
+        return make_native_step(model.make_cell(), precision, threads, names, self.instructions)
 
 
 MOST_THREADS = 64

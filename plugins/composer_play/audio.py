@@ -185,7 +185,7 @@ def make_sound(score: Score) -> Iterator[Sound]:
     with TemporaryDirectory(prefix="composer-") as folder:
         path = Path(folder, "piece.wav")
         try:
-            formats.write([Piece(score)], path)
+            formats.make_exporter(path)([Piece(score)], path)
         except ComposerError as error:
             raise NoSound(str(error).removeprefix(f"{path}: ").rstrip(".")) from None
         sound = make(path)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
+
+from composer_recurrent.dropout import Dropout
+from composer_recurrent.products import multiply
 
 
 class RecurrentNetwork(nn.Module):
@@ -57,15 +62,15 @@ class RecurrentNetwork(nn.Module):
     def forward(self, inputs: Tensor, state: tuple[Tensor, ...] | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Compute (B, T, V) logits, and the state after the last token."""
         rows, steps, _ = inputs.shape
-        embedded = self.embedding((inputs + self.offsets).flatten(0, 1)).view(rows, steps, -1)
+        embedded = sum_rows(self.embedding.weight, (inputs + self.offsets).flatten(0, 1)).view(rows, steps, -1)
         embedded = self.dropout(embedded)
         hidden, after = self.recurrence(embedded, None if state is None else self._move_layers_first(state))
         hidden = self.dropout(hidden)
         seen = torch.cat([hidden, embedded], dim=2) if self.skip else hidden
-        logits = self._compute_logits(seen)
-        if self.pointer is not None:
+        logits, raised = self._compute_logits(seen)
+        if raised is not None:
             tokens = inputs[..., self.pointed]
-            raised = self.pointer(seen).masked_fill(tokens == 0, 0.0)  # 0 stands for no token
+            raised = raised.masked_fill(tokens == 0, 0.0)  # 0 stands for no token
             logits = logits.scatter_add(2, tokens, raised.to(logits.dtype))
         after = after if isinstance(after, tuple) else (after,)
         return logits, tuple(tensor.transpose(0, 1) for tensor in after)
@@ -74,47 +79,40 @@ class RecurrentNetwork(nn.Module):
         turned = tuple(tensor.transpose(0, 1).contiguous() for tensor in state)
         return turned if len(turned) > 1 else turned[0]
 
-    def _compute_logits(self, seen: Tensor) -> Tensor:
-        if not self.tied:
-            return self.head(seen)
-        return functional.linear(self.head(seen), self.embedding.weight[: len(self.bias)], self.bias)
+    def _compute_logits(self, seen: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Compute (B, T, V) logits, and (B, T, columns) what the pointer adds to those of the tokens in its columns."""
+        if self.tied:
+            logits = functional.linear(self.head(seen), self.embedding.weight[: len(self.bias)], self.bias)
+        elif self.pointer is not None and self.training:  # one product instead of two, of which one would be narrow
+            both = zip(self.head.parameters(), self.pointer.parameters(), strict=True)
+            joined = multiply(seen, *(torch.cat(pair) for pair in both))
+            return joined.split([self.head.out_features, self.pointer.out_features], dim=-1)
+        else:
+            logits = multiply(seen, self.head.weight, self.head.bias)
+        return logits, None if self.pointer is None else self.pointer(seen)
 
 
-# --- dropout, with sixteen random bits a number: four times as fast as torch's on a CPU -------------------------------
+class _RowSum(torch.autograd.Function):
+    """The sum of rows of a table. The gradient adds those of each row's places, in order: four times torch's speed."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, rows: Tensor) -> Tensor:
+        ctx.save_for_backward(rows)
+        ctx.count = len(table)
+        return functional.embedding_bag(rows, table, mode="sum")
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (rows,) = ctx.saved_tensors
+        by_row = rows.flatten().int().sort(stable=True)[1]
+        ends = torch.bincount(rows.flatten(), minlength=ctx.count).cumsum(0)
+        begins = torch.cat([ends.new_zeros(1), ends[:-1]])
+        return functional.embedding_bag(by_row // rows.shape[1], gradient.contiguous(), begins, mode="sum"), None
 
 
-_LEVELS = 2**16
-
-
-class Dropout(nn.Module):
-    """Set a `share` of all numbers to 0 while training, and scale the others up (Srivastava et al. 2014)."""
-
-    def __init__(self, share: float) -> None:
-        super().__init__()
-        self.share = share
-        self._dropped = min(round(share * _LEVELS), _LEVELS - 1)  # levels below which a number is dropped
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return an array of the shape of `x`."""
-        if not self.training or not self._dropped:
-            return x
-        drawn = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device).random_(-(2**63), None)
-        levels = drawn.view(torch.int16)[: x.numel()].view(x.shape)
-        mask = levels >= self._dropped - _LEVELS // 2
-        return x * (mask.to(x.dtype) * (_LEVELS / (_LEVELS - self._dropped)))
-
-
-# --- torch's recurrent layers, freshly initialised --------------------------------------------------------------------
-
-
-def make_torch_layers(kind: str, input_size: int, hidden_size: int, layers: int, dropout: float) -> nn.RNNBase:
-    """Make `LSTM`, `GRU` or `RNN` layers, batch first, with dropout between layers."""
-    between = dropout if layers > 1 else 0.0
-    made: nn.RNNBase = getattr(nn, kind)(input_size, hidden_size, layers, batch_first=True, dropout=between)
-    for name, parameter in made.named_parameters():
-        if name.startswith("weight_hh"):
-            for gate in parameter.data.split(hidden_size):
-                nn.init.orthogonal_(gate)
-        elif kind == "LSTM" and name.startswith("bias_ih"):
-            parameter.data[hidden_size : 2 * hidden_size].fill_(1.0)  # forget gates open (Jozefowicz et al. 2015)
-    return made
+def sum_rows(table: Tensor, rows: Tensor) -> Tensor:
+    """Sum, for each of N lines of `rows` (N, C), those rows of the `table` (R, E); returns (N, E)."""
+    if table.device.type == "cpu":
+        return _RowSum.apply(table, rows)  # type: ignore[no-untyped-call]
+    return functional.embedding_bag(rows, table, mode="sum")

@@ -83,7 +83,7 @@ class _TorchLayers(Recurrent):
 
     def build_recurrence(self) -> nn.Module:
         """Build the layers, freshly initialised."""
-        from composer_recurrent.network import make_torch_layers
+        from composer_recurrent.layers import make_torch_layers
 
         return make_torch_layers(self.layer, self.embedding_size, self.hidden_size, self.layers, self.dropout)
 

@@ -1,4 +1,4 @@
-"""The logits processors `temperature`, `top-k`, `top-p`, `min-p` and `repetition-penalty`."""
+"""Logits processors: `temperature`, `top-k`, `top-p`, `min-p`, `repetition-penalty`, and two with memory."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,8 +8,9 @@ from composer import hookimpl
 
 @hookimpl
 def register_samplers() -> dict[str, Callable[..., Any]]:
-    """Register the five logits processors."""
+    """Register the logits processors."""
     from composer_shaping.links import MinP, RepetitionPenalty, Temperature, TopK, TopP
+    from composer_shaping.steering import Mirostat, NotesPerBeat
 
     return {
         "temperature": Temperature,
@@ -17,4 +18,6 @@ def register_samplers() -> dict[str, Callable[..., Any]]:
         "top-p": TopP,
         "min-p": MinP,
         "repetition-penalty": RepetitionPenalty,
+        "mirostat": Mirostat,
+        "notes-per-beat": NotesPerBeat,
     }

@@ -19,6 +19,8 @@ from composer.types import Array, Context, Operation
 OUT = -inf
 """A token out of play."""
 
+MOST_WINDOW = 1024
+
 FEW = 2048
 """Logits so few that a search for those out of play does not pay."""
 
@@ -138,14 +140,19 @@ class RepetitionPenalty:
     """Make recent pitches less likely (as Keskar et al. 2019, on pitches alone)."""
 
     penalty: Annotated[float, "1 changes nothing; above 1, repeated pitches lose log(penalty)", "1.2"]
-    window: Annotated[int, "how many tokens to look back, at most 64"] = 32
+    window: Annotated[int, "how many tokens to look back"] = 32
 
     def __post_init__(self) -> None:
         """Refuse a penalty or window out of range."""
         if not 0.1 <= self.penalty <= 100:
             raise ValueError("penalty must be from 0.1 to 100")
-        if not 1 <= self.window <= 64:
-            raise ValueError("window must be from 1 to 64")
+        if not 1 <= self.window <= MOST_WINDOW:
+            raise ValueError(f"window must be from 1 to {MOST_WINDOW}")
+
+    @property
+    def history(self) -> int:
+        """The window."""
+        return self.window
 
     def __call__(self, logits: Array, context: Context) -> Array:
         """Return the logits with recent pitches lowered; other tokens, such as bars and holds, stay."""

@@ -1,15 +1,15 @@
 """The backend `traced`: any network whose step can be traced, in C.
 
-steps.py      the step of a model: traced, compiled, and compared with its network
-graph.py      the operations of a step, by torch's tracing, as values in memory and calls on them
-operations.py the operations of torch that are known
-elementwise.py those on one number at a time
-indexing.py   those that join arrays, and look numbers up
-reductions.py those that sum: over axes, and products of matrices
-loops.py      loops over the numbers of values
-program.py    the steps as a C program, and the arrays that they are given
-prelude.c     functions of single numbers, with which every program begins
-products.c    matrix products
+steps.py        the step of a model: traced, compiled, and compared with its network
+graph.py        the operations of a step, by torch's tracing, as values in memory and calls on them
+operations.py   the operations of torch that are known
+elementwise.py  those on one number at a time
+indexing.py     those that join arrays, and look numbers up
+reductions.py   those that sum: over axes, and products of matrices
+loops.py        loops over the numbers of values
+program.py      the steps as a C program, and the arrays that they are given
+
+A program begins with the functions in `prelude.c`, and calls the matrix products in `products.c`.
 """
 
 from collections.abc import Callable, Mapping

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
+from numpy.typing import NDArray
 
 from composer.errors import BadOption, CannotExpress
 from composer.music.parts import find_voice
@@ -37,6 +38,14 @@ class Transpose:
             return transpose_score(score, self.semitones)
         least, most = find_room(score.tracks)
         return transpose_score(score, int(rng.integers(max(least, -self.reach), min(most, self.reach) + 1)))
+
+    def draw_semitones(
+        self, down: NDArray[np.int64], up: NDArray[np.int64], rng: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """Draw the semitones (B,) of training pieces, from `-down` to `up`; none for one that cannot move so far."""
+        if self.semitones is not None:
+            return np.where((-down <= self.semitones) & (self.semitones <= up), self.semitones, 0)
+        return rng.integers(-np.minimum(down, self.reach), np.minimum(up, self.reach) + 1)
 
 
 @dataclass(frozen=True)

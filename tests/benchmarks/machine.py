@@ -8,6 +8,11 @@ import statistics
 from collections.abc import Callable, Mapping
 from time import perf_counter
 
+from composer.tokens.jit.c_compiler import describe_processor
+
+FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
+"""Instructions that a figure may depend on."""
+
 
 def describe() -> str:
     """One line about this machine."""
@@ -16,7 +21,9 @@ def describe() -> str:
     name = platform.processor() or platform.machine()
     cpu = torch.cpu.get_capabilities().get("cpu_name", name) if hasattr(torch.cpu, "get_capabilities") else name
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU (GPU figures: not measured)"
-    return f"{cpu}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}, {gpu}"
+    told = [feature for feature in FEATURES if feature in describe_processor().split()]
+    about = f"{cpu} ({', '.join(told)}), {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+    return f"{about}, torch {torch.__version__}, {gpu}"
 
 
 def in_turn(

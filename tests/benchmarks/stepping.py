@@ -2,8 +2,8 @@
 
 Naive: the layers of torch (or the module of an architecture that is not ours) one step at a time, softmax, multinomial,
 with as many threads. The roofline is the longer of two times: to read all weights once, as fast as a dot product reads
-as many bytes, and to multiply, as fast as a large matrix product does; whole numbers, as fast as the instructions of
-the kernel can, on registers alone; steps are compared with it without the draw. Seconds are the least of all rounds.
+as many bytes, and to multiply, as fast as the instructions of the kernel can, on registers alone; steps are compared
+with it without the draw. Seconds are the least of all rounds; with one thread, of the processor.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
@@ -32,30 +33,43 @@ from composer.plugins.registry import registry
 from composer.testing import make_random_model
 from composer.tokens.jit.c_compiler import describe_processor, load_library
 from composer.types import Cell
-from composer_native.steps import FLAGS
+from composer_native.compiling import FLAGS, INSTRUCTIONS
 
-BATCHES = {1: 40, 16: 10, 64: 6}
+BATCHES = {1: 40, 16: 6, 64: 3}
 """Rows, and how often they are stepped in a turn."""
 
-ROUNDS = 10
+ROUNDS = 40
 LARGE = {"hidden_size": 512, "layers": 3}
 
-WHOLE_NUMBERS = """
+PRODUCTS = """
 #include <immintrin.h>
-void multiply(long times) {
-    __m256i sums[12], x = _mm256_set1_epi8(3), w = _mm256_set1_epi8(1), ones = _mm256_set1_epi16(1);
-    for (int i = 0; i < 12; i++) sums[i] = _mm256_setzero_si256();
-    for (long t = 0; t < times; t++)
-#pragma GCC unroll 12
-        for (int i = 0; i < 12; i++) {
-            asm volatile("" : "+x"(x), "+x"(w));
-            __m256i both = _mm256_add_epi16(_mm256_maddubs_epi16(x, w), _mm256_maddubs_epi16(w, x));
-            sums[i] = _mm256_add_epi32(sums[i], _mm256_madd_epi16(both, ones));
-        }
-    for (int i = 0; i < 12; i++) asm volatile("" : : "x"(sums[i]));
-}
+#define RUN(name, type, sums, product) \\
+    void name(long times) { \\
+        type s[sums] = {0}, x = {0}, w = {0}; \\
+        for (long t = 0; t < times; t++) \\
+            _Pragma("GCC unroll 24") for (int i = 0; i < sums; i++) { \\
+                asm volatile("" : "+v"(x), "+v"(w)); \\
+                s[i] = product; \\
+            } \\
+        _Pragma("GCC unroll 24") for (int i = 0; i < sums; i++) asm volatile("" : : "v"(s[i])); \\
+    }
+#if defined(__AVX512VNNI__) && defined(__AVX512BF16__)
+RUN(float32, __m512, 24, _mm512_fmadd_ps(x, w, s[i]))
+RUN(bfloat16, __m512, 24, _mm512_dpbf16_ps(s[i], (__m512bh)x, (__m512bh)w))
+RUN(int8, __m512i, 24, _mm512_dpbusd_epi32(s[i], x, w))
+long sums(void) { return 24 * 16; }
+#else
+RUN(float32, __m256, 12, _mm256_fmadd_ps(x, w, s[i]))
+RUN(bfloat16, __m256, 12, _mm256_fmadd_ps(w, x, _mm256_fmadd_ps(x, w, s[i])))
+#define ONES _mm256_set1_epi16(1)
+RUN(int8, __m256i, 12, _mm256_add_epi32(s[i], _mm256_madd_epi16(_mm256_maddubs_epi16(x, w), ONES)))
+long sums(void) { return 12 * 8; }
+#endif
 """
-"""64 products for each `i`, by the instructions that the kernel has for them."""
+"""Products in registers alone, by the instructions that the kernel has for them; each adds some to every sum."""
+
+AT_ONCE = {"float32": 1, "bfloat16": 2, "int8": 4}
+"""Products added to a sum."""
 
 
 def naive_layers(cell: Cell) -> Callable[[torch.Tensor, Any], Any]:
@@ -102,7 +116,7 @@ def stepping(player: Generator, name: str, precision: str, rows: int, *, draws: 
     step = registry().make("backends", name).make(player.model, "cpu", precision)
     sizes = [column.size for column in player.tokenizer.grammar.columns]
     columns = np.random.default_rng(0).integers(0, sizes, (rows, len(sizes)))
-    uniforms, state = np.full((rows, 1), 0.5), None
+    uniforms, state = np.full((rows, 1), 0.5, dtype=np.float32), None
 
     def one() -> None:
         nonlocal state
@@ -113,6 +127,12 @@ def stepping(player: Generator, name: str, precision: str, rows: int, *, draws: 
         columns[:, 0] = (weights > uniforms * weights[:, -1:]).argmax(axis=1)
 
     return one
+
+
+def in_rounds(tasks: Mapping[str, Callable[[], object]]) -> dict[str, float]:
+    """Seconds of each task. Others may use the machine: one thread's time goes on only while it runs."""
+    alone = os.environ["OMP_NUM_THREADS"] == "1"
+    return in_turn(tasks, ROUNDS, take=min, clock=process_time if alone else perf_counter)
 
 
 def many(one: Callable[[], object], times: int) -> Callable[[], None]:
@@ -137,20 +157,13 @@ def in_threads(one: Callable[[], object]) -> Callable[[], object]:
 @cache
 def multiplying() -> dict[str, float]:
     """Seconds a product, by precision."""
-    threads = int(os.environ["OMP_NUM_THREADS"])
-    square, times = np.ones((768, 768), dtype=np.float32), 200_000
-    tasks: dict[str, Callable[[], object]] = {"float32": in_threads(lambda: square @ square)}
-    if whole := _whole_numbers():
-        tasks["int8"] = in_threads(lambda: whole.multiply(ctypes.c_long(times)))
-    with threadpool_limits(1):
-        found = in_turn(tasks, 2 * ROUNDS, take=min)
-    products = {"float32": square.size * len(square), "int8": 12 * 64 * times}
-    return {name: seconds / products[name] / threads for name, seconds in found.items()}
-
-
-@cache
-def _whole_numbers() -> ctypes.CDLL | None:
-    return load_library(WHOLE_NUMBERS, FLAGS) if "avx2" in describe_processor() else None
+    flags = (*FLAGS, *INSTRUCTIONS["auto"][0])
+    if "avx2" not in describe_processor() or not (made := load_library(PRODUCTS, flags)):
+        return {}
+    threads, times = int(os.environ["OMP_NUM_THREADS"]), 20_000
+    tasks = {name: in_threads(partial(getattr(made, name), ctypes.c_long(times))) for name in AT_ONCE}
+    found = in_rounds(tasks)
+    return {name: seconds / (made.sums() * AT_ONCE[name] * times) / threads for name, seconds in found.items()}
 
 
 @cache
@@ -158,7 +171,7 @@ def reading(size: int) -> float:
     """Seconds to read so many bytes, each thread its part."""
     part = np.ones(size // 4 // int(os.environ["OMP_NUM_THREADS"]), dtype=np.float32)
     with threadpool_limits(1):
-        return in_turn({"read": in_threads(many(lambda: part @ part, 50))}, 2 * ROUNDS, take=min)["read"] / 50
+        return in_rounds({"read": in_threads(many(lambda: part @ part, 10))})["read"] / 10
 
 
 def roofline(cell: Cell, rows: int, precision: str) -> float:
@@ -166,7 +179,7 @@ def roofline(cell: Cell, rows: int, precision: str) -> float:
     matrices = [m for layer in cell.layers for m in (layer.inputs, layer.recurrent)] + [cell.head]
     half = all(np.array_equal(m, m.astype(np.float16)) for m in matrices)
     weights = sum(m.size for m in matrices)
-    size = 1 if precision == "int8" else 2 if half else 4
+    size = {"int8": 1, "bfloat16": 2}.get(precision, 2 if half else 4)
     return max(reading(weights * size), weights * rows * multiplying().get(precision, 0.0))
 
 
@@ -187,7 +200,7 @@ def measure(title: str, player: Generator, naive: Callable[[torch.Tensor, Any], 
         tasks |= {f"{way} alone": many(stepping(player, *way, rows, draws=False), times) for way in kernel}
         for task in tasks.values():
             task()
-        found = {name: seconds / times for name, seconds in in_turn(tasks, ROUNDS, take=min).items()}
+        found = {name: seconds / times for name, seconds in in_rounds(tasks).items()}
         told = []
         for name in ("naive", *(" ".join(way) for way in ways(player))):
             seconds = found[name]

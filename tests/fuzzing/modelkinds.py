@@ -21,8 +21,8 @@ from composer.model import FORMAT, load
 from composer.plugins.registry import registry
 from composer.request import Request
 from composer.tokens.jit import compile_grammar, grammars
+from composer_native import compiling as native_compiling
 from composer_native import steps
-from composer_native import steps as native_compiling
 
 ARCHITECTURES = ("lstm", "gru", "rnn", "mingru", "minlstm")
 TOKENIZERS = {
@@ -235,7 +235,7 @@ class SanitisedModel(Kind):
         steps.check_cell = lambda *_: None
         try:
             cell = model.make_architecture().build_cell(sizes, weights)
-            cells = [(cell, "float32"), (cell, "int8", 2), (careless(cell),)]
+            cells = [(cell, "float32"), (cell, "bfloat16"), (cell, "int8", 2), (careless(cell),)]
             for other, *options in [*cells, *((named(cell, gates),) for gates in ("", "lstm", "rnn", "mingru"))]:
                 with suppress(TypeError, ValueError, BadModelFile):  # it refuses them, or an update does
                     walk(steps.make_native_step(other, *options), other)

@@ -17,7 +17,7 @@ from composer.errors import printable
 @click.group(invoke_without_command=True)
 @click.pass_context
 def plugins(ctx: click.Context) -> None:
-    """List the installed plugins, what each offers, and which were left out and why."""
+    """List the installed plugins, what each offers or answers, and which were left out and why."""
     if ctx.invoked_subcommand is not None:
         return
     from composer.plugins.offers import KINDS
@@ -34,6 +34,7 @@ def plugins(ctx: click.Context) -> None:
             for kind in KINDS
             if (names := sorted(n for n, offer in found.offers[kind].items() if offer.plugin == plugin))
         ]
+        offered += [f"answers: {', '.join(plugin.events)}"] if plugin.events else []
         notes = [f"left out in part: {note.text}" for note in plugin.notes]
         notes += [text for one, text in mistakes if one == plugin]
         state = f"left out: {plugin.fault}" if plugin.fault else "; ".join([*offered, *notes])
@@ -68,7 +69,10 @@ def new(name: str, kind: str, model: Path | None) -> None:
 @plugins.command()
 @click.argument("name", shell_complete=completing.complete_anything)
 def show(name: str) -> None:
-    """Show NAME, something that a plugin offers: its options with types, defaults and help, and an example."""
+    """Show NAME, something that a plugin offers: its options with types, defaults and help, and an example.
+
+    NAME may be a plugin: all that it offers is shown, and the events that it answers.
+    """
     from composer.cli.plugins.showing import describe
 
     for line in describe(name):
@@ -104,9 +108,12 @@ def check(ctx: click.Context, name: str) -> None:
 def doctor(ctx: click.Context) -> None:
     """Import each plugin in its own process, and report what is broken, slow, outdated, clashing or missing.
 
-    The exit status is 1 if something does not work.
+    Events are listed with the plugins that answer them, in the order in which these are called. The exit status is 1 if
+    something does not work.
     """
     from composer.plugins.doctor import describe_mistake, examine
+    from composer.plugins.events import list_answering
+    from composer.plugins.hooks import EVENTS
     from composer.training.suggestions import find_mistaken_datasets
 
     report = examine()
@@ -121,4 +128,7 @@ def doctor(ctx: click.Context) -> None:
         slowest, seconds = max(well, key=lambda one: one[1])
         are = "plugin is" if len(well) == 1 else "plugins are"
         click.echo(f"{len(well)} {are} well; the slowest, '{slowest.name}', takes {seconds:.2f} s to import.")
+    for event in EVENTS:
+        if names := [name for name in list_answering(event) if name in {one.name for one, _ in report.seconds}]:
+            click.echo(f"{event} is answered by {', '.join(map(printable, names))}.")
     ctx.exit(1 if any(finding.is_fault for finding in findings) else 0)

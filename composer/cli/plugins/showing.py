@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import shlex
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,8 @@ import click
 from composer.cli.options import list_taken
 from composer.errors import UnknownName, printable, suggest
 from composer.generation.options import list_sampler_options
+from composer.plugins.discovery import Plugin, find, get_plugin
+from composer.plugins.hooks import describe_event
 from composer.plugins.offers import KINDS, Offer
 from composer.plugins.options import NO, NONE, Option, is_switch, name_type
 from composer.plugins.registry import registry
@@ -23,12 +26,32 @@ def describe(name: str) -> Iterator[str]:
     offers = [found.offers[kind][name] for kind in KINDS if name in found.offers[kind]]
     if not offers:
         offers = [one for kind in KINDS for one in found.offers[kind].values() if one.plugin.is_called(name)]
-    if not offers:
+    answering = [plugin for plugin in found.plugins if plugin.is_called(name) and plugin.events]
+    if not (offers or answering):
         names = {one for kind in KINDS for one in found.offers[kind]} | {plugin.name for plugin in found.plugins}
         raise UnknownName(f"no plugin offers '{printable(name)}', or has this name: {suggest(name, names)}")
     for index, offer in enumerate(offers):
         yield from ([""] if index else [])
         yield from _describe_offer(offer)
+    for plugin in answering:
+        yield from ([""] if offers else [])
+        yield from _describe_events(plugin)
+
+
+def _describe_events(plugin: Plugin) -> Iterator[str]:
+    """Describe the events that a plugin answers, and what its module says of itself."""
+    point = next(
+        point
+        for point in find()
+        if (it := get_plugin(point)).name == plugin.name and it.distribution == plugin.distribution
+    )
+    yield f"events, of the plugin {plugin.name} ({plugin.distribution} {plugin.version})"
+    yield ""
+    yield from (f"    {line}".rstrip() for line in (inspect.getdoc(point.load()) or "").splitlines())
+    yield ""
+    yield from (f"    {event:<16} {describe_event(event)}" for event in plugin.events)
+    yield ""
+    yield f"    `composer --without {plugin.name} …` disables it."
 
 
 def _describe_offer(offer: Offer) -> Iterator[str]:
@@ -55,6 +78,10 @@ def _list_flags(offer: Offer) -> dict[str, str]:
         "exporters": f"--export-option {offer.name[1:]}.",
         "executors": "--executor-option ",
         "callbacks": f"--callback-option {offer.name}.",
+        "backends": f"--backend {offer.name}:",
+        "metrics": f"--metrics {offer.name}:",
+        "transforms": f"--transform {offer.name}:",
+        "rules": f"--rule {offer.name}:",
     }
     if offer.kind in before:
         return {option.name: f"{before[offer.kind]}{option.name}=" for option in offer.options}
@@ -96,8 +123,10 @@ def _is_flag(typed: str) -> bool:
 def _format_options(offer: Offer, flags: dict[str, str]) -> str:
     """Format the options with their examples, as they are typed."""
     if offer.kind in SPECS:
-        chosen = [f"{option.name}={option.example}" for option in offer.options if option.example]
-        return shlex.quote(f":{','.join(chosen)}") if chosen else ""
+        chosen = [option for option in offer.options if option.example]
+        chosen = chosen or [option for option in offer.options[:1] if not option.required]
+        texts = [f"{option.name}={option.example or _format_value(option.default)}" for option in chosen]
+        return shlex.quote(f":{','.join(texts)}") if texts else ""
     typed = [option for option in offer.options if option.example and flags[option.name].startswith("--")]
     if offer.kind == "samplers" and not typed:
         typed = list(offer.options[:1])

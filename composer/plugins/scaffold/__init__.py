@@ -26,10 +26,14 @@ _HERE = Path(__file__).parent
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 LONGEST_NAME = 50
 
+FULLER = {"cell": "architecture", "grammar": "tokenizer"}
+"""Fuller examples of a kind: an architecture with a cell, a tokenizer with a grammar of its own."""
+
 
 def list_kinds() -> list[str]:
-    """List the kinds that have a template."""
-    return [one for kind in KINDS if (_HERE / "packages" / f"{(one := kind.removesuffix('s'))}.py").is_file()]
+    """List the kinds that have a template: those of offers, `event`, and the fuller examples of some."""
+    kinds = [*(kind.removesuffix("s") for kind in (*KINDS, "events")), *FULLER]
+    return [kind for kind in kinds if (_HERE / "packages" / f"{kind}.py").is_file()]
 
 
 def begin(name: str, kind: str, folder: Path, model: Path | None = None) -> Path:
@@ -69,16 +73,16 @@ def list_dependencies(model: Path | None = None) -> list[str]:
 
 def render_files(name: str, kind: str, dependencies: Sequence[str]) -> Mapping[str, str]:
     """Render the files of a package, by their paths in it."""
-    module = _name_module(name)
+    module, offered = _name_module(name), FULLER.get(kind, kind)
     needed = json.dumps(list(dependencies))
     return {
-        "pyproject.toml": _PROJECT.format(name=name, module=module, kind=kind, dependencies=needed),
+        "pyproject.toml": _PROJECT.format(name=name, module=module, kind=offered, dependencies=needed),
         "README.md": _README.format(
             name=name,
-            kind=kind,
-            command=_show_command(name, kind),
-            article=_choose_article(kind),
-            options=_CLICK if kind == "command" else _FIELDS,
+            kind=offered,
+            command=_show_command(name, offered),
+            article=_choose_article(offered),
+            options={"command": _CLICK, "event": _ARGUMENTS}.get(kind, _FIELDS),
         ),
         ".gitignore": "__pycache__/\n/dist/\n",
         f"{module}/__init__.py": render_source(name, kind),
@@ -102,8 +106,9 @@ def _check(name: str, kind: str, model: Path | None) -> None:
         )
     if kind == "command" and name in BUILT_IN:
         raise BadOption(f"composer has a command '{name}' itself; take another name.")
+    kind = FULLER.get(kind, kind)
     offered = _name_suffix(name) if kind in ("reader", "exporter") else name
-    if there := registry().offers[f"{kind}s"].get(offered):
+    if there := registry().offers.get(f"{kind}s", {}).get(offered):
         raise BadOption(f"the {kind} '{offered}' is offered by the plugin '{there.plugin.name}'; take another name.")
     if kind == "model" and model is None:
         raise BadOption("a package of a model brings a trained one; give it with --model mine.safetensors.")
@@ -171,6 +176,9 @@ Its options are the fields of the dataclass, each `Annotated[type, "what it is",
 
 _CLICK = """\
 Its options are click's, each with its help."""
+
+_ARGUMENTS = """\
+Its functions name the arguments that they need, of those in `composer.hookspecs`."""
 
 _README = """\
 # {name}

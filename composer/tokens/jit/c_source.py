@@ -23,10 +23,11 @@ static inline int64_t floor_mod(int64_t a, int64_t b) { return b == 0 ? 0 : a - 
 static inline int64_t max2(int64_t a, int64_t b) { return a > b ? a : b; }
 static inline int64_t min2(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t absolute(int64_t a) { return a < 0 ? -a : a; }
-/* An index clamped to an array; negative indices count from the end. */
-static inline int64_t clamp_index(int64_t index, int64_t length)
+/* An index of an array; negative ones count from the end. One beyond it is noted in `beyond`, and never followed. */
+static inline int64_t check_index(int64_t index, int64_t length, int *beyond)
 {
     int64_t from_start = index < 0 ? index + length : index;
+    *beyond |= (from_start < 0) | (from_start >= length);
     return min2(max2(from_start, 0), length - 1);
 }
 """
@@ -36,7 +37,8 @@ LONGEST, LARGEST = 4 * 2**20, 2**20
 
 _INFIX = ("+", "-", "*", "==", "!=", "<", "<=", ">", ">=", "&", "|")
 _CALLS = {"//": "floor_div", "%": "floor_mod", "max": "max2", "min": "min2", "abs": "absolute"}
-_INLINE = (*_INFIX, *_CALLS, "!", "~", "where", "index", "broadcast", "constant", "argument", "take", "along")
+_INLINE = (*_INFIX, *_CALLS, "!", "~", "where", "index", "broadcast", "constant", "argument")
+_LOOKUPS = ("take", "along")  # stored, so that each index is checked, chosen by `where` or not, as in NumPy
 _REDUCTIONS = {
     "sum": ("0", "{0} + {1}"),
     "any": ("0", "{0} | ({1} != 0)"),
@@ -55,8 +57,9 @@ class Function:
 
 
 def write_source(functions: Mapping[str, Function]) -> str:
-    """Write `void name(int64_t rows, const int64_t *argument, …, type *result, …)` in C; a bool is a `uint8_t`.
+    """Write `int name(int64_t rows, const int64_t *argument, …, type *result, …)` in C; a bool is a `uint8_t`.
 
+    It returns 0, or 1 if an index is beyond its array, where NumPy raises IndexError; then results are undefined.
     Compiled with `-fwrapv`, integers overflow as in NumPy. Raises Untraceable for a result that is not of one row, and
     for a source or variables too large for a compiler or a stack.
     """
@@ -97,9 +100,9 @@ class _Writer:
         parameters = [f"const int64_t *{a.detail}" for a in function.arguments]
         parameters += [f"{_get_type(result)} *out{index}" for index, result in enumerate(function.results)]
         body = "\n        ".join(self.lines)
-        head = f"void {name}(int64_t rows, {', '.join(parameters)})"
+        head = f"int {name}(int64_t rows, {', '.join(parameters)})"
         loop = f"    for (int64_t row = 0; row < rows; row++) {{\n        {body}\n    }}"
-        return "\n".join(["", *self.tables, f"{head}\n{{\n{loop}\n}}\n"])
+        return "\n".join(["", *self.tables, f"{head}\n{{\n    int beyond = 0;\n{loop}\n    return beyond;\n}}\n"])
 
     def _write_constant(self, function: str, node: Traced) -> None:
         values = node.detail.reshape(-1).tolist()
@@ -113,7 +116,7 @@ class _Writer:
     def _store(self, node: Traced) -> None:
         """Store an array in a variable of its own."""
         name = f"v{len(self.names)}"
-        if node.size == 1 and node.operation in _INLINE:
+        if node.size == 1 and node.operation in (*_INLINE, *_LOOKUPS):
             self.lines.append(f"const {_get_type(node)} {name} = {self._write_element(node, _make_zeros(node))};")
         else:
             self.stack_bytes += max(node.size, 1) * (1 if node.is_bool else 8)
@@ -175,11 +178,12 @@ class _Writer:
         if node.operation == "take":
             values, where = node.arguments
             index = self._write_element(where, _broadcast_index(where.shape, indices))
-            return self._write_element(values, [f"clamp_index({index}, {values.size})"])
+            return self._write_element(values, [f"check_index({index}, {values.size}, &beyond)"])
         if node.operation == "along":
             values, where = node.arguments
             at = self._write_element(where, _broadcast_index(where.shape, indices))
-            there = [f"clamp_index({at}, {values.shape[a]})" if a == node.detail else p for a, p in enumerate(indices)]
+            checked = f"check_index({at}, {values.shape[node.detail]}, &beyond)"
+            there = [checked if a == node.detail else p for a, p in enumerate(indices)]
             return self._write_element(values, _broadcast_index(values.shape, there))
         parts = [self._write_element(a, _broadcast_index(a.shape, indices)) for a in node.arguments]
         if node.operation == "where":

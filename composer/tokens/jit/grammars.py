@@ -8,19 +8,34 @@ from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from composer.arrays import get_address
 from composer.music.score import Score
 from composer.request import Request
 from composer.tokens.jit.c_compiler import load_library
 from composer.tokens.jit.c_source import Function, write_source
 from composer.tokens.jit.tracing import Untraceable, make_argument, trace
 from composer.types import Array, Column, Grammar, MusicalState, Span, TokenInfo, Tokenizer, Tokens
+
+TURN = """
+int grammar_turn(int64_t rows, const int64_t *state, const int64_t *tokens,
+                 int64_t *after, int64_t *inputs, uint8_t *allowed)
+{
+    if (grammar_advance(rows, state, tokens, after)) return 1;
+    return grammar_make_inputs(rows, after, inputs) | grammar_mask(rows, after, allowed) ? 2 : 0;
+}
+"""
+"""A state after a token, and what a loop asks for next, in one call from Python."""
+
+BEYOND = 1
+"""Bit of a status: an index is beyond its array. With 2 only the first result is there."""
 
 FLAGS = ("-O1", "-ftree-vectorize", "-fwrapv", "-march=native", "-shared", "-fPIC", "-w")
 
@@ -33,8 +48,9 @@ class CompiledGrammar:
     columns: tuple[Column, ...]
     _inputs: _Call
     _allowed: _Call
-    _advance: _Call
+    _advance: _Call  # the state after a token, and the inputs and the mask there, which come next
     _facts: _Call
+    _last: dict[str, tuple[Array, ...]] = field(default_factory=dict)  # the last ones of these, if there are any
 
     def start(self, request: Request, rows: int) -> Array:
         """Return the states before the first token."""
@@ -42,15 +58,30 @@ class CompiledGrammar:
 
     def mask(self, state: Array) -> Array:
         """Mask the tokens that may come next."""
-        return self._allowed(state)[0] if type(state) is np.ndarray else self.grammar.mask(state)
+        if type(state) is not np.ndarray:
+            return self.grammar.mask(state)
+        known = self._last.get("step")
+        if known is not None and known[0] is state:
+            return known[2].copy()
+        return self._allowed(state)[0]
 
     def advance(self, state: Array, tokens: Array) -> Array:
         """Return the states after `tokens`."""
-        return self._advance(state, tokens)[0] if type(state) is np.ndarray else self.grammar.advance(state, tokens)
+        if type(state) is not np.ndarray:
+            return self.grammar.advance(state, tokens)
+        found = self._advance(state, tokens)
+        if len(found) > 1:
+            self._last["step"] = tuple(found)
+        return found[0]
 
     def make_inputs(self, state: Array) -> Array:
         """Return the inputs of the model."""
-        return self._inputs(state)[0] if type(state) is np.ndarray else self.grammar.make_inputs(state)
+        if type(state) is not np.ndarray:
+            return self.grammar.make_inputs(state)
+        known = self._last.get("step")
+        if known is not None and known[0] is state:
+            return known[1].copy()
+        return self._inputs(state)[0]
 
     def interpret(self, state: Array) -> MusicalState:
         """Interpret states as music."""
@@ -95,28 +126,52 @@ class _Call:
     argument_shapes: tuple[tuple[int, ...], ...]  # shape of a row of each argument
     result_shapes: tuple[tuple[int, ...], ...]  # shape of a row of each result
     bools: tuple[bool, ...]
+    plain: Callable[..., Any]  # the function that was traced
+
+    @cached_property
+    def layout(self) -> tuple[tuple[tuple[int, ...], bool, int], ...]:
+        """Of each result: the shape of a row, whether it is of bools, and the numbers of a row."""
+        shapes = zip(self.result_shapes, self.bools, strict=True)
+        return tuple((shape, is_bool, math.prod(shape)) for shape, is_bool in shapes)
+
+    @cached_property
+    def width(self) -> int:
+        """The whole numbers of a row in all results."""
+        return sum(size for _, is_bool, size in self.layout if not is_bool)
 
     def __call__(self, *arguments: NDArray[np.int64]) -> list[NDArray[Any]]:
-        """Return the results (B, …). Raises ValueError for arrays of other shapes, or of other than whole numbers."""
-        if any(a.dtype.kind not in "iub" for a in arguments):
-            raise ValueError("states or tokens are no whole numbers")  # they would be rounded
-        arrays = [np.ascontiguousarray(a, dtype=np.int64) for a in arguments]
-        rows = len(arrays[0])
-        if any(a.shape != (rows, *shape) for a, shape in zip(arrays, self.argument_shapes, strict=True)):
-            raise ValueError("states or tokens have other shapes than the compiled ones")  # C would read beyond them
-        sizes = [
-            0 if is_bool else rows * math.prod(s) for s, is_bool in zip(self.result_shapes, self.bools, strict=True)
-        ]
-        block = np.empty(sum(sizes), dtype=np.int64)
-        here, results, pointers = block.ctypes.data, [], []
+        """Return the results (B, …).
+
+        Raises ValueError for arrays of other shapes, or of other than whole numbers, and IndexError where NumPy does.
+        """
+        rows = len(arguments[0])
+        pointers: list[int] = []
+        kept = []  # what the pointers point at
+        for argument, shape in zip(arguments, self.argument_shapes, strict=True):
+            if argument.dtype.kind not in "iub":
+                raise ValueError("states or tokens are no whole numbers")  # they would be rounded
+            if argument.shape != (rows, *shape):
+                raise ValueError("states or tokens have other shapes than the compiled ones")  # C would read beyond
+            kept.append(np.ascontiguousarray(argument, dtype=np.int64))
+            pointers.append(get_address(kept[-1]))
+        block = np.empty(rows * self.width, dtype=np.int64)
+        here, results = get_address(block), []
         begin = 0
-        for shape, is_bool, size in zip(self.result_shapes, self.bools, sizes, strict=True):
-            result = np.empty((rows, *shape), dtype=np.bool_) if is_bool else block[begin : begin + size]
-            pointers.append(result.ctypes.data if is_bool else here + begin * block.itemsize)
-            results.append(result.reshape(rows, *shape) if shape else result)
-            begin += size
-        self.function(rows, *[a.ctypes.data for a in arrays], *pointers)
-        return results
+        for shape, is_bool, size in self.layout:
+            if is_bool:
+                result: NDArray[Any] = np.empty((rows, *shape), dtype=np.bool_)
+                pointers.append(get_address(result))
+            else:
+                end = begin + rows * size
+                result = block[begin:end].reshape(rows, *shape) if shape else block[begin:end]
+                pointers.append(here + begin * block.itemsize)
+                begin = end
+            results.append(result)
+        status = self.function(rows, *pointers)
+        if status & BEYOND:
+            self.plain(*arguments)  # raises what NumPy says of the index
+            raise IndexError("an index is beyond its array")
+        return results if not status else results[:1]
 
 
 def compile_grammar(tokenizer: Tokenizer) -> Tokenizer:
@@ -128,8 +183,12 @@ def compile_grammar(tokenizer: Tokenizer) -> Tokenizer:
         return tokenizer
     if (made := load_library(text, FLAGS)) is None:
         return tokenizer
-    calls = [_bind_function(made, name, function) for name, function in functions.items()]
-    return CompiledTokenizer(tokenizer, CompiledGrammar(grammar, grammar.columns, *calls))
+    calls = {
+        name: _bind_function(made, f"grammar_{name}", function, getattr(grammar, name))
+        for name, function in functions.items()
+    }
+    parts = (calls["make_inputs"], calls["mask"], _bind_turn(made, calls), calls["interpret"])
+    return CompiledTokenizer(tokenizer, CompiledGrammar(grammar, grammar.columns, *parts))
 
 
 def _trace_grammar(grammar: Grammar) -> tuple[str, dict[str, Function]]:
@@ -145,12 +204,24 @@ def _trace_grammar(grammar: Grammar) -> tuple[str, dict[str, Function]]:
         "advance": Function((state, tokens), (grammar.advance(state, tokens),)),
         "interpret": Function((state,), tuple(trace(getattr(music, field.name)) for field in fields(MusicalState))),
     }
-    return write_source(functions), functions
+    named = {f"grammar_{name}": function for name, function in functions.items()}  # `advance` is one of the C library
+    return write_source(named) + TURN, functions
 
 
-def _bind_function(made: ctypes.CDLL, name: str, function: Function) -> _Call:
+def _bind_function(made: ctypes.CDLL, name: str, function: Function, plain: Callable[..., Any]) -> _Call:
     compiled = getattr(made, name)
-    compiled.restype = None
+    compiled.restype = ctypes.c_int
     compiled.argtypes = [ctypes.c_int64] + [ctypes.c_void_p] * (len(function.arguments) + len(function.results))
     taken, shapes = (tuple(a.shape[1:] for a in of) for of in (function.arguments, function.results))
-    return _Call(compiled, taken, shapes, tuple(result.is_bool for result in function.results))
+    return _Call(compiled, taken, shapes, tuple(result.is_bool for result in function.results), plain)
+
+
+def _bind_turn(made: ctypes.CDLL, calls: Mapping[str, _Call]) -> _Call:
+    advance, inputs, allowed = (calls[name] for name in ("advance", "make_inputs", "mask"))
+    compiled = made.grammar_turn
+    compiled.restype = ctypes.c_int
+    compiled.argtypes = [ctypes.c_int64] + [ctypes.c_void_p] * 5
+    shapes = (*advance.result_shapes, *inputs.result_shapes, *allowed.result_shapes)
+    return _Call(
+        compiled, advance.argument_shapes, shapes, (*advance.bools, *inputs.bools, *allowed.bools), advance.plain
+    )

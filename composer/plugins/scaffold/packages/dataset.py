@@ -35,9 +35,10 @@ class MyThing:
         return f"{source} {self.rounds}"
 
     def read(self, source: str) -> Iterator[tuple[str, Score | Exception]]:
-        """Read the pieces of a source, each with its name; an unusable one comes as its error."""
+        """Read the pieces of a source, each with its name and labels; an unusable one comes as its error."""
         quarter, bells = TICKS_PER_QUARTER, [BELLS[int(bell) - 1] for bell in source] * self.rounds
-        yield source, Score((Track(make_notes((i * quarter, quarter, p, 80) for i, p in enumerate(bells))),))
+        track = Track(make_notes((i * quarter, quarter, pitch, 80) for i, pitch in enumerate(bells)))
+        yield source, Score((track,), labels=(("lead", source[0]),))
 
 
 @hookimpl
