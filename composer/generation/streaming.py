@@ -29,12 +29,12 @@ from composer.request import Request
 from composer.sampling import batch_state
 from composer.sampling.backtracking import MOST_TOKENS
 from composer.sampling.batch_state import BatchState, build_context, constrain, run_step
-from composer.sampling.distribution import Chain
-from composer.sampling.drawing import make_draw
+from composer.sampling.distribution import KINDS, Chain
+from composer.sampling.drawing import DrawnTokens, make_draw
 from composer.sampling.loop import make_source, run_steps
 from composer.sampling.random_streams import Streams
 from composer.tokens.vocabulary import EOS
-from composer.types import Constraint, MusicalState, Tokenizer
+from composer.types import Constraint, Context, MusicalState, Tokenizer
 
 
 @dataclass(frozen=True, order=True)
@@ -187,6 +187,10 @@ MOST_STATES = 8192
 """States that a cursor keeps, to go back to; of older ones nothing is left."""
 
 
+_FREE = np.zeros((1, len(KINDS)))
+"""The costs of a token that is read."""
+
+
 class Cursor:
     """One piece that is read and written token by token, and can go back. States are kept, and never changed.
 
@@ -199,7 +203,7 @@ class Cursor:
         request = generator.resolve(request)
         self._request, self._tokenizer = request, generator.writing
         self._samplers, self._step = make_samplers(request.samplers), generator.get_step(request)
-        self._chain = Chain.build(self._samplers)
+        self._chain = Chain.build(self._samplers, self._tokenizer.token_info)
         self._draw = make_draw(self._chain.links)
         self._streams = Streams()
         self.turn = request.attempt
@@ -265,12 +269,16 @@ class Cursor:
         """Go on with this token. The network takes a step."""
         rows = self._states[-1]
         _, state = run_step(self._step, self._tokenizer, rows)
+        if self._chain.remembering:
+            drawn, context = DrawnTokens(np.array([token]), _FREE), build_context(self._tokenizer, rows)
+            rows = self._remember(rows, context, drawn, given=True)
         self._advance(replace(rows, state=state), token)
 
     def draw(self, mask: NDArray[np.bool_] | None = None) -> int:
         """Draw a token among those of `mask` (V,) that grammar and constraints allow, and go on with it.
 
-        Raises NothingAllowed if there is none; the cursor stays where it is.
+        Raises NothingAllowed if there is none; the cursor stays where it is. A logits processor that leaves nothing is
+        ignored for this token.
         """
         rows = self._states[-1]
         plain = build_context(self._tokenizer, rows)
@@ -285,8 +293,14 @@ class Cursor:
             logits, context, plain.allowed if narrowed else None, self._streams.draw(rows.index), np.array([-1])
         )
         token = int(drawn.tokens[0])
+        rows = self._remember(rows, context, drawn, given=False)
         self._advance(replace(rows, state=state), token)
         return token
+
+    def _remember(self, rows: BatchState, context: Context, drawn: DrawnTokens, *, given: bool) -> BatchState:
+        """Update what samplers remember."""
+        memory = self._chain.update_memory(context, drawn.tokens, drawn.nats, np.array([given]))
+        return replace(rows, memory=memory)
 
     def _advance(self, rows: BatchState, token: int) -> None:
         self._states.append(rows.advance(self._tokenizer, np.array([token])))

@@ -104,9 +104,12 @@ def _check_help(path: str, command: click.Command) -> None:
 
 def _check_tasks(command: click.Command) -> None:
     """Check that a command which makes its pieces again refuses the provenance of others."""
-    for foreign in ({}, {"request": {"seed": 7}, "command": "x"}) if isinstance(command, ReadsTasks) else ():
+    if not isinstance(command, ReadsTasks):
+        return
+    reads: ReadsTasks = command
+    for foreign in ({}, {"request": {"seed": 7}, "command": "x"}):
         try:
-            command.read_task(foreign)
+            reads.read_task(foreign)
         except BadOption:
             continue
         except Exception as error:

@@ -10,7 +10,7 @@ from composer.errors import BadOption, printable
 from composer.generation.generator import Generator, build_provenance
 from composer.generation.streaming import Event
 from composer.music.keys import parse_key
-from composer.music.score import KeySignature, Score, Tempo, Track, make_notes
+from composer.music.score import KeySignature, Score, Tempo, Track, make_labels, make_notes
 from composer.request import Request
 from composer.types import Piece
 from composer_live.session import Session
@@ -88,8 +88,9 @@ def make_piece(session: Session, take: Take) -> Piece:
         tempos=tuple(Tempo(tick, bpm) for tick, bpm in take.setup.tempos),
         time_signatures=(take.setup.time_signature,),
         key_signatures=keys,
+        labels=make_labels((), take.request.conditions),
     )
-    return Piece(score, build_provenance(session.generator, take.to_json(), {}, 0, ""))
+    return Piece(score, build_provenance(session.generator, take.to_json(), {}, 0, "", score.labels))
 
 
 def _make_played_track(take: Take) -> Track:

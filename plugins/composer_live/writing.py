@@ -17,7 +17,7 @@ from composer.errors import CannotExpress, RequestWarning
 from composer.generation.generator import Generator
 from composer.generation.streaming import Cursor
 from composer.music.keys import Key, parse_key
-from composer.music.score import KeySignature, Score, TimeSignature, Track, make_notes
+from composer.music.score import KeySignature, Score, TimeSignature, Track, make_labels, make_notes
 from composer.request import Request
 from composer.tokens.bar_encoding import find_key
 from composer.tokens.vocabulary import EOS
@@ -50,7 +50,13 @@ PLAYED = (-1, False, "played")
 def make_session_request(request: Request) -> Request:
     """Make the request of a session: without an end, in one time signature, in a key once it is known."""
     return replace(
-        request, bars=ENDLESS, most_bars=ENDLESS, time_signature=request.time_signature or "4/4", primer=(), tempo=None
+        request,
+        bars=ENDLESS,
+        most_bars=ENDLESS,
+        time_signature=request.time_signature or "4/4",
+        primer=(),
+        tempo=None,
+        beams=None,
     )
 
 
@@ -198,7 +204,8 @@ class Writer:
         if self.has_voices:
             rows = {part: _cut_line(lines) for part, lines in rows.items()}
         tracks = tuple(Track(make_notes(rows[part]), part[2], part[0], part[1]) for part in parts)
-        return Score(tracks, time_signatures=(self.signature,), key_signatures=(KeySignature(0, key),))
+        keys, labels = (KeySignature(0, key),), make_labels((), self._request.conditions)
+        return Score(tracks, time_signatures=(self.signature,), key_signatures=keys, labels=labels)
 
 
 def _overlaps(note: PartNote, others: Sequence[PartNote]) -> bool:
