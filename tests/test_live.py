@@ -10,7 +10,7 @@ from composer.generation import tasks
 from composer.generation.composer import open_model
 from composer.generation.generator import Generator, generate
 from composer.generation.streaming import Cursor
-from composer.request import Request
+from composer.request import Request, Spec
 from composer.testing import make_random_model
 from composer_live.session import Session
 from composer_live.take import Take, make_piece, read_take
@@ -71,9 +71,18 @@ def onsets(events):
 # --- the cursor -------------------------------------------------------------------------------------------------------
 
 
+CHAINS = {
+    "free": (),
+    "constrained": (Spec("range", {"range": "C2:C6"}),),
+    "shaped": (Spec("temperature", {"temperature": 0.8}), Spec("min-p", {"p": 0.02})),
+    "remembering": (Spec("mirostat", {"tau": 2.0}),),
+}
+
+
+@pytest.mark.parametrize("chain", CHAINS)
 @pytest.mark.parametrize("name", MODELS)
-def test_a_cursor_draws_the_piece_that_is_generated(name):
-    request = Request(seed=5, bars=4)
+def test_a_cursor_draws_the_piece_that_is_generated(name, chain):
+    request = Request(seed=5, bars=4, samplers=CHAINS[chain])
     cursor = Cursor(MODELS[name], request)
     while not cursor.tokens or cursor.tokens[-1] != 1:
         cursor.draw()
@@ -84,19 +93,46 @@ def test_a_cursor_draws_the_piece_that_is_generated(name):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_cursor_goes_back_and_reads_what_it_has_drawn(name):
-    cursor = Cursor(MODELS[name], Request(seed=5, bars=4))
+    cursor = Cursor(MODELS[name], Request(seed=5, bars=4, samplers=CHAINS["shaped"]))
     drawn = [cursor.draw() for _ in range(30)]
     after = [cursor.draw() for _ in range(10)]
     cursor.rewind(12)
     assert len(cursor) == 12
     cursor.move_to(drawn)
     assert [cursor.draw() for _ in range(10)] == after
-    other = Cursor(MODELS[name], Request(seed=5, bars=4))
+    other = Cursor(MODELS[name], Request(seed=5, bars=4, samplers=CHAINS["shaped"]))
     other.move_to(drawn)
     assert [other.draw() for _ in range(10)] == after
     other.rewind(30)
     other.turn = 1
     assert [other.draw() for _ in range(10)] != after
+
+
+def test_what_samplers_remember_goes_along_with_a_cursor():
+    request = Request(seed=5, bars=4, samplers=CHAINS["remembering"])
+    cursor, other = Cursor(MODELS["voices"], request), Cursor(MODELS["voices"], request)
+    drawn = [cursor.draw() for _ in range(30)]
+    cursor.rewind(12)
+    assert [cursor.draw() for _ in range(18)] == drawn[12:]
+    other.move_to(drawn)
+    cursor.forget()
+    other.forget()
+    assert [cursor.draw() for _ in range(10)] == [other.draw() for _ in range(10)]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_samplers_with_memory_leave_a_session_as_repeatable(mode):
+    request = replace(REQUEST, samplers=CHAINS["remembering"])
+    actions = [*play(*SCALE), *play(*SCALE, at=2 * BAR), Command(4 * BAR, "vary")]
+    _, given = run_session(mode, actions, 6 * BAR, request=request)
+    session = Session(MODELS["voices"], setup_of(mode, request=request))
+    for tick in range(0, 6 * BAR, 240):
+        while actions and actions[0].tick <= tick:
+            session.act(actions.pop(0))
+        session.advance(tick)
+        session.prepare()
+    session.close(6 * BAR)
+    assert session.given == given
 
 
 def test_a_cursor_draws_within_a_mask_and_refuses_an_empty_one():

@@ -29,12 +29,12 @@ from composer.request import Request
 from composer.sampling import batch_state
 from composer.sampling.backtracking import MOST_TOKENS
 from composer.sampling.batch_state import BatchState, build_context, constrain, run_step
-from composer.sampling.distribution import KINDS, Chain
-from composer.sampling.drawing import DrawnTokens, make_draw
+from composer.sampling.distribution import Chain
+from composer.sampling.drawing import make_draw
 from composer.sampling.loop import make_source, run_steps
 from composer.sampling.random_streams import Streams
 from composer.tokens.vocabulary import EOS
-from composer.types import Constraint, Context, MusicalState, Tokenizer
+from composer.types import Constraint, MusicalState, Tokenizer
 
 
 @dataclass(frozen=True, order=True)
@@ -187,10 +187,6 @@ MOST_STATES = 8192
 """States that a cursor keeps, to go back to; of older ones nothing is left."""
 
 
-_FREE = np.zeros((1, len(KINDS)))
-"""The costs of a token that is read."""
-
-
 class Cursor:
     """One piece that is read and written token by token, and can go back. States are kept, and never changed.
 
@@ -212,7 +208,8 @@ class Cursor:
     def _start_over(self) -> None:
         self._dropped = 0
         self._tokens: deque[int] = deque()
-        self._states = deque([batch_state.begin(self._tokenizer, self._samplers, [self._request])])
+        first = batch_state.begin(self._tokenizer, self._samplers, [self._request])
+        self._states, self._memory = deque([first]), first.memory
 
     def __len__(self) -> int:
         """Return the number of tokens so far."""
@@ -266,12 +263,9 @@ class Cursor:
             self.read(token)
 
     def read(self, token: int) -> None:
-        """Go on with this token. The network takes a step."""
+        """Go on with this token. The network takes a step; samplers with memory take no notice."""
         rows = self._states[-1]
         _, state = run_step(self._step, self._tokenizer, rows)
-        if self._chain.remembering:
-            drawn, context = DrawnTokens(np.array([token]), _FREE), build_context(self._tokenizer, rows)
-            rows = self._remember(rows, context, drawn, given=True)
         self._advance(replace(rows, state=state), token)
 
     def draw(self, mask: NDArray[np.bool_] | None = None) -> int:
@@ -293,14 +287,13 @@ class Cursor:
             logits, context, plain.allowed if narrowed else None, self._streams.draw(rows.index), np.array([-1])
         )
         token = int(drawn.tokens[0])
-        rows = self._remember(rows, context, drawn, given=False)
-        self._advance(replace(rows, state=state), token)
+        memory = self._chain.update_memory(context, drawn.tokens, drawn.nats, np.array([False]))
+        self._advance(replace(rows, state=state, memory=memory), token)
         return token
 
-    def _remember(self, rows: BatchState, context: Context, drawn: DrawnTokens, *, given: bool) -> BatchState:
-        """Update what samplers remember."""
-        memory = self._chain.update_memory(context, drawn.tokens, drawn.nats, np.array([given]))
-        return replace(rows, memory=memory)
+    def forget(self) -> None:
+        """Let samplers with memory begin here: then draws do not depend on how the cursor came to its place."""
+        self._states[-1] = replace(self._states[-1], memory=self._memory)
 
     def _advance(self, rows: BatchState, token: int) -> None:
         self._states.append(rows.advance(self._tokenizer, np.array([token])))

@@ -169,6 +169,7 @@ class Writer:
         self.cursor.move_to(self._encode(notes, begin, floor, key))
         while len(self.cursor) and self.is_beyond(floor - begin):
             self.cursor.rewind(len(self.cursor) - 1)
+        self.cursor.forget()
 
     def is_beyond(self, tick: int) -> bool:
         """Tell whether the cursor is in a bar, and at or after a tick of its piece."""
