@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -260,8 +261,8 @@ def _play(generator: Generator, setup: Setup, asked: JamOptions, score: Score | 
     playing = _make_jam(session, sender, receiver, asked, hands)
     with ExitStack() as stack:
         stack.enter_context(_end_by_signals(playing))
-        stack.enter_context(_switch_quickly())
-        stack.enter_context(_switch_quickly())
+        stack.enter_context(keep_time())
+        stack.enter_context(keep_time())
         wiring = _connect(playing, sender, asked, reads=score is None)
         stack.callback(wiring.close if wiring else lambda: None)
         stack.callback(sender.close)
@@ -384,10 +385,14 @@ def _end_by_signals(playing: Jam) -> Iterator[None]:
 
 
 @contextmanager
-def _switch_quickly() -> Iterator[None]:
+def keep_time() -> Iterator[None]:
+    """Let threads take turns quickly, and spare the objects that are there already the collector's looks."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH)
+    gc.collect()
+    gc.freeze()
     try:
         yield
     finally:
+        gc.unfreeze()
         sys.setswitchinterval(before)

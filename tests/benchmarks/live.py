@@ -25,7 +25,7 @@ import numpy as np
 from machine import describe
 
 from composer.generation.composer import open_model
-from composer_live.command import _switch_quickly
+from composer_live.command import keep_time
 from composer_live.jam import Jam, Manner
 from composer_live.ports import MemoryPorts
 from composer_live.receiving import Receiver
@@ -39,6 +39,9 @@ SCALE = (60, 62, 64, 65, 67, 69, 71, 72)
 
 def show(name: str, seconds: list[float]) -> None:
     """Print a distribution in milliseconds."""
+    if not seconds:
+        print(f"{name:58}  none")
+        return
     p50, p99, worst = np.percentile(np.array(seconds) * 1000, [50, 99, 100])
     print(f"{name:58} {len(seconds):6,}  p50 {p50:7.2f}  p99 {p99:7.2f}  worst {worst:7.2f} ms", flush=True)
 
@@ -54,7 +57,7 @@ def play(model: str, mode: str, **more: object) -> Iterator[tuple[Jam, MemoryPor
     jam = Jam(session, sender, Receiver(), Manner())
     wiring = Wiring(ports, Wanted(), jam, sender)
     sender.late = []
-    with _switch_quickly():
+    with keep_time():
         sender.start()
         jam.start()
         running = threading.Thread(target=jam.run)
