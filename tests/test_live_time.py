@@ -7,6 +7,8 @@ import socket
 import sys
 import threading
 import time
+import tracemalloc
+from statistics import median
 
 import mido
 import pytest
@@ -428,6 +430,30 @@ def test_a_storm_of_random_messages_leaves_no_note_and_can_be_made_again(mode):
     assert not any(balance.values())
     take = Take(jam.session.setup, tuple(jam.session.actions), jam.session.tick)
     assert take.generate(VOICES).score == make_piece(jam.session, take).score
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("mode", ["answer", "continue", "harmonize", "accompany"])
+def test_an_hour_neither_grows_nor_slows(mode):
+    """An hour of made-up time, four notes and a pause over and over; states of the cursor fill up in twenty minutes."""
+    jam, memory, seconds = make_jam(mode), [], []
+    jam.session.records = False
+    jam.start()
+    tracemalloc.start()
+    for _ in range(60):
+        began = time.process_time()
+        for _ in range(12):
+            for pitch in (60, 64, 67, 72):
+                jam.receive(jam.clock(), (0x90, pitch, 90))
+                go(jam, 0.5, 0.05)
+                jam.receive(jam.clock(), (0x80, pitch, 0))
+            go(jam, 3, 0.05)
+        seconds.append(time.process_time() - began)
+        jam.sender.output.sent.clear()
+        memory.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    assert max(memory[-20:]) < max(memory[20:40]) + 1_000_000
+    assert median(seconds[-20:]) < 2 * median(seconds[:20])
 
 
 # --- ports ------------------------------------------------------------------------------------------------------------
