@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from composer.errors import BadOption, printable
-from composer.fitting import UnfitWeights, Weights, check_shapes, check_weights
+from composer.fitting import UnfitWeights, Weights, check_shapes, check_weights, describe_fault, find_faults
 from composer.types import Architecture
 
 if TYPE_CHECKING:
@@ -32,9 +32,10 @@ def build_network(
 ) -> nn.Module:
     """Build the network of an architecture with these weights, in fp32. Raises Unfit before much memory is taken."""
     check_weights(architecture, column_sizes, vocabulary_size, weights)
+    name = type(architecture).__name__
+    with find_faults("build_module", name, RuntimeError, OverflowError, MemoryError), _limit_to_weights(weights):
+        module = architecture.build_module(column_sizes, vocabulary_size)
     try:
-        with _limit_to_weights(weights):
-            module = architecture.build_module(column_sizes, vocabulary_size)
         _fill_weights(module, weights)
     except (RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
         raise UnfitWeights(str(error).partition("\n")[0]) from error  # torch appends its own traceback
@@ -62,14 +63,24 @@ def _limit_to_weights(weights: Weights) -> Iterator[None]:
 def build_new_network(architecture: Architecture, sizes: Sequence[int], words: int) -> nn.Module:
     """Build the network of an architecture for training, with these feature sizes and `words` in its vocabulary.
 
-    Raises BadOption for a network too large for this machine.
+    Raises BadOption for a network too large for this machine, and for a fault in `build_module`.
     """
     try:
         with _limit_parameters(MOST_ARRAYS, _measure_memory() // 4, "it would take more than all memory"):
             return architecture.build_module(list(sizes), words)
-    except (RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
+    except (RuntimeError, ValueError, TypeError, LookupError, OverflowError, MemoryError) as error:
+        if not (isinstance(error, UnfitWeights | OverflowError | MemoryError) or _is_of_torch(error)):
+            raise BadOption(f"{describe_fault('build_module', type(architecture).__name__, error)}.") from error
         what = printable(str(error).partition("\n")[0], 160)  # torch appends its own traceback
         raise BadOption(f"the architecture cannot be made with these sizes ({what}); take smaller ones.") from error
+
+
+def _is_of_torch(error: BaseException) -> bool:
+    """Tell whether torch raised an error, as it does for sizes that it cannot make."""
+    from traceback import walk_tb
+
+    *_, (frame, _) = walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__", "")).startswith("torch")
 
 
 def _measure_memory() -> int:

@@ -6,7 +6,8 @@ sizes from one array for another, and a network could fill any memory. So everyt
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,43 @@ Shape = tuple[int, ...]
 
 class UnfitWeights(ValueError):
     """Weights that do not fit the architecture; the text says which."""
+
+
+class FaultyArchitecture(UnfitWeights):
+    """An architecture one of whose methods raised an error; the text names the method and the error."""
+
+
+@contextmanager
+def find_faults(method: str, name: str, *more: type[Exception]) -> Iterator[None]:
+    """Turn errors inside, of a method of an architecture, into Faulty: its name, what is wrong, and where.
+
+    Errors are LookupError, TypeError, ValueError and `more`; others pass, and so does Unfit.
+    """
+    caught: tuple[type[Exception], ...] = (LookupError, TypeError, ValueError, *more)
+    try:
+        yield
+    except UnfitWeights:
+        raise
+    except caught as error:
+        raise FaultyArchitecture(describe_fault(method, name, error)) from error
+
+
+def describe_fault(method: str, name: str, error: BaseException) -> str:
+    """Describe an error that a method of an architecture raised: which, what is wrong, and where."""
+    what = f"{type(error).__name__}: {printable(str(error).partition(chr(10))[0], 160)}"  # torch adds its traceback
+    return f"`{method}` of the architecture '{printable(name)}' raises {what} (in {_find_place(error)})"
+
+
+def _find_place(error: BaseException) -> str:
+    """Find the place in the code of an architecture that raised an error, or called last on the way to it."""
+    from traceback import walk_tb
+
+    from composer.plugins.discovery import describe_place
+
+    frames = [(frame, line, str(frame.f_globals.get("__name__", ""))) for frame, line in walk_tb(error.__traceback__)]
+    called = next((name for *_, name in frames if name.partition(".")[0] not in ("composer", "contextlib")), "")
+    frame, line, _ = next((one for one in reversed(frames) if one[2] == called), frames[-1])
+    return describe_place(frame.f_code, line)
 
 
 # --- arrays by name ---------------------------------------------------------------------------------------------------

@@ -119,7 +119,7 @@ class Model:
 
     def make_cell(self) -> Cell:
         """Make the cell: the network as arrays, in fp32. Raises BadModelFile if there is none, or it does not fit."""
-        from composer.fitting import check_cell
+        from composer.fitting import UnfitWeights, check_cell, find_faults
 
         architecture = self.make_architecture()
         if not isinstance(architecture, HasCell):
@@ -129,9 +129,10 @@ class Model:
         sizes = self._get_feature_sizes(architecture)
         weights = {name: array.astype(np.float32) for name, array in self.weights.items()}
         try:
-            cell = architecture.build_cell(sizes, weights)
+            with find_faults("build_cell", self.architecture.name):
+                cell = architecture.build_cell(sizes, weights)
             check_cell(cell, sizes, len(self.vocabulary))
-        except (LookupError, TypeError, ValueError) as error:
+        except UnfitWeights as error:
             raise self._make_unfit_error(error) from error
         return cell
 
@@ -185,6 +186,10 @@ class Model:
             )
 
     def _make_unfit_error(self, error: Exception) -> BadModelFile:
+        from composer.fitting import FaultyArchitecture
+
+        if isinstance(error, FaultyArchitecture):
+            return self._make_error(f"{printable(str(error), 400)}.")
         return self._make_error(f"its weights do not fit its architecture ({printable(str(error), 240)}).")
 
     def _make_error(self, sentence: str) -> BadModelFile:

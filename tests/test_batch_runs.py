@@ -99,6 +99,16 @@ def test_a_piece_is_the_one_that_generate_writes(run, here):
     assert (here / "x.mid").read_bytes() == (here / "out/0000/000002.mid").read_bytes()
 
 
+def test_a_piece_with_samplers_is_the_one_that_generate_writes(run, here):
+    chain = 'temperature = 0.9\ntop-k = 9\nmirostat = 0.5\nmirostat-eta = 0.1\nrange = "C2:C6"\nending = true\n'
+    (here / "one.toml").write_text(f'[[job]]\nmodel = "walks.safetensors"\nbars = 3\nseed = 5\n{chain}')
+    assert run("batch", "one.toml", "--out", "out", *PLAIN).status == 0
+    line = ["--model", "walks.safetensors", "--seed", 5, "--bars", 3, "--temperature", ".90", "--top-k", 9]
+    line += ["--mirostat", "0.5", "--mirostat-eta", "0.1", "--range", "C2:C6", "--ending"]
+    assert run("generate", "x.mid", *line).status == 0
+    assert (here / "x.mid").read_bytes() == (here / "out/0000/000000.mid").read_bytes()
+
+
 def test_the_catalogue_makes_a_piece_again(run, here):
     assert run("batch", "jobs.toml", "--out", "out", *PLAIN).status == 0
     for stem, asked in rows(here / "out", "SELECT stem, asked FROM pieces WHERE state = 'done'"):

@@ -228,7 +228,7 @@ def test_a_link_has_further_options(run, here):
     flags = ["--repetition-penalty", "1.2", "--repetition-penalty-window", "8"]
     run("generate", "x.mid", *SOME, *flags)
     request = Request.from_json(json.loads((here / "x.mid.json").read_text())["request"])
-    assert request.samplers == (SamplerSpec("repetition-penalty", {"penalty": "1.2", "window": "8"}),)
+    assert request.samplers == (SamplerSpec("repetition-penalty", {"penalty": 1.2, "window": 8}),)
 
 
 def test_what_the_model_suggests_holds_unless_something_else_is_asked_for(run, here):
@@ -357,7 +357,9 @@ def test_an_unexpected_error_names_the_plugin_that_it_came_from(run, here, monke
     points = [*discovery.find(), EntryPoint("boom", "composer_boom", "composer")]
     monkeypatch.setattr(discovery, "find", lambda: points)
     monkeypatch.setattr("composer.generation.composer.open_model", theirs["fail"])
-    assert "composer: unexpected RuntimeError in the plugin 'boom'" in run("generate", "x.mid", *MODEL).err
+    said = run("generate", "x.mid", *MODEL).err
+    assert "composer: unexpected RuntimeError in the plugin 'boom'" in said
+    assert ": boom (in fail, line 2 of /<string>; `composer --traceback …` shows all)." in said
 
 
 def test_control_c_stops_in_a_word(run, here, monkeypatch):

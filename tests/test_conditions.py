@@ -252,7 +252,7 @@ def test_a_label_is_forgotten_in_a_share_of_the_pieces_the_same_ones_each_time(s
 
 def test_labels_are_given_and_cost_nothing(styles, trained):
     music, tokenizer = styles
-    chunk = next(Stream(music, tokenizer, music.split("test"), transpose=3).cut_chunks(0))
+    chunk = next(Stream(music, tokenizer, music.split("test")).cut_chunks(0))
     assert (chunk.targets[:, 0] == IGNORED).all()
     assert (chunk.targets[:, 1] != IGNORED).all()
     model = load(trained)

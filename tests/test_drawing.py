@@ -9,6 +9,7 @@ from composer.errors import BadModelFile
 from composer.plugins.registry import registry
 from composer.sampling import drawing
 from composer.sampling.distribution import compute_exponentials
+from composer.types import Operation
 
 CHAINS = {
     "nothing": [],
@@ -17,6 +18,7 @@ CHAINS = {
     "top-k of one": [("top-k", {"k": 1})],
     "top-p": [("top-p", {"p": 0.9})],
     "top-p of nearly nothing": [("top-p", {"p": 1e-9})],
+    "top-p of everything": [("top-p", {"p": 1.0}), ("temperature", {"temperature": 100.0})],
     "min-p": [("min-p", {"p": 0.05})],
     "min-p of 0": [("min-p", {"p": 0.0})],
     "everything": [
@@ -34,6 +36,7 @@ LOGITS = {
     "equal ones": lambda rng, shape: np.round(rng.normal(size=shape)),
     "all equal": lambda rng, shape: np.zeros(shape),
     "far apart": lambda rng, shape: 1000 * rng.normal(size=shape),
+    "falling": lambda rng, shape: np.broadcast_to(np.linspace(0, -60, shape[1]), shape).copy(),
     "denormal": lambda rng, shape: 1e-42 * rng.normal(size=shape),
     "partly -inf": lambda rng, shape: np.where(rng.random(shape) < 0.3, -np.inf, rng.normal(size=shape)),
 }
@@ -113,6 +116,20 @@ def test_without_a_compiler_the_same_tokens_are_drawn(monkeypatch):
     found = [drawing.make_draw(chain)(*case).tokens.tolist() for case in cases(3, "usual")]
     monkeypatch.setattr(drawing, "load_choice", lambda: None)
     assert [drawing.make_draw(chain)(*case).tokens.tolist() for case in cases(3, "usual")] == found
+
+
+def test_a_count_beyond_all_numbers_keeps_all_tokens(compiled):
+    huge, none = drawing.make_draw([registry().make("samplers", "top-k", k=10**400)]), drawing.make_draw([])
+    for case in cases(5, "usual"):
+        assert huge(*case).tokens.tolist() == none(*case).tokens.tolist()
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [("keep count", 0), ("keep count", -9), ("keep mass", 1.1), ("divide", np.nan), ("keep", 1)]
+)
+def test_an_operation_that_makes_no_sense_is_refused(kind, value):
+    with pytest.raises(ValueError, match=f"there is no operation '{kind}' with the value {value}"):
+        Operation(kind, value)
 
 
 def test_exponentials_are_right_to_the_last_bits():

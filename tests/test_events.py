@@ -214,7 +214,7 @@ def test_pieces_that_a_batch_does_not_keep_are_told_only_while_they_are_there(in
 
 # --- trainings --------------------------------------------------------------------------------------------------------
 
-SETTINGS = Settings(steps=8, evaluations=2, batch_size=4, chunk=32, transpose=2, device="cpu", precision="float32")
+SETTINGS = Settings(steps=8, evaluations=2, batch_size=4, chunk=32, device="cpu", precision="float32")
 MEDDLE = """
 import torch
 @hookimpl
@@ -359,6 +359,20 @@ def test_a_journal_that_cannot_be_written_is_one_warning(run, here, monkeypatch,
     with pytest.warns(RunWarning, match=r"the plugin 'journal' .* the journal cannot be written") as caught:
         assert run("generate", "out/", "--count", 2, "--seed", 1, *MODEL).status == 0
     assert len(caught) == 1
+
+
+def test_a_file_that_is_no_journal_stays_as_it_is(run, here, monkeypatch):
+    for name in ("a.mid", "a.mid.json"):
+        monkeypatch.setattr(events, "_silenced", set())
+        monkeypatch.setenv("COMPOSER_JOURNAL", name)
+        with pytest.warns(RunWarning, match=r"the journal cannot be written \(it holds something else\)"):
+            assert run("generate", "a.mid", "--seed", 4, "--force", *MODEL).status == 0
+        assert b'"event"' not in (here / name).read_bytes()
+
+
+def test_a_damaged_text_in_a_journal_is_printed(run, here):
+    (here / "j").write_text('{"event": "piece", "title": "\\ud800"}\n')
+    assert json.loads(run("journal", "j", "--json").out) == {"event": "piece", "title": "?"}
 
 
 def test_without_it_there_is_no_journal(run, here, monkeypatch):

@@ -1,24 +1,27 @@
 """Finished pieces: transformed and judged in every task, told in their provenance, and made again to the byte."""
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 from music import line, score
 
 from composer.errors import BadOption, UnknownName
-from composer.generation import streaming, tasks
+from composer.generation import finishing, streaming, tasks
 from composer.generation.continuation import make_continuation
-from composer.generation.finishing import describe_broken, read_rules, read_transforms
+from composer.generation.finishing import describe_broken, read_rules, read_transforms, transform_score
 from composer.generation.form_spec import Form
 from composer.generation.infilling import plan_gap
 from composer.generation.ranking import Standard, compute_nats_per_note, find_best, find_broken_rules
-from composer.io.formats import read_provenance
+from composer.io.formats import read, read_provenance
 from composer.music.merging import merge_new_notes
-from composer.music.score import make_notes
+from composer.music.score import Track, make_notes
+from composer.plugins.registry import registry
 from composer.request import Request, Spec
+from composer.types import Piece
 from composer_batch.filters import make_gates, measure
+from composer_midifile.writing import MidiExporter
 
 TRANSFORMS = read_transforms(["humanize:timing=1", "transpose"])
 TUNE = score(line((60, 1), (62, 1), (64, 2), (67, 4)))
@@ -83,6 +86,67 @@ def test_of_a_fill_only_new_notes_change(player):
     assert notes[notes["start"] < 1920 - 60].tolist() == TUNE.tracks[0].notes[:3].tolist()
     new = tasks.make(player, [replace(wanted, request=replace(wanted.request, transforms=()))])[0].score.tracks[0].notes
     assert notes.tolist()[3:] != new.tolist()[3:]
+
+
+@dataclass(frozen=True)
+class Unruly:
+    """A transform of notes that puts them elsewhere."""
+
+    fault: str
+    of_notes = True
+
+    def __call__(self, before, rng):
+        return replace(before, tracks=tuple(replace(one, notes=make_notes(self._move(one))) for one in before.tracks))
+
+    def _move(self, track):
+        end = int((track.notes["start"] + track.notes["duration"]).max(initial=0))
+        for start, length, pitch, velocity in track.notes.tolist():
+            yield start, length, pitch, velocity
+            if self.fault == "echoes":
+                yield start + 1000, length, pitch, velocity - 9
+            if self.fault == "retrograde":
+                yield end - start - length, length, pitch, velocity
+            if self.fault == "early":
+                yield start - 300, length, pitch + 5, velocity
+            if self.fault == "drone":
+                yield start, 10_000, 40, 1
+
+
+@pytest.fixture
+def unruly(monkeypatch):
+    """The transforms are unruly ones, named by their faults."""
+    monkeypatch.setattr(finishing, "make_transforms", lambda specs: [Unruly(spec.name) for spec in specs])
+
+
+FOUR_BARS = score(line(*[(60 + n % 5, 1) for n in range(16)], name="Lead"))
+
+
+@pytest.mark.parametrize(("fault", "outside"), [("echoes", 2), ("retrograde", 6), ("drone", 0), ("early", 0)])
+def test_of_a_fill_nothing_changes_outside_the_new_bars(player, unruly, recwarn, fault, outside):
+    wanted = plan_gap(player, FOUR_BARS, Request(seed=11, transforms=(Spec(fault),)), bars=(2, 2))
+    plain = replace(wanted, request=replace(wanted.request, transforms=()))
+    made, rows = (tasks.make(player, [one])[0].score.tracks[0].notes.tolist() for one in (plain, wanted))
+    assert [row for row in rows if not 1920 <= row[0] < 3840] == [row for row in made if not 1920 <= row[0] < 3840]
+    assert (len(rows) > len(made)) == (fault != "retrograde")
+    assert max(start + length for start, length, *_ in rows if start < 3840) <= 3840
+    sentence = f"transform '{fault}': {outside} notes are left out, which would lie outside the new bars and voices."
+    assert [str(one.message) for one in recwarn] == ([sentence] if outside else [])
+
+
+def test_a_transform_does_not_make_notes_of_one_pitch_overlap_and_file_and_count_agree(unruly, tmp_path):
+    before = score(line((60, 4), (60, 1), (62, 1)))
+    after = finishing.transform_score(before, [Spec("echoes")], (0, 0, 0))
+    assert after.tracks[0].notes.tolist() == [
+        *[(0, 1000, 60, 80), (1000, 920, 60, 71), (1920, 480, 60, 80), (2400, 480, 62, 80)],
+        *[(2920, 480, 60, 71), (3400, 480, 62, 71)],
+    ]
+    MidiExporter()([Piece(after, {})], tmp_path / "a.mid")
+    assert read(tmp_path / "a.mid").tracks[0].notes.tolist() == after.tracks[0].notes.tolist()
+
+
+def test_notes_that_overlapped_before_stay_so(unruly):
+    unison = score(Track(make_notes([(0, 960, 60, 80), (480, 960, 60, 80)])))
+    assert finishing.transform_score(unison, [Spec("nothing")], (0, 0, 0)) == unison
 
 
 def test_new_notes_give_way_to_fixed_ones_of_their_pitch():
@@ -246,3 +310,13 @@ def test_python_takes_them_as_they_are_typed(player):
     assert player.regenerate(piece).score == piece.score
     filled = player.fill(TUNE, bars=2, seed=2, particles=2, transforms="quantize:2")
     assert list(filled.provenance["request"]["transforms"]) == [{"name": "quantize", "options": {"grid": 2}}]
+
+
+def test_what_a_plugin_makes_wrongly_is_one_sentence(monkeypatch):
+    offers = registry().offers
+    monkeypatch.setattr(offers["transforms"]["tempo"].load_thing(), "__call__", lambda *_: None)
+    with pytest.raises(BadOption, match="transform 'tempo' makes a NoneType, and not a Score; tell its authors"):
+        transform_score(TUNE, read_transforms("tempo:1.1"), (1, 0, 0))
+    monkeypatch.setattr(offers["rules"]["leaps"].load_thing(), "__call__", lambda *_: True)
+    with pytest.raises(BadOption, match="rule 'leaps:most=3' makes a bool, and not a str; tell its authors"):
+        describe_broken(TUNE, read_rules("leaps:3"))

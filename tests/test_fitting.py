@@ -8,15 +8,20 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from composer.errors import BadModelFile
+from composer import devices
+from composer.building import build_new_network
+from composer.errors import BadModelFile, BadOption
 from composer.fitting import UnfitWeights, check_cell, check_columns, check_grammar
+from composer.generation.backends import Backends
 from composer.generation.generator import Generator, generate
 from composer.model import ComponentSpec, Model, load, save
 from composer.plugins.registry import registry
 from composer.request import Request
 from composer.tokens.jit import c_compiler
 from composer_backends.arrays import make_numpy_step
+from composer_native import compiling as native_compiling
 from composer_native.steps import make_native_step
+from composer_traced import steps as traced_steps
 
 ARCHITECTURES = ["lstm", "gru", "rnn", "mingru", "minlstm"]
 SUMS = {"lstm": 4, "gru": 3, "rnn": 1, "mingru": 2, "minlstm": 3}
@@ -39,6 +44,9 @@ def untrained(name, **options):
         ComponentSpec.describe("tokenizers", "frames", tokenizer),
     )
     return Model(*made, tokenizer.vocabulary, weights)
+
+
+MODEL = untrained("lstm")
 
 
 def with_weights(model, **changed):
@@ -73,6 +81,79 @@ def refusal(model, tmp_path, backend="numpy"):
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_a_model_that_fits_writes_music(name, backend):
     assert generate(Generator(untrained(name)), [Request(bars=1, backend=backend)])
+
+
+# --- faults of an author ---------------------------------------------------------------------------------------------
+
+
+class Forgetful:
+    """An architecture whose methods look for what is not there."""
+
+    def build_cell(self, column_sizes, weights):
+        return self.find(weights, "table.weight")
+
+    def build_module(self, column_sizes, vocabulary_size):
+        return int("seven")
+
+    def find(self, weights, name):
+        return weights[name]
+
+
+@pytest.mark.parametrize(
+    ("backend", "method", "fault"),
+    [
+        ("numpy", "build_cell", "KeyError: 'table.weight' (in Forgetful.find, line "),
+        (
+            "torch",
+            "build_module",
+            "ValueError: invalid literal for int() with base 10: 'seven' (in Forgetful.build_module",
+        ),
+    ],
+)
+def test_an_error_in_a_method_names_it_and_its_place_and_blames_no_weights(backend, method, fault, monkeypatch):
+    monkeypatch.setattr(Model, "make_architecture", lambda self: Forgetful())
+    with pytest.raises(BadModelFile) as caught:
+        generate(Generator(MODEL), [Request(bars=1, backend=backend)])
+    name = "lstm" if backend == "numpy" else "Forgetful"
+    assert str(caught.value).startswith(f"`{method}` of the architecture '{name}' raises {fault}")
+    assert str(caught.value).endswith(" of tests/test_fitting.py).")
+
+
+def test_a_training_names_a_method_that_fails_and_asks_for_no_smaller_sizes():
+    with pytest.raises(BadOption, match=r"^`build_module` of the architecture 'Forgetful' raises ValueError: .*\)\.$"):
+        build_new_network(Forgetful(), [3], 5)
+
+
+class Traced:
+    """An architecture without a cell."""
+
+    def build_module(self, column_sizes, vocabulary_size):
+        raise AssertionError("nobody asks for it")
+
+
+@pytest.mark.parametrize(
+    ("architecture", "backend", "device", "why"),
+    [
+        (Traced, "numpy", "cpu", "the architecture 'lstm' has no `build_cell`"),
+        (Traced, "native", "cpu", "the architecture 'lstm' has no `build_cell`"),
+        (Forgetful, "native", "cuda", "it runs on the CPU alone"),
+        (Forgetful, "traced", "cpu", "the architecture 'lstm' has `build_cell`, which `native` and `numpy` run"),
+    ],
+)
+def test_a_backend_says_why_it_cannot_run_a_model(architecture, backend, device, why, monkeypatch):
+    monkeypatch.setattr(Model, "make_architecture", lambda self: architecture())
+    monkeypatch.setattr(devices, "choose_device", lambda name: name)
+    with pytest.raises(BadOption, match=re.escape(f"'{backend}' cannot run this model on '{device}': {why}.")):
+        Backends(MODEL).resolve(Request(backend=backend, device=device))
+
+
+def test_native_and_traced_say_that_there_is_no_compiler(monkeypatch):
+    monkeypatch.setattr(c_compiler, "find_compiler", lambda: None)
+    monkeypatch.setattr(native_compiling, "load_kernel", lambda instructions: None)
+    monkeypatch.setattr(traced_steps, "find_compiler", lambda: None)
+    assert registry().make("backends", "native").explain(untrained("lstm"), "cpu") == "there is no C compiler"
+    monkeypatch.setattr(Model, "make_architecture", lambda self: Traced())
+    assert registry().make("backends", "traced").explain(MODEL, "cpu") == "there is no C compiler"
 
 
 # --- a second layer wider than the first ------------------------------------------------------------------------------

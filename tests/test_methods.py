@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from composer.errors import BadModelFile, BadRecipe, TrainingFailed
+from composer.errors import BadModelFile, BadRecipe, RunWarning, TrainingFailed
 from composer.model import load
 from composer.plugins.registry import registry
 from composer.request import Spec
@@ -77,6 +77,9 @@ def test_augmentations_may_be_several(run):
         (["--schedule", "wsd", "--warmup", 0.9], "warmup and decay must be 1 together at most"),
         (["--objective", "label-smoothing:1"], "amount must be at least 0 and less than 1"),
         (["--augment", "octve"], "no plugin offers the transform 'octve': did you mean 'octave'?"),
+        (["--optimiser", "sgd:momentum=0.5", "--momentum", 0.8], "'sgd:momentum=0.5' states 'momentum' already"),
+        (["--augment", "octave:1", "--augment", "octave:2"], "the augmentation 'octave' is given twice; give it once."),
+        (["--augment", "transpose:3", "--transpose", 2], "'transpose' is given twice"),
         (["--augment-share", 2], "augment_share must be from 0 to 1"),
     ],
 )
@@ -161,6 +164,17 @@ def test_parts_are_named_in_python_as_on_the_command_line(here):
     assert (recipe["optimiser"]["momentum"], recipe["optimiser"]["nesterov"]) == (0.5, True)
     assert (recipe["schedule"]["name"], recipe["augmentations"]["transpose"]) == ("linear", False)
     assert "octave" in recipe["augmentations"]
+
+
+def test_settings_that_nothing_uses_are_told(run, here):
+    typed = ["folder:../tunes", "--tokenizer", "voices", *SMALL, "--steps", 2, "--evaluations", 1, "--force"]
+    unused = ["--augment-share", 0.2, "--forget-labels", 0.3]
+    with pytest.warns(RunWarning) as caught:
+        assert run("train", *typed, *unused, "--out", "a.safetensors").status == 0
+    assert [str(one.message) for one in caught if "changes nothing" in str(one.message)] == [
+        "'augment_share' changes nothing: all pieces are transposed, and no other augmentation is named.",
+        "'forget_labels' changes nothing: the model has no conditions.",
+    ]
 
 
 def test_the_card_and_the_metrics_say_what_was_minimised(run, here):

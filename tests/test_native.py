@@ -53,6 +53,17 @@ def test_it_computes_what_numpy_does(architecture, half, rows):
     assert np.allclose(native, arrays, atol=2e-5)
 
 
+@needs_compiler
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("architecture", ["lstm", "gru", "rnn", "mingru", "minlstm"])
+def test_rows_may_come_and_go(architecture, precision):
+    cell = described(architecture)
+    step, sizes = make_native_step(cell, precision), [len(table) for table in cell.columns]
+    for rows in (one for most in range(2, 24) for one in (most, most - 1)):
+        columns = np.random.default_rng(rows).integers(0, sizes, (rows, len(sizes)))
+        assert step(columns, None)[0].tobytes() == make_native_step(cell, precision)(columns, None)[0].tobytes()
+
+
 def broken(from_input, from_state, state):
     raise ArithmeticError("no gates today")
 

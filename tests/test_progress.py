@@ -1,13 +1,16 @@
 """What commands show while they work: on a terminal a line that changes, on a pipe plain lines."""
 
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
 from composer.cli import progress
+from composer.cli.tables import print_table
 from composer.training.callbacks import Moment
 from composer.training.callbacks import Progress as TrainingProgress
+from composer.training.loop import Meter
 from composer_batch.progress import show_progress
 from composer_batch.scheduler import Progress as BatchProgress
 
@@ -27,6 +30,24 @@ def terminal(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(Console, "is_terminal", property(lambda self: True))
+
+
+def test_the_last_batch_passes_the_steps_asked_for_and_the_total_says_so():
+    run = SimpleNamespace(step=0, nats=0.0, tokens=0, seconds=0.0)
+    shown = []
+    for run.step in (11, 15):
+        now = Meter(run, 12, 1.0).compute_progress(0.0)
+        shown.append((now.step, now.steps))
+    assert shown == [(11, 12), (15, 15)]
+
+
+@pytest.mark.parametrize("width", [5, 5000])
+def test_a_table_on_a_pipe_has_whole_cells_and_no_padding(capsys, width):
+    print_table("Things", ["name", "what it is"], [["a", "short"], ["b", "x" * width]])
+    lines = capsys.readouterr().out.splitlines()
+    assert all(line == line.rstrip() for line in lines)
+    assert [len(line) for line in lines if "b   " in line] == [9 + width]
+    assert max(len(line) for line in lines if "─" in line) <= 80
 
 
 def watch_training():

@@ -132,6 +132,10 @@ def test_pip_installs_it(tmp_path):
 def test_the_command_makes_it_and_says_how_to_go_on(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert "pip install -e my-swing" in run("plugins", "new", NAME, "--kind", "reader").out
+    assert "a package that offers an architecture. " in run("plugins", "new", "my-net", "--kind", "cell").out
+    assert run("plugins", "new", "a-b", "--kind", "rule", "--kind", "transform").err == (
+        "composer: a package begins with one --kind; others are added to its module, each with its own hook.\n"
+    )
     assert "An exporter" not in (tmp_path / NAME / "README.md").read_text()
     assert "composer export piece.myswing piece.mid" in (tmp_path / NAME / "README.md").read_text()
 
@@ -139,7 +143,7 @@ def test_the_command_makes_it_and_says_how_to_go_on(run, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "kind", "sentence"),
     [
-        ("My Swing", "sampler", "invalid plugin name 'My Swing': use lower-case letters and dashes, as in my-swing."),
+        ("My Swing", "sampler", "invalid plugin name 'My Swing': use small letters and digits, with dashes between"),
         ("../x", "sampler", "invalid plugin name"),
         ("json", "sampler", "there is a module 'json' already"),
         ("top-p", "sampler", "the sampler 'top-p' is offered by the plugin 'shaping'; take another name."),

@@ -171,7 +171,7 @@ def test_its_architecture_is_trained_and_its_sampler_and_format_are_used(python,
     assert all(start >= 0 and duration > 0 and 0 <= pitch < 128 for start, duration, pitch in notes)
     assert len(hushed) < len(plain)
     made = json.loads((tmp_path / "hushed.txt.json").read_text())
-    assert made["request"]["samplers"] == [{"name": "hush", "options": {"amount": "50"}}]
+    assert made["request"]["samplers"] == [{"name": "hush", "options": {"amount": 50}}]
 
 
 def test_its_contracts_are_checked_by_our_suite(python):

@@ -1,17 +1,19 @@
 """Transforms and rules: what each does to music that a musician would call simple, and what their contracts find."""
 
 import random
-from dataclasses import dataclass, replace
+import re
+from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
 import numpy as np
 import pytest
+from documents import PLUGINS, text
 from music import drums, line, notes, score
 from randomscores import random_score
 
 from composer.errors import BadOption, CannotExpress, ComposerError
 from composer.music.keys import parse_key
-from composer.music.score import Score, Tempo, Text, Track, make_notes
+from composer.music.score import KeySignature, Score, Tempo, Text, TimeSignature, Track, make_notes
 from composer.plugins.registry import registry
 from composer.plugins.specs import parse_spec
 from composer.testing import check_rule, check_transform
@@ -211,6 +213,8 @@ def test_the_tonic_is_that_of_the_last_key():
         ("within:polyphony", "rule 'within': give 'least', 'most' or both."),
         ("within:polyphny,least=1", "no plugin offers the metric 'polyphny': did you mean 'polyphony'?"),
         ("within:chroma,least=1", "no plugin offers the metric 'chroma'"),
+        ("lasts:least=nan", "rule 'lasts': 'least' is nan, and must be a number."),
+        ("within:polyphony,most=nan", "rule 'within': 'most' is nan, and must be a number."),
         ("lasts:least=3,most=2", "rule 'lasts': 'least' is 3, and 'most' is only 2."),
     ],
 )
@@ -348,3 +352,14 @@ def test_a_rule_with_a_fault(fault, rule):
     with pytest.raises(AssertionError) as caught:
         check_rule(FaultyRule(fault))
     assert str(caught.value).startswith(rule)
+
+
+def test_the_guide_lists_the_fields_of_a_score():
+    table = text(PLUGINS).partition("| field of a `Score` |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", table, re.MULTILINE)
+    assert [name for name, _ in rows] == [field.name for field in fields(Score)]
+    told = dict(rows)
+    for kind, name in ((Track, "tracks"), (Tempo, "tempos"), (TimeSignature, "time_signatures")):
+        assert all(field.name in told[name] for field in fields(kind))
+    for kind, name in ((KeySignature, "key_signatures"), (Text, "markers"), (Text, "chords")):
+        assert f"{kind.__name__}({', '.join(field.name for field in fields(kind))})" in told[name]

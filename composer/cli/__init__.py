@@ -161,10 +161,13 @@ def _describe_unexpected(error: Exception) -> str:
     """Describe an error that nobody foresaw, and name the plugin it came from, if it is not one of ours."""
     from composer.plugins.discovery import find_culprit
 
-    plugin = find_culprit(error)
-    of = f" in the plugin '{printable(plugin.name)}' ({printable(plugin.distribution)})" if plugin else ""
-    text = printable(str(error), 500)
-    return f"unexpected {type(error).__name__}{of}: {text} (`composer --traceback …` shows where)."
+    text, name = printable(str(error), 500), type(error).__name__
+    found = find_culprit(error)
+    if found is None:
+        return f"unexpected {name}: {text} (`composer --traceback …` shows where)."
+    plugin, place = found
+    of = f"in the plugin '{printable(plugin.name)}' ({printable(plugin.distribution)})"
+    return f"unexpected {name} {of}: {text} (in {place}; `composer --traceback …` shows all)."
 
 
 def _refuse(error: click.NoSuchOption, arguments: list[str]) -> int:

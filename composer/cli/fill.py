@@ -28,7 +28,7 @@ def fill(
     """Rewrite bars or voices of PIECE, so that they fit the notes before, after and beside them.
 
     Choose them with --bars (of all voices), with --voice (in all bars) or with both (these voices in these bars). All
-    other notes stay fixed.
+    other notes stay fixed; one that sounds into these bars may end elsewhere in them.
 
     \b
     composer fill piece.mid out.mid --bars 5-8

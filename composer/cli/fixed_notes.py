@@ -50,7 +50,7 @@ _OPTIONS = (
     writing.add_options,
     click.option("--device", default="cpu", help="cpu, cuda, …  [cpu]"),
     add_backend,
-    click.option("--precision", default="float32", help="Number format: int8 is faster.  [float32]"),
+    click.option("--precision", default="float32", help="Number format: bfloat16 and int8 are faster.  [float32]"),
     click.option("--quiet", is_flag=True, help="Print errors only."),
 )
 

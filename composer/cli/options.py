@@ -14,7 +14,7 @@ import click
 
 from composer.cli import completing
 from composer.errors import BadOption, printable, suggest
-from composer.generation.options import list_sampler_options
+from composer.generation.options import convert_chain, list_sampler_options
 from composer.plugins.options import (
     Option,
     convert,
@@ -115,9 +115,8 @@ def list_taken(parameters: Iterable[click.Parameter]) -> set[str]:
 
 
 def list_samplers(ctx: click.Context) -> tuple[SamplerSpec, ...]:
-    """Return the sampler chain of the command line, in its order."""
-    chain: dict[str, dict[str, Any]] = ctx.meta.get(_SAMPLERS, {})
-    return tuple(SamplerSpec(name, options) for name, options in chain.items())
+    """Return the sampler chain of the command line, in its order. Raises BadOption for an invalid value."""
+    return convert_chain(ctx.meta.get(_SAMPLERS, {}))
 
 
 def list_texts(links: Iterable[SamplerSpec]) -> list[str]:

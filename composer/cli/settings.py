@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from composer.cli.options import WithPlugins, get_options
+from composer.errors import BadOption, printable
 from composer.plugins.options import read_options
 from composer.plugins.registry import registry
+from composer.plugins.specs import parse_spec
 
 if TYPE_CHECKING:
     from composer.training.loop import Settings
@@ -70,5 +73,17 @@ def merge_options(ctx: click.Context, plain: Plain) -> Plain:
         tables[key] = {"name": getattr(USUAL, key).name, **plain.get(key, {})}
         things[key] = (part, tables[key]["name"])
     found = dict(zip(things, get_options(ctx, things.values()), strict=True))
+    for key, part in PARTS.items():
+        _check_once(ctx.params.get(key), part, found[key])
     filled = {key: {**tables[key], **options} for key, options in found.items()}
     return {**plain, **filled, "training": {**plain.get("training", {}), **ctx.meta.get(_SETTINGS, {})}}
+
+
+def _check_once(typed: str | None, kind: str, given: Container[str]) -> None:
+    """Refuse an option that is typed both in the spec of a thing and by itself. Raises BadOption."""
+    if typed is None:
+        return
+    for name in parse_spec(typed, kind).options:
+        if name in given:
+            flag = f"--{name.replace('_', '-')}"
+            raise BadOption(f"'{printable(typed)}' states '{name}' already; leave out {flag}.")

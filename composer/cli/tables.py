@@ -12,9 +12,12 @@ from composer.plugins.registry import registry
 LONGEST_CELL = 10_000
 """Characters of a cell; cells may come from files."""
 
+RULE = 80
+"""Characters of the rule below the headings on a pipe, where lines may be of any length."""
+
 
 def print_table(title: str, headings: list[str], rows: list[list[str]]) -> None:
-    """Print a table. On a pipe it is as wide as its content."""
+    """Print a table. On a pipe each line is as long as its content."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -28,7 +31,13 @@ def print_table(title: str, headings: list[str], rows: list[list[str]]) -> None:
         shown.add_column(heading, overflow="fold")
     for row in rows:
         shown.add_row(*(Text(printable(cell, LONGEST_CELL)) for cell in row))
-    console.print(shown)
+    if console.is_terminal:
+        console.print(shown)
+        return
+    with console.capture() as captured:
+        console.print(shown)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip() if line.strip(" ─") else line[:RULE].rstrip())
 
 
 @click.command()

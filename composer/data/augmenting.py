@@ -135,7 +135,10 @@ class Augmenter:
 def _apply(transform: Transform, score: Score, rng: np.random.Generator) -> Score:
     """Apply a transform. Raises CannotExpress, and TrainingFailed for any other error of it."""
     try:
-        return transform(score, rng)
+        made = transform(score, rng)
+        if not isinstance(made, Score):
+            raise TypeError(f"it makes a {type(made).__name__}, and not a Score")
+        return made
     except CannotExpress:
         raise
     except Exception as error:  # from a plugin

@@ -10,7 +10,7 @@ from composer.model import Model
 from composer.plugins.registry import registry
 from composer.plugins.specs import parse_spec
 from composer.request import Request
-from composer.types import Backend, Step
+from composer.types import Backend, HasReasons, Step
 
 
 class Backends:
@@ -44,19 +44,26 @@ class Backends:
         return self._steps[chosen]
 
     def _find_fastest(self, device: str, precision: str) -> str:
+        """Find the fastest backend; the slower ones are not even asked, since some import much to answer."""
         backends = {name: _make_backend(name) for name in registry().list_names("backends")}
-        suiting = {name: backend for name, backend in backends.items() if backend.supports(self._model, device)}
-        if not suiting:
+        known: set[str] = set()
+        for name in sorted(backends, key=lambda name: -backends[name].speed):
+            if backends[name].supports(self._model, device):
+                if precision in backends[name].tolerances:
+                    return name
+                known |= set(backends[name].tolerances)
+        if not known:
             raise BadOption(f"no plugin offers a backend for this model on '{device}'.")
-        _check_precision(precision, {p for one in suiting.values() for p in one.tolerances}, "for this model here")
-        having = [name for name, backend in suiting.items() if precision in backend.tolerances]
-        return max(having, key=lambda name: suiting[name].speed)
+        raise _refuse_precision(precision, known, "for this model here")
 
     def _check(self, name: str, device: str, precision: str) -> None:
         backend = _make_backend(name)
         if not backend.supports(self._model, device):
-            raise BadOption(f"the backend '{name}' cannot run this model on '{device}'.")
-        _check_precision(precision, backend.tolerances, f"in the backend '{name}'")
+            why = backend.explain(self._model, device) if isinstance(backend, HasReasons) else ""
+            reason = f": {printable(why, 200)}" if why else ""
+            raise BadOption(f"the backend '{name}' cannot run this model on '{device}'{reason}.")
+        if precision not in backend.tolerances:
+            raise _refuse_precision(precision, backend.tolerances, f"in the backend '{name}'")
 
 
 def _make_backend(text: str) -> Backend:
@@ -66,6 +73,6 @@ def _make_backend(text: str) -> Backend:
     return backend
 
 
-def _check_precision(precision: str, known: Collection[str], where: str) -> None:
-    if precision not in known:
-        raise BadOption(f"unknown precision '{printable(precision)}' {where}; choose from {', '.join(sorted(known))}.")
+def _refuse_precision(precision: str, known: Collection[str], where: str) -> BadOption:
+    """Make the error of an unknown precision."""
+    return BadOption(f"unknown precision '{printable(precision)}' {where}; choose from {', '.join(sorted(known))}.")

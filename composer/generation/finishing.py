@@ -1,20 +1,22 @@
 """Finished pieces: changed by the transforms of their request, and judged by its rules.
 
 A transform draws from a stream of its piece alone, keyed by its position among the transforms. Where notes are fixed,
-they stay, and only the others change.
+they stay, and only the others change, within the bars and voices that are new. Whatever a transform does, no notes of
+one pitch overlap in a part afterwards that did not before.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from composer.errors import BadOption, CannotExpress
-from composer.music.merging import Fixed, merge_new_notes
-from composer.music.score import Score
+from composer.errors import BadOption, CannotExpress, RequestWarning
+from composer.music.merging import Fixed, clip_notes, count_overlaps, merge_new_notes, separate_pitches
+from composer.music.score import Notes, Score
 from composer.plugins.registry import registry
 from composer.plugins.specs import format_spec, parse_spec
 from composer.request import Request, Spec, read_specs
@@ -91,35 +93,48 @@ def transform_score(
 ) -> Score:
     """Change a score by transforms, in order; `stream` is (seed, index, attempt). Raises CannotExpress, BadOption.
 
-    The notes in `fixed` stay, and the transforms see the others alone.
+    What is in `fixed` stays, and the transforms see the other notes alone. Warns with RequestWarning where one writes
+    notes outside of what is new, which are left out.
     """
     for place, (spec, transform) in enumerate(zip(specs, make_transforms(specs), strict=True)):
-        rng = make_generator(*stream, f"transform {place}")
+        rng, before = make_generator(*stream, f"transform {place}"), score
         try:
             score = transform(score, rng) if fixed is None else _transform_new_notes(spec, transform, score, fixed, rng)
         except CannotExpress as error:
             raise CannotExpress(f"transform '{spec.name}': {error}") from error
+        _check_made(f"transform '{spec.name}'", score, Score)
+        if count_overlaps(score) > count_overlaps(before):
+            score = _change_notes(score, [separate_pitches(track.notes) for track in score.tracks])
     return score
 
 
 def _transform_new_notes(
     spec: Spec, transform: Transform, score: Score, fixed: Fixed, rng: np.random.Generator
 ) -> Score:
+    """Transform the new notes of a score, within the spans that are new; cut and leave out what lies outside then."""
     _check_of_notes(spec, transform)
-    tracks = zip(score.tracks, fixed, strict=False)
-    masks = [
-        np.array([(note[0], note[2]) in kept for note in track.notes.tolist()], dtype=bool) for track, kept in tracks
-    ]
-    masks += [np.zeros(len(track.notes), dtype=bool) for track in score.tracks[len(masks) :]]
-    pairs = list(zip(score.tracks, masks, strict=True))
-    new = replace(score, tracks=tuple(replace(track, notes=track.notes[~mask]) for track, mask in pairs))
-    changed = zip(pairs, transform(new, rng).tracks, strict=True)
-    return replace(
-        score,
-        tracks=tuple(
-            replace(track, notes=merge_new_notes(track.notes[mask], other.notes)) for (track, mask), other in changed
-        ),
-    )
+    masks = [fixed.mask_new(number, track.notes) for number, track in enumerate(score.tracks)]
+    before = [track.notes[mask] for track, mask in zip(score.tracks, masks, strict=True)]
+    changed = transform(_change_notes(score, before), rng)
+    _check_made(f"transform '{spec.name}'", changed, Score)
+    if len(changed.tracks) != len(score.tracks):
+        raise BadOption(f"transform '{spec.name}' keeps fixed notes, but not their parts; tell its authors.")
+    merged, missing = [], 0
+    for number, (track, mask) in enumerate(zip(score.tracks, masks, strict=True)):
+        inside, outside = clip_notes(changed.tracks[number].notes, fixed.find_new(number), before[number])
+        merged.append(merge_new_notes(track.notes[~mask], inside))
+        missing += outside
+    if missing:
+        are = "1 note is" if missing == 1 else f"{missing} notes are"
+        text = f"transform '{spec.name}': {are} left out, which would lie outside the new bars and voices."
+        warnings.warn(text, RequestWarning, stacklevel=2)
+    return _change_notes(score, merged)
+
+
+def _change_notes(score: Score, notes: Sequence[Notes]) -> Score:
+    """Give the tracks of a score other notes."""
+    pairs = zip(score.tracks, notes, strict=True)
+    return replace(score, tracks=tuple(replace(track, notes=its) for track, its in pairs))
 
 
 def check_fixed(request: Request) -> None:
@@ -144,8 +159,16 @@ def leave_out_whole(request: Request) -> Request:
 
 def describe_broken(score: Score, specs: Sequence[Spec]) -> dict[str, str]:
     """Describe how a score breaks rules, by rule as it is typed; empty where it keeps them."""
-    judged = {format_spec(spec): rule(score) for spec, rule in zip(specs, make_rules(specs), strict=True)}
+    judged = {format_spec(spec): rule(score) or "" for spec, rule in zip(specs, make_rules(specs), strict=True)}
+    for name, text in judged.items():
+        _check_made(f"rule '{name}'", text, str)
     return {name: text for name, text in judged.items() if text}
+
+
+def _check_made(name: str, made: object, kind: type) -> None:
+    """Refuse what a plugin made that is of another kind. Raises BadOption."""
+    if not isinstance(made, kind):
+        raise BadOption(f"{name} makes a {type(made).__name__}, and not a {kind.__name__}; tell its authors.")
 
 
 def count_new_notes(score: Score, start: int) -> int:

@@ -29,7 +29,7 @@ from composer.model import Model
 from composer.music.score import END, Labels, Score, Tempo, Text, compute_bars
 from composer.plugins.registry import registry
 from composer.request import WHOLE, Request, SamplerSpec
-from composer.sampling import beams, loop
+from composer.sampling import loop
 from composer.sampling.feasibility import check_request
 from composer.sampling.loop import SampledPiece
 from composer.tokens.conditions import check_wanted, settle, split_conditions
@@ -40,6 +40,7 @@ from composer.types import Constraint, Piece, Sampler, Span, Step, Tokenizer
 if TYPE_CHECKING:
     from composer.data.corpus import Report
     from composer.originality.index import Music
+    from composer.sampling import beams
 
 PieceResult: TypeAlias = Piece | ComposerError
 """A piece, or the error that explains its failure."""
@@ -255,6 +256,8 @@ def _choose_method(request: Request) -> tuple[Callable[..., Iterator[tuple[int, 
     """Choose between the sampling loop and beam search, with the number of pieces side by side at most."""
     if request.beams is None:
         return loop.sample_each, BATCH_SIZE
+    from composer.sampling import beams  # few want them
+
     return beams.search_each, max(BEAMS // request.beams, 1)
 
 

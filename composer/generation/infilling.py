@@ -33,7 +33,7 @@ from composer.generation.generator import (
     should_retry,
 )
 from composer.generation.primers import apply_request
-from composer.music.merging import check_start, splice
+from composer.music.merging import LATEST, check_start, splice
 from composer.music.parts import find_voice
 from composer.music.score import Bars, Score, compute_bars
 from composer.music.score_json import score_from_json, score_to_json
@@ -53,8 +53,8 @@ LOOK_AHEAD = 2
 ROWS = 1024
 """Particles side by side, at most."""
 
-ALWAYS = 2**40
-"""Later than the end of any piece."""
+ALWAYS = LATEST
+"""The end of a span that goes on to the end of the piece."""
 
 
 @dataclass(frozen=True)

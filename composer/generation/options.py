@@ -13,6 +13,7 @@ from composer.music.score import Labels
 from composer.plugins.offers import Offer
 from composer.plugins.options import Option, make_plain
 from composer.plugins.registry import registry
+from composer.plugins.specs import convert_options
 from composer.request import Request, SamplerSpec
 
 ALL = "all"
@@ -90,8 +91,8 @@ def merge_conditions(request: Request, stated: Iterable[tuple[str, str]]) -> Req
 def build_chain(given: Mapping[str, Any], taken: Collection[str], what: str) -> tuple[SamplerSpec, ...]:
     """Make the chain of samplers from keyword arguments, in their order; None stands for an option not given.
 
-    `taken` are the other arguments of the function named `what`. Values become the texts of the command line, so that
-    the request is the same. Raises BadOption for an unknown name.
+    `taken` are the other arguments of the function named `what`. The request is the one that the command line makes.
+    Raises BadOption for an unknown name, and for an invalid value.
     """
     options = {_make_keyword(flag): found for flag, found in list_sampler_options(map(make_flag, taken)).items()}
     chain: dict[str, dict[str, Any]] = {}
@@ -101,7 +102,19 @@ def build_chain(given: Mapping[str, Any], taken: Collection[str], what: str) -> 
         offer, option = options[name]
         if value is not None:
             chain.setdefault(offer.name, {})[option.name] = _format_value(value)
-    return tuple(SamplerSpec(name, values) for name, values in chain.items())
+    return convert_chain(chain)
+
+
+def convert_chain(chain: Mapping[str, Mapping[str, Any]]) -> tuple[SamplerSpec, ...]:
+    """Convert the samplers of a chain, by name, with options as typed, to plain values, as jobs of a batch have them.
+
+    Raises BadOption for an invalid value.
+    """
+    offers = registry().offers["samplers"]
+    return tuple(
+        SamplerSpec(name, convert_options(offers[name], f"sampler '{name}'", options))
+        for name, options in chain.items()
+    )
 
 
 def _make_keyword(flag: str) -> str:

@@ -17,7 +17,7 @@ from composer.generation.degeneration import RETRIES
 from composer.generation.finishing import BROKEN, finish_piece, repeat_transforms
 from composer.generation.generator import BATCH_SIZE, Generator, PieceResult, Results, collect_pieces
 from composer.generation.generator import generate_each as generate_requests
-from composer.music.merging import Fixed, list_fixed_notes
+from composer.music.merging import Fixed, list_fixed
 from composer.request import Request
 from composer.types import OwnTask, Piece, ReadsTasks
 
@@ -89,20 +89,20 @@ def _finish(generator: Generator, task: Task, piece: Piece) -> PieceResult:
     """Finish a piece: transform and judge it. Fixed notes of a fill stay."""
     request = get_request(task)
     try:
-        return finish_piece(piece, _list_fixed_notes(generator, task) if request.transforms else None)
+        return finish_piece(piece, _list_fixed(generator, task) if request.transforms else None)
     except OF_ONE_PIECE as error:
         return error
 
 
-def _list_fixed_notes(generator: Generator, task: Task) -> Fixed | None:
-    """List the fixed notes of a fill, None for another task."""
+def _list_fixed(generator: Generator, task: Task) -> Fixed | None:
+    """List what stays in a fill, None for another task."""
     if isinstance(task, Request):
         return None
     from composer.generation.infilling import Fill, quantise
 
     if not isinstance(task, Fill):
         return None
-    return list_fixed_notes(task.score, quantise(generator, task.score), task.fixed)
+    return list_fixed(task.score, quantise(generator, task.score), task.fixed)
 
 
 def _find_generator(kind: type) -> Callable[..., Results]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from composer.errors import CannotExpress
 from composer.music.score import (
@@ -30,16 +31,35 @@ from composer.types import Span
 NEAR = TICKS_PER_QUARTER // 2
 """Ticks by which encoding may move a note."""
 
+LATEST = 2**40
+"""Later than the end of any piece."""
+
 NoteRow = tuple[int, int, int, int]
 """A note: start, duration, pitch, velocity."""
-
-Fixed = Sequence[set[tuple[int, int]]]
-"""The fixed notes of each track of a score, as (start, pitch)."""
 
 Change = TypeVar("Change", TimeSignature, KeySignature, Text)
 
 NoteIndex = tuple[int, int]
 """A note of a score: its track, and its index there."""
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """What stays in a splice: notes, and all that is not new, by the tracks of the score."""
+
+    notes: Sequence[set[tuple[int, int]]]  # (start, pitch)
+    new: Sequence[Sequence[tuple[int, int]]]  # (start, end) of what is new; at last, that of tracks that are added
+
+    def find_new(self, track: int) -> Sequence[tuple[int, int]]:
+        """Find the spans of a track that are new, as (start, end), sorted."""
+        return self.new[min(track, len(self.new) - 1)]
+
+    def mask_new(self, track: int, notes: Notes) -> NDArray[np.bool_]:
+        """Mask the notes (N,) of a track that are new: they begin where it is, and are not fixed."""
+        kept = self.notes[track] if track < len(self.notes) else set()
+        places = ((note[0], (note[0], note[2]) in kept) for note in notes.tolist())
+        spans = self.find_new(track)
+        return np.array([not there and find_span(spans, start) is not None for start, there in places], dtype=bool)
 
 
 @dataclass(frozen=True)
@@ -83,8 +103,8 @@ def splice(score: Score, encoded: Score, answer: Score, fixed: Sequence[Span]) -
     return replace(score, tracks=(*tracks, *added), labels=make_labels(score.labels, answer.labels))
 
 
-def list_fixed_notes(score: Score, encoded: Score, fixed: Sequence[Span]) -> Fixed:
-    """List the notes of `score` that stay in a splice, by its tracks; for the arguments, see `splice`."""
+def list_fixed(score: Score, encoded: Score, fixed: Sequence[Span]) -> Fixed:
+    """List what stays of `score` in a splice; for the arguments, see `splice`."""
     voices = _match_voices(score, encoded)
     kept = [{(note[0], note[2]) for note in notes} for notes in _list_unencoded(score, voices, fixed)]
     for number, voice in enumerate(voices):
@@ -92,7 +112,62 @@ def list_fixed_notes(score: Score, encoded: Score, fixed: Sequence[Span]) -> Fix
             if index is not None and is_fixed(fixed, number, note[0]):
                 start, _, pitch, _ = _list_notes(score.tracks[index[0]])[index[1]]
                 kept[voice.track if voice.track is not None else index[0]].add((start, pitch))
-    return kept
+    return Fixed(kept, _list_new(len(score.tracks), voices, fixed))
+
+
+def _list_new(count: int, voices: Sequence[_Voice], fixed: Sequence[Span]) -> list[list[tuple[int, int]]]:
+    """List the spans that are new in each of `count` tracks, and in those that are added."""
+    new: list[list[tuple[int, int]]] = [[] for _ in range(count + 1)]
+    for number, voice in enumerate(voices):
+        new[count if voice.track is None else voice.track] += _find_gaps(fixed, number)
+    new[count] += _find_gaps(fixed, len(voices))  # a part that the encoded score had not
+    return [_join_spans(spans) for spans in new]
+
+
+def _find_gaps(fixed: Sequence[Span], track: int) -> list[tuple[int, int]]:
+    """Find the spans of an encoded track that no fixed span covers."""
+    gaps, begin = [], 0
+    for span in sorted((span for span in fixed if span.track in (None, track)), key=lambda span: span.start):
+        if span.start > begin:
+            gaps.append((begin, span.start))
+        begin = max(begin, span.end)
+    return [*gaps, (begin, LATEST)] if begin < LATEST else gaps
+
+
+def _join_spans(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Join spans (start, end) that overlap or meet, sorted."""
+    joined: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(end, joined[-1][1])
+        else:
+            joined.append((start, end))
+    return joined
+
+
+def find_span(spans: Sequence[tuple[int, int]], tick: int) -> tuple[int, int] | None:
+    """Find the span (start, end) that holds a tick, if any."""
+    return next((span for span in spans if span[0] <= tick < span[1]), None)
+
+
+def clip_notes(notes: Notes, spans: Sequence[tuple[int, int]], before: Notes) -> tuple[Notes, int]:
+    """Cut notes to spans, and leave out those outside. Return the rest, and how many were left out.
+
+    A note may sound after its span as long as one of the notes `before` does that begin in it.
+    """
+    rows: list[NoteRow] = []
+    for begin, length, pitch, velocity in notes.tolist():
+        inside = find_span(spans, begin) or next((span for span in spans if begin < span[0] < begin + length), None)
+        if inside is not None:
+            start, end = max(begin, inside[0]), min(begin + length, _find_latest_end(before, inside))
+            rows.append((start, end - start, pitch, velocity))
+    return make_notes(rows), len(notes) - len(rows)
+
+
+def _find_latest_end(notes: Notes, span: tuple[int, int]) -> int:
+    """Find the end of a span, or of the last of the notes that begin in it, if that is later."""
+    inside = notes[(notes["start"] >= span[0]) & (notes["start"] < span[1])]
+    return max(span[1], int((inside["start"] + inside["duration"]).max(initial=0)))
 
 
 def merge_new_notes(fixed: Notes, new: Notes) -> Notes:
@@ -111,6 +186,27 @@ def merge_new_notes(fixed: Notes, new: Notes) -> Notes:
         if start < end:
             rows.append((start, end - start, pitch, velocity))
     return make_notes(rows)
+
+
+def separate_pitches(notes: Notes) -> Notes:
+    """Separate notes of one pitch, as MIDI has to: each ends where the next begins; of one onset the longest stays."""
+    notes = notes[np.lexsort((notes["duration"], notes["start"], notes["pitch"]))]
+    same = notes["pitch"][:-1] == notes["pitch"][1:]
+    notes = notes[np.append(~same | (np.diff(notes["start"]) > 0), True)[: len(notes)]]
+    same = notes["pitch"][:-1] == notes["pitch"][1:]
+    shorter = np.minimum(notes["duration"][:-1], np.diff(notes["start"]))
+    notes["duration"][:-1] = np.where(same, shorter, notes["duration"][:-1])
+    return notes[np.lexsort((notes["pitch"], notes["start"]))]
+
+
+def count_overlaps(score: Score) -> int:
+    """Count the notes that the next one of their pitch and part overlaps."""
+    count = 0
+    for track in score.tracks:
+        notes = track.notes[np.lexsort((track.notes["start"], track.notes["pitch"]))]
+        ends = notes["start"] + notes["duration"]
+        count += int(np.sum((notes["pitch"][:-1] == notes["pitch"][1:]) & (ends[:-1] > notes["start"][1:])))
+    return count
 
 
 def append_continuation(score: Score, encoded: Score, answer: Score, start: int) -> Score:

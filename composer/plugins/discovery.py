@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from composer.errors import UnknownName, printable, suggest
@@ -13,6 +14,7 @@ from composer.plugins import DISABLED
 
 if TYPE_CHECKING:  # a fast `--help` does without it
     from importlib.metadata import Distribution, EntryPoint
+    from types import CodeType
 
 GROUP = "composer"
 
@@ -52,13 +54,25 @@ class Plugin:
         return self.distribution == _OUR_DISTRIBUTION
 
 
-def find_culprit(error: BaseException) -> Plugin | None:
-    """Find the plugin of another package whose code raised an error, or was called last on the way to it."""
+def find_culprit(error: BaseException) -> tuple[Plugin, str] | None:
+    """Find the plugin of another package whose code raised an error, or was called last on the way to it.
+
+    With it comes the place in its code, as of `describe_place`.
+    """
     from traceback import walk_tb
 
-    modules = [str(frame.f_globals.get("__name__", "")).partition(".")[0] for frame, _ in walk_tb(error.__traceback__)]
     theirs = {point.module.partition(".")[0]: get_plugin(point) for point in find() if not get_plugin(point).ours}
-    return next((theirs[name] for name in reversed(modules) if name in theirs), None)
+    for frame, line in reversed(list(walk_tb(error.__traceback__))):
+        if plugin := theirs.get(str(frame.f_globals.get("__name__", "")).partition(".")[0]):
+            return plugin, describe_place(frame.f_code, line)
+    return None
+
+
+def describe_place(code: CodeType, line: int) -> str:
+    """Describe a place in code in a few words: `SingleGate.build_cell, line 12 of single_gate/__init__.py`."""
+    path = Path(code.co_filename)
+    shown = f"{code.co_qualname}, line {line} of {path.parent.name}/{path.name}"
+    return printable(shown, 200)
 
 
 def find() -> list[EntryPoint]:

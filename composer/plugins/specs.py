@@ -27,7 +27,7 @@ def parse_spec(text: str, kind: str) -> Spec:
     if colon and not rest.strip():
         raise BadOption(f"{title}: there is nothing after the colon of '{printable(text)}'.")
     values = _split_options(offer, title, rest) if colon else {}
-    return Spec(offer.name, _convert_options(offer, title, values))
+    return Spec(offer.name, convert_options(offer, title, values))
 
 
 def split_specs(text: str, kind: str) -> list[str]:
@@ -62,7 +62,8 @@ def _split_options(offer: Offer, title: str, text: str) -> dict[str, str]:
     return found
 
 
-def _convert_options(offer: Offer, title: str, values: Mapping[str, str]) -> dict[str, Any]:
+def convert_options(offer: Offer, title: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert values by option, as typed, to plain ones. Raises BadOption, with `title` before its text."""
     known = offer.known
     for name in values:
         if name not in known:

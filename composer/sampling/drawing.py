@@ -33,6 +33,9 @@ FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-fno-t
 CODES = {"divide": 0, "keep count": 1, "keep mass": 2, "keep ratio": 3}
 """The operations, as numbered in C."""
 
+MOST = 2**53
+"""A count beyond all vocabularies, which a double holds."""
+
 
 @dataclass(frozen=True)
 class DrawnTokens:
@@ -103,7 +106,7 @@ def _bind_compiled(links: Sequence[LogitsProcessor], operations: Sequence[Operat
     if (function := load_choice()) is None:
         return None
     kinds = np.array([CODES[operation.kind] for operation in operations], dtype=np.int32)
-    values = np.array([operation.value for operation in operations], dtype=np.float64)
+    values = np.array([min(operation.value, MOST) for operation in operations], dtype=np.float64)
     described = (len(operations), kinds.ctypes.data, values.ctypes.data)
     ids, scratch = np.empty(0, dtype=np.int32), np.empty(0)
 

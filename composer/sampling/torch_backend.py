@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 SIZES = (4, 8, 16, 32, 64)
 """Numbers of rows that a module may be run with at once; one by one where no trial of these succeeds."""
 
+TRIES = 4
+"""Batches that each number of rows is tried with."""
+
 TRIAL_STEPS = 3
 """Steps of a trial: a difference in the state shows itself in the next logits."""
 
@@ -77,34 +80,31 @@ def _pad(rows: Any, size: int, join: Callable[[Any], Any]) -> Any:
 
 
 def find_sizes(module: nn.Module, limits: NDArray[np.int64]) -> Sequence[int]:
-    """Find numbers of rows with which a row has the same bits, as a trial shows: the smallest, and those like it.
+    """Find numbers of rows with which a row has the same bits, wherever it stands, as a trial shows.
 
-    The order of a sum depends on shapes and not on values, so random values tell. `limits` are the sizes of features.
+    The order of a sum depends on shapes and places, and not on values; how a function is rounded depends on the place,
+    and shows itself in some values. So random rows are tried in random places. `limits` are the sizes of features.
     """
     import torch
 
     device, rng = next(module.parameters()).device, np.random.default_rng(0)
     inputs = torch.from_numpy(rng.integers(0, limits, (TRIAL_STEPS, SIZES[-1], len(limits)))).to(device)
+    order = torch.from_numpy(rng.permutation(SIZES[-1])).to(device)
     with torch.inference_mode(), use_one_thread(), switch_off_onednn():
         whole = _run(module, inputs)
-        alike = [
-            size for size in SIZES if _has_equal_rows(module, inputs, size) and _agrees(module, inputs, whole, size)
-        ]
+        alike = [size for size in SIZES if _agrees(module, inputs, whole, order, size)]
     return alike if SIZES[-1] in alike else (1,)
 
 
-def _has_equal_rows(module: nn.Module, inputs: torch.Tensor, size: int) -> bool:
-    """Tell whether a row has the same bits wherever it stands among so many."""
-    repeated = inputs[:, :1].expand(-1, size, -1)
-    return all(bool((part == part[:1]).all()) for part in _run(module, repeated))
-
-
-def _agrees(module: nn.Module, inputs: torch.Tensor, whole: list[torch.Tensor], size: int) -> bool:
-    """Tell whether rows, so many at once, have the bits that they have in the whole."""
+def _agrees(module: nn.Module, inputs: torch.Tensor, whole: list[torch.Tensor], order: torch.Tensor, size: int) -> bool:
+    """Tell whether rows in this order, so many at once, have the bits that they have in the whole."""
     import torch
 
-    part = _run(module, inputs[:, :size])
-    return all(torch.equal(a, b[:size]) for a, b in zip(part, whole, strict=True))
+    for rows in order.split(size)[:TRIES]:
+        part = _run(module, inputs[:, rows])
+        if not all(torch.equal(a, b[rows]) for a, b in zip(part, whole, strict=True)):
+            return False
+    return True
 
 
 def _run(module: nn.Module, inputs: torch.Tensor) -> list[torch.Tensor]:

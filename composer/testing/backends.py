@@ -18,7 +18,7 @@ from composer.model import ComponentSpec, Model
 from composer.plugins.registry import registry
 from composer.sampling.torch_backend import make_torch_step
 from composer.testing.rules import rebuild, require
-from composer.types import Architecture, Backend, Column, HasCell, State, Step, Tokenizer
+from composer.types import Architecture, Backend, Column, HasCell, HasReasons, State, Step, Tokenizer
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,12 +28,18 @@ STEPS = 6
 
 
 def check_backend(maker: Backend, model: Model, device: str = "cpu") -> None:
-    """Check that logits are within tolerance, and rows the same bits in any batch with any number of threads."""
+    """Check that logits are within tolerance, and rows the same bits in any batch with any number of threads.
+
+    A backend that does not support the model may explain why.
+    """
     require(rebuild(maker) == maker, "options rebuilt from their fields are equal")
     require("float32" in maker.tolerances, "float32 is one of the precisions")
     if maker.supports(model, device):
         for precision, tolerance in maker.tolerances.items():
             _check_precision(maker.make(model, device, precision), model, tolerance)
+    elif isinstance(maker, HasReasons):
+        why = maker.explain(model, device)
+        require(isinstance(why, str) and why.isprintable() and why, "a backend explains why it does not run a model")
 
 
 def _check_precision(step: Step, model: Model, tolerance: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -46,14 +46,23 @@ Mask = NDArray[np.bool_]
 def check_sampler(sampler: Sampler, tokenizer: Tokenizer, seed: int = 0) -> None:
     """Check that rows are independent, a token stays possible, none becomes so, and arguments are unchanged.
 
-    Memory has one size, and holds all that the sampler remembers. No more tokens and notes count than it asks for. A
-    constraint may lead to a dead end, where the engine backtracks. Here other pieces continue, or begin anew.
+    A sampler does not change itself. Memory has one size, and holds all that the sampler remembers. No more tokens and
+    notes count than it asks for. A constraint may lead to a dead end, where the engine backtracks. Here other pieces
+    continue, or begin anew.
     """
     require(rebuild(sampler) == sampler, "a sampler rebuilt from its fields is equal")
+    before = _show_attributes(sampler)
     if isinstance(sampler, HasMemory):
         _check_begin(sampler, tokenizer.token_info)
     for repeat in _walk(sampler, tokenizer, np.random.default_rng(seed)):
         repeat()
+    require(_show_attributes(sampler) == before, "a sampler does not change itself; what it remembers is its memory")
+
+
+def _show_attributes(sampler: Sampler) -> dict[str, str]:
+    """Show the attributes of a sampler, but those of `cached_property`, which come with time."""
+    own, kind = getattr(sampler, "__dict__", {}), type(sampler)
+    return {name: repr(own[name]) for name in own if not isinstance(getattr(kind, name, None), cached_property)}
 
 
 def _walk(sampler: Sampler, tokenizer: Tokenizer, random: np.random.Generator) -> list[Callable[[], None]]:

@@ -47,7 +47,9 @@ REPORT_EVERY = 0.25
 class Settings:
     """Hyperparameters of a training; the defaults train a listenable model of the chorales on a laptop."""
 
-    steps: Annotated[int, "updates of the weights, of about batch_size x chunk tokens each"] = 5000
+    steps: Annotated[
+        int, "updates of the weights, of about batch_size x chunk tokens each; the last batch is finished"
+    ] = 5000
     evaluations: Annotated[int, "validations on the way, evenly spread; the best weights are kept"] = 40
     batch_size: Annotated[int, "pieces side by side"] = 16
     chunk: Annotated[int, "tokens that a gradient reaches back"] = 128
@@ -369,7 +371,7 @@ class Meter:
         self._ticked = now
 
     def compute_progress(self, epoch: float) -> Progress:
-        """Compute the progress of the run. Raises TrainingFailed if a loss was NaN."""
+        """Compute the progress; a last batch may go beyond the steps asked for. Raises TrainingFailed for NaN."""
         run = self._run
         nats = _check_finite(float(run.nats), run.step)
         self.add_time()
@@ -378,7 +380,8 @@ class Meter:
         left = (self._steps - run.step) * passed / max(run.step - self._first_step, 1)
         rate = (run.tokens - self._first_token) / passed
         train = nats / max(run.tokens, 1) / self._notes_per_token
-        return Progress(run.step, self._steps, epoch, rate, run.seconds, max(left, 0.0), train, unit=self._unit)
+        steps = max(self._steps, run.step)
+        return Progress(run.step, steps, epoch, rate, run.seconds, max(left, 0.0), train, unit=self._unit)
 
 
 def copy_weights(module: nn.Module) -> Weights:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -177,9 +178,13 @@ def add_augmentations(
     if isinstance(chosen, Mapping):
         added = dict(chosen)
     else:
-        specs = (parse_spec(one, "transforms") for one in ([chosen] if isinstance(chosen, str) else chosen))
+        specs = [parse_spec(one, "transforms") for one in ([chosen] if isinstance(chosen, str) else chosen)]
         added = {spec.name: dict(spec.options) or True for spec in specs}
+        if twice := next((one for one, times in Counter(one.name for one in specs).items() if times > 1), ""):
+            raise BadOption(f"the augmentation '{twice}' is given twice; give it once.")
     if semitones is not None:
+        if TRANSPOSE.name in added:
+            raise BadOption("'transpose' is given twice, as an augmentation and by itself; leave out one of them.")
         added[TRANSPOSE.name] = make_transposition(semitones)
     return {**plain, "augmentations": {**plain.get("augmentations", {}), **added}} if added else dict(plain)
 

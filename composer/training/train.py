@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,7 +16,7 @@ import numpy as np
 from composer import __version__
 from composer.data.corpus import Corpus
 from composer.data.labels import describe_conditions, warn_of_labels
-from composer.errors import TrainingFailed, printable
+from composer.errors import RunWarning, TrainingFailed, printable
 from composer.fitting import Weights
 from composer.model import ComponentSpec, Model, save
 from composer.plugins.options import get_values
@@ -24,6 +25,7 @@ from composer.training import loop, recipes, run_folder
 from composer.training.callbacks import Callbacks, Events, Listener, RunContext
 from composer.training.distributed import ALONE, ProcessGroup
 from composer.training.evaluation import evaluate
+from composer.training.methods import TRANSPOSE
 from composer.training.model_card import measure_reach
 from composer.training.recipes import Beginning, Recipe
 from composer.training.state import Trained
@@ -53,6 +55,7 @@ def train_recipe(
     ours: list[Listener] = [*listeners, Callbacks(callbacks, context, record), Events(context)]
     if processes.leads:
         warn_of_labels(recipe.tokenizer, corpus)
+        _warn_of_unused(recipe)
     trained = loop.train(
         corpus,
         recipe.tokenizer,
@@ -86,6 +89,17 @@ def train_recipe(
         kept = f"of step {trained.best.step}, is kept in {printable(str(out))}"
         raise TrainingFailed(f"{trained.failure} The best model up to then, {kept}.")
     return model
+
+
+def _warn_of_unused(recipe: Recipe) -> None:
+    """Warn with RunWarning of settings that were chosen, and that nothing in the recipe uses."""
+    settings, usual = recipe.settings, loop.Settings()
+    others = [one for one in recipe.method.augmentations if one.name != TRANSPOSE.name]
+    if settings.augment_share != usual.augment_share and not others:
+        text = "'augment_share' changes nothing: all pieces are transposed, and no other augmentation is named."
+        warnings.warn(text, RunWarning, stacklevel=3)
+    if settings.forget_labels != usual.forget_labels and not split_conditions(recipe.tokenizer)[1]:
+        warnings.warn("'forget_labels' changes nothing: the model has no conditions.", RunWarning, stacklevel=3)
 
 
 def make_model(recipe: Recipe, weights: Weights) -> Model:

@@ -96,6 +96,14 @@ class HasEquations(Protocol):
     """One a line; x is the input, h (and c) the state, a prime marks the new state, * is element by element."""
 
 
+@runtime_checkable
+class HasReasons(Protocol):
+    """A backend that says why it cannot run a model."""
+
+    def explain(self, model: Model, device: str) -> str:
+        """Explain, for a model that it does not support, why; in a few words, such as `there is no C compiler`."""
+
+
 Step: TypeAlias = Callable[[Array, "State | None"], "tuple[Array, State]"]
 """One step of a model: `(inputs (B, C), state) -> (logits (B, V), state)`. A row is the same bits in any batch.
 

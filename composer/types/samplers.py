@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -67,6 +68,10 @@ class LogitsProcessor(Protocol):
         """Compute new logits (B, V); the argument is unchanged."""
 
 
+_LIMITS = {"divide": (1e-300, inf), "keep count": (1, inf), "keep mass": (0, 1), "keep ratio": (0, 1)}
+"""The least and the greatest value of each operation."""
+
+
 @dataclass(frozen=True)
 class Operation:
     """A step of a logits processor that the engine computes itself.
@@ -78,6 +83,12 @@ class Operation:
 
     kind: Literal["divide", "keep count", "keep mass", "keep ratio"]
     value: float
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown kind, and a value that makes no sense. Raises ValueError."""
+        least, most = _LIMITS.get(self.kind, (inf, -inf))
+        if not least <= self.value <= most:
+            raise ValueError(f"there is no operation '{self.kind}' with the value {self.value}")
 
 
 @runtime_checkable

@@ -42,7 +42,16 @@ class NumpyBackend:
 
     def supports(self, model: Model, device: str) -> bool:
         """Tell whether the device is a CPU and the architecture has a cell."""
-        return device == "cpu" and isinstance(model.make_architecture(), HasCell)
+        return not self.explain(model, device)
+
+    def explain(self, model: Model, device: str) -> str:
+        """Explain why it does not run a model there; empty if it does."""
+        if device != "cpu":
+            return "it runs on the CPU alone"
+        named = model.architecture.name
+        return (
+            "" if isinstance(model.make_architecture(), HasCell) else f"the architecture '{named}' has no `build_cell`"
+        )
 
     def make(self, model: Model, device: str, precision: str = "float32") -> Step:
         """Make the step of the model's cell."""

@@ -43,7 +43,7 @@ def journal(path: Path | None, last: int, as_json: bool) -> None:
         raise UnreadableFile(f"{printable(str(chosen))}: cannot be read ({error.strerror}).") from error
     if as_json:
         for line in lines:
-            click.echo(json.dumps(line, ensure_ascii=False))
+            click.echo(json.dumps(line, ensure_ascii=False).encode("utf-8", errors="replace"))
         return
     print_table("Journal", ["when, UTC", "what", "where", "of"], [_make_row(line) for line in lines])
 

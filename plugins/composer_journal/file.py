@@ -13,6 +13,9 @@ from typing import Any
 from composer.errors import CannotWrite, printable
 from composer.storage.inside import expand_home
 
+BEGINNING = b'{"event": '
+"""How each line begins, and so a journal."""
+
 
 def add_line(name: str, event: str, values: Mapping[str, Any]) -> None:
     """Add a line of JSON at the end of the journal, which is made if need be. Raises CannotWrite."""
@@ -27,15 +30,21 @@ def add_line(name: str, event: str, values: Mapping[str, Any]) -> None:
 
 
 def _append(path: Path, data: bytes) -> None:
-    """Append to a file in one write, which the system does not divide. A line that was cut short before it is ended."""
+    """Append to a file in one write, which the system does not divide. A line that was cut short before it is ended.
+
+    Raises OSError, also for a file that is no journal.
+    """
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     file = os.open(path, flags, 0o644)  # without waiting for the reader of a pipe
     try:
         found = os.fstat(file)
         if not stat.S_ISREG(found.st_mode):
             raise OSError("it is no file")
-        if found.st_size and os.lseek(file, -1, os.SEEK_END) >= 0 and os.read(file, 1) != b"\n":
-            data = b"\n" + data
+        if found.st_size:
+            if os.read(file, len(BEGINNING)) != BEGINNING:
+                raise OSError("it holds something else")
+            os.lseek(file, -1, os.SEEK_END)
+            data = data if os.read(file, 1) == b"\n" else b"\n" + data
         if os.write(file, data) != len(data):
             raise OSError("the disk is full")
     finally:

@@ -40,12 +40,23 @@ class NativeBackend:
 
     def supports(self, model: Model, device: str) -> bool:
         """Tell whether the model has a cell, the device is a CPU, and there is a kernel that is fast here."""
+        return not self.explain(model, device)
+
+    def explain(self, model: Model, device: str) -> str:
+        """Explain why it does not run a model there; empty if it does."""
+        from composer.tokens.jit.c_compiler import find_compiler
         from composer_native.compiling import load_kernel
 
-        if device != "cpu" or not isinstance(model.make_architecture(), HasCell):
-            return False
+        if device != "cpu":
+            return "it runs on the CPU alone"
+        if not isinstance(model.make_architecture(), HasCell):
+            return f"the architecture '{model.architecture.name}' has no `build_cell`"
         kernel = load_kernel(self.instructions)
-        return kernel is not None and (self.instructions != "auto" or bool(kernel.fuses()))
+        if kernel is None:
+            return "the compiler cannot build its kernel" if find_compiler() else "there is no C compiler"
+        if self.instructions == "auto" and not kernel.fuses():
+            return "this processor has no instruction that multiplies and adds, and others are faster"
+        return ""
 
     def make(self, model: Model, device: str, precision: str = "float32") -> Step:
         """Make the step of the model's cell."""

@@ -93,16 +93,19 @@ def make_native_step(
     parts, count, hidden, outputs, width = model.parts, model.count, model.hidden, model.outputs, model.columns
     run, here = _make_runner(kernel, model, threads), ctypes.addressof(model)
     _make_scratch(kernel.scratch_size(here, 1, threads))  # a cell beyond the limits is refused before the first step
-    scratch, room = np.empty(0, dtype=np.float32), 0
+    scratch, laid_out = np.empty(0, dtype=np.float32), 0
     last: tuple[State, Floats] = (), scratch  # the last state returned, which is mostly the next one passed in
 
     def step(columns: NDArray[np.int64], state: State | None) -> tuple[Floats, State]:
-        nonlocal scratch, room, last
+        nonlocal scratch, laid_out, last
         columns = np.ascontiguousarray(convert_columns(columns, width))
         rows = len(columns)
-        if rows > room:
-            scratch, room = _make_scratch(kernel.scratch_size(here, rows, threads)), rows
-            model.scratch, model.room = scratch.ctypes.data, len(scratch)
+        if rows != laid_out:  # fewer rows may need more: their blocks have more units
+            needed = kernel.scratch_size(here, rows, threads)
+            if not 0 <= needed <= len(scratch):
+                scratch = _make_scratch(needed)
+                model.scratch, model.room = scratch.ctypes.data, len(scratch)
+            laid_out = rows
         shape = (parts, rows, count, hidden)
         before = last[1] if state is last[0] and last[1].shape == shape else _join_state(state, shape)
         after, logits = np.empty(shape, dtype=np.float32), np.empty((rows, outputs), dtype=np.float32)

@@ -21,6 +21,9 @@ from composer.types import Metric
 def _check_range(least: float | None, most: float | None) -> None:
     if least is None and most is None:
         raise ValueError("give 'least', 'most' or both")
+    for name, bound in (("least", least), ("most", most)):
+        if bound is not None and isnan(bound):
+            raise ValueError(f"'{name}' is nan, and must be a number")
     if least is not None and most is not None and least > most:
         raise ValueError(f"'least' is {least:g}, and 'most' is only {most:g}")
 

@@ -85,10 +85,12 @@ class TopP:
     @property
     def operations(self) -> tuple[Operation, ...]:
         """The same, as described to the engine."""
-        return (Operation("keep mass", self.p),)
+        return () if self.p == 1 else (Operation("keep mass", self.p),)
 
     def __call__(self, logits: Array, context: Context) -> Array:
         """Return the logits with the tail out of play; the likeliest token always stays."""
+        if self.p == 1:  # sums are rounded, and would leave out the least likely ones
+            return logits
         if type(logits) is np.ndarray and len(logits) == 1:
             return self._process_row(logits)
         xp = get_namespace(logits)

@@ -33,9 +33,17 @@ class TracedBackend:
 
     def supports(self, model: "Model", device: str) -> bool:
         """Tell whether the network can be traced, and the trace computes what it does; not for one with a cell."""
-        from composer_traced.steps import can_trace
+        return not self.explain(model, device)
 
-        return device == "cpu" and not isinstance(model.make_architecture(), HasCell) and can_trace(model)
+    def explain(self, model: "Model", device: str) -> str:
+        """Explain why it does not run a model there; empty if it does."""
+        if device != "cpu":
+            return "it runs on the CPU alone"
+        if isinstance(model.make_architecture(), HasCell):
+            return f"the architecture '{model.architecture.name}' has `build_cell`, which `native` and `numpy` run"
+        from composer_traced import steps
+
+        return steps.explain(model)
 
     def make(self, model: "Model", device: str, precision: str = "float32") -> Step:
         """Make the step of the model's network."""

@@ -18,12 +18,13 @@ Floats = NDArray[np.float32]
 
 PRELUDE, PRODUCTS = (Path(__file__).with_name(name) for name in ("prelude.c", "products.c"))
 
-FLAGS = (
-    *("-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-march=native"),
-    *("-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"),
-    *("-shared", "-fPIC", "-w"),
-)
+ALIKE = ("-march=native", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC", "-w")
 """Without contraction, so that a number takes the same operations in a vector and beside one."""
+
+FLAGS = ("-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", *ALIKE)
+
+PRODUCT_FLAGS = ("-O3", *ALIKE)
+"""Loops over registers are unrolled for good: matrix products take less than half of the time."""
 
 TILE = 32
 """Rows that are computed side by side, so that their numbers stay near the processor."""
@@ -86,7 +87,7 @@ def _write_results(graph: Graph) -> list[str]:
 
 def compile_graphs(graphs: Mapping[str, Graph]) -> dict[str, Run] | None:
     """Compile graphs, and bind each to its weights; None if no compiler can build them."""
-    products = load_library(PRODUCTS.read_text(encoding="utf-8"), FLAGS)
+    products = load_library(PRODUCTS.read_text(encoding="utf-8"), PRODUCT_FLAGS)
     library = load_library(write_program(graphs), FLAGS)
     if products is None or library is None:
         return None

@@ -29,17 +29,6 @@ CLOSE = 1e-4
 """The largest difference of logits of usual size that the order of sums may make."""
 
 
-def can_trace(model: Model) -> bool:
-    """Tell whether the step of a model can be traced here, and then computes what its network does."""
-    if find_compiler() is None:
-        return False
-    try:
-        _make_runs(model)
-    except Untraceable:
-        return False
-    return True
-
-
 def make_traced_step(model: Model) -> Step:
     """Make `step(inputs (B, C), state) -> (logits (B, V), state)`. Raises BadOption for a network it cannot trace.
 
@@ -99,7 +88,9 @@ def _compare(module: nn.Module, sizes: Sequence[int], begin: Run, go_on: Run) ->
 
 
 def explain(model: Model) -> str:
-    """Explain why a model cannot be traced, in a few words; empty for one that can."""
+    """Explain why a model cannot be traced here, or is not computed then; in a few words, empty for one that is."""
+    if find_compiler() is None:
+        return "there is no C compiler"
     try:
         _make_runs(model)
     except Untraceable as error:

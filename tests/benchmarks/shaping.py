@@ -1,13 +1,14 @@
-"""Links of the sampling chain beside a step of the model: the time of each, as a share of a step.
+"""Links of the sampling chain beside a step of the model: what each adds to a draw, as a share of a step.
 
-The logits are those of the model along pieces, within the grammar, as the links are given them.
+The logits and masks are those of the model along pieces.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 
 import numpy as np
 from machine import describe, in_turn
@@ -17,7 +18,7 @@ from composer.generation.composer import open_model
 from composer.generation.generator import Generator
 from composer.plugins.registry import registry
 from composer.request import Request
-from composer.sampling.loop import draw
+from composer.sampling.drawing import make_draw
 
 BATCHES = (1, 64)
 ROUNDS = 15
@@ -27,14 +28,19 @@ PLACES = 24
 LINKS = {"top-p": {"p": 0.95}, "top-k": {"k": 10}, "min-p": {"p": 0.05}}
 
 
-def along(player: Generator, rows: int) -> list[NDArray[np.float64]]:
-    """(B, V) the logits within the grammar at each place."""
+Drawn = tuple[NDArray[np.float32], SimpleNamespace]
+"""The logits (B, V) of a place, and as much of a context as a draw looks at."""
+
+
+def along(player: Generator, rows: int) -> list[Drawn]:
+    """The logits and the grammar's masks at each place."""
     grammar, step, recurrent = player.tokenizer.grammar, player.get_step(player.resolve(Request())), None
     places, uniforms, found = grammar.start(Request(bars=8), rows), np.random.default_rng(0), []
+    draw, none = make_draw([]), np.full(rows, -1)
     for _ in range(PLACES):
         logits, recurrent = step(grammar.make_inputs(places), recurrent)
-        found.append(np.where(grammar.mask(places), logits.astype(np.float64), -np.inf))
-        places = grammar.advance(places, draw(found[-1], uniforms.random(rows)))
+        found.append((logits, SimpleNamespace(allowed=grammar.mask(places))))
+        places = grammar.advance(places, draw(*found[-1], None, uniforms.random(rows), none).tokens)
     return found
 
 
@@ -51,13 +57,18 @@ def stepping(player: Generator, rows: int, precision: str) -> Callable[[], None]
     return run
 
 
-def shaping(name: str, logits: list[NDArray[np.float64]]) -> Callable[[], None]:
-    """The link at each place; it looks at the logits alone."""
-    link = registry().make("samplers", name, **LINKS[name])
+def drawing(names: Sequence[str], places: list[Drawn]) -> Callable[[], None]:
+    """A draw with these links at each place."""
+    rows = len(places[0][0])
+    draw, none, uniforms = (
+        make_draw([registry().make("samplers", n, **LINKS[n]) for n in names]),
+        np.full(rows, -1),
+        np.full(rows, 0.5),
+    )
 
     def run() -> None:
-        for of_place in logits:
-            link(of_place, None)
+        for logits, context in places:
+            draw(logits, context, None, uniforms, none)
 
     return run
 
@@ -68,14 +79,14 @@ def main() -> None:
     for title in ("chorales", "tunes"):
         player = open_model(title)
         for rows in BATCHES:
-            logits = along(player, rows)
-            tasks = {name: shaping(name, logits) for name in LINKS}
+            places = along(player, rows)
+            tasks = {name: drawing([name], places) for name in LINKS} | {"draw": drawing([], places)}
             tasks |= {precision: stepping(player, rows, precision) for precision in ("float32", "int8")}
             found = in_turn(tasks, ROUNDS, take=min)
             micros = {name: seconds / PLACES * 1e6 for name, seconds in found.items()}
-            told = [
-                f"{name} {micros[name]:.0f} µs ({micros[name] / micros['float32']:.0%} of a step)" for name in LINKS
-            ]
+            added = {name: max(micros[name] - micros["draw"], 0.0) for name in LINKS}
+            told = [f"{name} {added[name]:.1f} µs ({added[name] / micros['float32']:.1%} of a step)" for name in LINKS]
+            told.append(f"the draw itself {micros['draw']:.0f} µs")
             steps = f"a step {micros['float32']:.0f} µs, in int8 {micros['int8']:.0f} µs"
             print(f"{title}, batch {rows:2}: {steps}; {', '.join(told)}")
 

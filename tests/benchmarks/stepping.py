@@ -213,20 +213,24 @@ def measure(title: str, player: Generator, naive: Callable[[torch.Tensor, Any], 
         )
 
 
+def make_player(name: str, **options: int) -> Generator:
+    """An untrained model of a large network, with weights in 16 bits, as `composer train` stores them."""
+    model = make_random_model(name, "remi", **LARGE, **options)
+    return Generator(replace(model, weights={name: array.astype(np.float16) for name, array in model.weights.items()}))
+
+
 def measure_all() -> None:
     """The table for 3 x 512, for the shipped models, and for a cell that is not ours."""
     print(describe())
     print(", ".join(f"{name}: {1e-9 / each:.1f} products a ns" for name, each in multiplying().items()))
-    model = make_random_model("lstm", "remi", embedding_size=512, **LARGE)
-    stored = {name: array.astype(np.float16) for name, array in model.weights.items()}
-    players = {"lstm 3x512": Generator(replace(model, weights=stored))}
+    players = {"lstm 3x512": make_player("lstm", embedding_size=512)}
     players |= {name: open_model(name) for name in registry().list_names("models")}
     for title, player in players.items():
         cell = player.model.make_cell()
         gated = cell.layers[0].recurrent.size > 0
         measure(title, player, naive_layers(cell) if gated else naive_module(player), cell)
     for name in ("peephole", "peephole-forward"):
-        player = Generator(make_random_model(name, "remi", **LARGE))
+        player = make_player(name)
         measure(f"{name} 3x512", player, naive_module(player), None)
 
 

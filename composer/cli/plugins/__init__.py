@@ -11,7 +11,7 @@ import click
 
 from composer.cli import completing
 from composer.cli.tables import print_table
-from composer.errors import printable
+from composer.errors import BadOption, printable
 
 
 @click.group(invoke_without_command=True)
@@ -48,22 +48,32 @@ def plugins(ctx: click.Context) -> None:
 @plugins.command()
 @click.argument("name")
 @click.option(
-    "--kind", required=True, metavar="KIND", shell_complete=completing.complete_kinds, help="What it offers: sampler, …"
+    "--kind",
+    "kinds",
+    required=True,
+    multiple=True,
+    metavar="KIND",
+    shell_complete=completing.complete_kinds,
+    help="What it offers: sampler, …",
 )
 @click.option(
     "--model", type=click.Path(path_type=Path), help="The trained model that a package of --kind model brings."
 )
-def new(name: str, kind: str, model: Path | None) -> None:
+def new(name: str, kinds: tuple[str, ...], model: Path | None) -> None:
     """Make a folder NAME: a package that offers a small example of a kind, with tests, ready to be changed.
 
     \b
     composer plugins new my-swing --kind sampler
     pip install -e my-swing && composer plugins
     """  # noqa: D301  (a \b keeps click from filling the lines)
-    from composer.plugins.scaffold import begin
+    from composer.plugins.scaffold import FULLER, begin, choose_article
 
-    folder = begin(name, kind, Path(), model)
-    click.echo(f"{folder}/: a package that offers a {kind}. `pip install -e {folder}` installs it; its README goes on.")
+    if len(kinds) > 1:
+        raise BadOption("a package begins with one --kind; others are added to its module, each with its own hook.")
+    folder = begin(name, kinds[0], Path(), model)
+    kind = FULLER.get(kinds[0], kinds[0])
+    offers = "answers an event" if kind == "event" else f"offers {choose_article(kind)} {kind}"
+    click.echo(f"{folder}/: a package that {offers}. `pip install -e {folder}` installs it; its README goes on.")
 
 
 @plugins.command()

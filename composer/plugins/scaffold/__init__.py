@@ -26,8 +26,9 @@ _HERE = Path(__file__).parent
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 LONGEST_NAME = 50
 
-FULLER = {"cell": "architecture", "grammar": "tokenizer"}
-"""Fuller examples of a kind: an architecture with a cell, a tokenizer with a grammar of its own."""
+FULLER = {"cell": "architecture", "grammar": "tokenizer", "memory": "sampler"}
+"""Fuller examples of a kind: an architecture with a cell, a tokenizer with a grammar of its own, a sampler that
+remembers."""
 
 
 def list_kinds() -> list[str]:
@@ -81,7 +82,7 @@ def render_files(name: str, kind: str, dependencies: Sequence[str]) -> Mapping[s
             name=name,
             kind=offered,
             command=_show_command(name, offered),
-            article=_choose_article(offered),
+            article=choose_article(offered).capitalize(),
             options={"command": _CLICK, "event": _ARGUMENTS}.get(kind, _FIELDS),
         ),
         ".gitignore": "__pycache__/\n/dist/\n",
@@ -99,7 +100,10 @@ def _check(name: str, kind: str, model: Path | None) -> None:
     if kind not in list_kinds():
         raise BadOption(f"unknown kind '{printable(kind)}': {suggest(kind, list_kinds())}")
     if not _NAME.fullmatch(name) or len(name) > LONGEST_NAME:
-        raise BadOption(f"invalid plugin name '{printable(name)}': use lower-case letters and dashes, as in my-swing.")
+        raise BadOption(
+            f"invalid plugin name '{printable(name)}': use small letters and digits, with dashes between, "
+            f"as in my-swing; it begins with a letter, and has {LONGEST_NAME} characters at most."
+        )
     if find_spec(_name_module(name)) is not None:
         raise BadOption(
             f"there is a module '{_name_module(name)}' already, which would stand in the way; take another name."
@@ -140,8 +144,9 @@ def _show_command(name: str, kind: str) -> str:
     return show_command(f"{kind}s", offered, f" --{name} 0.2" if kind == "sampler" else "")
 
 
-def _choose_article(kind: str) -> str:
-    return "An" if kind[0] in "aeiou" else "A"
+def choose_article(kind: str) -> str:
+    """Return the article before the name of a kind: `an` architecture, `a` sampler."""
+    return "an" if kind[0] in "aeiou" else "a"
 
 
 _PROJECT = """\

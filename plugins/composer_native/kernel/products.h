@@ -14,7 +14,8 @@
 #define MOST_ROWS (LANES == 16 ? 8 : 6)       /* rows multiplied at once */
 #define MOST_SUMS 24                          /* vectors: more would leave no register for weights and an input */
 
-/* Multiply the weights of one part of a panel and one row by `size` inputs from `k` on. */
+/* Add the products of LANES outputs' weights and a row's inputs from `k` on: one, or a pair of bfloat16. The instruction
+   for pairs adds the second halves' product, then the first halves', each with one rounding. */
 FOR_EACH_CASE floats add_products(int kind, const void *weights, long at, const char *x, long k, floats sum) {
     if (kind == HALF)
         return fuse_lanes(load_half(weights, at), spread(((const float *)x)[k]), sum);

@@ -25,11 +25,8 @@ class MyThing:
 
     def __call__(self, logits: Array, context: Context) -> Array:
         """Compute logits (B, V), reduced for each leap; -1 stands for no pitch."""
-        xp, pitch, last = (
-            get_namespace(logits),
-            compute_pitches(context.token_info, context.music),
-            context.recent_notes.pitch,
-        )
+        xp, pitch = get_namespace(logits), compute_pitches(context.token_info, context.music)
+        last = context.recent_notes.pitch[:, -1:]  # there are more, if another sampler asks for more
         leap = xp.where((pitch >= 0) & (last >= 0), xp.abs(pitch - last), 0)
         return logits - self.amount * leap
 
