@@ -8,6 +8,7 @@ import click
 import pytest
 
 from composer.cli import COMMANDS
+from composer.errors import BadOption
 from composer.plugins import BUILT_IN, DISABLED, help_lines
 from composer.plugins.offers import load
 from composer.testing import BrokenRule, check_command
@@ -196,6 +197,27 @@ def flag(*names, text="What it is."):
 def test_a_command_with_a_fault(command, rule):
     with pytest.raises(BrokenRule, match=rule):
         check_command("x", command)
+
+
+class Remaking(click.Command):
+    """Reads the task of any piece, or fails with an error of its own."""
+
+    error = None
+
+    def read_task(self, provenance):
+        if self.error:
+            raise self.error
+
+
+def test_a_command_that_reads_the_tasks_of_others():
+    command = Remaking("x", help="Do something.")
+    with pytest.raises(BrokenRule, match=r"refused with BadOption; .* is read"):
+        check_command("x", command)
+    command.error = KeyError("request")
+    with pytest.raises(BrokenRule, match="refused with BadOption, not with KeyError"):
+        check_command("x", command)
+    command.error = BadOption("this is no task.")
+    check_command("x", command)
 
 
 def test_a_command_whose_module_imports_something_heavy(tmp_path, monkeypatch):

@@ -44,6 +44,7 @@ WRITES = {
         ["harmonize", "in.mid", "@", "--model", "m.safetensors", "--particles", "2"], reads=("in.mid",)
     ),
     "regenerate outs": Writes(["regenerate", "made.mid", "@"], reads=("made.mid",)),
+    "jam record": Writes(["jam", "--in", "in.mid", "--record", "@", "--fast", *MODEL], reads=("in.mid",)),
     "export outs": Writes(["export", "in.mid", "@"], reads=("in.mid", "in.mid.json")),
     "metrics plot": Writes(
         ["metrics", "in.mid", "music", "--metrics", "polyphony", "--plot", "@"], ".svg", ("in.mid", "music/1.mid")

@@ -323,6 +323,14 @@ def test_examples_of_playing(workplace, capsys):
     assert "▀" in capsys.readouterr().out
 
 
+def test_examples_of_playing_live(workplace):
+    piece = generator.generate(open_model("tunes"), [Request(seed=1, bars=4)])[0]
+    formats.write([piece], workplace / "played.mid")
+    for arguments in commands(GUIDE, "jam"):
+        assert run(arguments) == 0, arguments
+    assert (workplace / "take.mid").read_bytes() == (workplace / "same.mid").read_bytes()
+
+
 def test_examples_of_training(workplace, monkeypatch):
     chorales = Chorales().list_sources()
     monkeypatch.setattr(Chorales, "list_sources", lambda _: chorales[:40])  # it takes half a minute to read them all

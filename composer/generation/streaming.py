@@ -10,23 +10,31 @@ for bar in streaming.bars(tunes, Request(seed=7, bars=1_000_000)):
 
 A stream equals the piece of `generator.generate` for the same request, but without retries: bars already played cannot
 be taken back. A step takes as long at bar 10,000 as at bar 1, and music older than the sounding notes is dropped.
+
+To write in turns with someone who plays, use a `Cursor`: it reads tokens, draws tokens, and goes back.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from composer.errors import BadOption
+from composer.errors import BadOption, NothingAllowed
 from composer.generation.generator import Generator, make_samplers
 from composer.request import Request
+from composer.sampling import batch_state
 from composer.sampling.backtracking import MOST_TOKENS
+from composer.sampling.batch_state import BatchState, build_context, constrain, run_step
+from composer.sampling.distribution import Chain
+from composer.sampling.drawing import make_draw
 from composer.sampling.loop import make_source, run_steps
+from composer.sampling.random_streams import Streams
 from composer.tokens.vocabulary import EOS
-from composer.types import Constraint, Tokenizer
+from composer.types import Constraint, MusicalState, Tokenizer
 
 
 @dataclass(frozen=True, order=True)
@@ -170,3 +178,127 @@ class _Window:
             if oldest is not None and oldest < self.window[1].end:
                 break
             self.window.popleft()
+
+
+# --- in turns ---------------------------------------------------------------------------------------------------------
+
+
+MOST_STATES = 8192
+"""States that a cursor keeps, to go back to; of older ones nothing is left."""
+
+
+class Cursor:
+    """One piece that is read and written token by token, and can go back. States are kept, and never changed.
+
+    A draw depends on the model, the request, the tokens so far, and `turn`: another turn draws other music from the
+    same place. The request has no primer; its bars are a limit.
+    """
+
+    def __init__(self, generator: Generator, request: Request) -> None:
+        """Begin before the first token. Raises BadOption for a condition that the model has no tokens for."""
+        request = generator.resolve(request)
+        self._request, self._tokenizer = request, generator.writing
+        self._samplers, self._step = make_samplers(request.samplers), generator.get_step(request)
+        self._chain = Chain.build(self._samplers, self._tokenizer.token_info)
+        self._draw = make_draw(self._chain.links)
+        self._streams = Streams()
+        self.turn = request.attempt
+        self._start_over()
+
+    def _start_over(self) -> None:
+        self._dropped = 0
+        self._tokens: deque[int] = deque()
+        first = batch_state.begin(self._tokenizer, self._samplers, [self._request])
+        self._states, self._memory = deque([first]), first.memory
+
+    def __len__(self) -> int:
+        """Return the number of tokens so far."""
+        return self._dropped + len(self._tokens)
+
+    @property
+    def tokens(self) -> list[int]:
+        """The tokens since the oldest state that is kept."""
+        return list(self._tokens)
+
+    @property
+    def music(self) -> MusicalState:
+        """The musical state after the last token, of one row."""
+        return self._tokenizer.grammar.interpret(self._states[-1].grammar)
+
+    @property
+    def allowed(self) -> NDArray[np.bool_]:
+        """The tokens that may come next by the grammar, (V,)."""
+        return np.asarray(self._tokenizer.grammar.mask(self._states[-1].grammar)[0])
+
+    @property
+    def turn(self) -> int:
+        """The number that draws depend on, beside the request and the tokens."""
+        return self._turn
+
+    @turn.setter
+    def turn(self, number: int) -> None:
+        self._turn, self._streams = number, Streams()
+        self._streams.add([(self._request.seed, self._request.index, number)])
+
+    def rewind(self, length: int) -> None:
+        """Go back to the first `length` tokens. Raises ValueError if their state is not kept any more."""
+        if not self._dropped <= length <= len(self):
+            raise ValueError(f"a cursor with the states {self._dropped} to {len(self)} cannot go to {length}")
+        while len(self) > length:
+            self._tokens.pop()
+            self._states.pop()
+
+    def move_to(self, tokens: Sequence[int]) -> None:
+        """Go to the place after these tokens: back to where they part from those so far, then on."""
+        same = 0
+        if not self._dropped:
+            for one, other in zip(self._tokens, tokens, strict=False):
+                if one != other:
+                    break
+                same += 1
+        else:
+            self._start_over()
+        self.rewind(same)
+        for token in tokens[same:]:
+            self.read(token)
+
+    def read(self, token: int) -> None:
+        """Go on with this token. The network takes a step; samplers with memory take no notice."""
+        rows = self._states[-1]
+        _, state = run_step(self._step, self._tokenizer, rows)
+        self._advance(replace(rows, state=state), token)
+
+    def draw(self, mask: NDArray[np.bool_] | None = None) -> int:
+        """Draw a token among those of `mask` (V,) that grammar and constraints allow, and go on with it.
+
+        Raises NothingAllowed if there is none; the cursor stays where it is. A logits processor that leaves nothing is
+        ignored for this token.
+        """
+        rows = self._states[-1]
+        plain = build_context(self._tokenizer, rows)
+        context = constrain(self._chain.constraints, plain)
+        if mask is not None:
+            context = replace(context, allowed=context.allowed & mask)
+        if not context.allowed.any():
+            raise NothingAllowed("the samplers leave nothing that could be written; loosen them.")
+        logits, state = run_step(self._step, self._tokenizer, rows)
+        narrowed = bool(self._chain.constraints) or mask is not None
+        drawn = self._draw(
+            logits, context, plain.allowed if narrowed else None, self._streams.draw(rows.index), np.array([-1])
+        )
+        token = int(drawn.tokens[0])
+        memory = self._chain.update_memory(context, drawn.tokens, drawn.nats, np.array([False]))
+        self._advance(replace(rows, state=state, memory=memory), token)
+        return token
+
+    def forget(self) -> None:
+        """Let samplers with memory begin here: then draws do not depend on how the cursor came to its place."""
+        self._states[-1] = replace(self._states[-1], memory=self._memory)
+
+    def _advance(self, rows: BatchState, token: int) -> None:
+        self._states.append(rows.advance(self._tokenizer, np.array([token])))
+        self._tokens.append(token)
+        if len(self._states) > MOST_STATES:
+            self._states.popleft()
+            self._tokens.popleft()
+            self._dropped += 1

@@ -1,7 +1,8 @@
 """Tasks: all kinds of requests side by side, and pieces again from their provenance.
 
 There are four kinds: a `Request` (new music), a `Continuation` (music after a primer), a `Fill` (music around fixed
-notes) and a `Form` (music in sections). Each, with the model, determines its piece.
+notes) and a `Form` (music in sections). Commands of plugins may have tasks of their own (`composer.types.OwnTask`).
+Each, with the model, determines its piece.
 """
 
 from __future__ import annotations
@@ -11,21 +12,21 @@ from dataclasses import replace
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Union
 
-from composer.errors import OF_ONE_PIECE, BadOption, ComposerError
+from composer.errors import OF_ONE_PIECE, BadOption, ComposerError, printable
 from composer.generation.degeneration import RETRIES
 from composer.generation.finishing import BROKEN, finish_piece, repeat_transforms
 from composer.generation.generator import BATCH_SIZE, Generator, PieceResult, Results, collect_pieces
 from composer.generation.generator import generate_each as generate_requests
 from composer.music.merging import Fixed, list_fixed
 from composer.request import Request
-from composer.types import Piece
+from composer.types import OwnTask, Piece, ReadsTasks
 
 if TYPE_CHECKING:
     from composer.generation.continuation import Continuation
     from composer.generation.form_spec import Form
     from composer.generation.infilling import Fill
 
-Task: TypeAlias = Union[Request, "Continuation", "Fill", "Form"]
+Task: TypeAlias = Union[Request, "Continuation", "Fill", "Form", OwnTask]
 
 Result = TypeVar("Result")
 
@@ -115,7 +116,16 @@ def _find_generator(kind: type) -> Callable[..., Results]:
         infilling.Fill: infilling.generate_each,
         form_spec.Form: form.generate_each,
     }
-    return makers[kind]
+    return makers.get(kind, _generate_own)
+
+
+def _generate_own(generator: Generator, tasks: Iterable[OwnTask], *, redraws: int = 0) -> Results:  # noqa: ARG001  (as all)
+    """Yield the pieces of tasks that plugins define; they are made once."""
+    for number, task in enumerate(tasks):
+        try:
+            yield number, task.generate(generator)
+        except OF_ONE_PIECE as error:
+            yield number, error
 
 
 def put_in_order(made: Iterable[tuple[int, Result]]) -> Iterator[Result]:
@@ -138,6 +148,8 @@ def replace_request(task: Task, request: Request) -> Task:
     """Replace the request in a task."""
     if isinstance(task, Request):
         return request
+    if isinstance(task, OwnTask):
+        return task.replace_request(request)
     from composer.generation.form_spec import Form
 
     return replace(task, request=request, attempts=()) if isinstance(task, Form) else replace(task, request=request)
@@ -147,6 +159,8 @@ def read_task(provenance: Mapping[str, Any]) -> Task:
     """Read the task from a piece's provenance. Raises BadOption if there is none."""
     if not isinstance(provenance.get("request"), Mapping):
         raise BadOption("there is no request in its provenance.")
+    if isinstance(name := provenance.get("command"), str):
+        return _read_own_task(name, provenance)
     if not provenance.keys() & {"primer", "form", "given"}:
         return Request.from_json(provenance["request"])
     from composer.generation.continuation import Continuation
@@ -155,6 +169,15 @@ def read_task(provenance: Mapping[str, Any]) -> Task:
 
     kind = Form if "form" in provenance else Fill if "given" in provenance else Continuation
     return kind.from_json(provenance)
+
+
+def _read_own_task(name: str, provenance: Mapping[str, Any]) -> OwnTask:
+    """Read the task of a plugin's command. Raises BadOption if no plugin offers one that reads tasks."""
+    from composer.plugins.commands import load
+
+    if not isinstance(command := load(name), ReadsTasks):
+        raise BadOption(f"it was made by 'composer {printable(name)}', which no installed plugin offers.")
+    return command.read_task(provenance)
 
 
 def regenerate(generator: Generator, provenance: Mapping[str, Any]) -> Piece:

@@ -1,7 +1,7 @@
 """The contracts of commands and executors.
 
-A command has help, distinct options, and no heavy import before it runs. An executor has an outcome for each argument,
-whatever becomes of the others.
+A command has help, distinct options, and no heavy import before it runs. One that reads tasks refuses those of others.
+An executor has an outcome for each argument, whatever becomes of the others.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from warnings import catch_warnings, simplefilter
 
 import click
 
+from composer.errors import BadOption
 from composer.testing.rules import BrokenRule, require
-from composer.types import Executor
+from composer.types import Executor, ReadsTasks
 
 # --- commands ---------------------------------------------------------------------------------------------------------
 
@@ -48,6 +49,7 @@ def check_command(name: str, command: click.Command) -> None:
     for path, one in _walk(name, command):
         _check_options(path, one)
         _check_help(path, one)
+    _check_tasks(command)
     _check_import(command)
 
 
@@ -98,6 +100,21 @@ def _check_help(path: str, command: click.Command) -> None:
         text = f"{type(error).__name__}: {error}"
         raise BrokenRule(f"`composer {path} --help` works, and imports nothing heavy; {text}") from error
     require(path in shown.getvalue(), f"`composer {path} --help` shows how it is called")
+
+
+def _check_tasks(command: click.Command) -> None:
+    """Check that a command which makes its pieces again refuses the provenance of others."""
+    if not isinstance(command, ReadsTasks):
+        return
+    reads: ReadsTasks = command
+    for foreign in ({}, {"request": {"seed": 7}, "command": "x"}):
+        try:
+            reads.read_task(foreign)
+        except BadOption:
+            continue
+        except Exception as error:
+            raise BrokenRule(f"what is no task of the command is refused with BadOption, not with {error!r}") from error
+        raise BrokenRule(f"what is no task of the command is refused with BadOption; {foreign} is read")
 
 
 def _check_import(command: click.Command) -> None:

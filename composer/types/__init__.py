@@ -10,6 +10,7 @@ files.py          readers and exporters
 datasets.py       datasets, and models trained on them
 executors.py      where the jobs of a batch run
 callbacks.py      listeners to a training run
+commands.py       tasks of commands, to make their pieces again
 metrics.py        measures of music
 arrays.py         arrays, and the shape letters of all docstrings
 
@@ -34,6 +35,7 @@ from composer.types.architectures import (
 )
 from composer.types.arrays import Array, State, Tokens
 from composer.types.callbacks import Callback, RunView
+from composer.types.commands import OwnTask, ReadsTasks
 from composer.types.datasets import Dataset, ModelFile, PredefinedSplit
 from composer.types.executors import Executor, Outcome
 from composer.types.files import Exporter, Finding, HasPieces, HasReading, Reader, SupportsLint, SupportsProvenance
@@ -92,9 +94,11 @@ __all__ = [
     "Operation",
     "Optimiser",
     "Outcome",
+    "OwnTask",
     "Piece",
     "PredefinedSplit",
     "Reader",
+    "ReadsTasks",
     "RecentNotes",
     "Rule",
     "RunView",
