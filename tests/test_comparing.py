@@ -377,7 +377,7 @@ def test_one_that_fails_is_named_and_the_others_go_on(folder, run, monkeypatch):
     monkeypatch.setattr(Gru, "build_recurrence", broken)
     found = run("compare", "lstm", "gru", "rnn", *LINE[3:], *SMALL, "--seeds", 1, "--trials", 1, "--steps", 4)
     assert found.status == 0
-    assert re.search(r"missing: gru, cost: .*\(no such layer\)", found.err)
+    assert re.search(r"missing: gru, cost: .*no such layer", found.err)
     assert "gru" in (folder / "t" / "report.html").read_text().split("What is missing")[1]
     assert "rnn" in found.out
 
