@@ -63,6 +63,13 @@ def is_all_false(mask: Array) -> bool:
     return type(mask) is np.ndarray and not mask.any()
 
 
+def take_columns(array: Array, columns: Array) -> Array:
+    """Take (B, N) elements of `array` (B, M) at `columns` (B, N) of each row, as `take_along_axis` does."""
+    if type(array) is np.ndarray:  # which checks more than it computes
+        return array[np.arange(len(array))[:, None], columns]
+    return get_namespace(array).take_along_axis(array, columns, axis=1)
+
+
 def replace_column(array: Array, column: int, values: Array) -> Array:
     """Copy `array` (B, S) with `values` (B,) in one column."""
     xp = get_namespace(array)

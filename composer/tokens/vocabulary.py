@@ -92,9 +92,10 @@ def mask_onsets(context: Context) -> Array:
 
 def mask_sustained(context: Context) -> Array:
     """Mask (B, V) tokens whose pitch sounds already, where the tokenizer sustains such a note."""
-    xp, pitch = get_namespace(context.allowed), compute_pitches(context.token_info, context.music)
+    xp = get_namespace(context.allowed)
     if not context.token_info.sustains:
         return xp.zeros_like(context.allowed)
+    pitch = compute_pitches(context.token_info, context.music)
     return (pitch >= 0) & xp.any(pitch[:, :, None] == context.music.sounding[:, None, :], axis=2)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import numpy as np
 
-from composer.arrays import convert_like, get_namespace, make_range
+from composer.arrays import convert_like, get_namespace, is_all_false, make_range, take_columns
 from composer.errors import BadOption
 from composer.music.keys import ALL_KEYS, parse_key
 from composer.tokens.vocabulary import EOS, compute_pitches, mask_onsets
@@ -58,6 +58,8 @@ class Ending:
         middle = _find_last_strong_beat(music)[:, None]
         strong = (place == 0) | (place == middle)
         last = (music.bars_left == 1)[:, None]
+        if is_all_false(last):  # until then only lengths matter: none may reach into the last chord
+            return xp.broadcast_to(self._mask_durations(context, middle, last), context.allowed.shape)
         at_end, after_end = last & (place == middle), last & (place > middle)
         key = music.key if self._own_key < 0 else xp.full_like(music.key, self._own_key)
         chord = xp.take(convert_like(CHORDS, music.key), xp.clip(key, 0, 23), axis=0) | (key < 0)[:, None]
@@ -90,9 +92,9 @@ class Ending:
         if not token_info.has_voices:
             return may
         voice = xp.clip(music.voice, 0, music.sounding.shape[1] - 1)[:, None]
-        held = xp.take_along_axis(music.sounding, voice, axis=1)
+        held = take_columns(music.sounding, voice)
         held_class = xp.where(held < 0, 0, held % 12)
-        fits = (held < 0) | xp.take_along_axis(chord & ~_mark_other_third(music.written, tonic), held_class, axis=1)
+        fits = (held < 0) | take_columns(chord & ~_mark_other_third(music.written, tonic), held_class)
         last_voice = (music.voice == music.sounding.shape[1] - 1)[:, None]
         may = may & (~last_voice | (pitch < 0) | lowest)
         fits = fits & (~last_voice | (held < 0) | _is_tonic(held, tonic))
@@ -166,7 +168,7 @@ def _is_final_chord(sounds: Array, chord: Array, tonic: Array) -> Array:
 def _are_inside(sounds: Array, chord: Array, tonic: Array) -> Array:
     """Tell whether all sounds (B, n) are of the chord, with one third, (B, 1)."""
     xp, silent = get_namespace(sounds), sounds < 0
-    inside = xp.take_along_axis(chord & ~_mark_other_third(sounds, tonic), xp.where(silent, 0, sounds % 12), axis=1)
+    inside = take_columns(chord & ~_mark_other_third(sounds, tonic), xp.where(silent, 0, sounds % 12))
     return xp.all(silent | inside, axis=1)[:, None]
 
 

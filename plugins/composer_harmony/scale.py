@@ -10,7 +10,7 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import convert_like, get_namespace, make_range
+from composer.arrays import convert_like, get_namespace, is_all_false, make_range, take_columns
 from composer.errors import BadOption, printable, suggest
 from composer.music.keys import MAJOR_SCALE, MINOR_SCALE, SEMITONES, Key
 from composer.tokens.vocabulary import mask_sustained
@@ -36,7 +36,7 @@ def _list_written_classes(token_info: TokenInfo) -> NDArray[np.int64]:
 def mask_classes(context: Context, admitted: Array) -> Array:
     """Mask (B, V) to tokens without a pitch, or of the pitch classes in `admitted` (B, 12)."""
     xp, shift = get_namespace(admitted), context.music.shift
-    turned = xp.take_along_axis(admitted, (make_range(12, admitted) + shift[:, None]) % 12, axis=1)
+    turned = take_columns(admitted, (make_range(12, admitted) + shift[:, None]) % 12)
     unpitched = xp.ones_like(turned[:, :1])
     written = convert_like(_list_written_classes(context.token_info), admitted)
     return xp.take(xp.concat([turned, unpitched], axis=1), written, axis=1)
@@ -45,9 +45,18 @@ def mask_classes(context: Context, admitted: Array) -> Array:
 def restrict_keys(context: Context, mask: Array, keys: frozenset[int]) -> Array:
     """Remove the tokens of other keys from a mask (B, V), unless none would be left."""
     xp, token_info = get_namespace(mask), context.token_info
+    if is_all_false(context.allowed[:, _list_key_tokens(token_info)]):  # a key stands at the beginning of a piece
+        return mask
     kept = mask & convert_like(_mask_keys(token_info, keys), mask)[None, :]
     left = xp.any(kept & context.allowed, axis=1)
     return xp.where(left[:, None], kept, mask)
+
+
+@lru_cache(maxsize=32)
+def _list_key_tokens(token_info: TokenInfo) -> slice:
+    """Return the stretch of the vocabulary that holds all keys."""
+    keys = np.flatnonzero(token_info.key >= 0)
+    return slice(int(keys.min(initial=len(token_info.key))), int(keys.max(initial=-1)) + 1)
 
 
 @lru_cache(maxsize=32)
