@@ -105,19 +105,13 @@ def generate(
     with writing.open_shelf(outs, export_options, title, stems=stems, several=count > 1, **kept) as shelf:
         _check_best(best, count, shelf)
         from composer.generation.composer import open_model
-        from composer.generation.finishing import read_finish
-        from composer.generation.generator import apply_samplers
         from composer.generation.tasks import get_request, replace_request
 
         generator = open_model(model_name)
-        where: dict[str, Any] = {"device": device, "backend": backend, "precision": precision}
-        conditions: dict[str, Any] = {"bars": bars, "time_signature": time_signature, "key": key, "tempo": tempo}
-        conditions |= {"max_copied_bars": max_copied_bars, "beams": beams, **read_finish(transforms, rules)}
-        if max_copied_bars is not None:
-            _index_training_music(generator)
-        stated: dict[str, Any] = {name: value for name, value in conditions.items() if value is not None}
-        suggested = merge_conditions(generator.suggested, list_conditions(ctx))
-        request = apply_samplers(replace(suggested, seed=chosen, **where, **stated), links)
+        stated: dict[str, Any] = {"device": device, "backend": backend, "precision": precision, "beams": beams}
+        stated |= {"bars": bars, "time_signature": time_signature, "key": key, "tempo": tempo}
+        stated |= {"max_copied_bars": max_copied_bars, "transforms": transforms, "rules": rules}
+        request = _build_request(ctx, generator, chosen, stated)
         one: Task = request if primer is None else _add_primer(generator, request, primer, tempo)
         if form_text is not None:
             one = _divide_into_sections(replace(get_request(one), bars=bars), form_text)
@@ -126,6 +120,19 @@ def generate(
             writing.write(generator, wanted, shelf)
         else:
             _write_best(generator, wanted, best, shelf)
+
+
+def _build_request(ctx: click.Context, generator: Generator, seed: int, stated: dict[str, Any]) -> Request:
+    """Build a request: the model's suggestion, with what is stated, conditions and samplers of the command line."""
+    from composer.generation.finishing import read_finish
+    from composer.generation.generator import apply_samplers
+
+    if stated["max_copied_bars"] is not None:
+        _index_training_music(generator)
+    stated = stated | read_finish(stated["transforms"], stated["rules"])
+    given = {name: value for name, value in stated.items() if value is not None}
+    suggested = merge_conditions(generator.suggested, list_conditions(ctx))
+    return apply_samplers(replace(suggested, seed=seed, **given), list_samplers(ctx))
 
 
 def _check_index(index: int | None, count: int) -> None:
