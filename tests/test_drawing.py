@@ -105,6 +105,15 @@ def test_a_model_without_probabilities_is_refused(value):
         assert draw(logits, context, None, np.array([0.5, 0.5]), np.array([-1, 4])).tokens[1] == 4
 
 
+def test_masks_that_do_not_fit_are_refused_before_c_reads_them(compiled):
+    draw, uniforms, given = drawing.make_draw(links("nothing")), np.array([0.5]), np.array([-1])
+    logits, fits = np.zeros((1, 5), dtype=np.float32), np.ones((1, 5), dtype=bool)
+    for odd in (fits[:, :4], fits.astype(np.int64)):
+        for allowed, legal in ((odd, None), (fits, odd)):
+            with pytest.raises(ValueError, match="a mask has another shape"):
+                draw(logits, SimpleNamespace(allowed=allowed), legal, uniforms, given)
+
+
 def test_a_chain_with_a_link_that_is_not_described_is_drawn_by_numpy():
     described, foreign = links("top-p"), [*links("top-p"), lambda logits, context: logits]
     assert drawing.find_operations(described)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -58,24 +58,24 @@ def add_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-transform = click.option(
-    "--transform",
-    "transforms",
-    multiple=True,
-    metavar="NAME:OPTION=VALUE,…",
-    shell_complete=completing.complete_specs("transforms"),
-    help="Change the finished piece, such as quantize:grid=8 or humanize; several in order.",
+def _make_specs_option(kind: str, about: str) -> Callable[[Any], Any]:
+    """Make an option that names things of a kind, each with its options."""
+    return click.option(
+        f"--{kind.removesuffix('s')}",
+        kind,
+        multiple=True,
+        metavar="NAME:OPTION=VALUE,…",
+        shell_complete=completing.complete_specs(kind),
+        help=about,
+    )
+
+
+transform = _make_specs_option(
+    "transforms", "Change the finished piece, such as quantize:grid=8 or humanize; several in order."
 )
 """The option of every command that writes pieces."""
 
-rule = click.option(
-    "--rule",
-    "rules",
-    multiple=True,
-    metavar="NAME:OPTION=VALUE,…",
-    shell_complete=completing.complete_specs("rules"),
-    help="Retry a piece that breaks this rule, such as ends-on-tonic or leaps:7.",
-)
+rule = _make_specs_option("rules", "Retry a piece that breaks this rule, such as ends-on-tonic or leaps:7.")
 """The option of every command that generates pieces."""
 
 

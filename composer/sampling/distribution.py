@@ -192,7 +192,9 @@ def _apply_processors(
     return Distribution(shaped), emptied
 
 
-UNSOUND = BadModelFile("the model gives no probabilities (its logits are NaN or infinite); train it again.")
+def refuse_unsound() -> BadModelFile:
+    """Make the error of a model whose logits are NaN or infinite."""
+    return BadModelFile("the model gives no probabilities (its logits are NaN or infinite); train it again.")
 
 
 def check_sound(model: Distribution, spared: Mask) -> None:
@@ -202,4 +204,4 @@ def check_sound(model: Distribution, spared: Mask) -> None:
     """
     unsound = ~np.isfinite(model.top) | (model.top == LOWEST)
     if unsound.any() and (unsound & ~spared).any():
-        raise UNSOUND
+        raise refuse_unsound()

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.arrays import get_address
-from composer.sampling.distribution import KINDS, UNSOUND, Choice, check_sound, choose
+from composer.sampling.distribution import KINDS, Choice, check_sound, choose, refuse_unsound
 from composer.tokens.jit.c_compiler import load_library
 from composer.types import Context, HasOperations, LogitsProcessor, Operation
 
@@ -117,9 +117,10 @@ def _bind_compiled(links: Sequence[LogitsProcessor], operations: Sequence[Operat
         rows, width = logits.shape
         if len(ids) < width:
             ids, scratch = np.empty(width, dtype=np.int32), np.empty(4 * width)
+        for mask in (context.allowed, legal):
+            if mask is not None and (mask.shape != (rows, width) or mask.dtype != np.bool_):
+                raise ValueError("a mask has another shape than the logits")  # C would read beyond it
         arrays = [np.ascontiguousarray(array) for array in (logits, context.allowed, uniforms, given)]
-        if arrays[1].shape != (rows, width) or arrays[1].dtype != np.bool_:
-            raise ValueError("a mask has another shape than the logits")  # C would read beyond it
         held = None if legal is None else np.ascontiguousarray(legal)
         tokens, nats, unsound = np.empty(rows, dtype=np.int64), np.empty((rows, len(KINDS))), np.empty(rows, np.bool_)
         made_of = [get_address(array) for array in arrays]
@@ -127,7 +128,7 @@ def _bind_compiled(links: Sequence[LogitsProcessor], operations: Sequence[Operat
         legal_at = None if held is None else get_address(held)
         function(rows, width, *made_of[:2], legal_at, *described, *made_of[2:], *results)
         if unsound.any():
-            raise UNSOUND
+            raise refuse_unsound()
         return DrawnTokens(tokens, nats)
 
     draw.made_of = (kinds, values)  # type: ignore[attr-defined]  # keeps the arrays behind its pointers alive

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class NativeBackend:
     """C on the CPU, compiled on first use: the fastest, where there is a C compiler.
 
-    bfloat16 and int8 take a half and a quarter of the time where the processor has instructions for them; a trained
+    bfloat16 and int8 take a half and a third of the time where the processor has instructions for them; a trained
     model loses less than 0.5 % of its likelihood (bfloat16: 0.01 %). Of a cell whose gates are known, all processors
     compute the same bits, so that a piece can be made again elsewhere; other gates are computed by NumPy.
     """

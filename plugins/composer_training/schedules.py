@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -16,8 +17,12 @@ def _check_shares(**shares: float) -> None:
             raise ValueError(f"{name} must be from 0 to 1")
 
 
-def _count_rising(warmup: float, steps: int) -> int:
-    return max(1, round(warmup * steps))
+def _rise_and_fall(step: int, steps: int, highest: float, warmup: float, fall: Callable[[float], float]) -> float:
+    """Compute a rate: rising in the warm-up, then `fall` of the share of the steps since, times the highest."""
+    rising = max(1, round(warmup * steps))
+    if step < rising:
+        return highest * (step + 1) / rising
+    return highest * fall(min(1.0, (step - rising) / max(1, steps - rising)))
 
 
 @dataclass(frozen=True)
@@ -33,11 +38,11 @@ class Cosine:
 
     def compute_rate(self, step: int, steps: int, highest: float) -> float:
         """Compute the rate of a step."""
-        rising = _count_rising(self.warmup, steps)
-        if step < rising:
-            return highest * (step + 1) / rising
-        part = min(1.0, (step - rising) / max(1, steps - rising))
-        return highest * (self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * part)))
+
+        def fall(part: float) -> float:
+            return self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * part))
+
+        return _rise_and_fall(step, steps, highest, self.warmup, fall)
 
 
 @dataclass(frozen=True)
@@ -52,8 +57,7 @@ class Constant:
 
     def compute_rate(self, step: int, steps: int, highest: float) -> float:
         """Compute the rate of a step."""
-        rising = _count_rising(self.warmup, steps)
-        return highest * (step + 1) / rising if step < rising else highest
+        return _rise_and_fall(step, steps, highest, self.warmup, lambda _: 1.0)
 
 
 @dataclass(frozen=True)
@@ -69,11 +73,7 @@ class Linear:
 
     def compute_rate(self, step: int, steps: int, highest: float) -> float:
         """Compute the rate of a step."""
-        rising = _count_rising(self.warmup, steps)
-        if step < rising:
-            return highest * (step + 1) / rising
-        part = min(1.0, (step - rising) / max(1, steps - rising))
-        return highest * (1 - (1 - self.floor) * part)
+        return _rise_and_fall(step, steps, highest, self.warmup, lambda part: 1 - (1 - self.floor) * part)
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,6 @@ class Wsd:
 
     def compute_rate(self, step: int, steps: int, highest: float) -> float:
         """Compute the rate of a step."""
-        rising, falling = _count_rising(self.warmup, steps), max(1, round(self.decay * steps))
-        if step < rising:
-            return highest * (step + 1) / rising
+        falling = max(1, round(self.decay * steps))
         part = min(1.0, max(0.0, (step - (steps - falling)) / falling))
-        return highest * (1 - (1 - self.floor) * part)
+        return _rise_and_fall(step, steps, highest, self.warmup, lambda _: 1 - (1 - self.floor) * part)
