@@ -63,7 +63,7 @@ def cases(seed, kind, rows=5):
 @pytest.fixture
 def compiled():
     if drawing.load_choice() is None:
-        pytest.skip("no compiler")
+        pytest.skip("there is no C compiler here")
 
 
 @pytest.mark.parametrize("kind", LOGITS)

@@ -1,6 +1,5 @@
 """The backend `traced`: whatever a network computes in a step, C computes too, the same for a row in any batch."""
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -8,15 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
+from torch.nn import functional
 
 from composer.errors import BadModelFile, BadOption
 from composer.testing.backends import check_backend, make_random_model
+from composer.tokens.jit.c_compiler import find_compiler
 from composer_traced import TracedBackend, steps
 
-torch = pytest.importorskip("torch")
-nn, functional = torch.nn, torch.nn.functional
-
-pytestmark = pytest.mark.skipif(not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="no compiler")
+pytestmark = pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler here")
 
 SIZES, WIDTH, VOCABULARY = (11, 5), 12, 11
 
