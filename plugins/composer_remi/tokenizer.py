@@ -21,8 +21,9 @@ import numpy as np
 from composer.music.score import Score
 from composer.tokens.bar_encoding import Reading, assemble_tokens, find_bars, make_heading, walk
 from composer.tokens.bar_grammar import TIME_SIGNATURES, Grid
+from composer.tokens.lookback import add_lookback, check_lookback
 from composer.tokens.vocabulary import describe_tokens
-from composer.types import TokenInfo, Tokens
+from composer.types import Grammar, TokenInfo, Tokens
 from composer_remi.events import (
     DRUMS,
     Events,
@@ -35,6 +36,10 @@ from composer_remi.events import (
     list_velocities,
 )
 from composer_remi.grammar import RemiGrammar
+
+
+TOKENS_PER_BAR = 64
+"""Tokens of a bar that a lookback has room for; music that has more of them is remembered for less long."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,7 @@ class Remi:
     drums: Annotated[bool, "keep drums; without, they are dropped"] = True
     longest_duration: Annotated[int, "in quarter notes; longer notes are shortened"] = 8
     time_signatures: Annotated[tuple[str, ...], "those that a piece may have"] = TIME_SIGNATURES
+    lookback: Annotated[tuple[int, ...], "distances in bars of what stood there, in the model's input"] = ()
 
     def __post_init__(self) -> None:
         """Refuse options without a valid vocabulary."""
@@ -64,6 +70,7 @@ class Remi:
             raise ValueError("programs go from 0 to 127")
         if not 1 <= self.longest_duration <= 1000:
             raise ValueError("longest_duration must be from 1 to 1000 quarters")
+        check_lookback(self.lookback)
         Grid(self.steps_per_quarter, self.time_signatures)
 
     @cached_property
@@ -92,9 +99,9 @@ class Remi:
         return describe_tokens(self.vocabulary, self.events.grid.step_ticks, voices if self.events.named else ())
 
     @cached_property
-    def grammar(self) -> RemiGrammar:
-        """The rules for the next token."""
-        return RemiGrammar(self.events)
+    def grammar(self) -> Grammar:
+        """The rules for the next token, with what stood some bars ago."""
+        return add_lookback(RemiGrammar(self.events), self.token_info, self.lookback, TOKENS_PER_BAR)
 
     def encode(self, score: Score, *, ends: bool = True) -> Tokens:
         """Encode a score. Raises CannotExpress for one without notes, and for pitches and bars out of reach."""
