@@ -246,12 +246,12 @@ class LookbackGrammar:
 
 
 def _number_place(bar: Array, position: Array, ordinal: Array) -> Array:
-    """Number (B,) places in the order of time."""
+    """Compute (B,) the number of each place, in the order of time."""
     return (bar * TICKS + position) * ORDINALS + ordinal
 
 
 def _take(table: NDArray[np.int64], indices: Array) -> Array:
-    """Take (B, K) the numbers of a table, laid out flat, at `indices`; the array API has no such function for 2 axes."""
+    """Take (B, K) numbers of a flattened table; the array API has no such function for indices of two axes."""
     flat = convert_like(table.ravel(), indices)
     if type(indices) is np.ndarray:
         return flat[indices]

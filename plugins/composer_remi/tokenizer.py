@@ -37,7 +37,6 @@ from composer_remi.events import (
 )
 from composer_remi.grammar import RemiGrammar
 
-
 TOKENS_PER_BAR = 64
 """Tokens of a bar that a lookback has room for; music that has more of them is remembered for less long."""
 

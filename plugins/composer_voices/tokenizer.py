@@ -40,6 +40,7 @@ class Voices:
     lowest: Annotated[int, "lowest MIDI pitch"] = 28
     highest: Annotated[int, "highest MIDI pitch"] = 96
     time_signatures: Annotated[tuple[str, ...], "those that a piece may have"] = TIME_SIGNATURES
+    ages: Annotated[bool, "tell the model for how long each voice has sounded"] = False
     lookback: Annotated[tuple[int, ...], "distances in bars of what stood there, in the model's input"] = ()
 
     def __post_init__(self) -> None:
@@ -73,7 +74,7 @@ class Voices:
     @cached_property
     def rules(self) -> VoicesGrammar:
         """The rules for the next token."""
-        return VoicesGrammar(self.grid, len(self.names), self.lowest, self.highest, self.relative)
+        return VoicesGrammar(self.grid, len(self.names), self.lowest, self.highest, self.relative, self.ages)
 
     @cached_property
     def grammar(self) -> Grammar:
