@@ -52,7 +52,8 @@ def test_every_token_of_a_repeat_is_told_beforehand():
 def test_the_countdown_of_bar_lines_does_not_break_a_repeat():
     rows = read_columns(TUNE, score(line(*THEME * 3)), "as 2 bars ago", "for long as 2 bars ago")
     agreed = [length for _, _, length in cut_bars(rows, 3)]
-    assert agreed == sorted(agreed) and agreed[0] > 0
+    assert agreed == sorted(agreed)
+    assert agreed[0] > 0
 
 
 def test_a_run_ends_with_the_first_other_note_and_begins_anew():
@@ -66,8 +67,9 @@ def test_a_run_ends_with_the_first_other_note_and_begins_anew():
 def test_places_are_compared_where_notes_were_added():
     ornamented = ((60, 0.5), (61, 0.5), (62, 1), (64, 2))
     rows = cut_bars(read_columns(TUNE, score(line((60, 1), (62, 1), (64, 2), *ornamented)), "as 1 bars ago"), 1)
-    told = {token: said for token, said in rows}
-    assert told["Pitch_62"] == "Pitch_62" and told["Pitch_64"] == "Pitch_64"
+    told = dict(rows)
+    assert told["Pitch_62"] == "Pitch_62"
+    assert told["Pitch_64"] == "Pitch_64"
     assert told["Pitch_61"] == "Position_8"  # nothing began there
 
 

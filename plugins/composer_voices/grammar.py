@@ -196,7 +196,7 @@ class VoicesGrammar:
         return xp.concat(columns, axis=1)
 
     def _classify_ages(self, state: Array) -> Array:
-        """Return the classes of the ages of the voice in turn, the first one between turns, and of all, (B, 1 + voices)."""
+        """Classify (B, 1 + voices) the ages of the voice in turn, or the first one between turns, and of each voice."""
         xp, edges = get_namespace(state), convert_like(AGES, state)
         ages = bar_grammar.find_onset_step(state)[:, None] - self._get_begins(state)
         classes = xp.sum(xp.where(ages[:, :, None] >= edges, 1, 0), axis=2)
