@@ -15,6 +15,7 @@ import numpy as np
 
 from composer.errors import CannotExpress
 from composer.music.score import NOTE, Notes, Score, Track
+from composer.music.sections import name_sections
 from composer.tokens.bar_encoding import Reading, assemble_tokens, find_bars, make_heading, walk
 from composer.tokens.bar_grammar import TIME_SIGNATURES, Grid
 from composer.tokens.vocabulary import describe_tokens
@@ -36,6 +37,7 @@ class Voices:
     lowest: Annotated[int, "lowest MIDI pitch"] = 28
     highest: Annotated[int, "highest MIDI pitch"] = 96
     time_signatures: Annotated[tuple[str, ...], "those that a piece may have"] = TIME_SIGNATURES
+    sections: Annotated[bool, "tell how many bars are left in the section, where a piece has them"] = False
 
     def __post_init__(self) -> None:
         """Refuse options without a valid vocabulary."""
@@ -50,7 +52,7 @@ class Voices:
     @cached_property
     def grid(self) -> Grid:
         """The grid in time."""
-        return Grid(self.steps_per_quarter, self.time_signatures)
+        return Grid(self.steps_per_quarter, self.time_signatures, self.sections)
 
     @cached_property
     def vocabulary(self) -> tuple[str, ...]:
@@ -114,7 +116,7 @@ class Voices:
             Track(self._decode_notes(voice_changes, end, shift), name, self.program)
             for name, voice_changes in zip(self.names, changes, strict=True)
         )
-        return Score(tracks=tuple(tracks), **make_heading(self.grid, reading))
+        return name_sections(Score(tracks=tuple(tracks), **make_heading(self.grid, reading)))
 
     def _decode_notes(self, changes: list[tuple[int, int]], end: int, shift: int) -> Notes:
         grammar, tick = self.grammar, self.grid.step_ticks
