@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from composer import __version__
 from composer.data.encoding import Encoded, Encodings, Refused, add_inputs, encode_sources, get_predefined_split
 from composer.data.parallel import Map, share_work
-from composer.data.splits import SPLITS, assign_splits, convert_splits
+from composer.data.splits import SPLITS, choose_splits
 from composer.errors import CannotWrite, EmptyDataset, printable
 from composer.io.lint import Remarks
 from composer.music.score import Labels
@@ -312,7 +312,7 @@ def _group_pieces(pieces: Iterable[Encoded]) -> Iterator[list[Encoded]]:
 
 def _assign_splits(sides: Sequence[str], groups: Sequence[int], refused: Sequence[Refused]) -> NDArray[np.int8]:
     try:
-        return convert_splits(sides) if any(sides) else assign_splits(groups)
+        return choose_splits(sides, groups)
     except EmptyDataset as error:
         raise EmptyDataset(f"{error}{_explain_refusals(refused)}") from None
 

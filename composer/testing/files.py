@@ -181,8 +181,8 @@ def check_dataset(dataset: Dataset, sources: int = 2, pieces: int = 5) -> None:
     require(list(copy.list_sources()) == names, "a dataset can be pickled, and keeps its sources")
     if isinstance(dataset, PredefinedSplit):
         sides = [dataset.split(name) for name in names]
-        require(set(sides) <= set(SPLITS), f"a split is one of {', '.join(SPLITS)}")
-        require(set(sides) == set(SPLITS), "a predefined split leaves none of the three empty")
+        require(set(sides) <= {*SPLITS, ""}, f"a split is one of {', '.join(SPLITS)}, or empty for one by content")
+        require("" in sides or set(sides) == set(SPLITS), "a predefined split leaves none of the three empty")
         require(
             isinstance(copy, PredefinedSplit) and sides == [copy.split(name) for name in names],
             "a source stays in its split",

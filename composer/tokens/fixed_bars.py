@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from composer.arrays import convert_like, get_namespace, make_range
 from composer.errors import BadOption
 from composer.music.score import Score, Track
+from composer.tokens import bar_sections
 from composer.tokens.bar_encoding import Measures
 from composer.tokens.bar_grammar import COUNTDOWN, Field, Grid, Slot, find_last_step
 from composer.types import Array, Span
@@ -75,9 +76,14 @@ class FixedBars:
                 xp.broadcast_to(self._mask_pickups(state), (rows, self.grid.longest_bar)),
                 (leave & as_wanted)[:, None] & self._mask_countdown(state),
                 self._mask_positions(state, need),
+                *([self._mask_sections(leave & as_wanted)] if self.grid.sections else []),
             ],
             axis=1,
         )
+
+    def _mask_sections(self, may_begin: Array) -> Array:
+        """Mask (B, sections) any section where the next bar may begin."""
+        return get_namespace(may_begin).broadcast_to(may_begin[:, None], (may_begin.shape[0], len(bar_sections.TOKENS)))
 
     def _mask_pickups(self, state: Array) -> Array:
         steps = make_range(self.grid.longest_bar, state)

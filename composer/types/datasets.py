@@ -43,7 +43,10 @@ class PredefinedSplit(Protocol):
     """A dataset with a predefined split, so that published figures can be compared on the same pieces."""
 
     def split(self, source: str) -> str:
-        """Return the split of a source's pieces: `train`, `valid` or `test`. None of the three is empty."""
+        """Return the split of a source's pieces: `train`, `valid` or `test`, or "" to split them by content.
+
+        None of the three is empty.
+        """
 
 
 ModelFile: TypeAlias = Callable[[], Path]

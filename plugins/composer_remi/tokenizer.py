@@ -19,6 +19,7 @@ from typing import Annotated
 import numpy as np
 
 from composer.music.score import Score
+from composer.music.sections import name_sections
 from composer.tokens.bar_encoding import Reading, assemble_tokens, find_bars, make_heading, walk
 from composer.tokens.bar_grammar import TIME_SIGNATURES, Grid
 from composer.tokens.lookback import add_lookback, check_lookback
@@ -56,6 +57,7 @@ class Remi:
     longest_duration: Annotated[int, "in quarter notes; longer notes are shortened"] = 8
     time_signatures: Annotated[tuple[str, ...], "those that a piece may have"] = TIME_SIGNATURES
     lookback: Annotated[tuple[int, ...], "distances in bars of what stood there, in the model's input"] = ()
+    sections: Annotated[bool, "tell how many bars are left in the section, where a piece has them"] = False
 
     def __post_init__(self) -> None:
         """Refuse options without a valid vocabulary."""
@@ -76,7 +78,7 @@ class Remi:
     def events(self) -> Events:
         """The tokens, type by type."""
         return Events(
-            grid=Grid(self.steps_per_quarter, self.time_signatures),
+            grid=Grid(self.steps_per_quarter, self.time_signatures, self.sections),
             tempos=list_tempos(self.tempos),
             parts=(*(range(128) if self.programs else (self.program,)), *((DRUMS,) if self.drums else ())),
             named=self.programs or self.drums,
@@ -115,8 +117,9 @@ class Remi:
         events, reading = self.events, Reading()
         pairs = np.array(list(walk(events.grid, tokens, reading)), dtype=np.int64).reshape(-1, 2)
         steps, own = pairs[:, 0], pairs[:, 1]
-        return Score(
+        score = Score(
             tracks=decode_tracks(events, steps, own, reading.end if reading.ended else None),
             tempos=decode_tempos(events, steps, own),
             **make_heading(events.grid, reading),
         )
+        return name_sections(score)

@@ -182,7 +182,11 @@ class VoicesGrammar:
     def make_inputs(self, state: Array) -> Array:
         """Compute the features of the model's input, (B, C)."""
         xp = get_namespace(state)
-        columns = [bar_grammar.make_inputs(state), self.get_sounding(state), self._compute_degrees(state)]
+        columns = [
+            bar_grammar.make_grid_inputs(self.grid, state),
+            self.get_sounding(state),
+            self._compute_degrees(state),
+        ]
         if self.relative:
             columns[0] = replace_column(columns[0], KEY_COLUMN, self._get_written_key(state))
             columns.append((self._get_tonic_offset(state) % 12)[:, None])

@@ -15,6 +15,7 @@ import numpy as np
 
 from composer.errors import CannotExpress
 from composer.music.score import NOTE, Notes, Score, Track
+from composer.music.sections import name_sections
 from composer.tokens.bar_encoding import Reading, assemble_tokens, find_bars, make_heading, walk
 from composer.tokens.bar_grammar import TIME_SIGNATURES, Grid
 from composer.tokens.lookback import add_lookback, check_lookback
@@ -42,6 +43,7 @@ class Voices:
     time_signatures: Annotated[tuple[str, ...], "those that a piece may have"] = TIME_SIGNATURES
     ages: Annotated[bool, "tell the model for how long each voice has sounded"] = False
     lookback: Annotated[tuple[int, ...], "distances in bars of what stood there, in the model's input"] = ()
+    sections: Annotated[bool, "tell how many bars are left in the section, where a piece has them"] = False
 
     def __post_init__(self) -> None:
         """Refuse options without a valid vocabulary."""
@@ -57,7 +59,7 @@ class Voices:
     @cached_property
     def grid(self) -> Grid:
         """The grid in time."""
-        return Grid(self.steps_per_quarter, self.time_signatures)
+        return Grid(self.steps_per_quarter, self.time_signatures, self.sections)
 
     @cached_property
     def vocabulary(self) -> tuple[str, ...]:
@@ -127,7 +129,7 @@ class Voices:
             Track(self._decode_notes(voice_changes, end, shift), name, self.program)
             for name, voice_changes in zip(self.names, changes, strict=True)
         )
-        return Score(tracks=tuple(tracks), **make_heading(self.grid, reading))
+        return name_sections(Score(tracks=tuple(tracks), **make_heading(self.grid, reading)))
 
     def _decode_notes(self, changes: list[tuple[int, int]], end: int, shift: int) -> Notes:
         grammar, tick = self.rules, self.grid.step_ticks
