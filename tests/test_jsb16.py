@@ -138,4 +138,31 @@ def test_a_file_that_has_changed_is_read_again(here):
 def test_the_recipe_beside_the_dataset_is_one(here):
     plain = recipe_file.read_recipe(Path(composer_jsb16.__file__).with_name("jsb16.toml"))
     recipe = recipe_file.make_recipe({**plain, "dataset": "jsb16:chorales.json"})
-    assert recipe.tokenizer == Voices(relative=True, steps_per_quarter=4)
+    suggested = recipe.dataset
+    assert recipe.tokenizer == registry().make("tokenizers", suggested.tokenizer, **suggested.tokenizer_options)
+
+
+def chorale_in(beats, upbeat, bars=8):
+    """A piece whose voices all move on downbeats, and fewer elsewhere, with a pickup of so many quarters."""
+    random = np.random.default_rng(beats)
+    quarters = []
+    for beat in range(-upbeat, bars * beats):
+        chord = random.permutation(np.arange(48, 72))[:4]
+        moves = 4 if beat % beats == 0 or not quarters else beat % beats % 2 * 2 if beats == 4 else 1
+        quarters.append(np.where(np.arange(4) < moves, chord, quarters[-1] if quarters else chord))
+    return np.array(quarters).repeat(4, axis=0)
+
+
+@pytest.mark.parametrize(("beats", "upbeat"), [(4, 0), (4, 1), (4, 2), (3, 0), (3, 1)])
+def test_bars_are_found_by_the_beats_at_which_the_voices_move(beats, upbeat):
+    score = make_score(chorale_in(beats, upbeat))
+    assert [str(signature) for signature in score.time_signatures] == [f"{beats}/4"]
+    assert score.upbeat == 480 * upbeat
+    assert str(make_score(chorale_in(beats, upbeat), assumed=True).time_signatures[0]) == "4/4"
+
+
+@pytest.mark.parametrize("length", [1, 3, 7, 1000])
+def test_a_piece_of_one_chord_has_bars_too(length):
+    score = make_score(np.array([CHORD] * length))
+    assert score.length == length * SIXTEENTH
+    assert str(score.time_signatures[0]) in ("3/4", "4/4")

@@ -147,8 +147,9 @@ def _encode(tokenizer: Tokenizer, name: str, score: Score, side: str, own: HasUn
     highest = int(pitch.max(initial=-1))
     reach = (int(pitch.view(np.uint64).min()), highest) if highest >= 0 else (0, 0)  # -1 is the largest there
     units = own.count_units(score) if own else 0
-    kept = tokens.astype(np.uint16)
-    return Encoded(name, kept, notes, beats, *reach, hash_melody(score), side, score.labels, units)
+    return Encoded(
+        name, tokens.astype(np.uint16), notes, beats, *reach, hash_melody(score), side, score.labels, units=units
+    )
 
 
 def count_beats(score: Score) -> float:

@@ -72,7 +72,7 @@ class Likelihood:
 
     def list_figures(self) -> dict[str, Any]:
         """Return the figures for a card, ready for JSON; those per frame and per unit only where there are any."""
-        found = {
+        found: dict[str, Any] = {
             "nats_per_note": round(self.nats_per_note, 5),
             "nats_per_beat": round(self.nats_per_beat, 5),
             "pieces": self.pieces,

@@ -337,7 +337,8 @@ def _update_average(run: Run, settings: Settings) -> None:
     import torch
 
     held = min(settings.average, run.step / (run.step + 10))  # the first steps are soon forgotten
-    means, now = list(run.average.parameters()), list(run.module.parameters())
+    means: list[torch.Tensor] = list(run.average.parameters())
+    now: list[torch.Tensor] = list(run.module.parameters())
     with torch.no_grad():
         torch._foreach_lerp_(means, now, 1 - held)  # one kernel for all on a GPU
 

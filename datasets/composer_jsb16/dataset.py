@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
 from composer.errors import UnreadableFile
 from composer.music.score import END, NOTE, TICKS_PER_QUARTER, Notes, Score, Text, TimeSignature, Track
+from composer_jsb16.bars import find_bars
 from composer_jsb16.separated import SILENT, VOICES, Contents, Frames, parse_frames, read_contents
 
 NAMES = ("Soprano", "Alto", "Tenor", "Bass")
@@ -24,6 +25,10 @@ class Jsb16:
     """Bach's chorales in four voices at 16ths (`Jsb16thSeparated.json`), with the splits of published figures."""
 
     file: Annotated[str, "the .json file"]
+    bars: Annotated[
+        Literal["found", "assumed"],
+        "time signature and pickup by the notes (found), or 4/4 from the first 16th (assumed)",
+    ] = "found"
 
     title = "Bach's chorales at 16ths, a standard set"
     licence = "the licence of the set is not stated"
@@ -32,7 +37,11 @@ class Jsb16:
         "Convolution, ISMIR 2017; splits of Boulanger-Lewandowski et al., ICML 2012"
     )
     tokenizer = "voices"
-    tokenizer_options: ClassVar[Mapping[str, Any]] = {"relative": True, "steps_per_quarter": 4}
+    tokenizer_options: ClassVar[Mapping[str, Any]] = {
+        "relative": True,
+        "steps_per_quarter": 4,
+        "time_signatures": ("3/4", "4/4"),
+    }
     training_options: ClassVar[Mapping[str, Any]] = {}
     suggested: ClassVar[Mapping[str, Any]] = {
         "tempo": 84.0,
@@ -65,7 +74,8 @@ class Jsb16:
         """Yield one piece, or its error."""
         side, _, number = source.partition("/")
         try:
-            yield source, make_score(parse_frames(self._read_contents().pieces[side][int(number) - 1]), source)
+            frames = parse_frames(self._read_contents().pieces[side][int(number) - 1])
+            yield source, make_score(frames, source, assumed=self.bars == "assumed")
         except UnreadableFile as error:
             yield source, error
 
@@ -77,19 +87,21 @@ class Jsb16:
         return read_contents(self.file)
 
 
-def make_score(frames: Frames, title: str = "") -> Score:
+def make_score(frames: Frames, title: str = "", *, assumed: bool = False) -> Score:
     """Convert frames to four tracks; equal pitches in a row are one note, since the file does not tell them apart.
 
-    The file states no bars: 4/4 from the first frame is assumed. A marker states the end of a piece that ends in
-    silence.
+    Bars are found by the notes, or `assumed` to be of 4/4 from the first frame on. A marker states the end of a piece
+    that ends in silence.
     """
+    signature, upbeat = (TimeSignature(0, 4, 4), 0) if assumed else find_bars(frames)
     tracks = tuple(
         Track(_make_notes(frames[:, voice]), name, CHOIR) for voice, name in zip(range(VOICES), NAMES, strict=True)
     )
     falls_silent = (frames[-1] == SILENT).all()
     return Score(
         tracks,
-        time_signatures=(TimeSignature(0, 4, 4),),
+        time_signatures=(signature,),
+        upbeat=upbeat * FRAME,
         markers=(Text(len(frames) * FRAME, END),) if falls_silent else (),
         title=title,
     )
