@@ -69,10 +69,11 @@ def make_cadences(bar: int) -> Callable[[], Metric]:
     """Make the metric of cadences in this bar of every eight."""
 
     def count(view: ScoreView) -> Counts:
-        chosen = np.flatnonzero(view.is_bar)[bar - 1 :: PERIOD] if len(view.notes) else np.zeros(0, dtype=np.int64)
         found = np.zeros((2, view.rows))
-        found[1, chosen] = 1
-        found[0, chosen[_find_cadences(view, chosen)]] = 1
+        if len(view.notes):
+            chosen = np.flatnonzero(view.is_bar)[bar - 1 :: PERIOD]
+            found[1, chosen] = 1
+            found[0, chosen[_find_cadences(view, chosen)]] = 1
         return pair_counts(*found)
 
     def measure_cadences() -> Metric:
