@@ -45,6 +45,7 @@ class Jsb16:
     training_options: ClassVar[Mapping[str, Any]] = {}
     suggested: ClassVar[Mapping[str, Any]] = {
         "tempo": 84.0,
+        "most_bars": 40,  # the length of the longest
         "samplers": [
             {"name": "temperature", "options": {"temperature": 0.95}},
             {"name": "min-p", "options": {"p": 0.025}},
