@@ -25,7 +25,7 @@ from composer.music.score import NOTE, Score
 from composer.testing.conditions import check_labels
 from composer.testing.rules import rebuild, require
 from composer.training.suggestions import find_unknown_suggestions
-from composer.types import Dataset, Exporter, Piece, PredefinedSplit, Reader, SupportsLint
+from composer.types import Dataset, Exporter, HasUnits, Piece, PredefinedSplit, Reader, SupportsLint
 
 # --- file formats -----------------------------------------------------------------------------------------------------
 
@@ -192,6 +192,12 @@ def check_dataset(dataset: Dataset, sources: int = 2, pieces: int = 5) -> None:
     require(len(set(everywhere)) == len(everywhere), "no two pieces have the same name")
 
 
+def _check_units(dataset: HasUnits, name: str, score: Score) -> None:
+    require(isinstance(dataset.unit, str) and dataset.unit.strip(), "a dataset with units names them")
+    units = dataset.count_units(score)
+    require(isinstance(units, int) and units > 0, f"a piece has one unit or more; not so {name}")
+
+
 def _check_source(dataset: Dataset, copy: Dataset, source: str, pieces: int) -> list[str]:
     mark = dataset.fingerprint(source)
     require(
@@ -206,4 +212,6 @@ def _check_source(dataset: Dataset, copy: Dataset, source: str, pieces: int) -> 
         require(not isinstance(one, Score) or one == other, f"a piece is the same every time; not so {name}")
         if isinstance(one, Score):
             check_labels(one)
+            if isinstance(dataset, HasUnits):
+                _check_units(dataset, name, one)
     return [name for name, _ in first]

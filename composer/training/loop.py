@@ -337,9 +337,10 @@ def _update_average(run: Run, settings: Settings) -> None:
     import torch
 
     held = min(settings.average, run.step / (run.step + 10))  # the first steps are soon forgotten
+    means: list[torch.Tensor] = list(run.average.parameters())
+    now: list[torch.Tensor] = list(run.module.parameters())
     with torch.no_grad():
-        for mean, now in zip(run.average.parameters(), run.module.parameters(), strict=True):
-            mean.lerp_(now, 1 - held)
+        torch._foreach_lerp_(means, now, 1 - held)  # one kernel for all on a GPU
 
 
 class Meter:

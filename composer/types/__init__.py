@@ -36,7 +36,7 @@ from composer.types.architectures import (
 from composer.types.arrays import Array, State, Tokens
 from composer.types.callbacks import Callback, RunView
 from composer.types.commands import OwnTask, ReadsTasks
-from composer.types.datasets import Dataset, ModelFile, PredefinedSplit
+from composer.types.datasets import Dataset, HasUnits, ModelFile, PredefinedSplit
 from composer.types.executors import Executor, Outcome
 from composer.types.files import Exporter, Finding, HasPieces, HasReading, Reader, SupportsLint, SupportsProvenance
 from composer.types.grammars import Column, Grammar, MusicalState, Span, SupportsStates, TokenInfo
@@ -84,6 +84,7 @@ __all__ = [
     "HasReasons",
     "HasSamples",
     "HasShapes",
+    "HasUnits",
     "Layer",
     "LogitsProcessor",
     "Metric",

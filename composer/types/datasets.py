@@ -49,5 +49,16 @@ class PredefinedSplit(Protocol):
         """
 
 
+@runtime_checkable
+class HasUnits(Protocol):
+    """A dataset whose published likelihoods are per a unit of its own, such as a voice and a 16th."""
+
+    unit: str
+    """The unit's name, after the words "nats per"."""
+
+    def count_units(self, score: Score) -> int:
+        """Count the units of one of its pieces: the nats of all its tokens are divided by them."""
+
+
 ModelFile: TypeAlias = Callable[[], Path]
 """Returns the path of a trained model that a package brings."""
