@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from composer.building import build_module
 from composer.errors import printable
 from composer.model import ComponentSpec, Model
 from composer.plugins.registry import registry
@@ -72,7 +73,7 @@ def make_random_model(
     written: Tokenizer = registry().make("tokenizers", tokenizer, **writing or {})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        module = layer.build_module([column.size for column in written.grammar.columns], len(written.vocabulary))
+        module = build_module(layer, written.grammar.columns, len(written.vocabulary))
     weights = {name: tensor.numpy() for name, tensor in module.state_dict().items()}
     made = (
         ComponentSpec.describe("architectures", architecture, layer),
@@ -174,9 +175,14 @@ class _Trial(Model):
 
     def make_tokenizer(self) -> Any:
         """Return the part of a tokenizer that tells what the module is built for."""
-        size = len(self.vocabulary)
-        columns = tuple(Column(f"feature {n + 1}", one, one == size) for n, one in enumerate(self.sizes))
+        columns = make_columns(self.sizes, len(self.vocabulary))
         return SimpleNamespace(vocabulary=self.vocabulary, grammar=SimpleNamespace(columns=columns))
+
+
+def make_columns(sizes: Sequence[int], vocabulary: int) -> tuple[Column, ...]:
+    """Make features of these sizes: the token first, and next the bar, if there are several."""
+    names = ["token", "bar", *(f"feature {number}" for number in range(3, len(sizes) + 1))]
+    return tuple(Column(name, size, size == vocabulary) for name, size in zip(names, sizes, strict=False))
 
 
 def check_backends(architecture: Architecture) -> None:
@@ -232,7 +238,7 @@ def _make_narrow(architecture: Any) -> Any:
     wide = {name: NARROW for name, value in values.items() if type(value) is int and value > NARROW}
     with suppress(Exception):
         made = replace(architecture, **wide)
-        made.build_module(*FEATURES[0])
+        build_module(made, make_columns(*FEATURES[0]), FEATURES[0][1])
         return made
     return architecture
 
@@ -254,7 +260,7 @@ def _learn(
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        module = architecture.build_module(sizes, vocabulary)
+        module = build_module(architecture, make_columns(sizes, vocabulary), vocabulary)
         inputs = torch.stack([torch.randint(0, size, (4, STEPS + 1)) for size in sizes], dim=-1)
         for _ in range(steps):
             logits = module(inputs[:, :-1])[0]

@@ -31,6 +31,7 @@ from composer.types.architectures import (
     HasReasons,
     HasShapes,
     Layer,
+    ReadsFeatures,
     Step,
 )
 from composer.types.arrays import Array, State, Tokens
@@ -99,6 +100,7 @@ __all__ = [
     "Piece",
     "PredefinedSplit",
     "Reader",
+    "ReadsFeatures",
     "ReadsTasks",
     "RecentNotes",
     "Rule",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from composer.model import Model
+    from composer.types.grammars import Column
 
 
 class Architecture(Protocol):
@@ -86,6 +87,18 @@ class HasShapes(Protocol):
 
     def list_shapes(self, column_sizes: Sequence[int], vocabulary_size: int) -> Iterable[tuple[str, tuple[int, ...]]]:
         """List the name and the shape of every array, one by one; the first mismatch ends the iteration."""
+
+
+@runtime_checkable
+class ReadsFeatures(Protocol):
+    """An architecture whose network needs to know what its features are, such as which of them counts bars.
+
+    It is built by this method wherever the features are known, and by `build_module` where their sizes are alone. Both
+    modules have the same arrays.
+    """
+
+    def build_module_for(self, columns: Sequence[Column], vocabulary_size: int) -> nn.Module:
+        """Build a module for these features. Raises BadOption where it needs others."""
 
 
 @runtime_checkable

@@ -64,7 +64,8 @@ class RecurrentNetwork(nn.Module):
         rows, steps, _ = inputs.shape
         embedded = sum_rows(self.embedding.weight, (inputs + self.offsets).flatten(0, 1)).view(rows, steps, -1)
         embedded = self.dropout(embedded)
-        hidden, after = self.recurrence(embedded, None if state is None else self._move_layers_first(state))
+        before = None if state is None else tuple(tensor.transpose(0, 1).contiguous() for tensor in state)
+        hidden, after = self.run_recurrence(inputs, embedded, before)
         hidden = self.dropout(hidden)
         seen = torch.cat([hidden, embedded], dim=2) if self.skip else hidden
         logits, raised = self._compute_logits(seen)
@@ -72,12 +73,15 @@ class RecurrentNetwork(nn.Module):
             tokens = inputs[..., self.pointed]
             raised = raised.masked_fill(tokens == 0, 0.0)  # 0 stands for no token
             logits = logits.scatter_add(2, tokens, raised.to(logits.dtype))
-        after = after if isinstance(after, tuple) else (after,)
         return logits, tuple(tensor.transpose(0, 1) for tensor in after)
 
-    def _move_layers_first(self, state: tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
-        turned = tuple(tensor.transpose(0, 1).contiguous() for tensor in state)
-        return turned if len(turned) > 1 else turned[0]
+    def run_recurrence(
+        self, inputs: Tensor, embedded: Tensor, state: tuple[Tensor, ...] | None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Run the layers over (B, T, E), with each part of a state layers first; others may look at the features, too."""
+        alone = state[0] if state is not None and len(state) == 1 else state
+        hidden, after = self.recurrence(embedded, alone)
+        return hidden, after if isinstance(after, tuple) else (after,)
 
     def _compute_logits(self, seen: Tensor) -> tuple[Tensor, Tensor | None]:
         """Compute (B, T, V) logits, and (B, T, columns) what the pointer adds to those of the tokens in its columns."""
