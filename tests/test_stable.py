@@ -76,6 +76,10 @@ STABLE = {
         "clip_step": "state, length, further=0",
         "NEVER": "",
     },
+    "composer.tokens.lookback": {
+        "add_lookback": "grammar, token_info, bars, tokens_per_bar, *, sequences=False",
+        "check_lookback": "bars",
+    },
     "composer.music.keys": {
         "Key": "tonic, minor=False",
         "ALL_KEYS": "",

@@ -7,6 +7,8 @@ many tokens it has done so. After Magenta's Lookback RNN (Waite 2016), which loo
 A place is a bar, a position in it, and the number of tokens written there before. So a bar is compared with another
 one position by position, whatever was added or left out between. Bars are those of the time signature; a pickup is the
 end of a bar.
+
+What plugins may rely on is listed in `plugins/README.md`, under the helpers that are stable.
 """
 
 from __future__ import annotations
