@@ -575,6 +575,7 @@ def pieces_of(*sequences):
         offsets=np.concatenate([[0], np.cumsum(list(map(len, sequences)))]),
         notes=np.ones(len(sequences), dtype=np.int64),
         beats=np.full(len(sequences), 2.0),
+        unit="",
         read_piece=lambda number: np.array(sequences[number]),
     )
 
