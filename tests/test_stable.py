@@ -77,7 +77,7 @@ STABLE = {
         "NEVER": "",
     },
     "composer.tokens.lookback": {
-        "add_lookback": "grammar, token_info, bars, tokens_per_bar, *, sequences=False",
+        "add_lookback": "grammar, token_info, bars, tokens_per_bar, *, sequences=False, recall=False",
         "check_lookback": "bars",
     },
     "composer.music.keys": {

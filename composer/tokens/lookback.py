@@ -4,6 +4,9 @@ Much music comes back after 1, 2, 4 or 8 bars. `LookbackGrammar` wraps a grammar
 and tells the model at every step which token comes next if the music repeats what stood there k bars ago, and for how
 many tokens it has done so. After Magenta's Lookback RNN (Waite 2016), which looks back one and two bars.
 
+With `recall`, it also tells what followed the longest earlier stretch that is as the latest one, at whatever distance
+(`matching.py`).
+
 A place is a bar, a position in it, and the number of tokens written there before. So a bar is compared with another
 one position by position, whatever was added or left out between. Bars are those of the time signature; a pickup is the
 end of a bar.
@@ -24,6 +27,7 @@ from composer.arrays import carry_forward, convert_like, get_namespace, make_ran
 from composer.music.keys import ALL_KEYS
 from composer.music.score import Score
 from composer.request import Request
+from composer.tokens.matching import advance_matches, compute_matches, find_longest_match
 from composer.tokens.vocabulary import BOS, EOS
 from composer.types import Array, Column, Grammar, MusicalState, Span, SupportsStates, TokenInfo, Tokens
 
@@ -35,6 +39,12 @@ ORDINALS = 2**7
 
 TICKS = 2**16
 """Ticks in a bar, an exclusive bound."""
+
+TOKENS = 2**16
+"""Ids of tokens, an exclusive bound."""
+
+RECALLED_BARS = 16
+"""Bars that there is room for at least, to recall matches."""
 
 LONGEST_RUN = 255
 """Tokens in a row that are counted."""
@@ -51,7 +61,11 @@ NEVER = np.iinfo(np.int64).max
 
 
 class Own:
-    """Columns of the state after those of the inner grammar, and before the kept tokens and K columns of each kind."""
+    """Columns of the state after those of the inner grammar.
+
+    Then come the kept tokens, N of them with their places, and K columns of each kind. A model that recalls has a
+    length for each kept token, and then the token after the longest match with its length.
+    """
 
     ENDED = 0
     ORDINAL = 1  # tokens at this position so far, less one
@@ -61,9 +75,10 @@ class Own:
 
 @dataclass(frozen=True)
 class LookbackGrammar:
-    """A grammar with features of what stood `bars` ago; `room` is the number of tokens that it keeps.
+    """A grammar with features of what stood `bars` ago; `room` is N, the number of tokens that it keeps.
 
-    With `sequences`, also of what stood there moved along the scale by as much as the last note was.
+    With `sequences`, also of what stood there moved along the scale by as much as the last note was. With `recall`,
+    also of what followed the longest match.
     """
 
     inner: Grammar
@@ -71,6 +86,7 @@ class LookbackGrammar:
     bars: tuple[int, ...]
     room: int
     sequences: bool = False
+    recall: bool = False
 
     # --- what the tokens are
 
@@ -124,6 +140,8 @@ class LookbackGrammar:
         for kind in kinds:
             own += [Column(f"{kind} {count} bars ago", self.size, tokens=True) for count in self.bars]
             own += [Column(f"for long {kind} {count} bars ago", len(RUNS) + 1) for count in self.bars]
+        if self.recall:
+            own += [Column("recalled", self.size, tokens=True), Column("match", len(RUNS) + 1)]
         return (*self.inner.columns, *own)
 
     def _slice(self, kind: int) -> slice:
@@ -136,13 +154,19 @@ class LookbackGrammar:
         begin = self.inner_size + Own.KEPT
         return slice(begin, begin + self.room)
 
+    @property
+    def _lengths(self) -> slice:
+        """Return the columns of the lengths of matches. The longest match follows them."""
+        begin = self._slice(5 if self.sequences else 2).start
+        return slice(begin, begin + self.room)
+
     # --- the grammar
 
     def start(self, request: Request, rows: int) -> Array:
         """Return states before the first token: nothing is kept."""
         begun = self.inner.start(request, rows)
-        own = np.zeros((rows, Own.KEPT + self.room + (5 if self.sequences else 2) * len(self.bars)), dtype=np.int64)
-        return np.concatenate([begun, own], axis=1)
+        width = self._lengths.start - self.inner_size + (self.room + 2 if self.recall else 0)
+        return np.concatenate([begun, np.zeros((rows, width), dtype=np.int64)], axis=1)
 
     def get_inner(self, state: Array) -> Array:
         """Return the inner states."""
@@ -168,6 +192,9 @@ class LookbackGrammar:
         for tokens, runs in ((0, 1), (3, 4)) if self.sequences else ((0, 1),):
             blocks += [state[:, self._slice(tokens)]]
             blocks += [_take(_RUN_CLASSES, state[:, self._slice(runs)])]
+        if self.recall:
+            longest = state[:, self._lengths.stop :]
+            blocks += [longest[:, :1], _take(_RUN_CLASSES, longest[:, 1:])]
         return xp.concat(blocks, axis=1)
 
     def advance(self, state: Array, tokens: Array) -> Array:
@@ -185,12 +212,14 @@ class LookbackGrammar:
         place = _number_place(now.bar, now.position, ordinal)
         keeps = (now.bar >= 0) & (tokens != EOS)
         here = keeps[:, None] & (make_range(self.room, state) == (count % self.room)[:, None])
-        kept = xp.where(here, ((place + 1) * self.size + written)[:, None], state[:, self._kept])
+        kept = xp.where(here, ((place + 1) * TOKENS + written)[:, None], state[:, self._kept])
         count = xp.where(keeps, count + 1, count)
         ended = xp.where(tokens == EOS, xp.ones_like(count), xp.zeros_like(count))
         expected = self._look_up(kept, count, now.bar, place)
         blocks = [after, stack_columns([ended, ordinal, count]), kept, expected]
         blocks += self._update_runs(state, written, expected, before, now)
+        if self.recall:
+            blocks += self._update_matches(state, kept, count, written, keeps)
         has_ended = (state[:, own + Own.ENDED] != 0)[:, None]
         return xp.where(has_ended, state, xp.concat(blocks, axis=1))
 
@@ -203,12 +232,12 @@ class LookbackGrammar:
         oldest = xp.min(kept, axis=1)
         found = []
         for bars in self.bars:
-            sought = (place + 2 - bars * TICKS * ORDINALS) * self.size
+            sought = (place + 2 - bars * TICKS * ORDINALS) * TOKENS
             least = xp.min(xp.where(kept >= sought[:, None], kept, xp.full_like(kept, NEVER)), axis=1)
             reaches = (count <= self.room) | (oldest < sought)
             known = (bar >= bars) & reaches & (least != NEVER)
-            found.append(xp.where(known, least % self.size, BOS))
-        return stack_columns(found)
+            found.append(xp.where(known, least % TOKENS, BOS))
+        return stack_columns(found) if found else kept[:, :0]
 
     def _update_runs(
         self, state: Array, written: Array, expected: Array, before: MusicalState, now: MusicalState
@@ -230,6 +259,13 @@ class LookbackGrammar:
             moved,
             _count_on(state[:, self._slice(4)], state[:, self._slice(3)], written[:, None]),
         ]
+
+    def _update_matches(self, state: Array, kept: Array, count: Array, written: Array, keeps: Array) -> list[Array]:
+        """Return the columns of matches after `written` (B,), which `kept` holds where `keeps` (B,) is true."""
+        xp, ring = get_namespace(state), kept % TOKENS
+        lengths = advance_matches(state[:, self._lengths], ring, count, written)
+        lengths = xp.where(keeps[:, None], lengths, state[:, self._lengths])
+        return [lengths, find_longest_match(lengths, ring, count)]
 
     def _find_scale(self, key: Array) -> Array:
         """Return the row of the scale's tables for keys (B,)."""
@@ -258,7 +294,8 @@ def _take(table: NDArray[np.int64], indices: Array) -> Array:
     if type(indices) is np.ndarray:
         return flat[indices]
     xp = get_namespace(indices)
-    return stack_columns([xp.take(flat, indices[:, column]) for column in range(indices.shape[1])])
+    columns = [xp.take(flat, indices[:, column]) for column in range(indices.shape[1])]
+    return stack_columns(columns) if columns else indices
 
 
 def _count_on(runs: Array, expected: Array, written: Array) -> Array:
@@ -284,18 +321,21 @@ class LookbackStates(LookbackGrammar):
         place = _number_place(music.bar, music.position, ordinal)
         written = self._classes[tokens[:-1]]  # the token before each state but the first
         keeps = music.bar[1:] >= 0
-        entries = ((place[1:] + 1) * self.size + written)[keeps]
+        entries = ((place[1:] + 1) * TOKENS + written)[keeps]
         count = np.append(0, np.cumsum(keeps))
         own = np.stack([np.zeros_like(count), ordinal, count], axis=1)
         expected = self._look_up_all(entries, count, music.bar, place)
-        blocks = [inner, own, self._list_kept(entries, count), expected]
-        return np.concatenate([*blocks, *self._compute_runs(np.append(BOS, written), expected, music)], axis=1)
+        index = self._list_kept(count)
+        kept = np.where(index >= 0, np.append(entries, 0)[index], 0)
+        blocks = [inner, own, kept, expected, *self._compute_runs(np.append(BOS, written), expected, music)]
+        if self.recall:
+            blocks += compute_matches(entries % TOKENS, self.room, index, count)
+        return np.concatenate(blocks, axis=1)
 
-    def _list_kept(self, entries: NDArray[np.int64], count: NDArray[np.int64]) -> NDArray[np.int64]:
-        """List (T, room) the tokens kept at each step, where `advance` puts them."""
+    def _list_kept(self, count: NDArray[np.int64]) -> NDArray[np.int64]:
+        """List (T, N) which tokens are kept at each step, where `advance` puts them; -1 for none."""
         last = count[:, None] - 1
-        index = last - (last - np.arange(self.room)) % self.room
-        return np.where(index >= 0, np.append(entries, 0)[np.maximum(index, -1)], 0)
+        return np.maximum(last - (last - np.arange(self.room)) % self.room, -1)
 
     def _look_up_all(
         self, entries: NDArray[np.int64], count: NDArray[np.int64], bar: NDArray[np.int64], place: NDArray[np.int64]
@@ -303,12 +343,12 @@ class LookbackStates(LookbackGrammar):
         """Find (T, K) what `_look_up` finds."""
         found, padded = [], np.append(entries, NEVER)
         for bars in self.bars:
-            sought = (place + 2 - bars * TICKS * ORDINALS) * self.size
+            sought = (place + 2 - bars * TICKS * ORDINALS) * TOKENS
             index = np.searchsorted(entries, sought)
             reaches = (count <= self.room) | (padded[np.maximum(count - self.room, 0)] < sought)
             known = (bar >= bars) & reaches & (index < count)
-            found.append(np.where(known, padded[index] % self.size, BOS))
-        return np.stack(found, axis=1)
+            found.append(np.where(known, padded[index] % TOKENS, BOS))
+        return np.array(found, dtype=np.int64).reshape(len(self.bars), len(bar)).T
 
     def _compute_runs(
         self, written: NDArray[np.int64], expected: NDArray[np.int64], music: MusicalState
@@ -339,17 +379,24 @@ def _count_runs(agreed: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def add_lookback(
-    grammar: Grammar, token_info: TokenInfo, bars: tuple[int, ...], tokens_per_bar: int, *, sequences: bool = False
+    grammar: Grammar,
+    token_info: TokenInfo,
+    bars: tuple[int, ...],
+    tokens_per_bar: int,
+    *,
+    sequences: bool = False,
+    recall: bool = False,
 ) -> Grammar:
-    """Return a grammar that tells what stood some bars ago; without any distance, the grammar itself.
+    """Return a grammar that tells what stood some bars ago; the grammar itself if nothing is to be told.
 
     `tokens_per_bar` is what a full bar takes: memory is for as many bars as the longest distance, and what lies beyond
     it counts as unknown. `sequences` is for tokens that are relative to the key.
     """
-    if not bars:
+    if not bars and not recall:
         return grammar
     kind = LookbackStates if isinstance(grammar, SupportsStates) else LookbackGrammar
-    return kind(grammar, token_info, bars, (max(bars) + 1) * tokens_per_bar, sequences)
+    longest = max(bars + ((RECALLED_BARS,) if recall else ()))
+    return kind(grammar, token_info, bars, (longest + 1) * tokens_per_bar, bool(sequences and bars), recall)
 
 
 def check_lookback(bars: Sequence[int]) -> None:

@@ -57,6 +57,7 @@ class Remi:
     longest_duration: Annotated[int, "in quarter notes; longer notes are shortened"] = 8
     time_signatures: Annotated[tuple[str, ...], "those that a piece may have"] = TIME_SIGNATURES
     lookback: Annotated[tuple[int, ...], "distances in bars of what stood there, in the model's input"] = ()
+    recall: Annotated[bool, "tell the model what followed the longest earlier stretch that is as the latest"] = False
     sections: Annotated[bool, "tell how many bars are left in the section, where a piece has them"] = False
 
     def __post_init__(self) -> None:
@@ -102,7 +103,9 @@ class Remi:
     @cached_property
     def grammar(self) -> Grammar:
         """The rules for the next token, with what stood some bars ago."""
-        return add_lookback(RemiGrammar(self.events), self.token_info, self.lookback, TOKENS_PER_BAR)
+        return add_lookback(
+            RemiGrammar(self.events), self.token_info, self.lookback, TOKENS_PER_BAR, recall=self.recall
+        )
 
     def encode(self, score: Score, *, ends: bool = True) -> Tokens:
         """Encode a score. Raises CannotExpress for one without notes, and for pitches and bars out of reach."""

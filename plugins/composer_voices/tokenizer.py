@@ -26,7 +26,7 @@ from composer_voices.parts import Line, check_range, extract_lines
 
 VELOCITY = 80
 
-FRAMES_PER_BAR = 12
+FRAMES_PER_BAR = 8
 """Frames in a bar that a lookback has room for; music that has more of them is remembered for less long."""
 
 
@@ -43,6 +43,7 @@ class Voices:
     time_signatures: Annotated[tuple[str, ...], "those that a piece may have"] = TIME_SIGNATURES
     ages: Annotated[bool, "tell the model for how long each voice has sounded"] = False
     lookback: Annotated[tuple[int, ...], "distances in bars of what stood there, in the model's input"] = ()
+    recall: Annotated[bool, "tell the model what followed the longest earlier stretch that is as the latest"] = False
     sections: Annotated[bool, "tell how many bars are left in the section, where a piece has them"] = False
 
     def __post_init__(self) -> None:
@@ -82,7 +83,9 @@ class Voices:
     def grammar(self) -> Grammar:
         """The rules for the next token, with what stood some bars ago."""
         room = 1 + FRAMES_PER_BAR * (1 + len(self.names))
-        return add_lookback(self.rules, self.token_info, self.lookback, room, sequences=self.relative)
+        return add_lookback(
+            self.rules, self.token_info, self.lookback, room, sequences=self.relative, recall=self.recall
+        )
 
     def encode(self, score: Score, *, ends: bool = True) -> Tokens:
         """Encode a score whose parts are single lines. Raises CannotExpress."""
