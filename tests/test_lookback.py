@@ -13,6 +13,7 @@ from composer_voices.tokenizer import Voices
 
 TUNE = Voices(names=("Tune",), lookback=(1, 2))
 RELATIVE = Voices(names=("Tune",), relative=True, lookback=(1,))
+RECALLING = Voices(names=("Tune",), recall=True)
 THEME = ((60, 1), (62, 1), (64, 2), (65, 1), (67, 3))
 """Two bars."""
 
@@ -100,24 +101,48 @@ def test_a_sequence_in_minor_moves_along_the_minor_scale():
 
 
 def test_music_that_is_denser_than_the_memory_is_unknown_and_costs_no_more():
-    trill = score(line(*((60 + place % 2, 1 / 8) for place in range(5 * 32))))
+    trill = score(line(*((60 + place % 2, 1 / 4) for place in range(5 * 16))))
     rows = read_columns(TUNE, trill, "as 1 bars ago", "as 2 bars ago")
     assert {told for *_, told in rows} == {"BOS_None"}
     assert "Pitch_61" in {told for _, told, _ in rows}
 
 
+def test_a_repeat_at_any_distance_is_recalled():
+    between = ((69, 4), (71, 2), (72, 2), (69, 4))
+    rows = read_columns(RECALLING, score(line(*THEME, *between, *THEME, (72, 4))), "recalled", "match")
+    repeated = cut_bars(rows, 5, 7)
+    known = 1 + [token for token, *_ in repeated].index("Pitch_62")
+    told = [(token, said) for token, said, _ in repeated[known:] if not token.startswith("Bar_")]
+    assert told == [(token, token) for token, _ in told]
+    assert len(told) == 6
+    lengths = [match for *_, match in repeated[known:]]
+    assert lengths == sorted(lengths)
+
+
+def test_of_matches_of_one_length_the_latest_is_recalled():
+    rows = read_columns(RECALLING, score(line((60, 2), (62, 2), (60, 2), (64, 2), (60, 2), (62, 2))), "recalled")
+    assert [said for token, said in cut_bars(rows, 2) if token.startswith("Pitch")][1] == "Pitch_64"
+
+
+def test_nothing_is_recalled_that_was_not_there():
+    rows = read_columns(RECALLING, score(line((60, 1), (62, 2), (64, 1))), "recalled", "match")
+    assert {match for *_, match in rows} == {0}
+    assert {said for _, said, _ in rows} == {"BOS_None"}
+
+
 # --- the contract -----------------------------------------------------------------------------------------------------
 
 VARIANTS = {
-    "four voices": Voices(lookback=(1, 2, 4)),
-    "a relative tune": Voices(names=("Tune",), relative=True, lookback=(1, 8)),
-    "remi": Remi(lookback=(2, 1)),
+    "four voices": Voices(lookback=(1, 2, 4), ages=True),
+    "a relative tune": Voices(names=("Tune",), relative=True, lookback=(1, 8), recall=True, sections=True),
+    "remi": Remi(lookback=(2, 1), recall=True),
+    "recall alone": Voices(names=("Tune", "Bass"), recall=True),
 }
 
 
 @pytest.mark.parametrize("tokenizer", VARIANTS.values(), ids=VARIANTS)
 def test_every_tokenizer_with_a_lookback_keeps_the_contract(tokenizer):
-    check_tokenizer(tokenizer, [score(line(*THEME), *[line((48, 8))] * (len(tokenizer.token_info.voices) == 4))])
+    check_tokenizer(tokenizer, [score(line(*THEME), *[line((48, 8))] * (1 < len(tokenizer.token_info.voices) < 5))])
     check_grammar(tokenizer, rows=30)
 
 
