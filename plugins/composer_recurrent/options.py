@@ -39,9 +39,7 @@ class Recurrent(ABC):
         """Build the network, freshly initialised."""
         from composer_recurrent.network import RecurrentNetwork
 
-        return RecurrentNetwork(
-            self.build_recurrence(), column_sizes, vocabulary_size, **self.get_network_options()
-        )
+        return RecurrentNetwork(self.build_recurrence(), column_sizes, vocabulary_size, **self.get_network_options())
 
     def get_network_options(self) -> dict[str, Any]:
         """Return the options of the network around the layers."""
