@@ -78,7 +78,7 @@ class RecurrentNetwork(nn.Module):
     def run_recurrence(
         self, inputs: Tensor, embedded: Tensor, state: tuple[Tensor, ...] | None
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Run the layers over (B, T, E), with each part of a state layers first; others may look at the features, too."""
+        """Run the layers over (B, T, E); each part of a state has its rows second. Others may see the inputs, too."""
         alone = state[0] if state is not None and len(state) == 1 else state
         hidden, after = self.recurrence(embedded, alone)
         return hidden, after if isinstance(after, tuple) else (after,)

@@ -32,5 +32,7 @@ class SlowLayer(nn.Module):
         for slot, summary in enumerate(summaries.unbind(1)):
             slow = torch.where(total > slot, self.cell(summary, slow).to(slow.dtype), slow)
             steps.append(slow)
-        places = mark(ticks.number, ticks.slots + 1) @ torch.stack(steps, dim=1)
-        return places, (gathered[None], slow[None])
+        after = gathered[None], slow[None]
+        if hidden.shape[1] == 1:
+            return slow[:, None], after
+        return mark(ticks.number, ticks.slots + 1) @ torch.stack(steps, dim=1), after
