@@ -241,7 +241,7 @@ def make_heading(grid: Grid, reading: Reading) -> dict[str, Any]:
 
     Sections are named in their order, and the last one ends with the piece; a single one of unknown length is none.
     """
-    heading = {
+    heading: dict[str, Any] = {
         "time_signatures": tuple(reading.time_signatures),
         "key_signatures": (KeySignature(0, reading.key),) if reading.key else (),
         "upbeat": reading.upbeat * grid.step_ticks,
