@@ -16,7 +16,7 @@ from composer.testing.sequences import draw
 from composer.testing.tokenizers import check_tokenizer
 from composer.tokens import bar_sections
 from composer.tokens.bar_grammar import Field
-from composer.types import Piece
+from composer.types import Piece, Span
 from composer_notation.sections import find_starts, name_played_sections
 from composer_notation.unfolding import Signs, find_order
 from composer_remi.tokenizer import Remi
@@ -163,9 +163,18 @@ def test_the_sections_of_a_score(quarters, marks, expected):
     assert name_tokens(TUNE, TUNE.encode(score), "Section") == expected
 
 
-def test_the_length_of_the_last_section_of_an_open_piece_is_unknown():
-    tokens = TUNE.encode(make_line(16, [(0, "A"), (8, "B")]), ends=False)
-    assert name_tokens(TUNE, tokens, "Section") == "Section_2 Section_None"
+@pytest.mark.parametrize(
+    ("quarters", "marks", "expected"),
+    [
+        (12, [], "Section_None"),
+        (12, [0], "Section_None"),
+        (12, [0, 8], "Section_2 Section_2"),  # as the one before
+        (24, [0, 8], "Section_2 Section_None"),  # longer already
+    ],
+)
+def test_the_last_section_of_an_open_piece(quarters, marks, expected):
+    tokens = TUNE.encode(make_line(quarters, [(at, "A") for at in marks]), ends=False)
+    assert name_tokens(TUNE, tokens, "Section") == expected
 
 
 @pytest.mark.parametrize("tokenizer", [TUNE, BAND])
@@ -225,6 +234,17 @@ def test_a_request_for_fewer_bars_than_a_primers_section_takes_precedence():
     cut = primer[: np.flatnonzero(np.isin(primer, [TUNE.vocabulary.index("Bar_6")]))[0]]
     request = Request(bars=1, primer=tuple(map(int, cut)), primer_ticks=8 * Q)
     assert all(name_tokens(TUNE, tokens).endswith("Bar_1") for tokens in draw(TUNE, request, 4))
+
+
+def test_fixed_notes_keep_the_sections_of_their_score():
+    spans = [Span(0, 4 * Q), Span(12 * Q, 2**40)]  # the first bar, and from the fourth bar on
+    marked = make_line(32, [(0, "A"), (8, "A"), (16, "B")])
+    for tokens in draw(TUNE, Request(bars=8), 8, mask=TUNE.grammar.fix_notes(marked, spans)):
+        assert name_tokens(TUNE, tokens, "Section") == "Section_2 Section_2 Section_4"
+    for tokens in draw(TUNE, Request(bars=5), 8, mask=TUNE.grammar.fix_notes(marked, spans[:1])):
+        assert name_tokens(TUNE, tokens, "Section") == "Section_2 Section_2 Section_1"
+    free = draw(TUNE, Request(bars=8), 8, mask=TUNE.grammar.fix_notes(make_line(32), spans))
+    assert len({name_tokens(TUNE, tokens, "Section") for tokens in free}) > 1
 
 
 def test_without_sections_nothing_is_new():
