@@ -31,7 +31,10 @@ from composer.types.architectures import (
     HasReasons,
     HasShapes,
     Layer,
+    Repeat,
     Step,
+    SupportsBlocks,
+    Turn,
 )
 from composer.types.arrays import Array, State, Tokens
 from composer.types.callbacks import Callback, RunView
@@ -100,6 +103,7 @@ __all__ = [
     "Reader",
     "ReadsTasks",
     "RecentNotes",
+    "Repeat",
     "Rule",
     "RunView",
     "Sampler",
@@ -107,6 +111,7 @@ __all__ = [
     "Span",
     "State",
     "Step",
+    "SupportsBlocks",
     "SupportsFrames",
     "SupportsLint",
     "SupportsProvenance",
@@ -117,6 +122,7 @@ __all__ = [
     "Tokens",
     "Trainable",
     "Transform",
+    "Turn",
 ]
 
 Offers: TypeAlias = Mapping[str, Callable[..., Any]]

@@ -1,0 +1,105 @@
+"""Loops of torch that stay on a device: one turn in place, again and again, as a CUDA graph where there is CUDA.
+
+A graph is recorded from the same operations that a processor runs one by one. Unlike a compiler, it fuses no products
+and sums, so that the numbers are the same bits.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from composer.arrays import Kept, keep_constants
+from composer.sampling.torch_backend import run_alike
+from composer.types import Repeat, Turn
+
+MOST_LOOPS = 8
+"""Loops of different shapes that are kept."""
+
+WARM_UP = 3
+"""Turns before one is recorded, in which libraries allocate what they need."""
+
+
+def make_loop(turn: Turn, carried: Sequence[Tensor], given: Sequence[Tensor]) -> Repeat | None:
+    """Make the loop of a turn; None if the turn looks at a number. `given` (B, …) are those of one step."""
+    with run_alike():
+        try:
+            turn(*([part.to("meta") for part in parts] for parts in (carried, given)))
+        except Exception:  # a plugin's function may fail in any way on arrays without numbers
+            return None
+    return _Loops(turn)
+
+
+class _Loops:
+    """The loops of one turn, by the shapes of their arrays."""
+
+    def __init__(self, turn: Turn) -> None:
+        self._turn = turn
+        self._kept: OrderedDict[tuple[torch.Size, ...], _Loop] = OrderedDict()
+
+    def __call__(self, carried: Sequence[Tensor], given: Sequence[Tensor]) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        shapes = tuple(part.shape for part in (*carried, *given))
+        with run_alike():
+            loop = self._kept.pop(shapes, None) or _Loop(self._turn, carried, given)
+            self._kept[shapes] = loop  # the last one used is the last to go
+            if len(self._kept) > MOST_LOOPS:
+                self._kept.popitem(last=False)
+            return loop.run(carried, given)
+
+
+class _Loop:
+    """A turn on arrays that stay in their place, with a step's number on the device."""
+
+    def __init__(self, turn: Turn, carried: Sequence[Tensor], given: Sequence[Tensor]) -> None:
+        self._turn = turn
+        self._constants: Kept = {}
+        self._carried, self._given = [part.clone() for part in carried], [part.clone() for part in given]
+        self._step = torch.zeros(1, dtype=torch.int64, device=carried[0].device)
+        with keep_constants(self._constants):
+            _, made = self._take()
+            self._made = [part.new_zeros((len(given[0]), *part.shape)) for part in made]
+            self._advance = _record(self._turn_in_place) if self._step.is_cuda else self._turn_in_place
+
+    def run(self, carried: Sequence[Tensor], given: Sequence[Tensor]) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        """Take all steps. Results are copies, since the next run changes what is in place."""
+        for ours, theirs in zip((*self._carried, *self._given), (*carried, *given), strict=True):
+            ours.copy_(theirs)
+        self._step.zero_()
+        with keep_constants(self._constants):
+            for _ in range(len(self._given[0])):
+                self._advance()
+        return [part.clone() for part in self._carried], [part.clone() for part in self._made]
+
+    def _take(self) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        return self._turn(self._carried, [part.index_select(0, self._step)[0] for part in self._given])
+
+    def _turn_in_place(self) -> None:
+        after, made = self._take()
+        ours = {part.untyped_storage().data_ptr() for part in self._carried}
+        after = [part.clone() if part.untyped_storage().data_ptr() in ours else part for part in after]
+        for place, part in zip((*self._carried, *self._made), (*after, *made), strict=True):
+            if place.dim() == part.dim():
+                place.copy_(part)
+            else:
+                place.index_copy_(0, self._step, part[None])
+        self._step.add_(1)
+
+
+def _record(turn: Callable[[], None]) -> Callable[[], None]:
+    """Record a turn as a CUDA graph; one that cannot be recorded is run as it is."""
+    before, graph = torch.cuda.Stream(), torch.cuda.CUDAGraph()
+    before.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(before):
+        for _ in range(WARM_UP):
+            turn()
+    torch.cuda.current_stream().wait_stream(before)
+    try:
+        with torch.cuda.graph(graph):
+            turn()
+    except RuntimeError:  # its module looks at a number
+        torch.cuda.synchronize()
+        return turn
+    return graph.replay
