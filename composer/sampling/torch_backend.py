@@ -90,13 +90,10 @@ class TorchStep:
 
     def begin(self, rows: int) -> State:
         """Make the state of rows before their first token: zeros."""
-        return tuple(part.new_zeros((rows, *part.shape[1:])) for part in self._first[1:]) if self._first else ()
+        return tuple(part.new_zeros((rows, *part.shape[1:])) for part in self._first or ())
 
     def run(self, inputs: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
-        """Take one step on the device; of tensors without numbers (`meta`), only the shapes."""
-        if inputs.is_meta and self._first:
-            logits = self._first[0]
-            return inputs.new_empty((len(inputs), logits.shape[-1]), dtype=logits.dtype), state
+        """Take one step on the device."""
         return self._run(inputs, state)
 
     def make_repeat(self, turn: Turn, carried: Sequence[Array], given: Sequence[Array]) -> Repeat | None:
@@ -146,15 +143,15 @@ def _pad(rows: torch.Tensor, size: int) -> torch.Tensor:
     return torch.cat([rows, *[rows[:1]] * missing]) if missing else rows
 
 
-def _find_first_state(module: nn.Module, columns: int) -> tuple[torch.Tensor, ...] | None:
-    """Return logits (1, 1, V) and a state of one row; None for a module that begins with another state than zeros."""
+def _find_first_state(module: nn.Module, columns: int) -> State | None:
+    """Return the state of one row; None for a module that begins with another state than zeros."""
     import torch
 
     inputs = torch.zeros((1, 1, columns), dtype=torch.int64, device=next(module.parameters()).device)
     with run_alike():
         logits, state = module(inputs, None)
-        again, _ = module(inputs, tuple(torch.zeros_like(part) for part in state))
-        return (logits, *state) if torch.equal(logits, again) else None
+        zeros = tuple(torch.zeros_like(part) for part in state)
+        return zeros if torch.equal(logits, module(inputs, zeros)[0]) else None
 
 
 def find_sizes(module: nn.Module, limits: NDArray[np.int64], sizes: Sequence[int] = SIZES) -> Sequence[int]:

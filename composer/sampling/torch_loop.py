@@ -8,13 +8,23 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from composer.arrays import Kept, keep_constants
 from composer.sampling.torch_backend import run_alike
 from composer.types import Repeat, Turn
+
+READS = {
+    *(Tensor.numpy, Tensor.__array__, Tensor.__dlpack__, Tensor.tolist, Tensor.item, Tensor.equal, torch.equal),
+    *(Tensor.__bool__, Tensor.__int__, Tensor.__float__, Tensor.__index__, Tensor.allclose, torch.allclose),
+    *(Tensor.nonzero, torch.nonzero, torch.argwhere, Tensor.argwhere, torch.masked_select, Tensor.masked_select),
+    *(torch.unique, Tensor.unique, torch.unique_consecutive, Tensor.unique_consecutive),
+}
+"""Functions that wait for a number. What is not among them, and waits, is found when a graph is recorded."""
 
 MOST_LOOPS = 8
 """Loops of different shapes that are kept."""
@@ -25,12 +35,40 @@ WARM_UP = 3
 
 def make_loop(turn: Turn, carried: Sequence[Tensor], given: Sequence[Tensor]) -> Repeat | None:
     """Make the loop of a turn; None if the turn looks at a number. `given` (B, …) are those of one step."""
-    with run_alike():
-        try:
-            turn(*([part.to("meta") for part in parts] for parts in (carried, given)))
-        except Exception:  # a plugin's function may fail in any way on arrays without numbers
-            return None
+    try:
+        with run_alike(), _RefuseReads():
+            turn(carried, given)
+    except Exception:  # a plugin's function may fail in any way where it is refused a number
+        return None
     return _Loops(turn)
+
+
+class _FillScalars(TorchFunctionMode):
+    """Inside, numbers of Python in `where` are filled in on the device; torch would copy them there, and wait."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function is torch.where and len(args) == 3:
+            dtype = torch.result_type(*args[1:])
+            filled = (
+                part if isinstance(part, Tensor) else args[0].new_full((), part, dtype=dtype) for part in args[1:]
+            )
+            return function(args[0], *filled)
+        return function(*args, **(kwargs or {}))
+
+
+class _RefuseReads(TorchFunctionMode):
+    """Inside, functions fail by which numbers of a tensor, or the shape of a result, come to the host."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function in READS or (function is Tensor.__getitem__ and _selects(args[1])):
+            raise RuntimeError(f"{function.__name__} waits for the device")
+        return function(*args, **(kwargs or {}))
+
+
+def _selects(index: Any) -> bool:
+    """Tell whether an index has masks, which give results of an unknown shape."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return any(isinstance(part, Tensor) and part.dtype == torch.bool for part in parts)
 
 
 class _Loops:
@@ -58,7 +96,7 @@ class _Loop:
         self._constants: Kept = {}
         self._carried, self._given = [part.clone() for part in carried], [part.clone() for part in given]
         self._step = torch.zeros(1, dtype=torch.int64, device=carried[0].device)
-        with keep_constants(self._constants):
+        with keep_constants(self._constants), _FillScalars():
             _, made = self._take()
             self._made = [part.new_zeros((len(given[0]), *part.shape)) for part in made]
             self._advance = _record(self._turn_in_place) if self._step.is_cuda else self._turn_in_place
@@ -68,7 +106,7 @@ class _Loop:
         for ours, theirs in zip((*self._carried, *self._given), (*carried, *given), strict=True):
             ours.copy_(theirs)
         self._step.zero_()
-        with keep_constants(self._constants):
+        with keep_constants(self._constants), _FillScalars():
             for _ in range(len(self._given[0])):
                 self._advance()
         return [part.clone() for part in self._carried], [part.clone() for part in self._made]
