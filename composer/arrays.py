@@ -39,8 +39,8 @@ def get_address(array: NDArray[Any]) -> int:
 
 
 def convert_like(constant: NDArray[Any], array: Array) -> Array:
-    """Convert a NumPy constant to the library and device of `array`."""
-    if type(array) is np.ndarray:
+    """Convert a NumPy constant to the library and device of `array`; leave one that is there already."""
+    if type(array) is np.ndarray or type(constant) is type(array):
         return constant
     if (kept := _KEPT.get()) is None:
         return get_namespace(array).asarray(constant, device=array.device)
