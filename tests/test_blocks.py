@@ -1,7 +1,9 @@
 """Blocks of steps on a device: the pieces of the plain loop, token for token, and the plain loop where it is needed."""
 
+import runpy
 from dataclasses import dataclass, replace
 from itertools import chain as join
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,7 +20,7 @@ from composer.plugins.registry import registry
 from composer.request import Request, SamplerSpec
 from composer.sampling import drawing, loop, torch_backend, torch_loop
 from composer.sampling.random_streams import BLOCK, Streams, compute_uniforms, draw_uniforms
-from composer.testing import make_random_model
+from composer.testing import check_backend, make_random_model
 from composer.types import SupportsBlocks
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
@@ -268,6 +270,22 @@ def test_a_turn_that_looks_at_a_number_is_not_repeated(look):
 
     ones = torch.ones(3, dtype=torch.int64)
     assert torch_loop.make_loop(turn, [ones], [ones]) is None
+
+
+def test_the_contract_of_a_backend_covers_blocks(player):
+    check_backend(registry().make("backends", "torch", block=3), player.model)
+
+
+def test_the_benchmark_of_a_gpu_runs_in_a_small_form(monkeypatch, capsys):
+    folder = Path(__file__).with_name("benchmarks")
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setattr("sys.argv", ["gpu.py", "--device", "cpu", "--small"])
+    runpy.run_path(str(folder / "gpu.py"), run_name="__main__")
+    shown = capsys.readouterr().out
+    assert "roofline: " in shown
+    assert "left out" not in shown
+    for way in ("whole loop in blocks", "raw steps in blocks, bf16", "as trained", "products alone"):
+        assert f"| {way} |" in shown
 
 
 def test_the_step_of_torch_takes_blocks_where_it_is_asked_to(player):

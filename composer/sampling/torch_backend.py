@@ -10,13 +10,12 @@ A loop of steps that stays on the device is in `composer.sampling.torch_loop`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.devices import switch_off_onednn, use_one_thread
+from composer.devices import run_alike
 from composer.fitting import check_columns, convert_columns
 from composer.types import Array, Column, Repeat, State, Turn
 
@@ -113,17 +112,6 @@ class TorchStep:
             found.append((logits[: end - begin, 0], *(part[: end - begin] for part in after)))
         logits, *after = found[0] if len(found) == 1 else map(torch.cat, zip(*found, strict=True))
         return logits.float(), tuple(after)
-
-
-@contextmanager
-def run_alike() -> Iterator[None]:
-    """Let torch compute the same bits for a row, whatever the machine does beside: by one thread, without oneDNN."""
-    import torch
-
-    with ExitStack() as stack:
-        for context in (torch.inference_mode(), use_one_thread(), switch_off_onednn()):
-            stack.enter_context(context)
-        yield
 
 
 def cut_rows(rows: int, sizes: Sequence[int]) -> Iterator[tuple[int, int, int]]:

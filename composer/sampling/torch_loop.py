@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from composer.arrays import Kept, keep_constants
-from composer.sampling.torch_backend import run_alike
+from composer.devices import run_alike
 from composer.types import Repeat, Turn
 
 READS = {
