@@ -26,6 +26,9 @@ READS = {
 }
 """Functions that wait for a number. What is not among them, and waits, is found when a graph is recorded."""
 
+MAKERS = {torch.asarray, torch.tensor, torch.as_tensor, torch.scalar_tensor}
+"""Functions that copy numbers of Python."""
+
 MOST_LOOPS = 8
 """Loops of different shapes that are kept."""
 
@@ -44,16 +47,20 @@ def make_loop(turn: Turn, carried: Sequence[Tensor], given: Sequence[Tensor]) ->
 
 
 class _FillScalars(TorchFunctionMode):
-    """Inside, numbers of Python in `where` are filled in on the device; torch would copy them there, and wait."""
+    """Inside, numbers of Python are filled in on the device; torch would copy some there, and wait."""
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if function is torch.where and len(args) == 3:
             dtype = torch.result_type(*args[1:])
-            filled = (
-                part if isinstance(part, Tensor) else args[0].new_full((), part, dtype=dtype) for part in args[1:]
-            )
-            return function(args[0], *filled)
+            args = (args[0], *(_fill(part, dtype, args[0].device) for part in args[1:]))
+        elif function in MAKERS and isinstance(args[0], bool | int | float):
+            return _fill(args[0], **(kwargs or {}))
         return function(*args, **(kwargs or {}))
+
+
+def _fill(value: Any, dtype: torch.dtype | None = None, device: Any = None, **_: Any) -> Any:
+    """Make an array of no axes of a number on the device; leave an array."""
+    return value if isinstance(value, Tensor) else torch.full((), value, dtype=dtype, device=device)
 
 
 class _RefuseReads(TorchFunctionMode):
@@ -80,7 +87,7 @@ class _Loops:
 
     def __call__(self, carried: Sequence[Tensor], given: Sequence[Tensor]) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
         shapes = tuple(part.shape for part in (*carried, *given))
-        with run_alike():
+        with run_alike(), torch.cuda.device_of(carried[0]):
             loop = self._kept.pop(shapes, None) or _Loop(self._turn, carried, given)
             self._kept[shapes] = loop  # the last one used is the last to go
             if len(self._kept) > MOST_LOOPS:
@@ -135,7 +142,7 @@ def _record(turn: Callable[[], None]) -> Callable[[], None]:
             turn()
     torch.cuda.current_stream().wait_stream(before)
     try:
-        with torch.cuda.graph(graph):
+        with torch.cuda.stream(torch.cuda.current_stream()), torch.cuda.graph(graph):
             turn()
     except RuntimeError:  # its module looks at a number
         torch.cuda.synchronize()

@@ -40,7 +40,6 @@ from composer.types import Array
 from composer_minimal import compiled, layers
 
 TESTS = ("test_blocks.py", "test_minimal.py")
-BLOCK = 64
 
 
 @dataclass(frozen=True)
@@ -53,11 +52,12 @@ class Size:
     training: tuple[int, int]  # rows and places of a batch
     product: int  # rows and columns of the matrices of the roofline
     copied: int  # bytes
+    block: int  # steps
     seconds: float  # of each figure
 
 
-FULL = Size(512, 3, (1, 64, 1024), (64, 512), 8192, 2**30, 4.0)
-SMALL = Size(16, 1, (1, 4), (2, 16), 64, 2**16, 0.02)
+FULL = Size(512, 3, (1, 64, 1024), (64, 512), 8192, 2**30, 64, 4.0)
+SMALL = Size(16, 1, (2,), (2, 16), 64, 2**16, 4, 0.02)
 
 Row = tuple[str, ...]
 
@@ -157,10 +157,10 @@ def time_raw_steps(device: torch.device, step: TorchStep, columns: Tensor, secon
         token = logits.argmax(dim=1)
         return [torch.cat([token[:, None], carried[0][:, 1:]], dim=1), *state], [token]
 
-    begun, given = [fed, *step.begin(size)], [torch.zeros((BLOCK, size), device=device)]
+    begun, given = [fed, *step.begin(size)], [torch.zeros((step.block, size), device=device)]
     repeat = step.make_repeat(turn, begun, [given[0][0]])
     assert repeat is not None
-    return take_time(device, lambda: repeat(begun, given), seconds) / BLOCK
+    return take_time(device, lambda: repeat(begun, given), seconds) / step.block
 
 
 def time_raw_steps_low(device: torch.device, step: TorchStep, columns: Tensor, seconds: float) -> float:
@@ -190,7 +190,7 @@ def compare_sampling(device: torch.device, size: Size, roof: Roofline, clock: Cl
     """Yield a row for each batch and way."""
     model = make_random_model("lstm", "voices", hidden_size=size.width, layers=size.depth, embedding_size=size.width)
     module, columns = model.make_module().to(device).eval(), model.make_tokenizer().grammar.columns
-    blocks, plain = (make_torch_step(module, columns, block) for block in (BLOCK, 1))
+    blocks, plain = (make_torch_step(module, columns, block) for block in (size.block, 1))
     for rows in size.batches:
         fed = torch.zeros((rows, len(columns)), dtype=torch.int64, device=device)
         least = roof.find_least(list_matrices(module), rows)
