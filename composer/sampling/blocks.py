@@ -82,26 +82,27 @@ class Blocks:
         if self._waiting:
             self._waiting -= 1
             return None
+        if self._tried and self._repeat is None:
+            return None
         count, size = len(rows.number), self._step.pad(len(rows.number))
         order = np.concatenate([np.arange(count), np.zeros(size - count, dtype=np.int64)])  # the first row fills up
         carried = self._place_rows(rows, order)
         given = np.stack([rows.get_primer_tokens(ahead) for ahead in range(self._step.block)])[:, order]
-        keys, steps = self._step.place(streams.list_keys()[order]), carried[0]
-        uniforms = compute_uniforms(keys, steps, self._step.block).T
+        uniforms = compute_uniforms(self._step.place(streams.list_keys()[order]), carried[0], self._step.block).T
         inputs = (uniforms, self._step.place(given))
         if not self._tried:
             self._repeat = self._step.make_repeat(self._take_turn, carried, [part[0] for part in inputs])
             self._tried = True
         if self._repeat is None:
             return None
-        carried, made = self._repeat(carried, inputs)
+        after, made = self._repeat(carried, inputs)
         tokens, nats, faulty = (self._step.read(part)[:, :count] for part in made)
         ended = np.cumsum(tokens == EOS, axis=0) > 0
         going = np.concatenate([np.ones((1, count), dtype=bool), ~ended[:-1]])
         if (faulty & going).any():
             self._waiting = self._step.block - 1
             return None
-        return Block(tokens, nats, going, self._read_rows(rows, carried, count))
+        return Block(tokens, nats, going, self._read_rows(rows, after, count))
 
     def _place_rows(self, rows: BatchState, order: NDArray[np.int64]) -> list[Array]:
         """Copy rows in this order to the device, as a list of arrays; those not stepped yet get a first state."""

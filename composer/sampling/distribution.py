@@ -45,7 +45,7 @@ def compute_exponentials(values: Array) -> Array:
     constant is rounded to float32 before it is used.
     """
     xp = get_namespace(values)
-    lifted = xp.where(values < -88, -88.0, values)
+    lifted = xp.maximum(values, -88.0)
     power = xp.round(lifted * 1.44269504088896341)
     rest = lifted - power * 0.693359375
     rest = rest - power * -2.12194440e-4
@@ -68,8 +68,7 @@ class Distribution:
     def top(self) -> Array:
         """(B,) the greatest logit; `LOWEST` where all are -inf."""
         xp = get_namespace(self.logits)
-        top = xp.max(self.logits, axis=1)
-        return xp.where(top < LOWEST, LOWEST, top)
+        return xp.maximum(xp.max(self.logits, axis=1), LOWEST)
 
     @cached_property
     def cumulative(self) -> Array:

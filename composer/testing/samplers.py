@@ -178,10 +178,11 @@ def _check_tensors(sampler: Sampler, logits: Array, context: Context, after: Arr
 
     if isinstance(sampler, Constraint):
         return
-    parts = {name: torch.tensor(getattr(context, name)) for name in ("step", "history", "allowed", "memory")}
+    step, history, allowed, memory = map(torch.tensor, (context.step, context.history, context.allowed, context.memory))
     music, notes = MusicalState(**_tensors_of(context.music)), RecentNotes(**_tensors_of(context.recent_notes))
+    there = Context(step, music, context.token_info, history, allowed, notes, memory)
     try:
-        found = sampler(torch.tensor(logits), replace(context, music=music, recent_notes=notes, **parts))
+        found = sampler(torch.tensor(logits), there)
     except Exception:  # it needs NumPy, and runs on the host
         return
     same = not isinstance(found, torch.Tensor) or np.allclose(found.numpy(), after, rtol=1e-9, atol=1e-9)

@@ -10,7 +10,7 @@ The reference is `run_recurrence` in `layers`. With TRITON_INTERPRET=1 the kerne
 
 # Kernels are compiled from their source, in which types are of Triton's.
 # ruff: noqa: ANN001, ANN202, N803, RUF059
-# mypy: disable-error-code="no-untyped-def, no-untyped-call, misc"
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
 
 from __future__ import annotations
 
