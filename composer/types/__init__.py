@@ -32,7 +32,10 @@ from composer.types.architectures import (
     HasShapes,
     Layer,
     ReadsFeatures,
+    Repeat,
     Step,
+    SupportsBlocks,
+    Turn,
 )
 from composer.types.arrays import Array, State, Tokens
 from composer.types.callbacks import Callback, RunView
@@ -103,6 +106,7 @@ __all__ = [
     "ReadsFeatures",
     "ReadsTasks",
     "RecentNotes",
+    "Repeat",
     "Rule",
     "RunView",
     "Sampler",
@@ -110,6 +114,7 @@ __all__ = [
     "Span",
     "State",
     "Step",
+    "SupportsBlocks",
     "SupportsFrames",
     "SupportsLint",
     "SupportsProvenance",
@@ -120,6 +125,7 @@ __all__ = [
     "Tokens",
     "Trainable",
     "Transform",
+    "Turn",
 ]
 
 Offers: TypeAlias = Mapping[str, Callable[..., Any]]
