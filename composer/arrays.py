@@ -70,6 +70,21 @@ def take_columns(array: Array, columns: Array) -> Array:
     return get_namespace(array).take_along_axis(array, columns, axis=1)
 
 
+def look_up(table: NDArray[Any], places: Array) -> Array:
+    """Take the elements of a NumPy table (N,) at `places` of any shape, in the library of `places`."""
+    if type(places) is np.ndarray:
+        return table[places]
+    xp, values = get_namespace(places), convert_like(table, places)
+    if getattr(xp, "takes_any_shape", False):  # what is traced to be compiled keeps its rows apart
+        return xp.take(values, places, axis=0)
+    return xp.reshape(xp.take(values, xp.reshape(places, (-1,))), places.shape)
+
+
+def make_parameter(value: int, array: Array) -> Array:
+    """Return (1,) a number in the library of `array`, for masks that are compiled once for any such number."""
+    return convert_like(np.array([value], dtype=np.int64), array)
+
+
 def replace_column(array: Array, column: int, values: Array) -> Array:
     """Copy `array` (B, S) with `values` (B,) in one column."""
     xp = get_namespace(array)

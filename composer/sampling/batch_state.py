@@ -55,12 +55,30 @@ class BatchState:
     def advance(self, tokenizer: Tokenizer, tokens: NDArray[np.int64], music: MusicalState | None = None) -> BatchState:
         """Advance all rows by `tokens` (B,), with their musical state before these, if it is known already."""
         music, history = music or _LazyState(tokenizer, self.grammar), self.history
-        return replace(
-            self,
+        return BatchState(
+            number=self.number,
             index=self.index + 1,
             grammar=tokenizer.grammar.advance(self.grammar, tokens),
+            state=self.state,
             history=np.concatenate([history[:, 1:], tokens[:, None]], axis=1) if history.shape[1] else history,
             recent_notes=update_recent_notes(self.recent_notes, music, tokenizer.token_info, tokens),
+            primer=self.primer,
+            nats=self.nats,
+            memory=self.memory,
+        )
+
+    def step(self, state: State, nats: NDArray[np.float64], memory: NDArray[np.float64]) -> BatchState:
+        """Return the rows with another recurrent state, more costs `nats` (B, kinds), and another memory."""
+        return BatchState(
+            self.number,
+            self.index,
+            self.grammar,
+            state,
+            self.history,
+            self.recent_notes,
+            self.primer,
+            self.nats + nats,
+            memory,
         )
 
     def replace_row(self, place: int, other: BatchState) -> BatchState:
@@ -144,11 +162,16 @@ def begin(tokenizer: Tokenizer, samplers: Sequence[Sampler], requests: Sequence[
         grammar=np.concatenate([tokenizer.grammar.start(request, 1) for request in requests]),
         state=None,
         history=np.full((count, find_history(samplers)), -1),
-        recent_notes=make_recent_notes(count, find_lookback(samplers)),
+        recent_notes=make_recent_notes(count, _round_up(find_lookback(samplers))),
         primer=np.concatenate([_pad_width(np.array([r.primer], dtype=np.int64), longest) for r in requests]),
         nats=np.zeros((count, len(KINDS))),
         memory=np.tile(begin_memory(samplers, tokenizer.token_info), (count, 1)),
     )
+
+
+def _round_up(count: int) -> int:
+    """Return a power of two, or 0: constraints are compiled for fewer numbers of notes than are asked for."""
+    return 1 << (count - 1).bit_length() if count else 0
 
 
 def build_context(tokenizer: Tokenizer, rows: BatchState) -> Context:
@@ -189,5 +212,5 @@ def constrain(constraints: Sequence[Constraint], context: Context, exempt: NDArr
     for constraint in constraints:
         mask = constraint.mask(context)
         mask = mask if exempt is None else mask | exempt[:, None]
-        context = replace(context, allowed=context.allowed & mask)
+        context = context.restrict(context.allowed & mask)
     return context

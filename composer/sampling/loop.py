@@ -8,7 +8,7 @@ not help, this piece alone fails. When a piece ends, its row takes the next requ
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
@@ -165,9 +165,12 @@ class _Batch:
         if self._backtracker is not None:
             self._backtracker.remember(rows, drawn.tokens, given)
         memory = self._chain.update_memory(context, drawn.tokens, drawn.nats, given >= 0)
-        stepped = replace(rows, state=state, nats=rows.nats + drawn.nats, memory=memory)
-        self._rows = stepped.advance(self._tokenizer, drawn.tokens, context.music)
-        dead_ends = {} if self._backtracker is None else self._backtracker.dead_ends
+        stepped, dead_ends = rows.step(state, drawn.nats, memory), {}
+        if self._backtracker is None:
+            self._rows = stepped.advance(self._tokenizer, drawn.tokens, context.music)
+        else:
+            self._rows = self._backtracker.advance(stepped, drawn.tokens, context.music)
+            dead_ends = self._backtracker.dead_ends
         return DrawnStep(rows.number, rows.index, drawn.tokens, self._rows.nats, dead_ends, lost)
 
     def _leave_dead_ends(
@@ -180,11 +183,11 @@ class _Batch:
         given = rows.get_primer_tokens()
         plain = context = build_context(self._tokenizer, rows)
         while self._backtracker is not None:
-            context = self._backtracker.constrain(rows, plain)
-            stuck = np.flatnonzero(~context.allowed.any(axis=1) & (given < 0))
+            context, is_dead = self._backtracker.constrain(rows, plain)
+            stuck = np.flatnonzero(~context.allowed.any(axis=1) & (given < 0)) if is_dead else ()
             if not len(stuck):
                 return rows, context, plain.allowed, given
-            for row in stuck.tolist():
+            for row in map(int, stuck):
                 try:
                     rows = self._backtracker.go_back(rows, row)
                 except NothingAllowed as error:
