@@ -36,6 +36,18 @@ def get_address(array: NDArray[Any]) -> int:
         return int(array.ctypes.data)
 
 
+def get_addresses(arrays: Sequence[NDArray[Any]]) -> list[int]:
+    """Return the addresses of the numbers of contiguous arrays, for C."""
+    buffers: Sequence[Any] = arrays
+    try:
+        return [addressof(_from_buffer(buffer)) for buffer in buffers]
+    except (TypeError, ValueError):  # one is read-only, or empty
+        return [get_address(array) for array in arrays]
+
+
+_from_buffer = c_char.from_buffer
+
+
 def convert_like(constant: NDArray[Any], array: Array) -> Array:
     """Convert a NumPy constant to the library and device of `array`."""
     if type(array) is np.ndarray:

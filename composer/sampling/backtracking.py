@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from composer.errors import NothingAllowed
 from composer.request import Request
-from composer.sampling.batch_state import BatchState, build_context, constrain
+from composer.sampling.batch_state import BatchState, Stepped, build_context, constrain
 from composer.sampling.feasibility import (
     ConditionKey,
     begin_sentence,
@@ -120,9 +120,11 @@ class Backtracker:
             context.allowed[rows.number == number] &= ~ruled_out
         return context, not context.allowed.any(axis=1).all()
 
-    def advance(self, rows: BatchState, tokens: NDArray[np.int64], music: MusicalState) -> BatchState:
+    def advance(
+        self, rows: BatchState, tokens: NDArray[np.int64], music: MusicalState, stepped: Stepped
+    ) -> BatchState:
         """Advance all rows by `tokens` (B,), with their musical state before these."""
-        return self._turns.advance(rows, tokens, music, self._get_wished(rows))
+        return self._turns.advance(rows, tokens, music, self._get_wished(rows), stepped)
 
     def _get_wished(self, rows: BatchState) -> Mask:
         """Return (B, V) the tokens allowed for the request of each row."""

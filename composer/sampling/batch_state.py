@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,10 @@ from composer.sampling.distribution import KINDS
 from composer.sampling.memory import begin_memory
 from composer.tokens.vocabulary import make_recent_notes, update_recent_notes
 from composer.types import Array, Constraint, Context, MusicalState, RecentNotes, Sampler, State, Step, Tokenizer
+
+
+Stepped: TypeAlias = tuple[State | None, NDArray[np.float64], NDArray[np.float64]]
+"""The recurrent state of rows after a step, their costs (B, kinds), and their memory (B, M)."""
 
 
 @dataclass(frozen=True)
@@ -52,33 +56,26 @@ class BatchState:
         at = np.minimum(self.index, longest - 1)
         return np.where(self.index < longest, self.primer[np.arange(len(at)), at], -1)
 
-    def advance(self, tokenizer: Tokenizer, tokens: NDArray[np.int64], music: MusicalState | None = None) -> BatchState:
+    def advance(
+        self,
+        tokenizer: Tokenizer,
+        tokens: NDArray[np.int64],
+        music: MusicalState | None = None,
+        stepped: Stepped | None = None,
+    ) -> BatchState:
         """Advance all rows by `tokens` (B,), with their musical state before these, if it is known already."""
         music, history = music or _LazyState(tokenizer, self.grammar), self.history
+        state, nats, memory = stepped or (self.state, self.nats, self.memory)
         return BatchState(
             number=self.number,
             index=self.index + 1,
             grammar=tokenizer.grammar.advance(self.grammar, tokens),
-            state=self.state,
+            state=state,
             history=np.concatenate([history[:, 1:], tokens[:, None]], axis=1) if history.shape[1] else history,
             recent_notes=update_recent_notes(self.recent_notes, music, tokenizer.token_info, tokens),
             primer=self.primer,
-            nats=self.nats,
-            memory=self.memory,
-        )
-
-    def step(self, state: State, nats: NDArray[np.float64], memory: NDArray[np.float64]) -> BatchState:
-        """Return the rows with another recurrent state, more costs `nats` (B, kinds), and another memory."""
-        return BatchState(
-            self.number,
-            self.index,
-            self.grammar,
-            state,
-            self.history,
-            self.recent_notes,
-            self.primer,
-            self.nats + nats,
-            memory,
+            nats=nats,
+            memory=memory,
         )
 
     def replace_row(self, place: int, other: BatchState) -> BatchState:

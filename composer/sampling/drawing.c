@@ -193,16 +193,15 @@ static int64_t draw(const Tokens *t, const double *sums, double total, double un
 /* Choose a token for each row, unless it is given (>= 0).
  *
  * logits (rows, width); allowed, and legal or NULL, (rows, width) masks; kinds and values of the operations; uniforms,
- * given (rows,). Results: tokens (rows,), costs (rows, 3) in nats of model, chain and constraints; a row's `unsound` is
- * 1 where the model gives no probabilities. Scratch: width ids, and 4 * width doubles.
+ * given (rows,). Results: tokens (rows,), costs (rows, 3) in nats of model, chain and constraints. Returned is the number
+ * of rows for which the model gives no probabilities. Scratch: width ids, and 4 * width doubles.
  */
-void choose_tokens(int64_t rows, int64_t width, const float *logits, const uint8_t *allowed, const uint8_t *legal,
+int64_t choose_tokens(int64_t rows, int64_t width, const float *logits, const uint8_t *allowed, const uint8_t *legal,
                    int64_t operations, const int32_t *kinds, const double *values, const double *uniforms,
-                   const int64_t *given, int32_t *ids, double *scratch, int64_t *tokens, double *costs,
-                   uint8_t *unsound)
+                   const int64_t *given, int32_t *ids, double *scratch, int64_t *tokens, double *costs)
 {
+    int64_t unsound = 0;
     for (int64_t row = 0; row < rows; row++, logits += width, allowed += width, legal += legal ? width : 0, costs += 3) {
-        unsound[row] = 0;
         costs[0] = costs[1] = costs[2] = 0.0;
         if (given[row] >= 0) {
             tokens[row] = given[row];
@@ -218,7 +217,7 @@ void choose_tokens(int64_t rows, int64_t width, const float *logits, const uint8
         gather(&t, logits, allowed, width);
         double top = find_top(&t);
         if (!isfinite(top)) {
-            unsound[row] = 1;
+            unsound++;
             tokens[row] = 0;
             continue;
         }
@@ -236,4 +235,5 @@ void choose_tokens(int64_t rows, int64_t width, const float *logits, const uint8
         costs[1] = operations ? -(t.values[at] - chain_mass) : costs[0];
         costs[2] = legal ? free_mass - mass : 0.0;
     }
+    return unsound;
 }

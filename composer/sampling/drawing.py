@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import get_address
+from composer.arrays import get_addresses
 from composer.sampling.distribution import KINDS, Choice, check_sound, choose, refuse_unsound
 from composer.tokens.jit.c_compiler import load_library
 from composer.types import Context, HasOperations, LogitsProcessor, Operation
@@ -95,9 +95,9 @@ def load_choice() -> Any:
     if library is None:
         return None
     function = library.choose_tokens
-    function.restype = None
     pointer, number = ctypes.c_void_p, ctypes.c_int64
-    function.argtypes = [number, number, *[pointer] * 3, number, *[pointer] * 9]
+    function.restype = number
+    function.argtypes = [number, number, *[pointer] * 3, number, *[pointer] * 8]
     return function
 
 
@@ -120,14 +120,13 @@ def _bind_compiled(links: Sequence[LogitsProcessor], operations: Sequence[Operat
         for mask in (context.allowed, legal):
             if mask is not None and (mask.shape != (rows, width) or mask.dtype != np.bool_):
                 raise ValueError("a mask has another shape than the logits")  # C would read beyond it
-        arrays = [np.ascontiguousarray(array) for array in (logits, context.allowed, uniforms, given)]
-        held = None if legal is None else np.ascontiguousarray(legal)
-        tokens, nats, unsound = np.empty(rows, dtype=np.int64), np.empty((rows, len(KINDS))), np.empty(rows, np.bool_)
-        made_of = [get_address(array) for array in arrays]
-        results = [get_address(array) for array in (ids, scratch, tokens, nats, unsound)]
-        legal_at = None if held is None else get_address(held)
-        function(rows, width, *made_of[:2], legal_at, *described, *made_of[2:], *results)
-        if unsound.any():
+        tokens, nats = np.empty(rows, dtype=np.int64), np.empty((rows, len(KINDS)))
+        given_in = (logits, context.allowed, context.allowed if legal is None else legal, uniforms, given)
+        arrays = [*map(np.ascontiguousarray, given_in), ids, scratch, tokens, nats]
+        places = get_addresses(arrays)
+        if legal is None:
+            places[2] = 0
+        if function(rows, width, *places[:3], *described, *places[3:]):
             raise refuse_unsound()
         return DrawnTokens(tokens, nats)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 
 import numpy as np
@@ -59,6 +60,11 @@ class DrawnStep:
     dead_ends: Mapping[int, int]  # by piece, where there were any
     lost: Mapping[int, ComposerError]  # failed pieces and their errors; their tokens here mean nothing
 
+    @cached_property
+    def ended(self) -> Ints:
+        """The rows of pieces that have ended."""
+        return np.flatnonzero(self.token == EOS)
+
 
 def make_source(requests: Iterable[Request]) -> Source:
     """Make a source of these requests, in order."""
@@ -86,16 +92,20 @@ def sample_each(
 ) -> Iterator[tuple[int, SampledPiece | ComposerError]]:
     """Yield each piece with its number when it ends, or its error; at most `most` run side by side."""
     numbers, tokens = np.zeros(0, dtype=np.int64), np.zeros((0, 256), dtype=np.int64)
+    places, room = np.arange(0), 0  # the rows, and for how many steps at least there is room in `tokens`
     for drawn in run_steps(step, tokenizer, samplers, more, most):
         if numbers is not drawn.number:  # the batch has changed
             going = tokens[np.isin(numbers, drawn.number)]
-            room = np.zeros((len(drawn.number) - len(going), tokens.shape[1]), dtype=np.int64)
-            numbers, tokens = drawn.number, np.concatenate([going, room])
-        if drawn.index.max(initial=0) >= tokens.shape[1]:
+            begun = np.zeros((len(drawn.number) - len(going), tokens.shape[1]), dtype=np.int64)
+            numbers, tokens = drawn.number, np.concatenate([going, begun])
+            places = np.arange(len(numbers))
+        if room <= 0 and (room := tokens.shape[1] - int(drawn.index.max(initial=0))) <= 0:
+            room += tokens.shape[1]
             tokens = np.concatenate([tokens, np.zeros_like(tokens)], axis=1)
-        tokens[np.arange(len(numbers)), drawn.index] = drawn.token
+        tokens[places, drawn.index] = drawn.token
+        room -= 1
         yield from drawn.lost.items()
-        for row in np.flatnonzero(drawn.token == EOS).tolist():
+        for row in drawn.ended.tolist():
             number, length = int(numbers[row]), int(drawn.index[row]) + 1
             if number not in drawn.lost:
                 model, chain, constraints = drawn.nats[row].tolist()
@@ -165,11 +175,11 @@ class _Batch:
         if self._backtracker is not None:
             self._backtracker.remember(rows, drawn.tokens, given)
         memory = self._chain.update_memory(context, drawn.tokens, drawn.nats, given >= 0)
-        stepped, dead_ends = rows.step(state, drawn.nats, memory), {}
+        stepped, dead_ends = (state, rows.nats + drawn.nats, memory), {}
         if self._backtracker is None:
-            self._rows = stepped.advance(self._tokenizer, drawn.tokens, context.music)
+            self._rows = rows.advance(self._tokenizer, drawn.tokens, context.music, stepped)
         else:
-            self._rows = self._backtracker.advance(stepped, drawn.tokens, context.music)
+            self._rows = self._backtracker.advance(rows, drawn.tokens, context.music, stepped)
             dead_ends = self._backtracker.dead_ends
         return DrawnStep(rows.number, rows.index, drawn.tokens, self._rows.nats, dead_ends, lost)
 
@@ -209,11 +219,9 @@ class _Batch:
 
     def remove_finished(self, drawn: DrawnStep) -> None:
         """Remove the pieces that have ended or failed."""
-        leaving = drawn.token == EOS
-        if drawn.lost:
-            leaving |= np.isin(drawn.number, list(drawn.lost))
-        if not leaving.any() or self._rows is None:
+        if self._rows is None or not (drawn.lost or len(drawn.ended)):
             return
+        leaving = (drawn.token == EOS) | np.isin(drawn.number, list(drawn.lost))
         for number in drawn.number[leaving].tolist():
             del self._requests[number]
             if self._backtracker is not None:

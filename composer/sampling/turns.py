@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.sampling.batch_state import BatchState, constrain
+from composer.sampling.batch_state import BatchState, Stepped, constrain
 from composer.tokens.jit.constraints import CompiledConstraints, Past, Turn, compile_constraints
 from composer.types import Constraint, Context, MusicalState, Tokenizer
 
@@ -42,25 +42,27 @@ class Turns:
         context = constrain(self._constraints, context.restrict(context.allowed & wished))
         return context, not context.allowed.any(axis=1).all()
 
-    def advance(self, rows: BatchState, tokens: Ints, music: MusicalState, wished: Mask) -> BatchState:
+    def advance(
+        self, rows: BatchState, tokens: Ints, music: MusicalState, wished: Mask, stepped: Stepped
+    ) -> BatchState:
         """Advance all rows by `tokens` (B,); `wished` (B, V) are the tokens allowed for their requests."""
         compiled, index = self._get_compiled(rows), rows.index + 1
         turn = None
         if compiled is not None:
             turn = compiled.advance(rows.grammar, tokens, index, _get_past(rows), wished)
         if turn is None:
-            return rows.advance(self._tokenizer, tokens, music)
-        past = turn.past
+            return rows.advance(self._tokenizer, tokens, music, stepped)
+        past, (state, nats, memory) = turn.past, stepped
         after = BatchState(
             rows.number,
             index,
             turn.state,
-            rows.state,
+            state,
             past.history,
             past.recent_notes,
             rows.primer,
-            rows.nats,
-            rows.memory,
+            nats,
+            memory,
         )
         self._last = after, wished, turn
         return after

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import get_address
+from composer.arrays import get_addresses
 from composer.tokens.jit.c_compiler import load_library
 from composer.tokens.jit.c_source import Function, write_source
 from composer.tokens.jit.grammars import FLAGS, CompiledGrammar, CompiledTokenizer, Tables
@@ -112,7 +112,7 @@ class CompiledConstraints:
         allowed = np.empty((2, *legal.shape), dtype=np.bool_)
         arrays = [state, step, *past.arrays, legal, wished]
         arrays = [np.ascontiguousarray(array) for array in arrays]
-        status = self._mask(len(state), *self._tables[:2], *map(get_address, arrays), get_address(allowed))
+        status = self._mask(len(state), *self._tables[:2], *get_addresses([*arrays, allowed]))
         return None if status & ~DEAD else (allowed[0], bool(status))
 
     def advance(self, state: Ints, tokens: Ints, step: Ints, past: Past, wished: Mask) -> Turn | None:
@@ -121,7 +121,7 @@ class CompiledConstraints:
         arrays, after = past.arrays, [np.empty_like(array) for array in past.arrays]
         allowed = np.empty((2, *wished.shape), dtype=np.bool_)
         taken = [np.ascontiguousarray(array) for array in (state, tokens, step, *arrays, wished)]
-        places = [get_address(array) for array in (*taken, *results, *after, allowed)]
+        places = get_addresses([*taken, *results, *after, allowed])
         status = self._turn(len(state), *self._tables, self._grammar.turn_address, *places)
         if status & ~DEAD:
             return None

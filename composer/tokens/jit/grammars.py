@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import get_address
+from composer.arrays import get_addresses
 from composer.music.score import Score
 from composer.request import Request
 from composer.tokens.jit.c_compiler import load_library
@@ -144,7 +144,7 @@ class Tables:
         self._arrays = [table.detail.astype(np.bool_ if table.is_bool else np.int64) for table in function.tables]
         self._pointers = np.array([array.ctypes.data for array in self._arrays] or [0], dtype=np.uintp)
         self._lengths = np.array([len(array) for array in self._arrays] or [0], dtype=np.int64)
-        self.addresses = (get_address(self._pointers), get_address(self._lengths))
+        self.addresses = get_addresses([self._pointers, self._lengths])
 
 
 @dataclass(frozen=True)
@@ -175,28 +175,28 @@ class _Call:
         Raises ValueError for arrays of other shapes, or of other than whole numbers, and IndexError where NumPy does.
         """
         rows = len(arguments[0])
-        pointers: list[int] = [] if self.tables is None else [*self.tables.addresses]
-        kept = []  # what the pointers point at
+        arrays: list[NDArray[Any]] = []
         for argument, shape in zip(arguments, self.argument_shapes, strict=True):
             if argument.dtype.kind not in "iub":
                 raise ValueError("states or tokens are no whole numbers")  # they would be rounded
             if argument.shape != (rows, *shape):
                 raise ValueError("states or tokens have other shapes than the compiled ones")  # C would read beyond
-            kept.append(np.ascontiguousarray(argument, dtype=np.int64))
-            pointers.append(get_address(kept[-1]))
+            arrays.append(np.ascontiguousarray(argument, dtype=np.int64))
         block = np.empty(rows * self.width, dtype=np.int64)
-        here, results = get_address(block), []
-        begin = 0
+        masks = [np.empty((rows, *shape), dtype=np.bool_) for shape, is_bool, _ in self.layout if is_bool]
+        places = iter(get_addresses([*arrays, block, *masks]))
+        pointers = [] if self.tables is None else [*self.tables.addresses]
+        pointers += [next(places) for _ in arrays]
+        begin, here, waiting, results = 0, next(places), iter(masks), list[NDArray[Any]]()
         for shape, is_bool, size in self.layout:
             if is_bool:
-                result: NDArray[Any] = np.empty((rows, *shape), dtype=np.bool_)
-                pointers.append(get_address(result))
+                results.append(next(waiting))
+                pointers.append(next(places))
             else:
                 end = begin + rows * size
-                result = block[begin:end].reshape(rows, *shape) if shape else block[begin:end]
+                results.append(block[begin:end].reshape(rows, *shape) if shape else block[begin:end])
                 pointers.append(here + begin * block.itemsize)
                 begin = end
-            results.append(result)
         status = self.function(rows, *pointers)
         if status & (BEYOND | GUARDED):
             plain = self.plain(*arguments)  # raises what NumPy says of the index, or the author of what a guard finds
