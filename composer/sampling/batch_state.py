@@ -204,10 +204,8 @@ class _LazyState(MusicalState):
         return vars(self)[name]
 
 
-def constrain(constraints: Sequence[Constraint], context: Context, exempt: NDArray[np.bool_] | None = None) -> Context:
-    """Mask the context by every constraint, except in rows that are `exempt` (B,)."""
+def constrain(constraints: Sequence[Constraint], context: Context) -> Context:
+    """Mask the context by every constraint."""
     for constraint in constraints:
-        mask = constraint.mask(context)
-        mask = mask if exempt is None else mask | exempt[:, None]
-        context = context.restrict(context.allowed & mask)
+        context = context.restrict(context.allowed & constraint.mask(context))
     return context

@@ -33,7 +33,6 @@ from composer.sampling.batch_state import (
     BatchState,
     begin,
     build_context,
-    constrain,
     run_step,
     select_rows,
 )
@@ -42,6 +41,7 @@ from composer.sampling.feasibility import begin_sentence, find_conflict, get_bar
 from composer.sampling.hypotheses import BEATS, ENDED, Hypotheses, begin_hypotheses, find_slowest, join_hypotheses
 from composer.sampling.loop import SampledPiece
 from composer.sampling.random_streams import BLOCK, draw_uniforms
+from composer.sampling.turns import Turns
 from composer.types import Array, Constraint, Context, Sampler, Step, Tokenizer
 
 Floats = NDArray[np.float64]
@@ -84,13 +84,14 @@ def sample_conditioned(
     error if all its particles meet a dead end.
     """
     chain = Chain.build(samplers, tokenizer.token_info)
+    turns = Turns(tokenizer, chain.constraints)
     cloud = _begin(tokenizer, samplers, conditions)
     while True:
         least = _compare_repeatedly(cloud)
         active = (cloud.begun.reached == least[cloud.begun.piece]) & (cloud.begun.reached < ENDED)
         if not active.any():
             return _make_results(cloud)
-        _draw_tokens(cloud, active, step, tokenizer, chain)
+        _draw_tokens(cloud, active, step, tokenizer, chain, turns)
         cloud.round += 1
 
 
@@ -247,12 +248,12 @@ def _find_cause(tokenizer: Tokenizer, chain: Chain, conditions: Sequence[Conditi
 
 
 def _draw_tokens(
-    cloud: _ParticleSet, active: NDArray[np.bool_], step: Step, tokenizer: Tokenizer, chain: Chain
+    cloud: _ParticleSet, active: NDArray[np.bool_], step: Step, tokenizer: Tokenizer, chain: Chain, turns: Turns
 ) -> None:
     """Draw one token for every particle at an `active` row; different draws make new rows."""
     writing, waiting = cloud.begun.select(np.flatnonzero(active)), cloud.begun.select(np.flatnonzero(~active))
     logits, state = run_step(step, tokenizer, writing.rows)
-    choice, weight, forced, context = _choose(tokenizer, chain, cloud.conditions, writing.rows, logits)
+    choice, weight, forced, context = _choose(tokenizer, chain, turns, cloud.conditions, writing.rows, logits)
     at = np.where(active, np.cumsum(active) - 1, len(writing.piece) + np.cumsum(~active) - 1)[cloud.row]
     drawing = np.flatnonzero(active[cloud.row])
     _count_dead(cloud, tokenizer, chain, writing, (weight == -np.inf) & (writing.weight > -np.inf), at[drawing])
@@ -300,14 +301,21 @@ def _draw_uniforms(cloud: _ParticleSet) -> Floats:
 
 
 def _choose(
-    tokenizer: Tokenizer, chain: Chain, conditions: Sequence[Condition], rows: BatchState, logits: Floats
+    tokenizer: Tokenizer,
+    chain: Chain,
+    turns: Turns,
+    conditions: Sequence[Condition],
+    rows: BatchState,
+    logits: Floats,
 ) -> tuple[Choice, Floats, NDArray[np.bool_], Context]:
     """Compute the choice of R rows, (R,) log g_t, (R,) whether one token alone is left, and their context."""
     plain = build_context(tokenizer, rows)
     legal = plain.allowed
     given = legal & _mask_fixed_notes(conditions, rows)
     forced = given.sum(axis=1) == 1
-    context = constrain(chain.constraints, plain, exempt=forced)
+    context, _ = turns.constrain(rows, plain)
+    if chain.constraints and forced.any():
+        context = context.restrict(np.where(forced[:, None], legal, context.allowed))
     kept = context.allowed & given
     alive = kept.any(axis=1)
     kept = np.where(alive[:, None], kept, legal)  # a particle at a dead end draws any legal token until it is compared
@@ -323,6 +331,8 @@ def _mask_fixed_notes(conditions: Sequence[Condition], rows: BatchState) -> NDAr
     """Mask (R, V) the fixed notes, by the mask of each row's piece; pieces that share a mask are computed together."""
     of = {id(condition.mask): condition.mask for condition in conditions}
     keys = list(of)
+    if len(keys) == 1:
+        return np.asarray(of[keys[0]](rows.grammar))
     group_of = np.array([keys.index(id(condition.mask)) for condition in conditions])[rows.number]
     order = np.argsort(group_of, kind="stable")
     present, starts = np.unique(group_of[order], return_index=True)

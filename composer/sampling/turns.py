@@ -29,8 +29,11 @@ class Turns:
         self._widths: tuple[int, int] | None = None  # of the past, that the compiled ones are for
         self._last: tuple[BatchState, Mask, Turn] | None = None  # the last rows, their wishes, and what is known there
 
-    def constrain(self, rows: BatchState, context: Context, wished: Mask) -> tuple[Context, bool]:
+    def constrain(self, rows: BatchState, context: Context, wished: Mask | None = None) -> tuple[Context, bool]:
         """Mask the context by `wished` (B, V) and all constraints; tell whether a row has no token left."""
+        if not self._constraints and wished is None:
+            return context, False
+        wished = np.ones(context.allowed.shape, dtype=np.bool_) if wished is None else wished
         last, self._last = self._last, None
         if last is not None and last[0] is rows and last[1] is wished:
             return context.restrict(last[2].allowed), last[2].is_dead

@@ -12,7 +12,6 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
@@ -212,7 +211,6 @@ def trace(value: Any) -> Traced:
     return Traced("constant", (), array.shape, array.astype(np.int64), is_bool=is_bool)
 
 
-@lru_cache(maxsize=256)
 def _make_constant(value: int) -> Traced:
     return Traced("constant", (), (), np.array(value), is_bool=False)
 
