@@ -120,9 +120,7 @@ class Backtracker:
             context.allowed[rows.number == number] &= ~ruled_out
         return context, not context.allowed.any(axis=1).all()
 
-    def advance(
-        self, rows: BatchState, tokens: NDArray[np.int64], music: MusicalState, stepped: Stepped
-    ) -> BatchState:
+    def advance(self, rows: BatchState, tokens: NDArray[np.int64], music: MusicalState, stepped: Stepped) -> BatchState:
         """Advance all rows by `tokens` (B,), with their musical state before these."""
         return self._turns.advance(rows, tokens, music, self._get_wished(rows), stepped)
 

@@ -19,7 +19,6 @@ from composer.sampling.memory import begin_memory
 from composer.tokens.vocabulary import make_recent_notes, update_recent_notes
 from composer.types import Array, Constraint, Context, MusicalState, RecentNotes, Sampler, State, Step, Tokenizer
 
-
 Stepped: TypeAlias = tuple[State | None, NDArray[np.float64], NDArray[np.float64]]
 """The recurrent state of rows after a step, their costs (B, kinds), and their memory (B, M)."""
 

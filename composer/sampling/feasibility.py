@@ -125,7 +125,7 @@ def _check(tokenizer: Tokenizer, constraints: Sequence[Constraint], asked: _Aske
     return may & (~token_info.is_time_signature | named | (request.time_signature is not None))
 
 
-_check_once = lru_cache(maxsize=64)(_check)
+_check_once: Callable[..., Mask] = lru_cache(maxsize=64)(_check)
 """The same, for requests that come again: an answer takes longer than fifty steps of a small network."""
 
 

@@ -5,14 +5,14 @@ NumPy is the reference (`constrain`, `BatchState.advance`). It also takes over w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from composer.sampling.batch_state import BatchState, Stepped, constrain
-from composer.tokens.jit.constraints import CompiledConstraints, Past, Turn, compile_constraints
+from composer.tokens.jit import CompiledConstraints, Past, Turn, compile_constraints
 from composer.types import Constraint, Context, MusicalState, Tokenizer
 
 Ints = NDArray[np.int64]
@@ -92,4 +92,4 @@ def find_compiled(
     return _compile(tokenizer, constraints, history, lookback)
 
 
-_compile = lru_cache(maxsize=16)(compile_constraints)
+_compile: Callable[..., CompiledConstraints | None] = lru_cache(maxsize=16)(compile_constraints)

@@ -93,7 +93,7 @@ class Chords:
 
     @cached_property
     def _tables(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-        """(bars,) the first chord and the number of chords of each bar; (chords + 1, 12) the tones of all, and theirs."""
+        """(bars,) the first chord and the number of chords of each bar; (chords + 1, 12) all tones, and each's."""
         counts = np.array([len(bar) for bar in self.bars])
         chords = [chord for bar in self.bars for chord in bar]
         tones = [np.isin(np.arange(12), sorted(chord)) for chord in [frozenset().union(*chords), *chords]]

@@ -110,8 +110,8 @@ def write_source(functions: Mapping[str, Function], *, tables: bool = False) -> 
     in them have one source; lengths count in it only where more is done than a look-up along the first axis.
 
     It returns 0, or 1 if an index is beyond its array, where NumPy raises IndexError; 4 is added where a guard is
-    broken. Then results are undefined. Compiled with `-fwrapv`, integers overflow as in NumPy. Raises Untraceable for a result that is not of one row, and
-    for a source or variables too large for a compiler or a stack.
+    broken. Then results are undefined. Compiled with `-fwrapv`, integers overflow as in NumPy. Raises Untraceable for a
+    result that is not of one row, and for a source or variables too large for a compiler or a stack.
     """
     text = PRELUDE + "".join(_Writer(tables).write_function(name, one) for name, one in functions.items())
     if len(text) > LONGEST:
@@ -276,7 +276,11 @@ class _Writer:
         if node in self.names:
             name = self.names[node]
             simple = node.size == 1 and node.operation != "argument" and node not in self.lengths
-            return name if simple or name.lstrip("-").isdecimal() else f"{name}[{_flatten_index(self._get_shape(node), indices)}]"
+            return (
+                name
+                if simple or name.lstrip("-").isdecimal()
+                else f"{name}[{_flatten_index(self._get_shape(node), indices)}]"
+            )
         return self._write_operation(node, indices)
 
     def _write_operation(self, node: Traced, indices: Sequence[str]) -> str:

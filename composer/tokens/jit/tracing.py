@@ -353,7 +353,7 @@ def _searchsorted(table: Values, values: Traced, *, side: str = "left") -> Trace
 
 
 def _argsort(value: Traced, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Traced:
-    if descending or value.ndim != 2 or axis % value.ndim != 1:
+    if descending or not stable or value.ndim != 2 or axis % value.ndim != 1:
         raise Untraceable("argsort needs rows, and rising numbers")
     return Traced("argsort", (value,), value.shape, is_bool=False)
 
