@@ -237,3 +237,36 @@ int64_t choose_tokens(int64_t rows, int64_t width, const float *logits, const ui
     }
     return unsound;
 }
+
+/* Choose a token for each particle, among the kept tokens of its row.
+ *
+ * logits (rows, width); legal or NULL, allowed and kept, (rows, width) masks; kinds and values of the operations; the
+ * row `at` and the uniform of each particle. Results: tokens (particles,), `values` (particles,) of the tokens after the
+ * operations, and for each row the greatest logit and the sum of exponentials below it (rows, 4, 2): of the legal, the
+ * allowed and the kept tokens, and of these after the operations. Scratch: width ids, and 4 * width doubles.
+ */
+void choose_particles(int64_t rows, int64_t width, const float *logits, const uint8_t *legal, const uint8_t *allowed,
+                      const uint8_t *kept, int64_t operations, const int32_t *kinds, const double *operands,
+                      int64_t particles, const int64_t *at, const double *uniforms, int32_t *ids, double *scratch,
+                      int64_t *tokens, double *values, double *masses)
+{
+    for (int64_t row = 0; row < rows; row++, logits += width, masses += 8) {
+        Tokens t = {0, ids, scratch, scratch + width, scratch + 2 * width};
+        double *sums = scratch + 3 * width;
+        const uint8_t *masks[3] = {legal ? legal : allowed, allowed, kept};
+        for (int which = legal ? 0 : 1; which < 3; which++) {
+            gather(&t, logits, masks[which] + row * width, width);
+            masses[2 * which] = find_top(&t);
+            masses[2 * which + 1] = sum_exponentials(&t, masses[2 * which], sums);
+        }
+        if (isfinite(masses[4]))
+            for (int64_t i = 0; i < operations; i++) apply(&t, kinds[i], operands[i]);
+        double top = masses[6] = find_top(&t), total = masses[7] = sum_exponentials(&t, top, sums);
+        for (int64_t n = 0; n < particles; n++)
+            if (at[n] == row && t.count) {
+                int64_t place = draw(&t, sums, total, uniforms[n]);
+                tokens[n] = t.ids[place];
+                values[n] = t.values[place];
+            }
+    }
+}

@@ -113,8 +113,7 @@ def _check_compiled(compiled: CompiledConstraints | None, sampler: Sampler, rows
         return
     past = Past(rows.history, rows.recent_notes)
     found = compiled.mask(rows.grammar, rows.index, past, context.allowed, np.ones_like(context.allowed))
-    wanted = context.allowed & sampler.mask(context) if found is not None else None
-    same = found is None or np.array_equal(found[0], wanted)
+    same = found is None or np.array_equal(found[0], context.allowed & sampler.mask(context))
     require(same, "a constraint treats every row alike, by functions of arrays: the compiled one differs")
 
 

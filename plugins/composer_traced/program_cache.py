@@ -62,9 +62,10 @@ def keep(model: Model, graphs: Mapping[str, Graph], shapes: Shapes) -> None:
         files = {file: mark for file in _list_module_files() if (mark := _describe_file(file))}
         about = {"files": files, "graphs": {name: _describe_graph(one) for name, one in graphs.items()}}
         text = json.dumps({**about, "shapes": shapes}).encode()
-        arrays = {f"{name} {key}": a for name, one in graphs.items() for key, a in one.constants.items()}
+        arrays: dict[str, Any] = {"about": np.frombuffer(text, dtype=np.uint8)}
+        arrays |= {f"{name} {key}": a for name, one in graphs.items() for key, a in one.constants.items()}
         made = io.BytesIO()
-        np.savez(made, about=np.frombuffer(text, dtype=np.uint8), **arrays)
+        np.savez(made, **arrays)
         with write_whole_file(path) as scratch:
             scratch.write_bytes(made.getvalue())
         kept = sorted(path.parent.glob("*.npz"), key=lambda one: one.stat().st_mtime_ns)
