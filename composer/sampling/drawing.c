@@ -238,6 +238,10 @@ int64_t choose_tokens(int64_t rows, int64_t width, const float *logits, const ui
     return unsound;
 }
 
+/* The greatest logit of tokens that may all be at -INFINITY: then no exponential is NaN. */
+static const double LOWEST = -1e300;
+static double lift(double top) { return top < LOWEST ? LOWEST : top; }
+
 /* Choose a token for each particle, among the kept tokens of its row.
  *
  * logits (rows, width); legal or NULL, allowed and kept, (rows, width) masks; kinds and values of the operations; the
@@ -256,12 +260,12 @@ void choose_particles(int64_t rows, int64_t width, const float *logits, const ui
         const uint8_t *masks[3] = {legal ? legal : allowed, allowed, kept};
         for (int which = legal ? 0 : 1; which < 3; which++) {
             gather(&t, logits, masks[which] + row * width, width);
-            masses[2 * which] = find_top(&t);
+            masses[2 * which] = lift(find_top(&t));
             masses[2 * which + 1] = sum_exponentials(&t, masses[2 * which], sums);
         }
-        if (isfinite(masses[4]))
+        if (masses[4] > LOWEST)
             for (int64_t i = 0; i < operations; i++) apply(&t, kinds[i], operands[i]);
-        double top = masses[6] = find_top(&t), total = masses[7] = sum_exponentials(&t, top, sums);
+        double top = masses[6] = lift(find_top(&t)), total = masses[7] = sum_exponentials(&t, top, sums);
         for (int64_t n = 0; n < particles; n++)
             if (at[n] == row && t.count) {
                 int64_t place = draw(&t, sums, total, uniforms[n]);

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.arrays import get_addresses
-from composer.sampling.distribution import KINDS, Choice, check_sound, choose, refuse_unsound
+from composer.sampling.distribution import KINDS, LOWEST, Choice, check_sound, choose, refuse_unsound
 from composer.tokens.jit.c_compiler import load_library
 from composer.types import Context, HasOperations, LogitsProcessor, Operation
 
@@ -215,7 +215,8 @@ def _bind_particles(links: Sequence[LogitsProcessor], operations: Sequence[Opera
         masks = (places[0], legal_at, *places[2:4])
         described = (len(operations), kinds.ctypes.data, operands.ctypes.data)
         function(rows, width, *masks, *described, count, *places[4:])
-        if not np.isfinite(masses[~spared, 1, 0]).all():
+        tops = masses[~spared, 1, 0]
+        if not np.isfinite(tops).all() or (tops == LOWEST).any():
             raise refuse_unsound()
         return _weigh_particles(logits, legal is not None, tokens, values, masses, at)
 

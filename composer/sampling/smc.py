@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -218,10 +218,14 @@ def resample_systematically(log_weights: Floats, uniform: float) -> Ints:
     return np.searchsorted(cumulative, np.minimum(points, np.nextafter(total, 0)), side="right")
 
 
+_draw_block = lru_cache(maxsize=256)(draw_uniforms)
+"""A block is drawn from in several rounds."""
+
+
 def _draw_numbers(request: Request, purpose: str, first: int, count: int) -> Floats:
     """Return (count,) uniforms of the piece's stream for a purpose, from number `first` on."""
     blocks = range(first // BLOCK, (first + count - 1) // BLOCK + 1)
-    made = [draw_uniforms(request.seed, request.index, request.attempt, block, purpose) for block in blocks]
+    made = [_draw_block(request.seed, request.index, request.attempt, block, purpose) for block in blocks]
     start = first - blocks[0] * BLOCK
     return np.concatenate(made)[start : start + count]
 
@@ -258,7 +262,9 @@ def _draw_tokens(
     draw: DrawParticles,
 ) -> None:
     """Draw one token for every particle at an `active` row; different draws make new rows."""
-    writing, waiting = cloud.begun.select(np.flatnonzero(active)), cloud.begun.select(np.flatnonzero(~active))
+    writing, waiting = cloud.begun, None
+    if not active.all():
+        writing, waiting = cloud.begun.select(np.flatnonzero(active)), cloud.begun.select(np.flatnonzero(~active))
     logits, state = run_step(step, tokenizer, writing.rows)
     at = np.where(active, np.cumsum(active) - 1, len(writing.piece) + np.cumsum(~active) - 1)[cloud.row]
     drawing = np.flatnonzero(active[cloud.row])
@@ -272,7 +278,9 @@ def _draw_tokens(
     children, first, place = np.unique(at[drawing] * size + drawn.tokens, return_index=True, return_inverse=True)
     parents, written = children // size, children % size
     costs = np.where(forced[parents, None], 0.0, drawn.nats[first])
-    parting = replace(writing, rows=replace(writing.rows, state=state), weight=writing.weight + weight).select(parents)
+    parting = replace(writing, rows=replace(writing.rows, state=state), weight=writing.weight + weight)
+    if not np.array_equal(parents, np.arange(len(writing.piece))):
+        parting = parting.select(parents)
     if chain.remembering:
         context = masked.context.restrict(kept)
         memory = chain.update_memory(select_rows(context, parents), written, costs, forced[parents])
@@ -280,7 +288,7 @@ def _draw_tokens(
     after = parting.advance(tokenizer, written, costs)
     cloud.row = at - len(writing.piece) + len(children)  # waiting rows come after the children
     cloud.row[drawing] = place
-    cloud.begun = join_hypotheses(after, waiting) if len(waiting.piece) else after
+    cloud.begun = after if waiting is None else join_hypotheses(after, waiting)
 
 
 def _count_dead(
