@@ -27,32 +27,34 @@ class Turns:
         self._tokenizer, self._constraints = tokenizer, tuple(constraints)
         self._compiled: CompiledConstraints | None = None
         self._widths: tuple[int, int] | None = None  # of the past, that the compiled ones are for
-        self._last: tuple[BatchState, Mask, Turn] | None = None  # the last rows, their wishes, and what is known there
+        self._last: tuple[BatchState, Mask, Turn] | None = (
+            None  # the last rows, what is allowed for their requests, and what is known there
+        )
 
-    def constrain(self, rows: BatchState, context: Context, wished: Mask | None = None) -> tuple[Context, bool]:
-        """Mask the context by `wished` (B, V) and all constraints; tell whether a row has no token left."""
-        if not self._constraints and wished is None:
+    def constrain(self, rows: BatchState, context: Context, requested: Mask | None = None) -> tuple[Context, bool]:
+        """Mask the context by `requested` (B, V) and all constraints; tell whether a row has no token left."""
+        if not self._constraints and requested is None:
             return context, False
-        wished = np.ones(context.allowed.shape, dtype=np.bool_) if wished is None else wished
+        requested = np.ones(context.allowed.shape, dtype=np.bool_) if requested is None else requested
         last, self._last = self._last, None
-        if last is not None and last[0] is rows and last[1] is wished:
+        if last is not None and last[0] is rows and last[1] is requested:
             return context.restrict(last[2].allowed), last[2].is_dead
         compiled = self._get_compiled(rows)
         if compiled is not None:
-            found = compiled.mask(rows.grammar, rows.index, _get_past(rows), context.allowed, wished)
+            found = compiled.mask(rows.grammar, rows.index, _get_past(rows), context.allowed, requested)
             if found is not None:
                 return context.restrict(found[0]), found[1]
-        context = constrain(self._constraints, context.restrict(context.allowed & wished))
+        context = constrain(self._constraints, context.restrict(context.allowed & requested))
         return context, not context.allowed.any(axis=1).all()
 
     def advance(
-        self, rows: BatchState, tokens: Ints, music: MusicalState, wished: Mask, stepped: Stepped
+        self, rows: BatchState, tokens: Ints, music: MusicalState, requested: Mask, stepped: Stepped
     ) -> BatchState:
-        """Advance all rows by `tokens` (B,); `wished` (B, V) are the tokens allowed for their requests."""
+        """Advance all rows by `tokens` (B,); `requested` (B, V) are the tokens allowed for their requests."""
         compiled, index = self._get_compiled(rows), rows.index + 1
         turn = None
         if compiled is not None:
-            turn = compiled.advance(rows.grammar, tokens, index, _get_past(rows), wished)
+            turn = compiled.advance(rows.grammar, tokens, index, _get_past(rows), requested)
         if turn is None:
             return rows.advance(self._tokenizer, tokens, music, stepped)
         past, (state, nats, memory) = turn.past, stepped
@@ -67,7 +69,7 @@ class Turns:
             nats,
             memory,
         )
-        self._last = after, wished, turn
+        self._last = after, requested, turn
         return after
 
     def _get_compiled(self, rows: BatchState) -> CompiledConstraints | None:

@@ -1,10 +1,10 @@
 """Compiled grammars and constraints: array functions are traced once, and become C with one loop over rows.
 
-tracing.py     operations of a function, recorded by a call with tracing arrays
-c_source.py    a traced function as C
-c_compiler.py  C to a library, once, in the cache
-grammars.py    a compiled grammar, and masks that keep fixed notes
-constraints.py constraints, compiled with the grammar's turn
+tracing.py      operations of a function, recorded by a call with tracing arrays
+c_source.py     a traced function as C
+c_compiler.py   C to a library, once, in the cache
+grammars.py     a compiled grammar, and masks that keep fixed notes
+constraints.py  constraints, compiled with the grammar's turn
 """
 
 from __future__ import annotations

@@ -28,13 +28,13 @@ TURN = """
 typedef int GrammarTurn(int64_t rows, const int64_t *state, const int64_t *tokens,
                         int64_t *after, int64_t *inputs, uint8_t *allowed);
 
-/* Masks of rows within `wished`, in the first half of `allowed`. Bit 8 of the status: a row has no token left. */
+/* Masks of rows within `requested`, in the first half of `allowed`. Bit 8 of the status: a row has no token left. */
 static int constrain(int64_t rows, const void *const *tables, const int64_t *lengths, const int64_t *state,
-                     const int64_t *step{parameters}, const uint8_t *legal, const uint8_t *wished, uint8_t *allowed,
+                     const int64_t *step{parameters}, const uint8_t *legal, const uint8_t *requested, uint8_t *allowed,
                      int64_t width)
 {{
     uint8_t *within = allowed + rows * width;
-    for (int64_t i = 0; i < rows * width; i++) within[i] = legal[i] & wished[i];
+    for (int64_t i = 0; i < rows * width; i++) within[i] = legal[i] & requested[i];
     int status = constraints_mask(rows, tables, lengths, state, step{names}, within, allowed);
     for (int64_t row = 0; row < rows; row++, allowed += width) {{
         uint8_t some = 0;
@@ -45,19 +45,20 @@ static int constrain(int64_t rows, const void *const *tables, const int64_t *len
 }}
 
 int constrained_mask(int64_t rows, const void *const *tables, const int64_t *lengths, const int64_t *state,
-                     const int64_t *step{parameters}, const uint8_t *legal, const uint8_t *wished, uint8_t *allowed)
+                     const int64_t *step{parameters}, const uint8_t *legal, const uint8_t *requested, uint8_t *allowed)
 {{
-    return constrain(rows, tables, lengths, state, step{names}, legal, wished, allowed, {width});
+    return constrain(rows, tables, lengths, state, step{names}, legal, requested, allowed, {width});
 }}
 
 int constrained_turn(int64_t rows, const void *const *tables, const int64_t *lengths,
                      const void *const *note_tables, const int64_t *note_lengths, GrammarTurn *turn,
                      const int64_t *state, const int64_t *tokens, const int64_t *step{parameters},
-                     const uint8_t *wished, int64_t *after, int64_t *inputs, uint8_t *legal{results}, uint8_t *allowed)
+                     const uint8_t *requested, int64_t *after, int64_t *inputs, uint8_t *legal{results},
+                     uint8_t *allowed)
 {{
     int status = turn(rows, state, tokens, after, inputs, legal);
     {follow}
-    return status | constrain(rows, tables, lengths, after, step{outs}, legal, wished, allowed, {width});
+    return status | constrain(rows, tables, lengths, after, step{outs}, legal, requested, allowed, {width});
 }}
 """
 
@@ -106,20 +107,20 @@ class CompiledConstraints:
             function.restype = ctypes.c_int
             function.argtypes = [ctypes.c_int64, *[ctypes.c_void_p] * (count + self._arrays)]
 
-    def mask(self, state: Ints, step: Ints, past: Past, legal: Mask, wished: Mask) -> tuple[Mask, bool] | None:
-        """Return the mask (B, V) within `legal` and `wished`, and whether it leaves a row without a token."""
+    def mask(self, state: Ints, step: Ints, past: Past, legal: Mask, requested: Mask) -> tuple[Mask, bool] | None:
+        """Return the mask (B, V) within `legal` and `requested`, and whether it leaves a row without a token."""
         allowed = np.empty((2, *legal.shape), dtype=np.bool_)
-        arrays = [state, step, *past.arrays, legal, wished]
+        arrays = [state, step, *past.arrays, legal, requested]
         arrays = [np.ascontiguousarray(array) for array in arrays]
         status = self._mask(len(state), *self._tables[:2], *get_addresses([*arrays, allowed]))
         return None if status & ~DEAD else (allowed[0], bool(status))
 
-    def advance(self, state: Ints, tokens: Ints, step: Ints, past: Past, wished: Mask) -> Turn | None:
+    def advance(self, state: Ints, tokens: Ints, step: Ints, past: Past, requested: Mask) -> Turn | None:
         """Return the turn after `tokens` (B,); `step` (B,) is that of the next token."""
         results = self._grammar.make_results(len(state))
         arrays, after = past.arrays, [np.empty_like(array) for array in past.arrays]
-        allowed = np.empty((2, *wished.shape), dtype=np.bool_)
-        taken = [np.ascontiguousarray(array) for array in (state, tokens, step, *arrays, wished)]
+        allowed = np.empty((2, *requested.shape), dtype=np.bool_)
+        taken = [np.ascontiguousarray(array) for array in (state, tokens, step, *arrays, requested)]
         places = get_addresses([*taken, *results, *after, allowed])
         status = self._turn(len(state), *self._tables, self._grammar.turn_address, *places)
         if status & ~DEAD:
