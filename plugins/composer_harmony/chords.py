@@ -10,7 +10,7 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import convert_like, get_namespace
+from composer.arrays import convert_like, get_namespace, make_parameter
 from composer.errors import printable
 from composer.music.keys import ALL_KEYS
 from composer.tokens.vocabulary import mask_sustained
@@ -93,11 +93,11 @@ class Chords:
 
     @cached_property
     def _tables(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-        """(bars,) the first chord and the number of chords of each bar; (chords + 1, 12) their tones, and all."""
+        """(bars,) the first chord and the number of chords of each bar; (chords + 1, 12) all tones, and each's."""
         counts = np.array([len(bar) for bar in self.bars])
         chords = [chord for bar in self.bars for chord in bar]
-        tones = [np.isin(np.arange(12), sorted(chord)) for chord in [*chords, frozenset().union(*chords)]]
-        return np.cumsum(counts) - counts, counts, np.array(tones)
+        tones = [np.isin(np.arange(12), sorted(chord)) for chord in [frozenset().union(*chords), *chords]]
+        return np.cumsum(counts) - counts + 1, counts, np.array(tones)
 
     @cached_property
     def _keys(self) -> frozenset[int]:
@@ -113,10 +113,10 @@ class Chords:
         """Mask notes outside the progression. Tokens without a pitch are free."""
         xp, music = get_namespace(context.allowed), context.music
         first, counts, tones = (convert_like(table, music.bar) for table in self._tables)
-        bar = (music.bar - xp.where(music.upbeat > 0, 1, 0)) % len(self.bars)
+        bar = (music.bar - xp.where(music.upbeat > 0, 1, 0)) % make_parameter(len(self.bars), music.bar)
         length = xp.where(music.bar_ticks > 0, music.bar_ticks, 1)
         count = xp.take(counts, bar)
         chord = xp.take(first, bar) + xp.clip(music.position * count // length, 0, count - 1)
         between = music.position % xp.where(music.beat_ticks > 0, music.beat_ticks, 1) != 0
-        admitted = xp.take(tones, xp.where(between, tones.shape[0] - 1, chord), axis=0)
+        admitted = xp.take(tones, xp.where(between, 0, chord), axis=0)
         return restrict_keys(context, mask_classes(context, admitted) | mask_sustained(context), self._keys)

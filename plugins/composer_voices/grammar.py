@@ -9,7 +9,15 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import carry_forward, convert_like, get_namespace, make_range, replace_column
+from composer.arrays import (
+    carry_forward,
+    convert_like,
+    get_namespace,
+    look_up,
+    make_parameter,
+    make_range,
+    replace_column,
+)
 from composer.music.keys import ALL_KEYS, Key
 from composer.music.score import Score
 from composer.request import Request
@@ -330,15 +338,14 @@ class FixedNotes:
 
     def _look_up(self, table: NDArray[np.generic], steps: Array) -> Array:
         """Look up a table (B, voices) at `steps` (B,) or (B, voices)."""
-        xp, voices = get_namespace(steps), make_range(self.grammar.voices, steps)
-        places = voices * self.steps + (steps[:, None] if steps.ndim == 1 else steps)
-        return xp.reshape(xp.take(convert_like(table, steps), xp.reshape(places, (-1,))), places.shape)
+        voices, length = make_range(self.grammar.voices, steps), make_parameter(self.steps, steps)
+        return look_up(table, voices * length + (steps[:, None] if steps.ndim == 1 else steps))
 
     def _find_need(self, state: Array) -> Array:
         """Find the next step (B,) at which the score differs from the current sound, or has an onset."""
         xp = get_namespace(state)
         first = self._look_up(self.next_fixed, clip_step(state, self.steps, 1))
-        at_first = xp.clip(first, 0, self.steps - 1)
+        at_first = xp.minimum(xp.clip(first, 0, None), make_parameter(self.steps - 1, state))
         differs = self._look_up(self.onsets, at_first) | (
             self._look_up(self.sounds, at_first) != self.grammar.get_sounding(state)
         )
