@@ -119,7 +119,7 @@ def fix_bars(grid: Grid, found: Measures, cover: NDArray[np.bool_]) -> FixedBars
         upbeat=found.upbeat if bars else -1,
         last=bars - 1,
         open=np.any(~cover, axis=0, keepdims=True)[0],
-        sections=np.append(_list_sections(grid, found), 0),
+        sections=np.append(_list_sections(grid, found), 0) if bars else np.zeros(1, dtype=np.int64),
     )
 
 
