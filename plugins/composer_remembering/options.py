@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from composer.types import Column
+    from composer_remembering.memory import Memory
 
 CORES: dict[str, type[MinGru | MinLstm | Lstm | Gru | Rnn]] = {
     "mingru": MinGru,
@@ -110,8 +111,8 @@ class Remembering(Recurrent):
         """Width of what the memory gives to each step."""
 
     @abstractmethod
-    def build_memory(self) -> nn.Module:
-        """Build the memory, freshly initialised, with the interface that `RememberingLayers` documents."""
+    def build_memory(self) -> Memory:
+        """Build the memory, freshly initialised."""
 
     @abstractmethod
     def list_memory_shapes(self) -> Shapes:
@@ -167,7 +168,7 @@ class Attention(Remembering):
     def _remembered_size(self) -> int:
         return self.hidden_size if self.over == "steps" else 2 * self.hidden_size
 
-    def build_memory(self) -> nn.Module:
+    def build_memory(self) -> Memory:
         """Build the attention."""
         from composer_remembering.attention import AttentionToBars, AttentionToSteps
 
@@ -214,7 +215,7 @@ class Hierarchical(Remembering):
         """Width of the slow layer."""
         return self.slow_size or max(1, self.hidden_size // 2)
 
-    def build_memory(self) -> nn.Module:
+    def build_memory(self) -> Memory:
         """Build the slow layer."""
         from composer_remembering.slow import SlowLayer
 
