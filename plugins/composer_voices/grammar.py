@@ -181,11 +181,11 @@ class VoicesGrammar:
         has_moved = carry_forward(np.where(moves, 1, 0), opened | moves, 0)
         sounding = [carry_forward(previous, moves & (voice == turn), self.rest) for turn in range(self.voices)]
         before = [carry_forward(sounds, opened, self.rest) for sounds in sounding]
-        columns = [shared.T, [has_moved], sounding, before]
+        columns = [*shared.T, has_moved, *sounding, *before]
         if self.ages:
             steps = bar_grammar.find_onset_step(shared)
-            columns.append([carry_forward(steps, moves & (voice == turn), 0) for turn in range(self.voices)])
-        return np.concatenate(columns).T
+            columns += [carry_forward(steps, moves & (voice == turn), 0) for turn in range(self.voices)]
+        return np.stack(columns, axis=1)
 
     def make_inputs(self, state: Array) -> Array:
         """Compute the features of the model's input, (B, C)."""
