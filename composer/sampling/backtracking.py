@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from composer.errors import NothingAllowed
 from composer.request import Request
-from composer.sampling.batch_state import BatchState, Stepped, build_context, constrain
+from composer.sampling.batch_state import BatchState, Stepped, build_context
 from composer.sampling.feasibility import (
     ConditionKey,
     begin_sentence,
@@ -70,7 +70,7 @@ class _Trail:
     dead_ends: int = 0
     latest: int = -1  # tick of the latest dead end
     stuck: int = 0  # dead ends since the latest one
-    why: str = ""  # the message of the last dead end
+    why: deque[Context] = field(default_factory=lambda: deque(maxlen=4))  # of the last dead ends of constraints
 
 
 class Backtracker:
@@ -82,7 +82,7 @@ class Backtracker:
     def __init__(self, tokenizer: Tokenizer, constraints: Sequence[Constraint]) -> None:
         """Begin without a piece."""
         self._tokenizer, self._constraints = tokenizer, constraints
-        self._memoryless, self._turns = list_memoryless(constraints), Turns(tokenizer, constraints)
+        self._turns, self._ahead = (Turns(tokenizer, of) for of in (constraints, list_memoryless(constraints)))
         self._trails: dict[int, _Trail] = {}
         self._wishes: dict[ConditionKey, Mask] = {}
         self._recent: deque[_Step] = deque(maxlen=MOST_TOKENS)
@@ -177,13 +177,15 @@ class Backtracker:
         here = rows.gather(np.array([row]))
         context = build_context(self._tokenizer, here)
         context = context.restrict(context.allowed & trail.wished)
-        trail.why = self._explain(context, trail.request) or trail.why
+        if self._turns.constrain(here, context)[1]:
+            trail.why.append(context)
         if (tick := int(context.music.tick[0])) > trail.latest:
             trail.latest, trail.stuck = tick, 0
         trail.stuck += 1
         trail.dead_ends += 1
         if not trail.steps or trail.stuck > MOST_DEAD_ENDS:
-            raise NothingAllowed(trail.why)
+            told = (self._explain(one, trail.request) for one in reversed(trail.why))
+            raise NothingAllowed(next(filter(None, told), ""))
         far = 1 if trail.stuck % PATIENCE else min(2 ** (trail.stuck // PATIENCE), len(trail.steps))
         for _ in range(far):
             step, before = trail.steps.pop()
@@ -206,7 +208,7 @@ class Backtracker:
         others = np.flatnonzero(context.allowed[0] & ~ruled_out)
         many = one.gather(np.zeros(len(others), dtype=np.int64))
         many = many.advance(self._tokenizer, others)
-        following = constrain(self._memoryless, build_context(self._tokenizer, many)).allowed
+        following = self._ahead.constrain(many, build_context(self._tokenizer, many))[0].allowed
         ruled_out[others[~following.any(axis=1) & (others != EOS)]] = True
         return ruled_out
 
