@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from composer.music.keys import parse_key
-from composer.music.score import NOTE, KeySignature, Score, Tempo, Text, TimeSignature, Track
+from composer.music.score import NOTE, KeySignature, Score, Tempo, Text, TimeSignature, Track, make_chord_symbols
 
 LAST_TICK = 2**40
 """The latest tick of a score."""
@@ -48,7 +48,7 @@ def score_from_json(values: Mapping[str, Any]) -> Score:
         ),
         upbeat=_check_tick(values.get("upbeat", 0)),
         markers=_read_texts(values.get("markers", ())),
-        chords=_read_texts(values.get("chords", ())),
+        chords=make_chord_symbols(_read_texts(values.get("chords", ()))),
         title=str(values.get("title", "")),
         labels=tuple((str(name), str(value)) for name, value in dict(values.get("labels", {})).items()),
     )
