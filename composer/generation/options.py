@@ -15,6 +15,7 @@ from composer.plugins.options import Option, make_plain
 from composer.plugins.registry import registry
 from composer.plugins.specs import convert_options
 from composer.request import Request, SamplerSpec
+from composer.types import HasStatedOptions
 
 ALL = "all"
 """As a look-ahead: to the end of the piece."""
@@ -112,9 +113,17 @@ def convert_chain(chain: Mapping[str, Mapping[str, Any]]) -> tuple[SamplerSpec, 
     """
     offers = registry().offers["samplers"]
     return tuple(
-        SamplerSpec(name, convert_options(offers[name], f"sampler '{name}'", options))
+        _state_options(SamplerSpec(name, convert_options(offers[name], f"sampler '{name}'", options)))
         for name, options in chain.items()
     )
+
+
+def _state_options(link: SamplerSpec) -> SamplerSpec:
+    """State the options by which a new request means what its sampler means today."""
+    made = registry().make("samplers", link.name, **link.options)
+    if not isinstance(made, HasStatedOptions):
+        return link
+    return SamplerSpec(link.name, dict(sorted({**made.stated, **link.options}.items())))
 
 
 def _make_keyword(flag: str) -> str:

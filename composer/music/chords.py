@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from composer.errors import printable
-from composer.music.keys import ALL_KEYS, SEMITONES, Key
+from composer.music.keys import ALL_KEYS, SEMITONES, Key, parse_key
 
 NO_CHORD = "N.C."
 """The symbol for silence in the accompaniment."""
@@ -304,3 +304,42 @@ def find_keys(progression: Progression) -> tuple[Key, ...]:
 
 
 _SCALES = {False: (0, 2, 4, 5, 7, 9, 11), True: (0, 2, 3, 5, 7, 8, 10)}
+
+
+_AT_AN_END = 0.6
+"""What a tonic chord at the beginning counts for its key, in chords that fit; one at the end counts a little more."""
+
+
+def estimate_key(progression: Progression) -> Key | None:
+    """Estimate the one key that a progression is most likely in, spelled as its chords are; None without chords.
+
+    Chords count as their scale holds them, with the dominant of a minor key; those at the beginning and the end count
+    more where they are the tonic.
+    """
+    chords = [chord for bar in progression for chord in bar if chord.root]
+    if not chords:
+        return None
+    best = max(ALL_KEYS, key=lambda key: _rate_key(key, chords))
+    root = next((chord.root for chord in reversed(chords) if find_class(chord.root) == best.tonic), None)
+    return best if root is None else parse_key(root + "m" * best.minor)
+
+
+def _rate_key(key: Key, chords: Sequence[Chord]) -> float:
+    """Rate a key by the chords that it holds."""
+    fits = sum(_rate_chord(key, chord) for chord in chords)
+    ends = _is_tonic(key, chords[0]) * _AT_AN_END + _is_tonic(key, chords[-1]) * (_AT_AN_END + 0.1)
+    return fits + ends * min(len(chords), 8) / 4
+
+
+def _rate_chord(key: Key, chord: Chord) -> float:
+    """Rate a chord from 0 to 1: the share of its tones in the key's scale, its root counted twice."""
+    above = [(find_class(chord.root) + each - key.tonic) % 12 for each in compute_intervals(chord.base, chord.degrees)]
+    scale = set(_SCALES[key.minor])
+    if key.minor and above[0] in (7, 11):  # the dominant and the chord of the leading tone
+        scale.add(11)
+    return (sum(each in scale for each in above) + (above[0] in scale)) / (len(above) + 1)
+
+
+def _is_tonic(key: Key, chord: Chord) -> bool:
+    third = key.tonic + (3 if key.minor else 4)
+    return find_class(chord.root) == key.tonic and third % 12 in chord.tones

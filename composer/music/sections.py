@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from composer.music.score import KeySignature, Score, Tempo, Track, make_notes
+from composer.music.score import ChordSymbol, KeySignature, Score, Tempo, Track, make_notes
 
-Change = TypeVar("Change", Tempo, KeySignature)
+Change = TypeVar("Change", Tempo, KeySignature, ChordSymbol)
 
 
 def cut_section(score: Score, start: int, end: int, *, sustains: bool = False) -> Score:
@@ -26,6 +26,7 @@ def cut_section(score: Score, start: int, end: int, *, sustains: bool = False) -
         tracks=tuple(tracks),
         tempos=_select_changes(score.tempos, start, end),
         key_signatures=_select_changes(score.key_signatures, start, end),
+        chords=_select_changes(score.chords, start, end),
         markers=(),
     )
 
@@ -46,6 +47,7 @@ def join_sections(sections: Sequence[Score], ticks: int) -> Score:
         tracks=_join_tracks(parts, ticks),
         tempos=_join_changes([part.tempos for part in parts], ticks),
         key_signatures=_join_changes([part.key_signatures for part in parts], ticks),
+        chords=_join_changes([part.chords for part in parts], ticks),
     )
 
 

@@ -42,11 +42,13 @@ from composer.types.files import Exporter, Finding, HasPieces, HasReading, Reade
 from composer.types.grammars import Column, Grammar, MusicalState, Span, SupportsStates, TokenInfo
 from composer.types.metrics import Metric
 from composer.types.samplers import (
+    Annotates,
     Constraint,
     Context,
     Drawn,
     HasMemory,
     HasOperations,
+    HasStatedOptions,
     LogitsProcessor,
     Operation,
     RecentNotes,
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
     from composer.io.pieces import Piece
 
 __all__ = [
+    "Annotates",
     "Architecture",
     "Array",
     "Backend",
@@ -84,6 +87,7 @@ __all__ = [
     "HasReasons",
     "HasSamples",
     "HasShapes",
+    "HasStatedOptions",
     "Layer",
     "LogitsProcessor",
     "Metric",
