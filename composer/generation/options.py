@@ -169,6 +169,18 @@ def parse_bars(text: str) -> tuple[int, int]:
     return int(first), int(last or first)
 
 
+def read_time_signature(text: str) -> str:
+    """Take `3/4`, or a time signature in words: `common time`, `cut time`, `C|`, `6/8 time`."""
+    plain = text.lower().strip().removesuffix("time").strip() if isinstance(text, str) else text
+    return _TIME_SIGNATURES.get(plain, plain if plain and plain[0].isdecimal() else text)
+
+
+_TIME_SIGNATURES = {
+    **dict.fromkeys(["c", "common"], "4/4"),
+    **dict.fromkeys(["c|", "¢", "cut", "alla breve"], "2/2"),
+}
+
+
 def read_bars(value: str | int | Sequence[int]) -> tuple[int, int]:
     """Take `"5-8"`, `5` or `(5, 8)` for the first and the last bar. Raises BadOption."""
     if isinstance(value, str | int):

@@ -93,7 +93,7 @@ def parse_key(text: str) -> Key:
     plain = text.strip().replace("♯", "#").replace("♭", "b")
     found = _NAME.match(plain)
     if not found and _MODE.match(plain.lower()):
-        raise ValueError(f"'{text}' is a scale, and a key is major or minor: ask for it by --scale \"{text}\"")
+        raise ValueError(f"'{text}' is a scale, not a key; type --scale \"{text}\"")
     if not found:
         raise ValueError(f"'{text}' is not a key such as C, F#, Bb or Dm")
     letter, accidental, mode = found.groups()

@@ -108,6 +108,11 @@ class TimeSignature:
         compound = self.denominator >= 8 and self.numerator > 3 and self.numerator % 3 == 0
         return unit * 3 if compound else unit
 
+    @property
+    def pulse_ticks(self) -> int:
+        """Length of what a tempo counts, in ticks: a beat, or the whole bar of 3/8 and shorter ones."""
+        return self.bar_ticks if self.numerator == 3 and self.denominator >= 8 else self.beat_ticks
+
     def __str__(self) -> str:
         return f"{self.numerator}/{self.denominator}"
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from xml.etree.ElementTree import Element, SubElement
 
 from composer.music.chords import BASES, Chord, measure_degree, write_plain_signs
-from composer.music.score import ChordSymbol
+from composer.music.score import TICKS_PER_QUARTER, ChordSymbol, TimeSignature
 from composer_notation.musicxml.values import KINDS
 from composer_notation.writing.pages import Pages
 from composer_notation.writing.xmltext import add, clean
@@ -48,25 +48,35 @@ def _make_tempos(pages: Pages) -> Iterator[tuple[int, Element]]:
     for tempo in pages.tempos:
         index = max(bisect_right(starts, tempo.tick) - 1, 0)
         measure = pages.measures[index]
-        is_compound = measure.denominator >= 8 and measure.numerator % 3 == 0 and measure.numerator > 3
         if index == last or abs(tempo.bpm - shown) <= _SHOWN_CHANGE * shown:
             yield tempo.tick, Element("sound", tempo=f"{tempo.bpm:.6g}")
             continue
         element, kind = _make_direction()
-        _add_metronome(kind, tempo.bpm, is_compound=is_compound)
+        _add_metronome(kind, tempo.bpm, TimeSignature(0, measure.numerator, measure.denominator))
         SubElement(element, "sound", tempo=f"{tempo.bpm:.6g}")
         shown, last = tempo.bpm, index
         yield tempo.tick, element
 
 
-def _add_metronome(kind: Element, bpm: float, *, is_compound: bool) -> None:
+def choose_beat(bpm: float, metre: TimeSignature) -> tuple[int, float]:
+    """Choose what a tempo mark counts: the ticks of the beat and beats a minute, or quarter notes if those are odd."""
+    beats = bpm * TICKS_PER_QUARTER / metre.pulse_ticks
+    is_round = metre.pulse_ticks in _UNITS and abs(beats - round(beats, 2)) < 1e-9
+    return (metre.pulse_ticks, beats) if is_round else (TICKS_PER_QUARTER, bpm)
+
+
+_UNITS = {1920: ("whole", 0), 1440: ("half", 1), 960: ("half", 0), 720: ("quarter", 1), 480: ("quarter", 0)}
+"""Note values that tempo marks count, with their dots, by ticks."""
+
+
+def _add_metronome(kind: Element, bpm: float, metre: TimeSignature) -> None:
+    ticks, beats = choose_beat(bpm, metre)
     mark = SubElement(kind, "metronome")
-    dotted = bpm / 1.5
-    is_round = abs(dotted - round(dotted, 2)) < 1e-9
-    add(mark, "beat-unit", "quarter")
-    if is_compound and is_round:
+    unit, dots = _UNITS[ticks]
+    add(mark, "beat-unit", unit)
+    for _ in range(dots):
         SubElement(mark, "beat-unit-dot")
-    add(mark, "per-minute", f"{dotted if is_compound and is_round else bpm:.6g}")
+    add(mark, "per-minute", f"{beats:.6g}")
 
 
 _DEGREE = re.compile(r"(add|no|sus|)([#b]*)(\d+)")
