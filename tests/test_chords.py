@@ -1,13 +1,28 @@
 """Chord symbols: one vocabulary, read and written everywhere."""
 
 import re
+from itertools import pairwise
 
 import pytest
 
+from composer.errors import CannotExpress
+from composer.generation.composer import open_model
+from composer.generation.finishing import read_transforms, transform_again
+from composer.generation.tasks import make
 from composer.io import formats
-from composer.music.chords import BASES, Chord, compute_intervals, find_chord, find_keys, parse_chord, parse_progression
+from composer.music.chords import (
+    BASES,
+    Chord,
+    compute_intervals,
+    estimate_key,
+    find_chord,
+    find_keys,
+    parse_chord,
+    parse_progression,
+)
 from composer.music.score import ChordSymbol, Score, Text, TimeSignature, Track, make_notes
 from composer.music.score_json import score_from_json, score_to_json
+from composer.request import Request, SamplerSpec
 from composer.types import Piece
 
 BAR = 1920
@@ -164,3 +179,112 @@ def test_no_text_is_slow_or_fails_to_be_read():
         found = find_chord(text)
         assert found is None or find_chord(str(found)) == found
         assert found is None or compute_intervals(found.base, found.degrees)
+
+
+# --- chords that are asked for ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tunes():
+    return open_model("tunes")
+
+
+def written(piece):
+    return [(symbol.tick - piece.score.upbeat, symbol.text) for symbol in piece.score.chords]
+
+
+@pytest.mark.parametrize(
+    ("metre", "chords", "symbols"),
+    [
+        ("4/4", "C Am | F, G7", [(0, "C"), (960, "Am"), (1920, "F"), (2880, "G7")]),
+        ("6/8", "C G | Dm G7", [(0, "C"), (720, "G"), (1440, "Dm"), (2160, "G7")]),
+        ("2/2", "C F G C | C F", [(0, "C"), (480, "F"), (960, "G"), (1440, "C"), (2880, "F")]),
+        ("3/4", "C-7 D♭maj7 | N.C.", [(0, "Cm7"), (960, "Dbmaj7"), (1440, "N.C.")]),
+        ("4/4", "C | C", [(0, "C")]),
+    ],
+)
+def test_chords_that_are_asked_for_stand_on_the_piece_where_they_sound(tunes, metre, chords, symbols):
+    piece = tunes.generate(bars=2, time_signature=metre, chords=chords, seed=1)
+    assert written(piece) == symbols
+    for tick, text in symbols:
+        begin = [note for note in piece.score.tracks[0].notes.tolist() if note[0] == tick + piece.score.upbeat]
+        assert all(note[2] % 12 in (parse_chord(text).tones or range(12)) for note in begin)
+
+
+def test_the_key_follows_from_the_chords_unless_given(tunes):
+    for chords, key, found in [("Em B7 | Em", None, "Em"), ("Gb Db7 | Gb", None, "Gb"), ("C F | G C", "Am", "Am")]:
+        piece = tunes.generate(bars=2, time_signature="4/4", chords=chords, key=key, seed=1)
+        assert [str(one.key) for one in piece.score.key_signatures] == [found]
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("Dm7 G7 | Cmaj7", "C"), ("Am F C G", "Am"), ("G D Em C", "G"), ("C7 | F7 | C7 | G7 F7 C7", "C"),
+        ("Gm D7 | Gm", "Gm"), ("Ebm Bb7 | Ebm", "Ebm"), ("F#m7b5 B7 | Em", "Em"), ("Am G F E", "Am"),
+    ],
+)  # fmt: skip
+def test_a_progression_is_in_the_key_that_musicians_say(text, key):
+    assert str(estimate_key(parse_progression(text))) == key
+
+
+def test_sections_repeat_their_symbols(tunes):
+    piece = tunes.generate(form="ABA", bars=1, time_signature="4/4", chords="G | D7 | C | Em", seed=1)
+    assert written(piece) == [(0, "G"), (BAR, "D7"), (2 * BAR, "G")]
+
+
+def test_symbols_of_what_is_kept_stay(tunes):
+    sheet = tunes.generate(bars=4, time_signature="4/4", chords="G | C | D | G", seed=1)
+    filled = tunes.fill(sheet, bars="2-3", chords="G | Em", particles=2, seed=1)
+    assert written(filled) == [(0, "G"), (BAR, "Em"), (2 * BAR, "G"), (3 * BAR, "G")]
+    longer = tunes.generate(primer=sheet, bars=2, chords="Am | Bm", seed=1)
+    assert written(longer)[:4] == written(sheet)
+
+
+def test_a_request_saved_earlier_means_what_it_meant(tunes):
+    old = Request(seed=1, bars=2, time_signature="4/4", samplers=(SamplerSpec("chords", {"chords": "C F G Am"}),))
+    assert make(tunes, [old])[0].score.chords == ()
+    asked = tunes.generate(seed=1, bars=2, time_signature="4/4", chords="C F G Am").provenance["request"]["samplers"][0]
+    assert asked["options"] == {"chords": "C F G Am", "edition": 2}
+
+
+# --- an accompaniment -------------------------------------------------------------------------------------------------
+
+
+def comp(music, *options):
+    return transform_again(music, read_transforms([":".join(["comp", *options])]), 0).tracks[-1]
+
+
+def strokes(track):
+    """The onsets with their pitches, lowest first."""
+    found = {}
+    for start, _, pitch, _ in track.notes.tolist():
+        found.setdefault(start, []).append(pitch)
+    return found
+
+
+def test_the_bass_begins_and_the_chord_follows():
+    played = strokes(comp(sheet("C", "G7/B")))
+    assert list(played) == [0, 480, 960, 1440, 1920, 2400, 2880, 3360]
+    assert [pitch % 12 for pitch in played[0]] == [0]
+    assert {pitch % 12 for pitch in played[480]} == {0, 4, 7}
+    assert [pitch % 12 for pitch in played[1920]] == [11]
+
+
+def test_held_chords_last_until_the_next_symbol():
+    track = comp(sheet("C", "N.C.", "what?", "F"), "held")
+    assert {(start, start + length) for start, length, _, _ in track.notes.tolist()} == {(0, BAR), (3 * BAR, 4 * BAR)}
+
+
+def test_no_chord_jumps_far_from_the_one_before():
+    track = comp(sheet("C", "F", "Bb", "Eb", "Ab", "Db", "Gb", "B"), "held")
+    highest = [max(pitches) for pitches in strokes(track).values()]
+    assert max(abs(a - b) for a, b in pairwise(highest)) <= 5
+
+
+def test_a_piece_without_symbols_has_nothing_to_play(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ran = run("generate", "x.mid", "--comp")
+    assert (ran.status, ran.err) == (2, "composer: --comp plays the chords that --chords asks for; give both.\n")
+    with pytest.raises(CannotExpress, match="no chord symbols to play"):
+        comp(Score(sheet("C").tracks))

@@ -75,7 +75,7 @@ STABLE = {
         "NEVER": "",
     },
     "composer.music.keys": {
-        "Key": "tonic, minor=False",
+        "Key": "tonic, minor=False, signature=None",
         "ALL_KEYS": "",
         "parse_key": "text",
     },

@@ -79,7 +79,7 @@ def _list_sections(form: Form, score: Score) -> Iterator[Stretch]:
     yield Stretch(0, score.upbeat, 0)
     for place, name in enumerate(form.sections):
         start = score.upbeat + place * ticks
-        end = start + ticks if place + 1 < len(form.sections) else ALWAYS
+        end = start + ticks
         first, model = (score.upbeat + form.sections.index(each) * ticks for each in (name, name[0]))
         if name != name[0]:
             yield Stretch(start, start + head, model)

@@ -125,7 +125,7 @@ def split_names(text: str) -> list[str]:
 def _is_name(word: str) -> bool:
     plain = word.rstrip("'0123456789").upper()
     return plain == "HEAD" or (
-        len(plain) > 2 and plain.isalpha() and any(c in "AEIOUY" for c in plain) and max(plain) > "H"
+        len(plain) > 2 and plain.isalpha() and any(c in "AEIOU" for c in plain) and max(plain) > "H"
     )
 
 

@@ -113,12 +113,12 @@ def convert_chain(chain: Mapping[str, Mapping[str, Any]]) -> tuple[SamplerSpec, 
     """
     offers = registry().offers["samplers"]
     return tuple(
-        _state_options(SamplerSpec(name, convert_options(offers[name], f"sampler '{name}'", options)))
+        state_options(SamplerSpec(name, convert_options(offers[name], f"sampler '{name}'", options)))
         for name, options in chain.items()
     )
 
 
-def _state_options(link: SamplerSpec) -> SamplerSpec:
+def state_options(link: SamplerSpec) -> SamplerSpec:
     """State the options by which a new request means what its sampler means today."""
     made = registry().make("samplers", link.name, **link.options)
     if not isinstance(made, HasStatedOptions):

@@ -109,7 +109,7 @@ def _list_strokes(
     bars: Bars, start: int, stop: int, bass: int, tones: tuple[int, ...]
 ) -> list[tuple[int, int, tuple[int, ...]]]:
     """List (start, end, pitches) of a symbol: a bass begins, and chords follow; where none does, both are one."""
-    found = []
+    found: list[tuple[int, int, bool]] = []
     first = max(int(np.searchsorted(bars.starts, start, side="right")) - 1, 0)
     last = int(np.searchsorted(bars.starts, stop, side="left"))
     for number in range(first, min(last, len(bars.nominal))):
