@@ -17,7 +17,6 @@ from composer.music.score_json import score_from_json, score_to_json
 from composer.request import Request
 from composer.types import Piece
 
-
 FOUR = TimeSignature(0, 4, 4)
 
 

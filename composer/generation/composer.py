@@ -109,7 +109,8 @@ class Composer(Generator):
 
         `index` is the number of the first piece among those of the seed. `bars` are whole bars, after the primer;
         with `form`, such as `"AABA"`, those of each section. The `primer` is notes, such as `"D4 E4 F4/2"`, or
-        anything that `composer.read` takes. `beams` searches for the likeliest piece instead of sampling one.
+        anything that `composer.read` takes. The `tempo` counts beats of the time signature. `beams` searches for the
+        likeliest piece instead of sampling one.
         """
         from composer.generation import ranking
         from composer.generation.form_spec import Form
