@@ -5,10 +5,12 @@ What plugins may rely on is listed in `plugins/README.md`, under the helpers tha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from ctypes import addressof, c_char
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,10 +39,31 @@ def get_address(array: NDArray[Any]) -> int:
 
 
 def convert_like(constant: NDArray[Any], array: Array) -> Array:
-    """Convert a NumPy constant to the library and device of `array`."""
-    if type(array) is np.ndarray:
+    """Convert a NumPy constant to the library and device of `array`; leave one that is there already."""
+    if type(array) is np.ndarray or type(constant) is type(array):
         return constant
-    return get_namespace(array).asarray(constant, device=array.device)
+    if (kept := _KEPT.get()) is None:
+        return get_namespace(array).asarray(constant, device=array.device)
+    key = (constant.tobytes(), constant.dtype.str, constant.shape, str(array.device))
+    if key not in kept:
+        kept[key] = get_namespace(array).asarray(constant, device=array.device)
+    return kept[key]
+
+
+Kept: TypeAlias = "dict[tuple[bytes, str, tuple[int, ...], str], Array]"
+"""Constants on devices, by their numbers."""
+
+_KEPT: ContextVar[Kept | None] = ContextVar("_KEPT", default=None)
+
+
+@contextmanager
+def keep_constants(kept: Kept) -> Iterator[None]:
+    """Keep in `kept` the constants that are converted inside, and use those there: a copy to a device would wait."""
+    token = _KEPT.set(kept)
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
 
 
 def make_range(count: int, array: Array) -> Array:
@@ -61,6 +84,25 @@ def stack_columns(columns: Sequence[Array]) -> Array:
 def is_all_false(mask: Array) -> bool:
     """Tell whether a mask is known to be false everywhere. A mask on a GPU is not read: that would wait."""
     return type(mask) is np.ndarray and not mask.any()
+
+
+def find_first(mask: Array) -> Array:
+    """Find (B,) the first true column of each row of `mask` (B, N), 0 in a row without one."""
+    if type(mask) is np.ndarray:
+        return mask.argmax(axis=1)
+    xp = get_namespace(mask)
+    return xp.argmax(xp.astype(mask, xp.int8), axis=1)  # of equals the first
+
+
+def sum_in_order(values: Array) -> Array:
+    """Compute (B, N) the running sums of `values` (B, N) in float64, one after the other, so that all bits are known.
+
+    A GPU adds along the last axis in a tree, but along any other one after the other.
+    """
+    if type(values) is np.ndarray:
+        return np.cumsum(values, axis=1, dtype=np.float64)
+    xp = get_namespace(values)
+    return xp.cumulative_sum(xp.astype(values, xp.float64).T, axis=0).T
 
 
 def take_columns(array: Array, columns: Array) -> Array:

@@ -40,7 +40,7 @@ STABLE = {
         "compute_pitches": "token_info, music",
     },
     "composer.tokens.bar_grammar": {
-        "Grid": "steps_per_quarter, time_signatures",
+        "Grid": "steps_per_quarter, time_signatures, sections=False",
         "Field": "",
         "Slot": "",
         "COUNTDOWN": "",
@@ -54,14 +54,16 @@ STABLE = {
         "compute_states": "grid, tokens",
         "shift_tokens": "tokens",
         "make_inputs": "state",
+        "make_grid_inputs": "grid, state",
         "interpret": "grid, state, **own",
     },
     "composer.tokens.bar_encoding": {
-        "Measures": "starts, origins, time_signatures, key, upbeat",
+        "Measures": "starts, origins, time_signatures, key, upbeat, sections=[]",
         "find_bars": "grid, score, end",
         "assemble_tokens": "grid, found, steps, rows, *, ends",
         "mark_changes": "values",
-        "Reading": "key=None, upbeat=0, time_signatures=[], step=0, end=0, ended=False",
+        "Reading": "key=None, upbeat=0, time_signatures=[], step=0, end=0, ended=False, origin=0, bars=0, sections=[], "
+        "lengths=[]",
         "walk": "grid, tokens, reading",
         "make_heading": "grid, reading",
     },
@@ -73,6 +75,10 @@ STABLE = {
         "check_track": "span, tracks",
         "clip_step": "state, length, further=0",
         "NEVER": "",
+    },
+    "composer.tokens.lookback": {
+        "add_lookback": "grammar, token_info, bars, tokens_per_bar, *, sequences=False, recall=False",
+        "check_lookback": "bars",
     },
     "composer.music.keys": {
         "Key": "tonic, minor=False, signature=None",

@@ -1,6 +1,7 @@
 """Sampling: one loop that draws tokens for a batch of pieces.
 
 loop.py            the loop
+blocks.py          many steps at once, on the device of a backend
 batch_state.py     the state of a batch, as immutable values
 memory.py          what samplers remember of each row
 distribution.py    probabilities and draws, under masks and sampler chain
@@ -13,4 +14,5 @@ smc.py             sequential Monte Carlo, around fixed notes
 feasibility.py     constraints that contradict each other
 kept.py            warnings of primers and fixed notes that break a constraint
 torch_backend.py   the reference backend, in torch
+torch_loop.py      its loops on a device, as CUDA graphs where there are such
 """

@@ -28,14 +28,14 @@ class BatchState:
     """
 
     number: NDArray[np.int64]
-    index: NDArray[np.int64]
+    index: Array
     grammar: Array
     state: State | None  # recurrent state of the model
-    history: NDArray[np.int64]
+    history: Array
     recent_notes: RecentNotes
     primer: NDArray[np.int64]  # (B, longest) the primers' tokens, -1 after their ends
-    nats: NDArray[np.float64]  # (B, kinds) costs of the tokens so far
-    memory: NDArray[np.float64]  # (B, M) what samplers remember; see `composer.sampling.memory`
+    nats: Array  # (B, kinds) float64 costs of the tokens so far
+    memory: Array  # (B, M) what samplers remember; see `composer.sampling.memory`
 
     def gather(self, rows: NDArray[np.integer]) -> BatchState:
         """Select rows, in this order; a row may be selected several times."""
@@ -44,22 +44,24 @@ class BatchState:
         parts = {name: getattr(self, name)[rows] for name in _NAMES}
         return BatchState(state=state, recent_notes=recent_notes, **parts)
 
-    def get_primer_tokens(self) -> NDArray[np.int64]:
-        """Return (B,) the next token of each primer, -1 after its end."""
-        longest = self.primer.shape[1]
+    def get_primer_tokens(self, ahead: int = 0) -> NDArray[np.int64]:
+        """Return (B,) the next token of each primer, or the one so many tokens ahead; -1 after its end."""
+        longest, index = self.primer.shape[1], self.index + ahead
         if not longest:
-            return np.full(len(self.index), -1)
-        at = np.minimum(self.index, longest - 1)
-        return np.where(self.index < longest, self.primer[np.arange(len(at)), at], -1)
+            return np.full(len(index), -1)
+        at = np.minimum(index, longest - 1)
+        return np.where(index < longest, self.primer[np.arange(len(at)), at], -1)
 
-    def advance(self, tokenizer: Tokenizer, tokens: NDArray[np.int64], music: MusicalState | None = None) -> BatchState:
+    def advance(self, tokenizer: Tokenizer, tokens: Array, music: MusicalState | None = None) -> BatchState:
         """Advance all rows by `tokens` (B,), with their musical state before these, if it is known already."""
         music, history = music or _LazyState(tokenizer, self.grammar), self.history
         return replace(
             self,
             index=self.index + 1,
             grammar=tokenizer.grammar.advance(self.grammar, tokens),
-            history=np.concatenate([history[:, 1:], tokens[:, None]], axis=1) if history.shape[1] else history,
+            history=get_namespace(tokens).concat([history[:, 1:], tokens[:, None]], axis=1)
+            if history.shape[1]
+            else history,
             recent_notes=update_recent_notes(self.recent_notes, music, tokenizer.token_info, tokens),
         )
 

@@ -16,10 +16,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import get_address
-from composer.sampling.distribution import KINDS, Choice, check_sound, choose, refuse_unsound
+from composer.arrays import get_address, get_namespace
+from composer.sampling.distribution import KINDS, Choice, choose, find_unsound, refuse_unsound
 from composer.tokens.jit.c_compiler import load_library
-from composer.types import Context, HasOperations, LogitsProcessor, Operation
+from composer.types import Array, Context, HasOperations, LogitsProcessor, Operation
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -41,9 +41,10 @@ MOST = 2**53
 class DrawnTokens:
     """A token for each row, its costs, and rows that a logits processor left empty."""
 
-    tokens: Ints  # (B,)
-    nats: Floats  # (B, kinds) by `composer.sampling.distribution.KINDS`, 0 for given tokens
-    emptied: Ints | None = None  # see `Choice.emptied`
+    tokens: Array  # (B,)
+    nats: Array  # (B, kinds) by `composer.sampling.distribution.KINDS`, 0 for given tokens
+    emptied: Array | None = None  # see `Choice.emptied`
+    unsound: Array | None = None  # (B,) rows whose logits are NaN or infinite; None where that was refused
 
 
 Draw: TypeAlias = "Callable[[NDArray[Any], Context, Mask | None, Floats, Ints], DrawnTokens]"
@@ -82,10 +83,27 @@ def draw_tokens(
     given: Ints,
 ) -> DrawnTokens:
     """Draw a token for each row by NumPy; arguments and errors as in `make_draw`."""
+    drawn = draw_unchecked(links, logits, context, legal, uniforms, given)
+    if np.any(drawn.unsound):
+        raise refuse_unsound()
+    return drawn
+
+
+def draw_unchecked(
+    links: Sequence[LogitsProcessor],
+    logits: Array,
+    context: Context,
+    legal: Array | None,
+    uniforms: Array,
+    given: Array,
+) -> DrawnTokens:
+    """Draw as `draw_tokens`, with arrays of any library; unsound rows are marked, since none is looked at here."""
     choice: Choice = choose(links, logits, context, legal)
-    check_sound(choice.model, given >= 0)  # given tokens need no probability
-    tokens = np.where(given >= 0, given, choice.chain.draw(uniforms))
-    return DrawnTokens(tokens, np.where(given[:, None] < 0, choice.compute_costs(tokens), 0.0), choice.emptied)
+    xp, free = get_namespace(logits), given < 0
+    unsound = find_unsound(choice.model, ~free)  # given tokens need no probability
+    tokens = xp.where(free, choice.chain.draw(uniforms), given)
+    nats = xp.where(free[:, None], choice.compute_costs(tokens), 0.0)
+    return DrawnTokens(tokens, nats, choice.emptied, unsound)
 
 
 @lru_cache(maxsize=1)

@@ -23,6 +23,7 @@ from composer.types import (
     Drawn,
     HasMemory,
     HasOperations,
+    MusicalState,
     RecentNotes,
     Sampler,
     TokenInfo,
@@ -150,6 +151,7 @@ def check_step(sampler: Sampler, context: Context, logits: Array) -> Mask:
     if not isinstance(sampler, Constraint):
         require(possible.any(axis=1).all(), "at least one token stays possible")
         _check_operations(sampler, logits, context)
+        _check_tensors(sampler, logits, context, after)
     for row in (0, len(logits) - 1):
         alone = _apply(sampler, logits[row : row + 1], select_rows(context, slice(row, row + 1)))
         require(np.array_equal(alone, after[row : row + 1]), "a row is the same in a batch as alone")
@@ -168,6 +170,29 @@ def _check_operations(sampler: Sampler, logits: Array, context: Context) -> None
         wanted = draw_tokens([sampler], single, context, None, uniforms, none)
         same = np.array_equal(found.tokens, wanted.tokens) and np.allclose(found.nats, wanted.nats, atol=1e-6)
         require(same, "the operations of a logits processor do what it does itself")
+
+
+def _check_tensors(sampler: Sampler, logits: Array, context: Context, after: Array) -> None:
+    """Check that a logits processor that runs on tensors gives what it gives in NumPy; one that does not need not."""
+    import torch
+
+    if isinstance(sampler, Constraint):
+        return
+    step, history, allowed, memory = map(torch.tensor, (context.step, context.history, context.allowed, context.memory))
+    music, notes = MusicalState(**_tensors_of(context.music)), RecentNotes(**_tensors_of(context.recent_notes))
+    there = Context(step, music, context.token_info, history, allowed, notes, memory)
+    try:
+        found = sampler(torch.tensor(logits), there)
+    except Exception:  # it needs NumPy, and runs on the host
+        return
+    same = not isinstance(found, torch.Tensor) or np.allclose(found.numpy(), after, rtol=1e-9, atol=1e-9)
+    require(same, "a logits processor gives the same for tensors, in float64, as for arrays of NumPy")
+
+
+def _tensors_of(part: MusicalState | RecentNotes) -> dict[str, Any]:
+    import torch
+
+    return {field.name: torch.tensor(getattr(part, field.name)) for field in fields(part)}
 
 
 def _check_asked(sampler: Sampler, context: Context, logits: Array, after: Array) -> None:

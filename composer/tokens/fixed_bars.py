@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from composer.arrays import convert_like, get_namespace, make_range
 from composer.errors import BadOption
 from composer.music.score import Score, Track
-from composer.tokens.bar_encoding import Measures
-from composer.tokens.bar_grammar import COUNTDOWN, Field, Grid, Slot, find_last_step
+from composer.tokens import bar_sections
+from composer.tokens.bar_encoding import Measures, encode_sections
+from composer.tokens.bar_grammar import COUNTDOWN, Field, Grid, Slot, count_whole_bars, find_last_step
 from composer.types import Array, Span
 
 NEVER = 2**40
@@ -51,6 +52,7 @@ class FixedBars:
     upbeat: int  # steps, -1 for any
     last: int  # the last bar with a fixed part
     open: NDArray[np.bool_]  # (steps + 1,) whether any part is free at a step; the last one stands for all later
+    sections: NDArray[np.int64]  # (bars + 1,) token of the section before each bar; 0 and the last one allow any
 
     def mask(self, state: Array, need: Array) -> Array:
         """Mask (B, G) the grid's G tokens that keep the fixed notes.
@@ -75,9 +77,19 @@ class FixedBars:
                 xp.broadcast_to(self._mask_pickups(state), (rows, self.grid.longest_bar)),
                 (leave & as_wanted)[:, None] & self._mask_countdown(state),
                 self._mask_positions(state, need),
+                *([self._mask_sections(state, leave & as_wanted)] if self.grid.sections else []),
             ],
             axis=1,
         )
+
+    def _mask_sections(self, state: Array, may_begin: Array) -> Array:
+        """Mask (B, sections) that of the score where it marks one, as long as that many bars may still begin."""
+        xp, first = get_namespace(state), self.grid.first["Section"]
+        following = xp.clip(state[:, Field.BAR] + 1, 0, len(self.sections) - 1)
+        wanted = xp.take(convert_like(self.sections, state), following)
+        is_free = (wanted == 0) | (wanted - first > count_whole_bars(state))
+        tokens = make_range(len(bar_sections.TOKENS), state) + first
+        return may_begin[:, None] & (is_free[:, None] | (tokens == wanted[:, None]))
 
     def _mask_pickups(self, state: Array) -> Array:
         steps = make_range(self.grid.longest_bar, state)
@@ -105,7 +117,15 @@ def fix_bars(grid: Grid, found: Measures, cover: NDArray[np.bool_]) -> FixedBars
         upbeat=found.upbeat if bars else -1,
         last=bars - 1,
         open=np.any(~cover, axis=0, keepdims=True)[0],
+        sections=np.append(_list_sections(grid, found), 0),
     )
+
+
+def _list_sections(grid: Grid, found: Measures) -> NDArray[np.int64]:
+    """List the tokens (bars,) of the sections that a score marks, 0 for none before a bar."""
+    if not len(found.sections):
+        return np.zeros_like(found.time_signatures)
+    return np.maximum(encode_sections(grid, found, len(found.time_signatures), ends=True), 0)
 
 
 def clip_step(state: Array, length: int, further: int = 0) -> Array:

@@ -31,12 +31,16 @@ from composer.types.architectures import (
     HasReasons,
     HasShapes,
     Layer,
+    ReadsFeatures,
+    Repeat,
     Step,
+    SupportsBlocks,
+    Turn,
 )
 from composer.types.arrays import Array, State, Tokens
 from composer.types.callbacks import Callback, RunView
 from composer.types.commands import OwnTask, ReadsTasks
-from composer.types.datasets import Dataset, ModelFile, PredefinedSplit
+from composer.types.datasets import Dataset, HasUnits, ModelFile, PredefinedSplit
 from composer.types.executors import Executor, Outcome
 from composer.types.files import Exporter, Finding, HasPieces, HasReading, Reader, SupportsLint, SupportsProvenance
 from composer.types.grammars import Column, Grammar, MusicalState, Span, SupportsStates, TokenInfo
@@ -88,6 +92,7 @@ __all__ = [
     "HasSamples",
     "HasShapes",
     "HasStatedOptions",
+    "HasUnits",
     "Layer",
     "LogitsProcessor",
     "Metric",
@@ -102,8 +107,10 @@ __all__ = [
     "Piece",
     "PredefinedSplit",
     "Reader",
+    "ReadsFeatures",
     "ReadsTasks",
     "RecentNotes",
+    "Repeat",
     "Rule",
     "RunView",
     "Sampler",
@@ -111,6 +118,7 @@ __all__ = [
     "Span",
     "State",
     "Step",
+    "SupportsBlocks",
     "SupportsFrames",
     "SupportsLint",
     "SupportsProvenance",
@@ -121,6 +129,7 @@ __all__ = [
     "Tokens",
     "Trainable",
     "Transform",
+    "Turn",
 ]
 
 Offers: TypeAlias = Mapping[str, Callable[..., Any]]

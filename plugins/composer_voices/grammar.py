@@ -36,6 +36,9 @@ SILENT = 12
 ENDINGS = (0, 3, 4, 7)
 """Degrees, in semitones, of the major and the minor tonic chord."""
 
+AGES = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128])
+"""Steps at which the classes of ages begin in the model's input; 0 is a class of its own."""
+
 PERFECT = (0, 7)
 """Semitones, without octaves, of the intervals that must not move in parallel."""
 
@@ -56,6 +59,7 @@ class VoicesGrammar:
     lowest: int
     highest: int
     relative: bool = False  # whether pitches are transposed to C
+    ages: bool = False  # whether the model is told for how long each voice has been as it is
 
     @property
     def hold(self) -> int:
@@ -96,13 +100,16 @@ class VoicesGrammar:
         if self.voices > 1:
             columns.append(Column("voice in turn", self.size, tokens=True))
             columns += (Column(f"parallel with {name}", self.size, tokens=True) for name in names)
+        if self.ages:
+            columns += (Column(f"age of {name}", len(AGES) + 1) for name in ("the voice in turn", *names))
         return tuple(columns)
 
     def start(self, request: Request, rows: int) -> NDArray[np.int64]:
         """Return states before the first token: silence in every voice."""
         own = np.full((rows, 1 + 2 * self.voices), self.rest, dtype=np.int64)
         own[:, 0] = 0
-        return np.concatenate([bar_grammar.start(self.grid, request, rows), own], axis=1)
+        begins = np.zeros((rows, self.voices if self.ages else 0), dtype=np.int64)
+        return np.concatenate([bar_grammar.start(self.grid, request, rows), own, begins], axis=1)
 
     def mask(self, state: Array) -> Array:
         """Return the mask of allowed tokens, (B, V)."""
@@ -120,6 +127,14 @@ class VoicesGrammar:
     def get_sounding(self, state: Array) -> Array:
         """Return the token that sounds in each voice, (B, voices)."""
         return state[:, FIRST_VOICE : FIRST_VOICE + self.voices]
+
+    def _get_before(self, state: Array) -> Array:
+        """Return the token that sounded in each voice before this frame, (B, voices)."""
+        return state[:, FIRST_VOICE + self.voices : FIRST_VOICE + 2 * self.voices]
+
+    def _get_begins(self, state: Array) -> Array:
+        """Return the step since which each voice has sounded so, (B, voices), or (B, 0) if that is not told."""
+        return state[:, FIRST_VOICE + 2 * self.voices :]
 
     def _get_sounding_in_turn(self, state: Array) -> Array:
         """Return the token that sounds in the voice in turn, (B,); any voice's between turns."""
@@ -140,8 +155,11 @@ class VoicesGrammar:
         has_moved = xp.where(opened, xp.zeros_like(voice), xp.where(moves, xp.ones_like(voice), state[:, MOVED]))
         here = moves[:, None] & (make_range(self.voices, state) == voice[:, None])
         sounding = xp.where(here, tokens[:, None], self.get_sounding(state))
-        before = xp.where(opened[:, None], sounding, state[:, FIRST_VOICE + self.voices :])
-        return xp.concat([shared, has_moved[:, None], sounding, before], axis=1)
+        before = xp.where(opened[:, None], sounding, self._get_before(state))
+        begins = self._get_begins(state)
+        if self.ages:
+            begins = xp.where(here, bar_grammar.find_onset_step(shared)[:, None], begins)
+        return xp.concat([shared, has_moved[:, None], sounding, before, begins], axis=1)
 
     def compute_states(self, tokens: Tokens) -> NDArray[np.int64]:
         """Compute the states before each token of a piece, (T, S), equal to those of `advance`."""
@@ -155,12 +173,20 @@ class VoicesGrammar:
         has_moved = carry_forward(np.where(moves, 1, 0), opened | moves, 0)
         sounding = [carry_forward(previous, moves & (voice == turn), self.rest) for turn in range(self.voices)]
         before = [carry_forward(sounds, opened, self.rest) for sounds in sounding]
-        return np.concatenate([shared.T, [has_moved], sounding, before]).T
+        columns = [shared.T, [has_moved], sounding, before]
+        if self.ages:
+            steps = bar_grammar.find_onset_step(shared)
+            columns.append([carry_forward(steps, moves & (voice == turn), 0) for turn in range(self.voices)])
+        return np.concatenate(columns).T
 
     def make_inputs(self, state: Array) -> Array:
         """Compute the features of the model's input, (B, C)."""
         xp = get_namespace(state)
-        columns = [bar_grammar.make_inputs(state), self.get_sounding(state), self._compute_degrees(state)]
+        columns = [
+            bar_grammar.make_grid_inputs(self.grid, state),
+            self.get_sounding(state),
+            self._compute_degrees(state),
+        ]
         if self.relative:
             columns[0] = replace_column(columns[0], KEY_COLUMN, self._get_written_key(state))
             columns.append((self._get_tonic_offset(state) % 12)[:, None])
@@ -169,7 +195,17 @@ class VoicesGrammar:
         columns.append(self._find_endings(state, turn))
         if self.voices > 1:
             columns += [turn, self._find_parallels(state)]
+        if self.ages:
+            columns.append(self._classify_ages(state))
         return xp.concat(columns, axis=1)
+
+    def _classify_ages(self, state: Array) -> Array:
+        """Classify (B, 1 + voices) the ages of the voice in turn, or the first one between turns, and of each voice."""
+        xp, edges = get_namespace(state), convert_like(AGES, state)
+        ages = bar_grammar.find_onset_step(state)[:, None] - self._get_begins(state)
+        classes = xp.sum(xp.where(ages[:, :, None] >= edges, 1, 0), axis=2)
+        voice = xp.clip(state[:, Field.SLOT] - Slot.OWN, 0, self.voices - 1)
+        return xp.concat([xp.take_along_axis(classes, voice[:, None], axis=1), classes], axis=1)
 
     def _find_endings(self, state: Array, turn: Array) -> Array:
         """Find the tones of the tonic chord nearest to `turn` (B, 1) in the last bar, (B, 4); BOS before it.
@@ -203,7 +239,7 @@ class VoicesGrammar:
         BOS if the other voice has not moved, or was in no such interval.
         """
         xp = get_namespace(state)
-        now, before = self.get_sounding(state), state[:, FIRST_VOICE + self.voices :]
+        now, before = self.get_sounding(state), self._get_before(state)
         own = self._get_sounding_in_turn(state)[:, None]
         apart = xp.abs(own - before) % 12
         perfect = (apart == PERFECT[0]) | (apart == PERFECT[1])
