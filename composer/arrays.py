@@ -38,6 +38,18 @@ def get_address(array: NDArray[Any]) -> int:
         return int(array.ctypes.data)
 
 
+def get_addresses(arrays: Sequence[NDArray[Any]]) -> list[int]:
+    """Return the addresses of the numbers of contiguous arrays, for C."""
+    buffers: Sequence[Any] = arrays
+    try:
+        return [addressof(_from_buffer(buffer)) for buffer in buffers]
+    except (TypeError, ValueError):  # one is read-only, or empty
+        return [get_address(array) for array in arrays]
+
+
+_from_buffer = c_char.from_buffer
+
+
 def convert_like(constant: NDArray[Any], array: Array) -> Array:
     """Convert a NumPy constant to the library and device of `array`; leave one that is there already."""
     if type(array) is np.ndarray or type(constant) is type(array):
@@ -110,6 +122,21 @@ def take_columns(array: Array, columns: Array) -> Array:
     if type(array) is np.ndarray:  # which checks more than it computes
         return array[np.arange(len(array))[:, None], columns]
     return get_namespace(array).take_along_axis(array, columns, axis=1)
+
+
+def look_up(table: NDArray[Any], places: Array) -> Array:
+    """Take the elements of a NumPy table (N,) at `places` of any shape, in the library of `places`."""
+    if type(places) is np.ndarray:
+        return table[places]
+    xp, values = get_namespace(places), convert_like(table, places)
+    if getattr(xp, "takes_any_shape", False):  # what is traced to be compiled keeps its rows apart
+        return xp.take(values, places, axis=0)
+    return xp.reshape(xp.take(values, xp.reshape(places, (-1,))), places.shape)
+
+
+def make_parameter(value: int, array: Array) -> Array:
+    """Return (1,) a number in the library of `array`, for masks that are compiled once for any such number."""
+    return convert_like(np.array([value], dtype=np.int64), array)
 
 
 def replace_column(array: Array, column: int, values: Array) -> Array:

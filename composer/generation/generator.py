@@ -208,7 +208,7 @@ def check(generator: Generator, request: Request) -> None:
     """
     generator.tokenizer.grammar.start(request, 1)
     if constraints := make_constraints(request):
-        check_request(generator.tokenizer, constraints, request)
+        check_request(generator.writing, constraints, request)
 
 
 def generate(generator: Generator, requests: Sequence[Request], *, redraws: int = degeneration.RETRIES) -> list[Piece]:

@@ -200,7 +200,7 @@ def _split_batches(fills: Mapping[int, _ResolvedFill]) -> Iterator[list[int]]:
 
 
 def _make_condition(generator: Generator, wanted: Fill, quantised: Score) -> Condition:
-    mask = generator.tokenizer.grammar.fix_notes(quantised, wanted.fixed)
+    mask = generator.writing.grammar.fix_notes(quantised, wanted.fixed)
     return Condition(wanted.request, mask, wanted.particles, find_settled_bars(wanted, quantised))
 
 

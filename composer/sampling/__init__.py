@@ -6,6 +6,7 @@ batch_state.py     the state of a batch, as immutable values
 memory.py          what samplers remember of each row
 distribution.py    probabilities and draws, under masks and sampler chain
 drawing.py         the draw of a step, in C where the whole chain is described
+turns.py           masks of constraints, and the rows after a token, in C where possible
 random_streams.py  counter-based random numbers, one stream a piece
 backtracking.py    back from dead ends
 hypotheses.py      beginnings that compete, for the next two

@@ -16,13 +16,13 @@ A block in which a model, a sampler or a grammar fails is not used. Its steps ar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from composer.arrays import convert_like, get_namespace
-from composer.sampling.batch_state import BatchState, build_context
+from composer.sampling.batch_state import BatchState, Stepped, build_context
 from composer.sampling.distribution import Chain
 from composer.sampling.drawing import DrawnTokens, draw_unchecked
 from composer.sampling.random_streams import Streams, compute_uniforms
@@ -44,19 +44,12 @@ class Block:
         return np.flatnonzero(self.going[step])
 
 
-def move_on(
-    tokenizer: Tokenizer,
-    chain: Chain,
-    rows: BatchState,
-    context: Context,
-    state: State,
-    drawn: DrawnTokens,
-    given: Array,
-) -> BatchState:
-    """Compute the rows after a step, from their context, the model's new state, and what was drawn or `given` (B,)."""
+def record_step(
+    chain: Chain, rows: BatchState, context: Context, state: State, drawn: DrawnTokens, given: Array
+) -> Stepped:
+    """Return what a step leaves in its rows: the model's new state, costs and memory; `given` (B,) is of primers."""
     memory = chain.update_memory(context, drawn.tokens, drawn.nats, given >= 0)
-    stepped = replace(rows, state=state, nats=rows.nats + drawn.nats, memory=memory)
-    return stepped.advance(tokenizer, drawn.tokens, context.music)
+    return state, rows.nats + drawn.nats, memory
 
 
 def make_blocks(step: Step, tokenizer: Tokenizer, chain: Chain) -> Blocks | None:
@@ -132,7 +125,8 @@ class Blocks:
         faulty = beyond if drawn.unsound is None else beyond | drawn.unsound
         if drawn.emptied is not None:
             faulty = faulty | ((drawn.emptied >= 0) & (primed < 0))
-        after = move_on(self._tokenizer, self._chain, rows, context, state, drawn, primed)
+        stepped = record_step(self._chain, rows, context, state, drawn, primed)
+        after = rows.advance(self._tokenizer, drawn.tokens, context.music, stepped)
         return [*_list_parts(after), *state], [drawn.tokens, after.nats, faulty]
 
     def _check_inputs(self, inputs: Array) -> tuple[Array, Array]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 
 import numpy as np
@@ -21,7 +22,7 @@ from composer.errors import OF_ONE_PIECE, ComposerError, NothingAllowed
 from composer.request import Request
 from composer.sampling.backtracking import Backtracker
 from composer.sampling.batch_state import BatchState, begin, build_context, concatenate, run_step
-from composer.sampling.blocks import make_blocks, move_on
+from composer.sampling.blocks import make_blocks, record_step
 from composer.sampling.distribution import Chain
 from composer.sampling.drawing import make_draw
 from composer.sampling.feasibility import get_bar_number, name_sampler
@@ -63,6 +64,11 @@ class DrawnStep:
     dead_ends: Mapping[int, int]  # by piece, where there were any
     lost: Mapping[int, ComposerError]  # failed pieces and their errors; their tokens here mean nothing
 
+    @cached_property
+    def ended(self) -> Ints:
+        """The rows of pieces that have ended."""
+        return np.flatnonzero(self.token == EOS)
+
 
 def make_source(requests: Iterable[Request]) -> Source:
     """Make a source of these requests, in order."""
@@ -90,16 +96,20 @@ def sample_each(
 ) -> Iterator[tuple[int, SampledPiece | ComposerError]]:
     """Yield each piece with its number when it ends, or its error; at most `most` run side by side."""
     numbers, tokens = np.zeros(0, dtype=np.int64), np.zeros((0, 256), dtype=np.int64)
+    places, room = np.arange(0), 0  # the rows, and for how many steps at least there is room in `tokens`
     for drawn in run_steps(step, tokenizer, samplers, more, most):
         if numbers is not drawn.number:  # the batch has changed
             going = tokens[np.isin(numbers, drawn.number)]
-            room = np.zeros((len(drawn.number) - len(going), tokens.shape[1]), dtype=np.int64)
-            numbers, tokens = drawn.number, np.concatenate([going, room])
-        if drawn.index.max(initial=0) >= tokens.shape[1]:
+            begun = np.zeros((len(drawn.number) - len(going), tokens.shape[1]), dtype=np.int64)
+            numbers, tokens = drawn.number, np.concatenate([going, begun])
+            places = np.arange(len(numbers))
+        if room <= 0 and (room := tokens.shape[1] - int(drawn.index.max(initial=0))) <= 0:
+            room += tokens.shape[1]
             tokens = np.concatenate([tokens, np.zeros_like(tokens)], axis=1)
-        tokens[np.arange(len(numbers)), drawn.index] = drawn.token
+        tokens[places, drawn.index] = drawn.token
+        room -= 1
         yield from drawn.lost.items()
-        for row in np.flatnonzero(drawn.token == EOS).tolist():
+        for row in drawn.ended.tolist():
             number, length = int(numbers[row]), int(drawn.index[row]) + 1
             if number not in drawn.lost:
                 model, chain, constraints = drawn.nats[row].tolist()
@@ -189,8 +199,12 @@ class _Batch:
             self._report_emptied(rows, drawn.emptied, context.music, given, lost)
         if self._backtracker is not None:
             self._backtracker.remember(rows, drawn.tokens, given)
-        self._rows = move_on(self._tokenizer, self._chain, rows, context, state, drawn, given)
-        dead_ends = {} if self._backtracker is None else self._backtracker.dead_ends
+        stepped, dead_ends = record_step(self._chain, rows, context, state, drawn, given), {}
+        if self._backtracker is None:
+            self._rows = rows.advance(self._tokenizer, drawn.tokens, context.music, stepped)
+        else:
+            self._rows = self._backtracker.advance(rows, drawn.tokens, context.music, stepped)
+            dead_ends = self._backtracker.dead_ends
         return DrawnStep(rows.number, rows.index, drawn.tokens, self._rows.nats, dead_ends, lost)
 
     def _leave_dead_ends(
@@ -203,11 +217,11 @@ class _Batch:
         given = rows.get_primer_tokens()
         plain = context = build_context(self._tokenizer, rows)
         while self._backtracker is not None:
-            context = self._backtracker.constrain(rows, plain)
-            stuck = np.flatnonzero(~context.allowed.any(axis=1) & (given < 0))
+            context, is_dead = self._backtracker.constrain(rows, plain)
+            stuck = np.flatnonzero(~context.allowed.any(axis=1) & (given < 0)) if is_dead else ()
             if not len(stuck):
                 return rows, context, plain.allowed, given
-            for row in stuck.tolist():
+            for row in map(int, stuck):
                 try:
                     rows = self._backtracker.go_back(rows, row)
                 except NothingAllowed as error:
@@ -229,6 +243,8 @@ class _Batch:
 
     def remove_finished(self, drawn: DrawnStep) -> None:
         """Remove the pieces that have ended or failed."""
+        if not (drawn.lost or len(drawn.ended)):
+            return
         leaving = drawn.token == EOS
         if drawn.lost:
             leaving |= np.isin(drawn.number, list(drawn.lost))

@@ -84,18 +84,20 @@ class Streams:
         """Begin without a row."""
         self._rows: list[tuple[int, int, int]] = []
         self._blocks = np.zeros((0, BLOCK))
-        self._block = np.zeros(0, dtype=np.int64)
+        self._first = self._numbers = np.zeros(0, dtype=np.int64)  # the first step of each block, and 0 to B - 1
 
     def add(self, rows: Sequence[tuple[int, int, int]]) -> None:
         """Add rows, each (seed, index, attempt)."""
         self._rows = [*self._rows, *rows]
         self._blocks = np.concatenate([self._blocks, np.zeros((len(rows), BLOCK))])
-        self._block = np.concatenate([self._block, np.full(len(rows), -1)])
+        self._first = np.concatenate([self._first, np.full(len(rows), -BLOCK)])  # none yet
+        self._numbers = np.arange(len(self._rows))
 
     def keep(self, rows: NDArray[np.int64]) -> None:
         """Keep these rows only."""
         self._rows = [self._rows[int(row)] for row in rows]
-        self._blocks, self._block = self._blocks[rows], self._block[rows]
+        self._blocks, self._first = self._blocks[rows], self._first[rows]
+        self._numbers = np.arange(len(self._rows))
 
     def list_keys(self) -> NDArray[np.int64]:
         """Return (B, 3) the seed, the index and the attempt of each row, for `compute_uniforms`."""
@@ -103,9 +105,10 @@ class Streams:
 
     def draw(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return (B,) the uniform of one step of each row."""
-        block, place = steps // BLOCK, steps % BLOCK
-        if np.any(block != self._block):
-            for row in np.flatnonzero(block != self._block).tolist():
-                self._blocks[row] = draw_uniforms(*self._rows[row], int(block[row]))
-            self._block = block
-        return self._blocks[np.arange(len(block)), place]
+        place = steps - self._first
+        if place.view(np.uint64).max(initial=0) >= BLOCK:  # one below 0 as well
+            for row in np.flatnonzero((place < 0) | (place >= BLOCK)).tolist():
+                block = int(steps[row]) // BLOCK
+                self._blocks[row], self._first[row] = draw_uniforms(*self._rows[row], block), block * BLOCK
+            place = steps - self._first
+        return self._blocks[self._numbers, place]

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.request import Request
-from composer.sampling.batch_state import begin, build_context, find_history, find_lookback, select_rows
+from composer.sampling.batch_state import BatchState, begin, build_context, find_history, find_lookback, select_rows
 from composer.sampling.drawing import draw_tokens, make_draw
 from composer.testing.rules import BrokenRule, rebuild, require
 from composer.testing.sequences import make_chooser, name_tokens
+from composer.tokens.jit import CompiledConstraints, Past, compile_constraints, compile_grammar
 from composer.tokens.vocabulary import EOS
 from composer.types import (
     Array,
@@ -72,9 +73,10 @@ def _walk(sampler: Sampler, tokenizer: Tokenizer, random: np.random.Generator) -
     more = _Asking(find_history([sampler]) + MORE, find_lookback([sampler]) + MORE)
     started = rows = begin(tokenizer, [sampler, more], [Request(bars=4)] * ROWS)
     repeats: list[Callable[[], None]] = []
-    tries = 1
+    tries, compiled = 1, _compile(sampler, tokenizer, rows)
     for _ in range(STEPS):
         context = build_context(tokenizer, rows)
+        _check_compiled(compiled, sampler, rows, context)
         logits = np.where(context.allowed, random.normal(scale=3.0, size=context.allowed.shape), -np.inf)
         possible = _check_or_shrink(sampler, context, logits, tokenizer)
         going = np.flatnonzero(possible.any(axis=1))
@@ -96,6 +98,24 @@ def _walk(sampler: Sampler, tokenizer: Tokenizer, random: np.random.Generator) -
         if np.all(tokens == EOS):
             break
     return repeats
+
+
+def _compile(sampler: Sampler, tokenizer: Tokenizer, rows: BatchState) -> CompiledConstraints | None:
+    """Compile a constraint for these rows, if that is possible."""
+    if not isinstance(sampler, Constraint):
+        return None
+    lookback = rows.recent_notes.tick.shape[1]
+    return compile_constraints(compile_grammar(tokenizer), [sampler], rows.history.shape[1], lookback)
+
+
+def _check_compiled(compiled: CompiledConstraints | None, sampler: Sampler, rows: BatchState, context: Context) -> None:
+    """Check that a compiled constraint masks the same tokens."""
+    if compiled is None or not isinstance(sampler, Constraint):
+        return
+    past = Past(rows.history, rows.recent_notes)
+    found = compiled.mask(rows.grammar, rows.index, past, context.allowed, np.ones_like(context.allowed))
+    same = found is None or np.array_equal(found[0], context.allowed & sampler.mask(context))
+    require(same, "a constraint treats every row alike, by functions of arrays: the compiled one differs")
 
 
 @dataclass(frozen=True)

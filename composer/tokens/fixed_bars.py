@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import convert_like, get_namespace, make_range
+from composer.arrays import convert_like, get_namespace, look_up, make_parameter, make_range
 from composer.errors import BadOption
 from composer.music.score import Score, Track
 from composer.tokens import bar_sections
@@ -62,8 +62,9 @@ class FixedBars:
         """
         xp, slot = get_namespace(state), state[:, Field.SLOT]
         leave = need >= state[:, Field.NEXT]
-        end = (need >= len(self.open) - 1) | (slot == Slot.END)  # sounding notes end with the piece
-        following = xp.clip(state[:, Field.BAR] + 1, 0, len(self.time_signatures) - 1)
+        steps, bars = (make_parameter(len(table) - 1, state) for table in (self.open, self.time_signatures))
+        end = (need >= steps) | (slot == Slot.END)  # sounding notes end with the piece
+        following = xp.minimum(xp.clip(state[:, Field.BAR] + 1, 0, None), bars)
         wanted = xp.take(convert_like(self.time_signatures, state), following)
         as_wanted = (wanted == 0) | (wanted == state[:, Field.TIME_SIGNATURE])
         rows, first = state.shape[0], self.grid.first
@@ -93,18 +94,19 @@ class FixedBars:
 
     def _mask_pickups(self, state: Array) -> Array:
         steps = make_range(self.grid.longest_bar, state)
-        return (steps == self.upbeat) | (self.upbeat < 0 * steps)
+        upbeat = make_parameter(self.upbeat, state)
+        return (steps == upbeat) | (upbeat < 0)
 
     def _mask_countdown(self, state: Array) -> Array:
         """Mask (B, COUNTDOWN + 1) the bar lines: the end is not announced before the last fixed bar."""
         left = make_range(COUNTDOWN + 1, state)
-        return (left == 0) | (state[:, Field.BAR][:, None] + left >= self.last)
+        return (left == 0) | (state[:, Field.BAR][:, None] + left >= make_parameter(self.last, state))
 
     def _mask_positions(self, state: Array, need: Array) -> Array:
         xp = get_namespace(state)
         steps = state[:, Field.ORIGIN][:, None] + make_range(self.grid.longest_bar, state)
-        open_ = xp.take(convert_like(self.open, state), xp.reshape(xp.clip(steps, 0, len(self.open) - 1), (-1,)))
-        return (steps == need[:, None]) | ((steps < need[:, None]) & xp.reshape(open_, steps.shape))
+        inside = xp.minimum(xp.clip(steps, 0, None), make_parameter(len(self.open) - 1, state))
+        return (steps == need[:, None]) | ((steps < need[:, None]) & look_up(self.open, inside))
 
 
 def fix_bars(grid: Grid, found: Measures, cover: NDArray[np.bool_]) -> FixedBars:
@@ -117,7 +119,7 @@ def fix_bars(grid: Grid, found: Measures, cover: NDArray[np.bool_]) -> FixedBars
         upbeat=found.upbeat if bars else -1,
         last=bars - 1,
         open=np.any(~cover, axis=0, keepdims=True)[0],
-        sections=np.append(_list_sections(grid, found), 0),
+        sections=np.append(_list_sections(grid, found), 0) if bars else np.zeros(1, dtype=np.int64),
     )
 
 
@@ -130,7 +132,8 @@ def _list_sections(grid: Grid, found: Measures) -> NDArray[np.int64]:
 
 def clip_step(state: Array, length: int, further: int = 0) -> Array:
     """Return (B,) the current step, plus `further`, clipped to a table of `length` rows."""
-    return get_namespace(state).clip(find_last_step(state) + further, 0, length - 1)
+    xp = get_namespace(state)
+    return xp.minimum(xp.clip(find_last_step(state) + further, 0, None), make_parameter(length - 1, state))
 
 
 # --- one part, whose tokens rise --------------------------------------------------------------------------------------

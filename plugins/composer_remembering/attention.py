@@ -6,23 +6,20 @@ the key and with the vector of that distance, 0 ≤ d < N.
 
 from __future__ import annotations
 
-from abc import abstractmethod
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from composer_recurrent.products import multiply
 from composer_remembering.clock import Parts, Ticks, mark, sum_up
+from composer_remembering.memory import Memory
 
 NEVER = -1e9
 """The match of what is not there."""
 
 
-class _Attention(nn.Module):
-    """`memory(hidden (B, T, H), ticks, state) -> (context (B, T, D), state)`, with D the width of all heads."""
-
-    parts: int  # of the state
+class _Attention(Memory):
+    """Queries, keys and values; the width D of a context is that of all heads."""
 
     def __init__(self, hidden_size: int, remembered_size: int, size: int, heads: int, window: int) -> None:
         super().__init__()
@@ -32,10 +29,6 @@ class _Attention(nn.Module):
         self.values = nn.Linear(remembered_size, size)
         # From the farthest to the nearest; each begins as small as the numbers of a key.
         self.distances = nn.Parameter(torch.empty(heads, window, size // heads).uniform_(-0.5, 0.5))
-
-    @abstractmethod
-    def begin(self, like: Tensor) -> Parts:
-        """Make the state (…, B, …) of as many rows as `like` has, before the first token."""
 
     def _begin_window(self, like: Tensor) -> Parts:
         """Make keys and values (N, B, D), and (1, B, 1) how many of them there are: none."""

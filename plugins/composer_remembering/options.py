@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from composer.types import Column
+    from composer_remembering.memory import Memory
 
 CORES: dict[str, type[MinGru | MinLstm | Lstm | Gru | Rnn]] = {
     "mingru": MinGru,
@@ -110,8 +111,8 @@ class Remembering(Recurrent):
         """Width of what the memory gives to each step."""
 
     @abstractmethod
-    def build_memory(self) -> nn.Module:
-        """Build the memory, freshly initialised, with the interface that `RememberingLayers` documents."""
+    def build_memory(self) -> Memory:
+        """Build the memory, freshly initialised."""
 
     @abstractmethod
     def list_memory_shapes(self) -> Shapes:
@@ -137,7 +138,7 @@ class Attention(Remembering):
 
     over: Annotated[Literal["steps", "bars"], "what is looked back at: each step, or a summary of each bar"] = "steps"
     window: Annotated[int, "how many steps or bars it looks back at"] = 64
-    attention_size: Annotated[int, "width of keys and values, a multiple of heads", "32"] = 128
+    attention_size: Annotated[int, "width of keys and values, a multiple of heads; 0: half of hidden_size"] = 0
     heads: Annotated[int, "parts of these that attend by themselves"] = 4
 
     equations: ClassVar[tuple[str, ...]] = (
@@ -153,21 +154,21 @@ class Attention(Remembering):
         super().__post_init__()
         if self.over not in ("steps", "bars"):
             raise ValueError("over must be steps or bars")
-        if self.window < 2 or min(self.heads, self.attention_size) < 1:
-            raise ValueError("window must be at least 2, heads and attention_size at least 1")
+        if self.window < 2 or self.heads < 1 or self.attention_size < 0:
+            raise ValueError("window must be at least 2, heads at least 1 and attention_size at least 0")
         if self.attention_size % self.heads:
             raise ValueError(f"attention_size must be a multiple of heads, and {self.attention_size} is none")
 
     @property
     def context_size(self) -> int:
         """Width of all heads together."""
-        return self.attention_size
+        return self.attention_size or self.heads * max(1, self.hidden_size // (2 * self.heads))
 
     @property
     def _remembered_size(self) -> int:
         return self.hidden_size if self.over == "steps" else 2 * self.hidden_size
 
-    def build_memory(self) -> nn.Module:
+    def build_memory(self) -> Memory:
         """Build the attention."""
         from composer_remembering.attention import AttentionToBars, AttentionToSteps
 
@@ -195,7 +196,7 @@ class Hierarchical(Remembering):
     what was, and plans nothing.
     """
 
-    slow_size: Annotated[int, "width of the slow layer", "32"] = 128
+    slow_size: Annotated[int, "width of the slow layer; 0: half of hidden_size"] = 0
 
     equations: ClassVar[tuple[str, ...]] = (
         "h' = the layers below, of x",
@@ -206,22 +207,23 @@ class Hierarchical(Remembering):
     def __post_init__(self) -> None:
         """Refuse invalid options."""
         super().__post_init__()
-        if self.slow_size < 1:
-            raise ValueError("slow_size must be at least 1")
+        if self.slow_size < 0:
+            raise ValueError("slow_size must be at least 0")
 
     @property
     def context_size(self) -> int:
         """Width of the slow layer."""
-        return self.slow_size
+        return self.slow_size or max(1, self.hidden_size // 2)
 
-    def build_memory(self) -> nn.Module:
+    def build_memory(self) -> Memory:
         """Build the slow layer."""
         from composer_remembering.slow import SlowLayer
 
-        return SlowLayer(2 * self.hidden_size, self.slow_size)
+        return SlowLayer(2 * self.hidden_size, self.context_size)
 
     def list_memory_shapes(self) -> Shapes:
         """Yield the arrays of the slow layer, with torch's names."""
-        yield "cell.weight_ih", (3 * self.slow_size, 2 * self.hidden_size)
-        yield "cell.weight_hh", (3 * self.slow_size, self.slow_size)
-        yield from ((f"cell.{name}", (3 * self.slow_size,)) for name in ("bias_ih", "bias_hh"))
+        size = self.context_size
+        yield "cell.weight_ih", (3 * size, 2 * self.hidden_size)
+        yield "cell.weight_hh", (3 * size, size)
+        yield from ((f"cell.{name}", (3 * size,)) for name in ("bias_ih", "bias_hh"))

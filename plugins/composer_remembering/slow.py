@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from composer_remembering.clock import Parts, Ticks, mark, sum_up
+from composer_remembering.memory import Memory
 
 
-class SlowLayer(nn.Module):
-    """`memory(hidden (B, T, H), ticks, state) -> (slow (B, T, S), state)`: at each place the state after its tick."""
+class SlowLayer(Memory):
+    """A GRU whose state after the last tick is the context of each place."""
 
     parts = 2
 
