@@ -221,7 +221,7 @@ def walk(grid: Grid, tokens: Tokens, reading: Reading) -> Iterator[tuple[int, in
             tick = reading.end * grid.step_ticks
             reading.time_signatures.append(TimeSignature(tick, signature.numerator, signature.denominator))
         elif kind == "Key":
-            reading.key = parse_key(value)
+            reading.key = parse_key(value).usual
         elif kind == "Upbeat":
             reading.upbeat = int(value)
         elif kind == "Bar":
