@@ -5,7 +5,7 @@ last state of a tile is carried to the next. The tile is read as sums of gates a
 additions are never in memory. For gradients it walks back, and computes the gates again. Numbers are in fp32; sums may
 be in bf16. The order of sums does not depend on the number of rows.
 
-The reference is `run_recurrence` in `layers`. With TRITON_INTERPRET=1 the kernels run on a CPU, for tests.
+The reference is `composer_minimal.layers.run_recurrence`. With TRITON_INTERPRET=1 the kernels run on a CPU, for tests.
 """
 
 # Kernels are compiled from their source, in which types are of Triton's.
