@@ -27,7 +27,7 @@ from composer_recurrent.products import multiply
 
 
 def has_kernel(state: Tensor) -> bool:
-    """Tell whether the kernel of `composer_minimal.kernel` can be used with a state of this type, on its device."""
+    """Tell whether the kernel of `kernel.py` can be used with a state of this type, on its device."""
     return state.is_cuda and state.dtype == torch.float32 and find_spec("triton") is not None
 
 
