@@ -81,7 +81,7 @@ STABLE = {
         "check_lookback": "bars",
     },
     "composer.music.keys": {
-        "Key": "tonic, minor=False",
+        "Key": "tonic, minor=False, signature=None",
         "ALL_KEYS": "",
         "parse_key": "text",
     },

@@ -9,6 +9,7 @@ primers.py       primers from files and typed notes
 infilling.py     new music around fixed notes
 form_spec.py     the sections of a form
 form.py          pieces in sections
+annotating.py    symbols on finished pieces, such as chords
 finishing.py     transforms and rules of finished pieces
 degeneration.py  loops, and their limits
 ranking.py       the best of several pieces

@@ -18,7 +18,7 @@ from composer.errors import BadOption
 from composer.generation import streaming, tasks
 from composer.generation.continuation import Continuation, make_continuation
 from composer.generation.finishing import Typed, read_finish
-from composer.generation.generator import Generator, apply_samplers
+from composer.generation.generator import Generator, apply_samplers, state_edition
 from composer.generation.options import (
     ALL,
     build_chain,
@@ -27,6 +27,7 @@ from composer.generation.options import (
     name_condition_keywords,
     parse_look_ahead,
     read_bars,
+    read_time_signature,
     read_voices,
     take_conditions,
 )
@@ -108,7 +109,8 @@ class Composer(Generator):
 
         `index` is the number of the first piece among those of the seed. `bars` are whole bars, after the primer;
         with `form`, such as `"AABA"`, those of each section. The `primer` is notes, such as `"D4 E4 F4/2"`, or
-        anything that `composer.read` takes. `beams` searches for the likeliest piece instead of sampling one.
+        anything that `composer.read` takes. The `tempo` counts beats of the time signature. `beams` searches for the
+        likeliest piece instead of sampling one.
         """
         from composer.generation import ranking
         from composer.generation.form_spec import Form
@@ -277,7 +279,10 @@ def _build_request(
     links = build_chain(chain, {*taken, *keywords}, method)
     stated = {name: condition for name, condition in conditions.items() if condition is not None}
     suggested = merge_conditions(model.suggested, told)
-    return apply_samplers(replace(suggested, seed=choose_seed(seed), **backend, **stated), links)
+    if "time_signature" in stated:
+        stated["time_signature"] = read_time_signature(stated["time_signature"])
+    request = replace(suggested, seed=choose_seed(seed), **backend, **stated)
+    return apply_samplers(state_edition(model, request), links)
 
 
 def _set_index(task: Task, index: int) -> Task:

@@ -256,7 +256,8 @@ def join_draft(draft: Draft) -> Piece:
     """Join the sections to the whole piece, with a marker at each."""
     sections = draft.form.sections
     score = join_sections([draft.known[name] for name in sections], draft.ticks)
-    markers = [Text(score.upbeat + n * draft.ticks, name) for n, name in enumerate(sections)]
+    titles = draft.form.titles or sections
+    markers = [Text(score.upbeat + n * draft.ticks, title) for n, title in enumerate(titles)]
     if len(compute_bars(score).signatures) - (score.upbeat > 0) < len(sections) * draft.form.bars:
         markers.append(Text(len(sections) * draft.ticks, END))  # the last bar is silent
     written = sum(len(list_onsets(one, draft.ticks)) for one in draft.known.values())

@@ -26,9 +26,20 @@ from composer.fitting import check_grammar
 from composer.generation import degeneration
 from composer.generation.backends import Backends
 from composer.model import Model
-from composer.music.score import END, Labels, Score, Tempo, Text, compute_bars
+from composer.music.keys import parse_key
+from composer.music.score import (
+    END,
+    TICKS_PER_QUARTER,
+    Labels,
+    Score,
+    Tempo,
+    Text,
+    TimeSignature,
+    compute_bars,
+    parse_time_signature,
+)
 from composer.plugins.registry import registry
-from composer.request import WHOLE, Request, SamplerSpec
+from composer.request import EDITION, WHOLE, Request, SamplerSpec
 from composer.sampling import loop
 from composer.sampling.feasibility import check_request
 from composer.sampling.loop import SampledPiece
@@ -180,6 +191,16 @@ def apply_samplers(request: Request, links: Sequence[SamplerSpec]) -> Request:
     return replace(request, samplers=tuple(links))
 
 
+def state_edition(generator: Generator, request: Request) -> Request:
+    """State the edition of a new request, where its tempo or key would have meant something else before."""
+    told = generator.tokenizer.token_info
+    metres = told.time_signatures if request.time_signature is None else [request.time_signature]
+    beats = {parse_time_signature(metre).pulse_ticks for metre in metres}
+    is_counted = request.tempo is not None and bool(beats - {TICKS_PER_QUARTER})
+    is_spelled = request.key is not None and parse_key(request.key).signature is not None
+    return replace(request, edition=EDITION) if is_counted or is_spelled else request
+
+
 def check(generator: Generator, request: Request) -> None:
     """Find, without a step of the model, errors of a resolved request.
 
@@ -299,11 +320,23 @@ def group_alike(requests: Mapping[int, Request]) -> list[list[int]]:
 def _make_piece(generator: Generator, request: Request, result: SampledPiece) -> Piece:
     score = _mark_end(generator.tokenizer.decode(result.tokens), request)
     found = degeneration.describe_loops(score, generator.limits, [Span(0, request.primer_ticks)])
-    if request.tempo is not None:
-        score = replace(score, tempos=(Tempo(0, request.tempo),))
+    score = _apply_heading(score, request)
     task = {"request": request.to_json()}
     made_by = build_provenance(generator, task, round_nats(result), request.attempt, found, score.labels)
     return Piece(score, made_by)
+
+
+def _apply_heading(score: Score, request: Request) -> Score:
+    """Apply the tempo of a request, and from edition 2 on the spelling of its key."""
+    if request.tempo is not None:
+        metre = (score.time_signatures or (TimeSignature(0, 4, 4),))[0]
+        beats = metre.pulse_ticks / TICKS_PER_QUARTER if request.edition > 1 else 1
+        score = replace(score, tempos=(Tempo(0, request.tempo * beats),))
+    if request.key is not None and request.edition > 1:
+        key = parse_key(request.key)
+        same = (replace(one, key=key) if one.key == key else one for one in score.key_signatures)
+        score = replace(score, key_signatures=tuple(same))
+    return score
 
 
 def build_provenance(

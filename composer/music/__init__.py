@@ -2,6 +2,7 @@
 
 score.py         Score, Track, signatures, tempos, texts; every other module builds on it
 keys.py          keys by name, and key estimation
+chords.py        chords by name, and bars of them
 general_midi.py  instruments and their ranges
 tempo_map.py     ticks and seconds
 sections.py      the sections of a piece in a form

@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.music.score import END, KeySignature, Score, Tempo, Text, Track, compute_bars, make_notes
+from composer.music.score import END, ChordSymbol, KeySignature, Score, Tempo, Text, Track, compute_bars, make_notes
 
-Change = TypeVar("Change", Tempo, KeySignature)
+Change = TypeVar("Change", Tempo, KeySignature, ChordSymbol)
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -82,6 +82,7 @@ def cut_section(score: Score, start: int, end: int, *, sustains: bool = False) -
         tracks=tuple(tracks),
         tempos=_select_changes(score.tempos, start, end),
         key_signatures=_select_changes(score.key_signatures, start, end),
+        chords=_select_changes(score.chords, start, end),
         markers=(),
     )
 
@@ -102,6 +103,7 @@ def join_sections(sections: Sequence[Score], ticks: int) -> Score:
         tracks=_join_tracks(parts, ticks),
         tempos=_join_changes([part.tempos for part in parts], ticks),
         key_signatures=_join_changes([part.key_signatures for part in parts], ticks),
+        chords=_join_changes([part.chords for part in parts], ticks),
     )
 
 

@@ -43,11 +43,13 @@ from composer.types.files import Exporter, Finding, HasPieces, HasReading, Reade
 from composer.types.grammars import Column, Grammar, MusicalState, Span, SupportsStates, TokenInfo
 from composer.types.metrics import Metric
 from composer.types.samplers import (
+    Annotates,
     Constraint,
     Context,
     Drawn,
     HasMemory,
     HasOperations,
+    HasStatedOptions,
     LogitsProcessor,
     Operation,
     RecentNotes,
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     from composer.io.pieces import Piece
 
 __all__ = [
+    "Annotates",
     "Architecture",
     "Array",
     "Backend",
@@ -85,6 +88,7 @@ __all__ = [
     "HasReasons",
     "HasSamples",
     "HasShapes",
+    "HasStatedOptions",
     "HasUnits",
     "Layer",
     "LogitsProcessor",

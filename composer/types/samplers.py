@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
-from typing import Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
 from composer.types.arrays import Array
 from composer.types.grammars import MusicalState, TokenInfo
+
+if TYPE_CHECKING:
+    from composer.music.score import Score
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,26 @@ class HasMemory(Protocol):
 
         The arguments are unchanged.
         """
+
+
+@runtime_checkable
+class HasStatedOptions(Protocol):
+    """A sampler that means more today than it did: new requests state these options beside the user's.
+
+    Their defaults keep what they meant before, so that a request saved earlier makes the same piece.
+    """
+
+    @property
+    def stated(self) -> Mapping[str, Any]:
+        """The options that new requests state, unless the user does."""
+
+
+@runtime_checkable
+class Annotates(Protocol):
+    """A sampler that writes onto a finished score what it asked for, such as chord symbols."""
+
+    def annotate(self, score: Score) -> Score:
+        """Return the score with symbols for all of its bars; its notes are the same."""
 
 
 Sampler: TypeAlias = Constraint | LogitsProcessor

@@ -1,68 +1,27 @@
-"""The constraint `chords`, and names of chords."""
+"""The constraint `chords`."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from composer.arrays import convert_like, get_namespace
-from composer.errors import printable
-from composer.music.keys import ALL_KEYS
+from composer.music.chords import Chord, Progression, estimate_key, find_keys, parse_progression
+from composer.music.score import ChordSymbol, KeySignature, Score, TimeSignature, compute_bars
 from composer.tokens.vocabulary import mask_sustained
 from composer.types import Array, Context
-from composer_harmony.scale import SCALES, mask_classes, parse_pitch_class, restrict_keys
+from composer_harmony.scale import mask_classes, restrict_keys
 
-QUALITIES = {
-    **dict.fromkeys(["", "maj", "M"], (0, 4, 7)),
-    **dict.fromkeys(["m", "min", "-"], (0, 3, 7)),
-    **dict.fromkeys(["dim", "o", "°"], (0, 3, 6)),
-    **dict.fromkeys(["aug", "+"], (0, 4, 8)),
-    **dict.fromkeys(["sus", "sus4"], (0, 5, 7)),
-    "sus2": (0, 2, 7),
-    "5": (0, 7),
-    "6": (0, 4, 7, 9),
-    **dict.fromkeys(["m6", "min6", "-6"], (0, 3, 7, 9)),
-    "7": (0, 4, 7, 10),
-    **dict.fromkeys(["maj7", "M7", "Δ", "Δ7", "ma7"], (0, 4, 7, 11)),
-    **dict.fromkeys(["m7", "min7", "-7"], (0, 3, 7, 10)),
-    **dict.fromkeys(["mM7", "mmaj7", "m(maj7)", "minmaj7"], (0, 3, 7, 11)),
-    **dict.fromkeys(["dim7", "o7", "°7"], (0, 3, 6, 9)),
-    **dict.fromkeys(["m7b5", "min7b5", "-7b5", "ø", "ø7"], (0, 3, 6, 10)),
-    **dict.fromkeys(["aug7", "+7", "7#5"], (0, 4, 8, 10)),
-    "7b5": (0, 4, 6, 10),
-    **dict.fromkeys(["7sus4", "7sus"], (0, 5, 7, 10)),
-    "add9": (0, 2, 4, 7),
-    **dict.fromkeys(["madd9", "m(add9)"], (0, 2, 3, 7)),
-    "69": (0, 2, 4, 7, 9),
-    "9": (0, 2, 4, 7, 10),
-    "7b9": (0, 1, 4, 7, 10),
-    "7#9": (0, 3, 4, 7, 10),
-    **dict.fromkeys(["maj9", "M9"], (0, 2, 4, 7, 11)),
-    **dict.fromkeys(["m9", "min9", "-9"], (0, 2, 3, 7, 10)),
-    "11": (0, 2, 4, 5, 7, 10),
-    **dict.fromkeys(["m11", "min11", "-11"], (0, 2, 3, 5, 7, 10)),
-    "13": (0, 2, 4, 7, 9, 10),
-}
-"""Semitones above the root."""
+ALL_CLASSES = frozenset(range(12))
+"""What sounds where no chord is asked for."""
 
-_NAME = re.compile(r"^([A-G])(#|b)?([^/]*)(?:/([A-G])(#|b)?)?$")
-
-Classes = frozenset[int]
-
-
-def parse_chord(text: str) -> Classes:
-    """Parse the pitch classes of `Am7b5` or `D/F#`, including the bass after the slash. Raises ValueError."""
-    found = _NAME.match(text)
-    if not found or found[3] not in QUALITIES:
-        raise ValueError(f"'{printable(text)}' is not a chord such as C, Dm7, G7, Bdim or D/F#")
-    root = parse_pitch_class(found[1], found[2])
-    bass = {parse_pitch_class(found[4], found[5])} if found[4] else set()
-    return frozenset({(root + above) % 12 for above in QUALITIES[found[3]]} | bass)
+EDITION = 2
+"""The meaning of new requests."""
 
 
 @dataclass(frozen=True)
@@ -71,52 +30,102 @@ class Chords:
 
     The n-th bar of the progression applies to the n-th whole bar of a piece. A pickup takes the last bar, after which
     the progression begins again. Chords share their bar equally: of k chords in a bar of length L, the chord at t after
-    the bar line is number floor(t k / L). An onset on a beat is a tone of that chord, in any octave and voice. An onset
-    between two beats is a tone of any chord of the progression. A note sustained into another chord is free. If the
-    model writes keys and none was requested, only keys with the most tones of the chords are allowed.
+    the bar line is number floor(t k / L). It begins on a beat, or on a part of one where a bar has more chords than
+    beats. An onset on a beat, or where a chord begins, is a tone of that chord, in any octave and voice. An onset
+    between two beats is a tone of any chord of the progression. A note sustained into another chord is free, and so are
+    all where there is no chord (`N.C.`). If the model writes keys and none was requested, the key is the one that the
+    chords are most likely in. The chords are written as symbols onto the piece.
+
+    In edition 1, which older requests mean, nothing is written, onsets are bound on beats alone, and all keys with the
+    most tones of the chords are allowed.
     """
 
     chords: Annotated[str, 'bars of chords: "Dm7 G7 | Cmaj7 | Am7 D7 | Gmaj7"', "Dm7 G7 | Cmaj7"]
+    edition: Annotated[int, "1: as it was before chords were written onto pieces", 2] = 1
+
+    @property
+    def stated(self) -> Mapping[str, Any]:
+        """The edition of new requests."""
+        return {"edition": EDITION}
 
     def __post_init__(self) -> None:
-        """Refuse an invalid progression."""
+        """Refuse an invalid progression, and an unknown edition."""
         self.bars  # noqa: B018  (for its ValueError)
+        if not 1 <= self.edition <= EDITION:
+            raise ValueError(f"there is no edition {self.edition}; it is from 1 to {EDITION}")
 
     @cached_property
-    def bars(self) -> tuple[tuple[Classes, ...], ...]:
-        """The pitch classes of the chords of each bar."""
-        texts = self.chords.strip().strip("|").split("|")
-        found = tuple(tuple(parse_chord(name) for name in text.split()) for text in texts)
-        if not all(found):
-            raise ValueError(f"a bar of '{printable(self.chords)}' has no chord")
-        return found
+    def bars(self) -> Progression:
+        """The chords of each bar."""
+        return parse_progression(self.chords)
 
     @cached_property
-    def _tables(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-        """(bars,) the first chord and the number of chords of each bar; (chords + 1, 12) their tones, and all."""
+    def _tables(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
+        """(bars,) the first chord and the number of chords of each bar; (chords + 1, 12) their tones, and all.
+
+        The last array (chords,) is true for `N.C.`
+        """
         counts = np.array([len(bar) for bar in self.bars])
-        chords = [chord for bar in self.bars for chord in bar]
-        tones = [np.isin(np.arange(12), sorted(chord)) for chord in [*chords, frozenset().union(*chords)]]
-        return np.cumsum(counts) - counts, counts, np.array(tones)
+        chords = [chord.tones for bar in self.bars for chord in bar]
+        every = frozenset().union(*chords)
+        tones = [np.isin(np.arange(12), sorted(chord or ALL_CLASSES)) for chord in [*chords, every]]
+        return np.cumsum(counts) - counts, counts, np.array(tones), np.array([not chord for chord in chords])
 
     @cached_property
     def _keys(self) -> frozenset[int]:
-        chords = [chord for bar in self.bars for chord in bar]
-        scales = [
-            {(key.tonic + degree) % 12 for degree in SCALES["natural minor" if key.minor else "major"]}
-            for key in ALL_KEYS
-        ]
-        held = [sum(len(chord & scale) for chord in chords) for scale in scales]
-        return frozenset(key.index for key, count in zip(ALL_KEYS, held, strict=True) if count == max(held))
+        key = estimate_key(self.bars) if self.edition > 1 else None
+        return frozenset(each.index for each in (find_keys(self.bars) if key is None else [key]))
 
     def mask(self, context: Context) -> Array:
         """Mask notes outside the progression. Tokens without a pitch are free."""
         xp, music = get_namespace(context.allowed), context.music
-        first, counts, tones = (convert_like(table, music.bar) for table in self._tables)
+        first, counts, tones, silent = (convert_like(table, music.bar) for table in self._tables)
         bar = (music.bar - xp.where(music.upbeat > 0, 1, 0)) % len(self.bars)
         length = xp.where(music.bar_ticks > 0, music.bar_ticks, 1)
         count = xp.take(counts, bar)
-        chord = xp.take(first, bar) + xp.clip(music.position * count // length, 0, count - 1)
-        between = music.position % xp.where(music.beat_ticks > 0, music.beat_ticks, 1) != 0
+        number = xp.clip(music.position * count // length, 0, count - 1)
+        chord = xp.take(first, bar) + number
+        beat = xp.where(music.beat_ticks > 0, music.beat_ticks, 1)
+        between = (music.position % beat != 0) & ~xp.take(silent, chord)
+        if self.edition > 1:
+            between = between & (music.position != _find_start(number, count, length, beat))
         admitted = xp.take(tones, xp.where(between, tones.shape[0] - 1, chord), axis=0)
         return restrict_keys(context, mask_classes(context, admitted) | mask_sustained(context), self._keys)
+
+    def annotate(self, score: Score) -> Score:
+        """Write the chords onto a score, at the beginning of the progression and wherever they change."""
+        if self.edition == 1:
+            return score
+        found = compute_bars(score, score.length)
+        symbols: list[ChordSymbol] = []
+        has_pickup = len(found.nominal) > 0 and bool(found.nominal[0] < found.starts[0])
+        for place, (tick, metre) in enumerate(zip(found.nominal.tolist(), found.signatures, strict=True)):
+            number = (place - has_pickup) % len(self.bars)
+            if place or not has_pickup:
+                symbols += _place_symbols(tick, metre, self.bars[number], None if number == 0 else symbols[-1].text)
+        return replace(score, chords=tuple(symbols), key_signatures=self._spell_keys(score.key_signatures))
+
+    def _spell_keys(self, signatures: tuple[KeySignature, ...]) -> tuple[KeySignature, ...]:
+        """Spell the key of the chords as they are spelled."""
+        key = estimate_key(self.bars)
+        return tuple(
+            replace(one, key=key) if key == one.key and one.key.signature is None else one for one in signatures
+        )
+
+
+def _find_start(number: Array, count: Array, length: Array, beat: Array) -> Array:
+    """Find the tick in the bar at which chord `number` of `count` begins, (B,): on a beat, or on a part of one."""
+    xp = get_namespace(number)
+    part = xp.where(beat % 9 == 0, beat // 3, beat // 2)  # of a dotted beat a third, 240 of 720 ticks
+    unit = xp.where(count * beat <= length, beat, xp.where(count * part <= length, part, part // 2))
+    unit = xp.where(unit > 0, unit, 1)
+    return -(-(number * length) // (count * unit)) * unit
+
+
+def _place_symbols(tick: int, metre: TimeSignature, bar: Sequence[Chord], before: str | None) -> Iterator[ChordSymbol]:
+    """Yield the symbols of a bar that begins at `tick`, without those that repeat the one before."""
+    count, length, beat = (np.array([value]) for value in (len(bar), metre.bar_ticks, metre.beat_ticks))
+    for number, chord in enumerate(bar):
+        if str(chord) != before:
+            yield ChordSymbol(tick + int(_find_start(np.array([number]), count, length, beat)[0]), str(chord))
+        before = str(chord)

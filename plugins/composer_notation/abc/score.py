@@ -10,7 +10,16 @@ from fractions import Fraction
 from itertools import accumulate
 from typing import TypeVar
 
-from composer.music.score import KeySignature, Score, Tempo, Text, Track, concatenate_notes, make_notes
+from composer.music.score import (
+    KeySignature,
+    Score,
+    Tempo,
+    Text,
+    Track,
+    concatenate_notes,
+    make_chord_symbols,
+    make_notes,
+)
 from composer_notation.abc.fields import choose_unit_length, expand_parts, parse_tempo, parse_unit_length
 from composer_notation.abc.fields import parse_time_signature as metre_of
 from composer_notation.abc.melody import WrittenMeasure, read_voice
@@ -72,7 +81,9 @@ def make_score(tune: Tune) -> tuple[Score, Counter[str]]:
         ),
         upbeat=find_pickup(laid),
         markers=_find_texts(timeline, ([measure.parts for measure in part.measures] for part in parts)),
-        chords=_find_texts(timeline, ([measure.chords for measure in part.measures] for part in parts)),
+        chords=make_chord_symbols(
+            _find_texts(timeline, ([measure.chords for measure in part.measures] for part in parts))
+        ),
         title=decode_text(tune.header.get("T", "")),
     )
     return score, +left_out

@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from composer.errors import ReadingWarning
-from composer.music.score import TICKS_PER_QUARTER, Score, Tempo, Text, Track, make_notes
+from composer.music.score import TICKS_PER_QUARTER, ChordSymbol, Score, Tempo, Track, make_notes
 from composer_notation.bargrid import Measure as Bar
 from composer_notation.bargrid import Signature, find_keys, find_pickup, find_time_signatures, transpose_fifths
 from composer_notation.kern.measures import MOST_KEYS, MOST_NOTES, Measure, Music, Player, read_music
@@ -259,8 +259,8 @@ def _find_signatures(music: Music, played: _Played) -> list[Signature]:
     return []
 
 
-def _find_chords(played: _Played) -> tuple[Text, ...]:
-    found = {Text(_round_to_ticks(start + at), text) for m, start in played.measures for at, text in m.chords}
+def _find_chords(played: _Played) -> tuple[ChordSymbol, ...]:
+    found = {ChordSymbol(_round_to_ticks(start + at), text) for m, start in played.measures for at, text in m.chords}
     return tuple(sorted(found))
 
 

@@ -10,7 +10,7 @@ from fractions import Fraction
 from xml.etree.ElementTree import Element
 
 from composer.errors import ReadingWarning
-from composer.music.score import Score, Tempo, Text, Track, make_notes
+from composer.music.score import Score, Tempo, Text, Track, make_chord_symbols, make_notes
 from composer_notation.bargrid import Measure as Bar
 from composer_notation.bargrid import (
     Signature,
@@ -81,7 +81,7 @@ def make_score(parts: Sequence[Part], *, repeats: bool = True, own: Sequence[Own
         key_signatures=find_keys(_find_signatures(parts, played), tracks),
         upbeat=find_pickup(played.bars),
         markers=_find_texts(parts, played, lambda measure: measure.sections),
-        chords=_find_texts(parts, played, lambda measure: measure.chords),
+        chords=make_chord_symbols(_find_texts(parts, played, lambda measure: measure.chords)),
     )
 
 
