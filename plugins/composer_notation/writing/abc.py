@@ -13,7 +13,7 @@ from typing import TypeVar
 from composer.music.keys import LETTERS, Key
 from composer.music.score import TICKS_PER_QUARTER, Tempo, TimeSignature
 from composer_notation.abc.symbols import parse_chord
-from composer_notation.writing.above import choose_beat
+from composer_notation.writing.above import choose_beat, find_passing
 from composer_notation.writing.musicxml import Heading
 from composer_notation.writing.pages import Pages
 from composer_notation.writing.rhythm import Event, Measure, Symbol, divide_events, find_beams, write_symbols
@@ -123,7 +123,8 @@ def _format_instrument(voice: _Voice) -> Iterator[str]:
 def _format_marks(pages: Pages) -> _Marks:
     """Format section names, tempo changes and chord symbols, in order; a text that is no chord symbol is a remark."""
     found = [(mark.tick, 0, f"[P:{text}]") for mark in pages.markers if (text := _clean_text(mark.text))]
-    rates = [(tempo.tick, _format_tempo(pages, tempo)) for tempo in pages.tempos]
+    passing = find_passing(pages)
+    rates = [(tempo.tick, _format_tempo(pages, tempo)) for tempo in pages.tempos if tempo not in passing]
     found += [
         (tick, 1, f"[Q:{rate}]")
         for index, (tick, rate) in enumerate(rates)

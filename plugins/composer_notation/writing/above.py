@@ -9,7 +9,7 @@ from dataclasses import replace
 from xml.etree.ElementTree import Element, SubElement
 
 from composer.music.chords import BASES, Chord, measure_degree, write_plain_signs
-from composer.music.score import TICKS_PER_QUARTER, ChordSymbol, TimeSignature
+from composer.music.score import TICKS_PER_QUARTER, ChordSymbol, Tempo, TimeSignature
 from composer_notation.musicxml.values import KINDS
 from composer_notation.writing.pages import Pages
 from composer_notation.writing.xmltext import add, clean
@@ -44,11 +44,12 @@ def _make_rehearsal(text: str) -> Element:
 
 def _make_tempos(pages: Pages) -> Iterator[tuple[int, Element]]:
     shown, last = 0.0, -1
+    passing = find_passing(pages)
     starts = [measure.start for measure in pages.measures]
     for tempo in pages.tempos:
         index = max(bisect_right(starts, tempo.tick) - 1, 0)
         measure = pages.measures[index]
-        if index == last or abs(tempo.bpm - shown) <= _SHOWN_CHANGE * shown:
+        if index == last or tempo in passing or abs(tempo.bpm - shown) <= _SHOWN_CHANGE * shown:
             yield tempo.tick, Element("sound", tempo=f"{tempo.bpm:.6g}")
             continue
         element, kind = _make_direction()
@@ -56,6 +57,27 @@ def _make_tempos(pages: Pages) -> Iterator[tuple[int, Element]]:
         SubElement(element, "sound", tempo=f"{tempo.bpm:.6g}")
         shown, last = tempo.bpm, index
         yield tempo.tick, element
+
+
+def find_passing(pages: Pages) -> frozenset[Tempo]:
+    """Find the tempos of a passing slowing down, which are heard only: slower ones that leave a tempo and return to it.
+
+    They last less than a bar each. At the end of the piece there is nothing to return to.
+    """
+    found: set[Tempo] = set()
+    bars = [measure.end - measure.start for measure in pages.measures]
+    starts, steady = [measure.start for measure in pages.measures], 0.0
+    waiting: list[Tempo] = []
+    ends = [*(tempo.tick for tempo in pages.tempos[1:]), pages.measures[-1].end]
+    for tempo, end in zip(pages.tempos, ends, strict=True):
+        is_short = end - tempo.tick < bars[max(bisect_right(starts, tempo.tick) - 1, 0)]
+        if steady and is_short and tempo.bpm < steady:
+            waiting.append(tempo)
+            continue
+        if tempo.bpm == steady:
+            found.update(waiting)
+        steady, waiting = tempo.bpm, []
+    return frozenset(found | set(waiting))
 
 
 def choose_beat(bpm: float, metre: TimeSignature) -> tuple[int, float]:

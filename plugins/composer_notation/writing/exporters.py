@@ -28,6 +28,7 @@ _CONTAINER = (
     'media-type="application/vnd.recordare.musicxml+xml"/></rootfiles></container>\n'
 )
 _LONGEST_TITLE = 200
+_DYNAMICS = "dynamics"  # the transform that shapes velocities
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ class AbcExporter:
         text = _write_piece(pieces, path, write_tune, title=self.title, composer=self.composer, has_drums=False)
         with write_whole_file(path) as scratch:
             scratch.write_text(text, encoding="utf-8")
-        if changes := sum(map(_count_velocity_changes, pieces[0].score.tracks)):
+        changes = sum(map(_count_velocity_changes, pieces[0].score.tracks))
+        if changes and not _is_shaped(pieces[0].provenance):
             warnings.warn(LeftOutWarning(printable(str(path)), {"changes of loudness": changes}), stacklevel=2)
 
 
@@ -139,6 +141,13 @@ def _count_omissions(score: Score, pages: Pages) -> dict[str, int]:
 
 def _count_velocity_changes(track: Track) -> int:
     return 0 if track.is_drum else int(np.count_nonzero(np.diff(track.notes["velocity"])))
+
+
+def _is_shaped(provenance: Mapping[str, Any]) -> bool:
+    """Tell whether a piece has its dynamics from a transform, which makes them again: then nothing is lost."""
+    request = provenance.get("request")
+    specs = request.get("transforms", ()) if isinstance(request, Mapping) else ()
+    return any(isinstance(spec, Mapping) and spec.get("name") == _DYNAMICS for spec in specs)
 
 
 def describe_origin(provenance: Mapping[str, Any]) -> str:
