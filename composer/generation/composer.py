@@ -53,9 +53,9 @@ class Composer(Generator):
     All methods share these options. `seed`: the same seed, the same music; random by default. `device`, `backend`,
     `precision`: the backend of the model. `**samplers`: `temperature=0.95`, `top_p=0.9`, `chords="Dm7 G7"`, and
     every other sampler that `composer generate --help` lists, in the order of the chain. Conditions of the model are
-    named as they are: `style="funk"`. `transforms` change the finished piece, or of a fill its new notes; some have options of
-    their own: `instrument="strings"`, `dynamics="p"` or `"none"`, `rubato=True`. A piece that
-    breaks one of `rules` is retried. Both are typed as on the command line, `"leaps:7"` or a list of such.
+    named as they are: `style="funk"`. `transforms` change the finished piece, or of a fill its new notes. Some have
+    options of their own: `instrument="strings"`, `dynamics="p"` or `"none"`, `rubato=True`. A piece that breaks one of
+    `rules` is retried. Both are typed as on the command line, `"leaps:7"` or a list of such.
 
     They raise BadOption or UnknownName for wrong options, CannotExpress for music that the model cannot encode, and
     NothingAllowed at dead ends. They warn with RequestWarning of options that can be met in part only.

@@ -56,7 +56,7 @@ _ALSO = {
     "contrabass": 43, "pizzicato": 45, "string ensemble": 48, "string orchestra": 48, "orchestra": 48, "string": 48,
     "choir aahs": 52, "chorus": 52, "voices": 52, "voice oohs": 53, "french horn": 60, "brass section": 61,
     "brass band": 61, "sax": 66, "saxophone": 66, "soprano sax": 64, "alto sax": 65, "tenor sax": 66,
-    "baritone sax": 67, "cor anglais": 69, "tin whistle": 78, "panpipes": 75, "synth": 80, "bagpipes": 109, "pipes": 109,
+    "baritone sax": 67, "cor anglais": 69, "tin whistle": 78, "panpipes": 75, "synth": 80, "bagpipes": 109,
 }
 # fmt: on
 """Other names, in small letters: those of the standard, and those that people say. `organ` is that of a church."""

@@ -20,7 +20,7 @@ from composer.generation.options import merge_conditions, state_options
 from composer.generation.primers import is_typed, read_primer
 from composer.io.formats import make_exporter
 from composer.model import find_model, load
-from composer.music.score import Labels, Score
+from composer.music.score import Score
 from composer.plugins.registry import registry
 from composer.request import EDITION, Request, SamplerSpec
 from composer.types import Constraint
