@@ -45,13 +45,13 @@ class Dynamics:
     of_notes: ClassVar[bool] = True
 
     level: Annotated[Literal["pp", "p", "mp", "mf", "f", "ff"] | None, "how loud; none: no dynamics", "p"] = None
-    metre: Annotated[int, "how much louder a bar begins, in steps of velocity"] = 6
+    accents: Annotated[int, "how much louder a bar begins, in steps of velocity"] = 6
     contour: Annotated[int, "how much louder the highest notes of a phrase are"] = 6
     phrase: Annotated[int, "how much louder the middle of a phrase is, and its ends softer"] = 7
 
     def __post_init__(self) -> None:
         """Check every value."""
-        for name in ("metre", "contour", "phrase"):
+        for name in ("accents", "contour", "phrase"):
             if not 0 <= getattr(self, name) <= 63:
                 raise ValueError(f"'{name}' is {getattr(self, name)}, and must be from 0 to 63")
 
@@ -72,15 +72,15 @@ class Dynamics:
         if self.level is not None:
             base += LEVELS[self.level] - base.mean()
         if is_flat:
-            base += self.metre * _weigh_metre(bars, notes["start"])
+            base += self.accents * _weigh_beats(bars, notes["start"])
             if not track.is_drum:
                 base += _weigh_phrases(notes, phrases, self.contour, self.phrase)
         notes = notes.copy()
-        notes["velocity"] = np.clip(np.rint(base), 1, 127)
+        notes["velocity"] = np.clip(np.floor(base + 0.5), 1, 127)
         return replace(track, notes=notes)
 
 
-def _weigh_metre(bars: Bars, onsets: NDArray[np.int64]) -> NDArray[np.float64]:
+def _weigh_beats(bars: Bars, onsets: NDArray[np.int64]) -> NDArray[np.float64]:
     """Weigh onsets (n,): 1 where a bar begins, 1/2 at its middle beat, 0 on other beats, -1/2 off the beat."""
     row = np.clip(np.searchsorted(bars.starts, onsets, side="right") - 1, 0, len(bars.nominal) - 1)
     metres = [bars.time_signatures[index] for index in bars.signature_index[row].tolist()]

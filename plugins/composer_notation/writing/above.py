@@ -68,8 +68,8 @@ def find_passing(pages: Pages) -> frozenset[Tempo]:
     bars = [measure.end - measure.start for measure in pages.measures]
     starts, steady = [measure.start for measure in pages.measures], 0.0
     waiting: list[Tempo] = []
-    ends = [*(tempo.tick for tempo in pages.tempos[1:]), pages.measures[-1].end]
-    for tempo, end in zip(pages.tempos, ends, strict=True):
+    ticks = [*(tempo.tick for tempo in pages.tempos), pages.measures[-1].end]
+    for tempo, end in zip(pages.tempos, ticks[1:], strict=True):
         is_short = end - tempo.tick < bars[max(bisect_right(starts, tempo.tick) - 1, 0)]
         if steady and is_short and tempo.bpm < steady:
             waiting.append(tempo)
