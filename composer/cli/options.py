@@ -129,7 +129,8 @@ def _make_flagged_options() -> list[click.Parameter]:
     options: list[click.Parameter] = []
     for name, offer in list_flagged().items():
         first, is_on = offer.options[0], is_flag_switch(offer)
-        words = [*list_words(first.type), *([] if first.required else [NONE])]
+        named = [word for member in list_members(first.type) for word in list_words(member)]
+        words = [*named, *([] if first.required else [NONE])]
         made = PluginOption(
             [f"--{name}"],
             is_flag=is_on,
