@@ -146,4 +146,4 @@ class Rubato:
 
 
 def _slow_down(bpm: float, share: float) -> float:
-    return round(max(bpm * (1 - share), 5.0), 3)
+    return round(max(bpm * (1 - share), 5.0), 6)

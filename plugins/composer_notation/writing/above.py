@@ -60,24 +60,28 @@ def _make_tempos(pages: Pages) -> Iterator[tuple[int, Element]]:
 
 
 def find_passing(pages: Pages) -> frozenset[Tempo]:
-    """Find the tempos of a passing slowing down, which are heard only: slower ones that leave a tempo and return to it.
+    """Find the tempos of a passing slowing down, such as rubato writes, which are heard only.
 
-    They last less than a bar each. At the end of the piece there is nothing to return to.
+    They are two, slower by equal steps, of less than a bar each. The tempo before them returns, or the piece ends.
     """
-    found: set[Tempo] = set()
-    bars = [measure.end - measure.start for measure in pages.measures]
-    starts, steady = [measure.start for measure in pages.measures], 0.0
-    waiting: list[Tempo] = []
+    starts = [measure.start for measure in pages.measures]
     ticks = [*(tempo.tick for tempo in pages.tempos), pages.measures[-1].end]
-    for tempo, end in zip(pages.tempos, ticks[1:], strict=True):
-        is_short = end - tempo.tick < bars[max(bisect_right(starts, tempo.tick) - 1, 0)]
-        if steady and is_short and tempo.bpm < steady:
-            waiting.append(tempo)
-            continue
-        if tempo.bpm == steady:
-            found.update(waiting)
-        steady, waiting = tempo.bpm, []
-    return frozenset(found | set(waiting))
+    found: set[Tempo] = set()
+    for place in range(1, len(pages.tempos) - 1):
+        before, *two = pages.tempos[place - 1 : place + 2]
+        after = pages.tempos[place + 2] if place + 2 < len(pages.tempos) else None
+        steps = before.bpm - two[0].bpm, two[0].bpm - two[1].bpm
+        measure = pages.measures[max(bisect_right(starts, two[0].tick) - 1, 0)]
+        longest = max(ticks[place + 1] - ticks[place], ticks[place + 2] - ticks[place + 1])
+        is_even = steps[0] > 0 and abs(steps[0] - steps[1]) < _EVEN
+        returns = after is None or abs(after.bpm - before.bpm) < _EVEN
+        if is_even and returns and longest < measure.end - measure.start:
+            found.update(two)
+    return frozenset(found)
+
+
+_EVEN = 0.02
+"""Beats a minute by which steps of a tempo may differ: MIDI rounds them."""
 
 
 def choose_beat(bpm: float, metre: TimeSignature) -> tuple[int, float]:
