@@ -172,3 +172,10 @@ def test_what_was_meant_is_said(run, line, said):
 def test_help_is_a_command_too(run, line):
     ran = run(*line)
     assert (ran.status, ran.out) == (0, run(*line[1:], "--help").out)
+
+
+def test_an_older_piece_in_e_flat_minor_has_six_sharps(tunes):
+    old = make(tunes, [Request(seed=1, bars=1, key="Ebm", time_signature="4/4")])[0]
+    assert old.score.key_signatures[0].key.fifths == 6
+    new = tunes.generate(bars=1, key="Ebm", time_signature="4/4", seed=1)
+    assert new.score.key_signatures[0].key.fifths == -6

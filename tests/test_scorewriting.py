@@ -439,7 +439,7 @@ def test_any_ticks_can_be_written():
 def test_a_tune_in_abc(written):
     music = replace(PIECES["6/8"], chords=(ChordSymbol(240, "C"),), tempos=(Tempo(0, 120.0),), title="A 100% tune")
     assert written(music, ".abc").read_text().splitlines() == [
-        *("X:1", "T:A 100\\% tune", "M:6/8", "L:1/8", "Q:1/4=120", "K:C"),
+        *("X:1", "T:A 100\\% tune", "M:6/8", "L:1/8", "Q:3/8=80", "K:C"),
         'G | "C"c2 B A3 | G6 |]',
     ]
 

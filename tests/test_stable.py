@@ -30,6 +30,8 @@ STABLE = {
         "convert_like": "constant, array",
         "make_range": "count, array",
         "stack_columns": "columns",
+        "look_up": "table, places",
+        "make_parameter": "value, array",
         "replace_column": "array, column, values",
         "carry_forward": "values, stated, first",
     },

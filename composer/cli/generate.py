@@ -108,17 +108,20 @@ def generate(
     stems = (writing.name_piece(chosen, (index or 0) + n) for n in range(count))
     with writing.open_shelf(outs, export_options, title, stems=stems, several=count > 1, **kept) as shelf:
         _check_best(best, count, shelf)
+        from composer.generation.annotating import check_comp
         from composer.generation.composer import open_model
+        from composer.generation.finishing import add_comp
         from composer.generation.tasks import get_request, replace_request
 
         generator = open_model(model_name)
         stated: dict[str, Any] = {"device": device, "backend": backend, "precision": precision, "beams": beams}
         metre = time_signature and read_time_signature(time_signature)
         stated |= {"bars": bars, "time_signature": metre, "key": key, "tempo": tempo}
-        stated |= {"max_copied_bars": max_copied_bars, "transforms": (*transforms, *["comp"] * comp), "rules": rules}
+        stated |= {"max_copied_bars": max_copied_bars, "rules": rules}
+        stated |= {"transforms": add_comp(transforms, comp=comp)}
         request = _build_request(ctx, generator, chosen, stated)
         if comp and primer is None:
-            _check_comp(request)
+            check_comp(request)
         one: Task = request if primer is None else _add_primer(generator, request, primer, tempo)
         if form_text is not None:
             one = _divide_into_sections(replace(get_request(one), bars=bars), form_text)
@@ -142,14 +145,6 @@ def _build_request(ctx: click.Context, generator: Generator, seed: int, stated: 
     suggested = merge_conditions(generator.suggested, list_conditions(ctx))
     request = state_edition(generator, replace(suggested, seed=seed, **given))
     return apply_samplers(request, list_samplers(ctx))
-
-
-def _check_comp(request: Request) -> None:
-    """Raise BadOption unless there will be chords to play."""
-    from composer.generation.annotating import find_annotating
-
-    if not find_annotating(request.samplers):
-        raise BadOption("--comp plays the chords that --chords asks for; give both.")
 
 
 def _check_index(index: int | None, count: int) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from composer.errors import BadOption
 from composer.generation.generator import make_samplers
 from composer.music.score import ChordSymbol, Score, TimeSignature
 from composer.request import Request, SamplerSpec
@@ -38,6 +39,12 @@ def annotate_piece(task: object, request: Request, piece: Piece) -> Piece:
     stretches = list(_list_stretches(task, request, score))
     chords = tuple(_select_symbols(stretches, piece.score.chords, score.chords))
     return replace(piece, score=replace(score, chords=chords))
+
+
+def check_comp(request: Request) -> None:
+    """Raise BadOption unless there will be chords to play."""
+    if not find_annotating(request.samplers):
+        raise BadOption("--comp plays the chords that --chords asks for; give both.")
 
 
 def find_annotating(specs: Sequence[SamplerSpec]) -> list[Annotates]:

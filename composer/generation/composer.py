@@ -16,8 +16,9 @@ from typing import Any, TypeAlias, overload
 
 from composer.errors import BadOption
 from composer.generation import streaming, tasks
+from composer.generation.annotating import check_comp
 from composer.generation.continuation import Continuation, make_continuation
-from composer.generation.finishing import Typed, add_flagged, read_finish, split_flagged
+from composer.generation.finishing import Typed, add_comp, add_flagged, read_finish, split_flagged
 from composer.generation.generator import Generator, apply_samplers, state_edition
 from composer.generation.options import (
     ALL,
@@ -77,6 +78,7 @@ class Composer(Generator):
         key: str | None = None,
         tempo: float | None = None,
         max_copied_bars: int | None = None,
+        comp: bool = False,
         transforms: Typed = (),
         rules: Typed = (),
         beams: int | None = None,
@@ -100,6 +102,7 @@ class Composer(Generator):
         key: str | None = None,
         tempo: float | None = None,
         max_copied_bars: int | None = None,
+        comp: bool = False,
         transforms: Typed = (),
         rules: Typed = (),
         beams: int | None = None,
@@ -122,8 +125,10 @@ class Composer(Generator):
         conditions: dict[str, Any] = {"time_signature": time_signature, "key": key, "tempo": tempo}
         conditions |= {"max_copied_bars": max_copied_bars, "beams": beams}
         runtime = {"device": device, "backend": backend, "precision": precision}
-        conditions |= {"bars": bars, **read_finish(transforms, rules)}
+        conditions |= {"bars": bars, **read_finish(add_comp(transforms, comp=comp), rules)}
         request = _build_request(self, "generate", seed, conditions, runtime, samplers)
+        if comp and primer is None:
+            check_comp(request)
         one: Task = request if primer is None else _continue_primer(self, request, primer, tempo)
         if form is not None:
             one = Form.parse(replace(tasks.get_request(one), bars=bars), form)

@@ -288,6 +288,8 @@ def make_gap(draft: Draft, name: str, draw: int) -> Gap:
     around = [draft.known[key] for key in (*form.sections[:place], name[0] if name != name[0] else form.sections[0])]
     around += [draft.known[key] for key in following]
     score = join_sections(around, draft.ticks)
+    begins = (score.upbeat + n * draft.ticks for n in range(len(around)))
+    score = replace(score, markers=tuple(Text(tick, mark) for tick, mark in zip(begins, form.sections, strict=False)))
     start, end = place * draft.ticks, (place + 1) * draft.ticks if following else ALWAYS
     head = _measure_head(draft) if name != name[0] else 0
     spans = [Span(0, start + head), *([Span(end, ALWAYS)] if following else [])]

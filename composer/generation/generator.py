@@ -46,7 +46,7 @@ from composer.sampling.loop import SampledPiece
 from composer.tokens.conditions import check_wanted, settle, split_conditions
 from composer.tokens.jit import compile_grammar
 from composer.tokens.vocabulary import EOS
-from composer.types import Constraint, Piece, Sampler, Span, Step, Tokenizer
+from composer.types import Constraint, Piece, Sampler, Span, Step, SupportsBlocks, Tokenizer
 
 if TYPE_CHECKING:
     from composer.data.corpus import Report
@@ -208,7 +208,7 @@ def check(generator: Generator, request: Request) -> None:
     """
     generator.tokenizer.grammar.start(request, 1)
     if constraints := make_constraints(request):
-        check_request(generator.tokenizer, constraints, request)
+        check_request(generator.writing, constraints, request)
 
 
 def generate(generator: Generator, requests: Sequence[Request], *, redraws: int = degeneration.RETRIES) -> list[Piece]:
@@ -263,8 +263,9 @@ def _generate_together(generator: Generator, requests: Mapping[int, Request], re
 
     first = next(iter(requests.values()))
     samplers = make_samplers(first.samplers)
-    draw, most = _choose_method(first)
-    for place, result in draw(generator.get_step(first), generator.writing, samplers, take, most):
+    step = generator.get_step(first)
+    draw, most = _choose_method(first, step)
+    for place, result in draw(step, generator.writing, samplers, take, most):
         number, request = begun[place]
         made = result if isinstance(result, ComposerError) else _make_piece(generator, request, result)
         if _decide_retry(generator, request, made, redraws):
@@ -273,10 +274,10 @@ def _generate_together(generator: Generator, requests: Mapping[int, Request], re
             yield number, made
 
 
-def _choose_method(request: Request) -> tuple[Callable[..., Iterator[tuple[int, beams.Found]]], int]:
+def _choose_method(request: Request, step: Step) -> tuple[Callable[..., Iterator[tuple[int, beams.Found]]], int]:
     """Choose between the sampling loop and beam search, with the number of pieces side by side at most."""
     if request.beams is None:
-        return loop.sample_each, BATCH_SIZE
+        return loop.sample_each, step.most if isinstance(step, SupportsBlocks) and step.block > 1 else BATCH_SIZE
     from composer.sampling import beams  # few want them
 
     return beams.search_each, max(BEAMS // request.beams, 1)

@@ -200,7 +200,7 @@ def _split_batches(fills: Mapping[int, _ResolvedFill]) -> Iterator[list[int]]:
 
 
 def _make_condition(generator: Generator, wanted: Fill, quantised: Score) -> Condition:
-    mask = generator.tokenizer.grammar.fix_notes(quantised, wanted.fixed)
+    mask = generator.writing.grammar.fix_notes(quantised, wanted.fixed)
     return Condition(wanted.request, mask, wanted.particles, find_settled_bars(wanted, quantised))
 
 
@@ -257,6 +257,7 @@ def build_request(request: Request, quantised: Score) -> Request:
         time_signature=metres.pop() if len(metres) == 1 else None,
         key=str(quantised.key_signatures[0].key) if quantised.key_signatures else None,
         tempo=None,
+        edition=1,  # neither the tempo nor the spelling of the key is the request's
         primer=(),
         primer_ticks=0,
         conditions=tuple(sorted({**dict(quantised.labels), **dict(request.conditions)}.items())),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from composer.arrays import get_namespace
 from composer.types import Array, Constraint, Context, Drawn, HasMemory, Sampler, TokenInfo
 
 Floats = NDArray[np.float64]
@@ -80,6 +81,7 @@ def list_memoryless(constraints: Sequence[Constraint]) -> list[Constraint]:
     return [constraint for constraint in constraints if not isinstance(constraint, HasMemory)]
 
 
-def update_memory(samplers: Sequence[BoundSampler], context: Context, drawn: Drawn) -> Floats:
+def update_memory(samplers: Sequence[BoundSampler], context: Context, drawn: Drawn) -> Array:
     """Compute the memory (B, M) of all bound samplers, given in order, after a step."""
-    return np.concatenate([sampler.update_memory(context, drawn) for sampler in samplers], axis=1)
+    parts = [sampler.update_memory(context, drawn) for sampler in samplers]
+    return get_namespace(parts[0]).concat(parts, axis=1)

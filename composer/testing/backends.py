@@ -19,7 +19,18 @@ from composer.model import ComponentSpec, Model
 from composer.plugins.registry import registry
 from composer.sampling.torch_backend import make_torch_step
 from composer.testing.rules import rebuild, require
-from composer.types import Architecture, Backend, Column, HasCell, HasReasons, State, Step, Tokenizer
+from composer.types import (
+    Architecture,
+    Array,
+    Backend,
+    Column,
+    HasCell,
+    HasReasons,
+    State,
+    Step,
+    SupportsBlocks,
+    Tokenizer,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -61,6 +72,8 @@ def _check_precision(step: Step, model: Model, tolerance: float) -> None:
             )
     _check_gathered(step, inputs, found)
     _check_states(step, inputs)
+    if isinstance(step, SupportsBlocks) and step.block > 1:
+        _check_blocks(step, inputs, found)
 
 
 def make_random_model(
@@ -109,6 +122,25 @@ def _check_gathered(step: Step, inputs: NDArray[np.int64], found: NDArray[np.flo
     order = np.array([5, 0, 5])
     gathered = _run(step, inputs[half:, order], tuple(part[order] for part in state))
     require(gathered.tobytes() == found[half:, order].tobytes(), "rows gathered from a state continue as before")
+
+
+def _check_blocks(step: SupportsBlocks, inputs: NDArray[np.int64], found: NDArray[np.float32]) -> None:
+    """Check that a block of steps gives the logits `found` step by step, whatever its loop was run with before."""
+    rows, size = inputs.shape[1], step.pad(inputs.shape[1])
+    require(size >= rows, f"a block is run with no fewer rows than there are; {size} are fewer than {rows}")
+    padded = np.concatenate([inputs, np.repeat(inputs[:, :1], size - rows, axis=1)], axis=1)
+
+    def turn(state: Sequence[Array], columns: Sequence[Array]) -> tuple[Sequence[Array], Sequence[Array]]:
+        logits, after = step.run(columns[0], tuple(state))
+        return after, [logits]
+
+    begun, columns = step.begin(size), step.place(padded)
+    repeat = step.make_repeat(turn, begun, [columns[0]])
+    require(repeat is not None, "a turn that looks at no number is repeated")
+    for _ in range(2):
+        logits = repeat(begun, [columns])[1][0] if repeat else None
+        same = np.array_equal(step.read(logits)[:, :rows], found)
+        require(same, "a block of steps gives the logits of single steps, to the bit")
 
 
 def _check_states(step: Step, inputs: NDArray[np.int64]) -> None:

@@ -129,7 +129,7 @@ def assemble_tokens(
     lines = np.full((total, 3), -1)  # before each bar: a new time signature, a section, and the bar line
     metres = found.time_signatures[:total]
     lines[1:, 0] = np.where(metres[1:] != metres[:-1], metres[1:], -1)
-    lines[:, 1] = _encode_sections(grid, found, total, ends=ends)
+    lines[:, 1] = encode_sections(grid, found, total, ends=ends)
     lines[:, 2] = grid.first["Bar"]
     if ends:
         last = min(COUNTDOWN, total)
@@ -149,10 +149,11 @@ def assemble_tokens(
     return music
 
 
-def _encode_sections(grid: Grid, found: Measures, total: int, *, ends: bool) -> NDArray[np.int64]:
+def encode_sections(grid: Grid, found: Measures, total: int, *, ends: bool) -> NDArray[np.int64]:
     """Encode the sections of the first `total` bars: (total,) the token before each bar, -1 for none.
 
-    The first section begins with the piece. If the piece goes on, the length of the last one is unknown.
+    The first section begins with the piece. If the piece goes on, the last one is taken to be as long as the one
+    before, unless it is longer already; the length of a single one is unknown.
     """
     tokens: NDArray[np.int64] = np.full(total, -1)
     if not (grid.sections and total):
@@ -163,7 +164,7 @@ def _encode_sections(grid: Grid, found: Measures, total: int, *, ends: bool) -> 
     bars[0] -= pickup
     bars[bars > bar_sections.LONGEST] = 0
     if not (ends and len(found.sections)):
-        bars[-1] = 0
+        bars[-1] = bars[-2] if len(bars) > 1 and bars[-1] <= bars[-2] else 0
     tokens[begins] = grid.first["Section"] + bars
     return tokens
 
@@ -220,7 +221,7 @@ def walk(grid: Grid, tokens: Tokens, reading: Reading) -> Iterator[tuple[int, in
             tick = reading.end * grid.step_ticks
             reading.time_signatures.append(TimeSignature(tick, signature.numerator, signature.denominator))
         elif kind == "Key":
-            reading.key = parse_key(value)
+            reading.key = parse_key(value).usual
         elif kind == "Upbeat":
             reading.upbeat = int(value)
         elif kind == "Bar":
@@ -241,7 +242,7 @@ def make_heading(grid: Grid, reading: Reading) -> dict[str, Any]:
 
     Sections are named in their order, and the last one ends with the piece; a single one of unknown length is none.
     """
-    heading = {
+    heading: dict[str, Any] = {
         "time_signatures": tuple(reading.time_signatures),
         "key_signatures": (KeySignature(0, reading.key),) if reading.key else (),
         "upbeat": reading.upbeat * grid.step_ticks,

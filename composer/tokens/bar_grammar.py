@@ -248,7 +248,7 @@ def mask_tokens(grid: Grid, state: Array, may_move: Array) -> Array:
         may_move[:, None] & _mask_positions(grid, state, late),
     ]
     if grid.sections:
-        whole = _count_whole_bars(state)
+        whole = count_whole_bars(state)
         is_first = state[:, Field.BAR] == -1
         blocks.append(bar[:, None] & bar_sections.mask_sections(state[:, Field.SECTION], whole, is_first))
     return xp.concat(blocks, axis=1)
@@ -309,7 +309,7 @@ def _count_primed(state: Array, begin: Array) -> Array:
     return xp.maximum(-((begin - state[:, Field.FLOOR]) // length), xp.zeros_like(begin))
 
 
-def _count_whole_bars(state: Array) -> Array:
+def count_whole_bars(state: Array) -> Array:
     """Count (B,) the bars that may still begin, without a pickup."""
     xp, countdown = get_namespace(state), state[:, Field.COUNTDOWN]
     begin = xp.where(_is_pickup_next(state), state[:, Field.UPBEAT], state[:, Field.NEXT])

@@ -32,7 +32,10 @@ from composer.types.architectures import (
     HasShapes,
     Layer,
     ReadsFeatures,
+    Repeat,
     Step,
+    SupportsBlocks,
+    Turn,
 )
 from composer.types.arrays import Array, State, Tokens
 from composer.types.callbacks import Callback, RunView
@@ -108,6 +111,7 @@ __all__ = [
     "ReadsFeatures",
     "ReadsTasks",
     "RecentNotes",
+    "Repeat",
     "Rule",
     "RunView",
     "Sampler",
@@ -115,6 +119,7 @@ __all__ = [
     "Span",
     "State",
     "Step",
+    "SupportsBlocks",
     "SupportsFrames",
     "SupportsLint",
     "SupportsProvenance",
@@ -125,6 +130,7 @@ __all__ = [
     "Tokens",
     "Trainable",
     "Transform",
+    "Turn",
 ]
 
 Offers: TypeAlias = Mapping[str, Callable[..., Any]]

@@ -37,6 +37,12 @@ class Context:
     recent_notes: RecentNotes  # at least as many notes as any sampler of the chain asks for by its attribute `lookback`
     memory: Array = field(default_factory=lambda: np.zeros((0, 0)))  # (B, M) float64 of this sampler, if it `HasMemory`
 
+    def restrict(self, allowed: Array) -> Context:
+        """Return the same context with another mask (B, V)."""
+        return Context(
+            self.step, self.music, self.token_info, self.history, allowed, self.recent_notes, self.memory
+        )  # `replace` takes as long as a constraint
+
 
 @dataclass(frozen=True)
 class Drawn:

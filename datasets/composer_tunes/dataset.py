@@ -157,9 +157,15 @@ class Tunes:
         "lowest": 48,
         "highest": 100,
         "time_signatures": ("2/2", "3/2", "2/4", "3/4", "4/4", "6/4", "3/8", "6/8", "9/8", "12/8"),
+        "lookback": (1, 2, 4, 8),
+        "recall": True,
+        "sections": True,
     }
     training_options: ClassVar[Mapping[str, Any]] = {"dropout": 0.1, "transpose": 0}
-    suggested: ClassVar[Mapping[str, Any]] = {"tempo": 112.0}
+    suggested: ClassVar[Mapping[str, Any]] = {
+        "tempo": 112.0,
+        "samplers": [{"name": "temperature", "options": {"temperature": 0.93}}],
+    }
 
     @property
     def title(self) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import convert_like, get_namespace
+from composer.arrays import convert_like, get_namespace, make_parameter
 from composer.music.chords import Chord, Progression, estimate_key, find_keys, parse_progression
 from composer.music.score import ChordSymbol, KeySignature, Score, TimeSignature, compute_bars
 from composer.tokens.vocabulary import mask_sustained
@@ -61,15 +61,15 @@ class Chords:
 
     @cached_property
     def _tables(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
-        """(bars,) the first chord and the number of chords of each bar; (chords + 1, 12) their tones, and all.
+        """(bars,) the first chord and the number of chords of each bar; (chords + 1, 12) all tones, and each's.
 
-        The last array (chords,) is true for `N.C.`
+        The last array (chords + 1,) is true for `N.C.`
         """
         counts = np.array([len(bar) for bar in self.bars])
         chords = [chord.tones for bar in self.bars for chord in bar]
         every = frozenset().union(*chords)
-        tones = [np.isin(np.arange(12), sorted(chord or ALL_CLASSES)) for chord in [*chords, every]]
-        return np.cumsum(counts) - counts, counts, np.array(tones), np.array([not chord for chord in chords])
+        tones = [np.isin(np.arange(12), sorted(chord or ALL_CLASSES)) for chord in [every, *chords]]
+        return np.cumsum(counts) - counts + 1, counts, np.array(tones), np.array([False, *(not one for one in chords)])
 
     @cached_property
     def _keys(self) -> frozenset[int]:
@@ -80,7 +80,7 @@ class Chords:
         """Mask notes outside the progression. Tokens without a pitch are free."""
         xp, music = get_namespace(context.allowed), context.music
         first, counts, tones, silent = (convert_like(table, music.bar) for table in self._tables)
-        bar = (music.bar - xp.where(music.upbeat > 0, 1, 0)) % len(self.bars)
+        bar = (music.bar - xp.where(music.upbeat > 0, 1, 0)) % make_parameter(len(self.bars), music.bar)
         length = xp.where(music.bar_ticks > 0, music.bar_ticks, 1)
         count = xp.take(counts, bar)
         number = xp.clip(music.position * count // length, 0, count - 1)
@@ -89,7 +89,7 @@ class Chords:
         between = (music.position % beat != 0) & ~xp.take(silent, chord)
         if self.edition > 1:
             between = between & (music.position != _find_start(number, count, length, beat))
-        admitted = xp.take(tones, xp.where(between, tones.shape[0] - 1, chord), axis=0)
+        admitted = xp.take(tones, xp.where(between, 0, chord), axis=0)
         return restrict_keys(context, mask_classes(context, admitted) | mask_sustained(context), self._keys)
 
     def annotate(self, score: Score) -> Score:

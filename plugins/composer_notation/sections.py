@@ -46,8 +46,8 @@ def name_played_sections(
         for place, (before, index) in enumerate(pairwise([-1, *order]))
         if place == 0 or index <= before or section_of[index] != section_of[before]
     ]
-    following = zip(begins, [*begins[1:], len(order)], strict=True)
-    begins = [place for place, end in following if not (is_short[order[place]] and end == place + 1)]  # no bare pickups
+    spans = list(pairwise([*begins, len(order)]))
+    begins = [place for place, end in spans if not (is_short[order[place]] and end == place + 1)]  # no bare pickups
     if len(begins) < 2:
         return {}
     names = name_in_order(written[section_of[order[place]]] for place in begins)

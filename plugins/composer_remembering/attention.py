@@ -6,22 +6,20 @@ the key and with the vector of that distance, 0 ≤ d < N.
 
 from __future__ import annotations
 
-from abc import abstractmethod
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from composer_recurrent.products import multiply
 from composer_remembering.clock import Parts, Ticks, mark, sum_up
+from composer_remembering.memory import Memory
 
 NEVER = -1e9
 """The match of what is not there."""
 
 
-class _Attention(nn.Module):
-    """`memory(hidden (B, T, H), ticks, state) -> (context (B, T, D), state)`, with D the width of all heads."""
-
-    parts: int  # of the state
+class _Attention(Memory):
+    """Queries, keys and values; the width D of a context is that of all heads."""
 
     def __init__(self, hidden_size: int, remembered_size: int, size: int, heads: int, window: int) -> None:
         super().__init__()
@@ -31,10 +29,6 @@ class _Attention(nn.Module):
         self.values = nn.Linear(remembered_size, size)
         # From the farthest to the nearest; each begins as small as the numbers of a key.
         self.distances = nn.Parameter(torch.empty(heads, window, size // heads).uniform_(-0.5, 0.5))
-
-    @abstractmethod
-    def begin(self, like: Tensor) -> Parts:
-        """Make the state (…, B, …) of as many rows as `like` has, before the first token."""
 
     def _begin_window(self, like: Tensor) -> Parts:
         """Make keys and values (N, B, D), and (1, B, 1) how many of them there are: none."""
@@ -46,8 +40,13 @@ class _Attention(nn.Module):
         return x.unflatten(-1, (self.heads, -1)).transpose(-2, -3)
 
     def _ask(self, hidden: Tensor) -> Tensor:
-        """Compute queries, scaled as their products are to be."""
-        return self.queries(hidden) * (self.size // self.heads) ** -0.5
+        """Compute queries (B, T, D), scaled as their products are to be."""
+        return _project(self.queries, hidden) * (self.size // self.heads) ** -0.5
+
+    def _hold(self, seen: Tensor, keys: Tensor, values: Tensor) -> list[Tensor]:
+        """Compute keys and values of what is `seen` (B, n, …), after those (N, B, D) that are kept: (B, N + n, D)."""
+        pairs = ((keys, self.keys), (values, self.values))
+        return [torch.cat([kept.transpose(0, 1), _project(by, seen).to(kept.dtype)], dim=1) for kept, by in pairs]
 
 
 class AttentionToSteps(_Attention):
@@ -65,39 +64,39 @@ class AttentionToSteps(_Attention):
     def forward(self, hidden: Tensor, ticks: Ticks, state: Parts) -> tuple[Tensor, Parts]:
         """Compute the context of each place; ticks are of no concern."""
         places, length = hidden.shape[1], min(self.window, hidden.shape[1])
-        held = [
-            torch.cat([before.transpose(0, 1), made(hidden).to(before.dtype)], dim=1)
-            for before, made in zip(state, (self.keys, self.values), strict=False)
-        ]
+        *kept, (filled,) = state
+        held = self._hold(hidden, *kept)
         queries = _pad(self._ask(hidden), length).unflatten(1, (-1, length))
         keys, values = (_pad(of, length, self.window).unfold(1, self.window + length, length) for of in held)
         queries, keys, values = self._split(queries), *(self._split(of.transpose(2, 3)) for of in (keys, values))
-        matches = queries @ keys.transpose(-1, -2) + self._match_distances(queries)
-        allowed = self._mask(len(state[2][0]), places, length, state[2][0])
-        weights = matches.masked_fill(~allowed[:, :, None], NEVER).softmax(-1)
+        matches = queries @ keys.transpose(-1, -2)
+        matches += self._match_distances(queries)
+        matches += self._find_unfilled(keys.shape[1], length, filled)[:, :, None, None]
+        weights = matches.softmax(-1)
         context = (weights @ values.to(weights.dtype)).transpose(2, 3).flatten(3).flatten(1, 2)[:, :places]
         after = tuple(of[:, places:].transpose(0, 1) for of in held)
-        return context, (*after, (state[2] + places).clamp_max(self.window))
+        return context, (*after, (filled + places).clamp_max(self.window)[None])
 
     def _match_distances(self, queries: Tensor) -> Tensor:
         """Compute (B, blocks, heads, L, N + L) the product of each query with the vector of each key's distance.
 
-        Row i of the products (L, N) belongs i + 1 places further right. A zero before it and L after it do that, when
-        all rows are read as one and cut anew.
+        It is NEVER for a key out of reach. Row i of the products (L, N) belongs i + 1 places further right. A number
+        before it and L after it do that, when all rows are read as one and cut anew.
         """
         length = queries.shape[-2]
         products = queries @ self.distances.transpose(-1, -2)
-        padded = functional.pad(products, (1, length)).flatten(-2)
+        padded = functional.pad(products, (1, length), value=NEVER).flatten(-2)
         return padded[..., : length * (self.window + length)].unflatten(-1, (length, -1))
 
-    def _mask(self, rows: int, places: int, length: int, filled: Tensor) -> Tensor:
-        """Mask (B, blocks, L, N + L) what a place may look at: the last N, and nothing before the first token."""
-        query = torch.arange(length, device=filled.device)[:, None]
+    def _find_unfilled(self, blocks: int, length: int, filled: Tensor) -> Tensor:
+        """Return (B, blocks, N + L) NEVER for keys before the first token, else 0; `filled` (B, 1) are kept ones."""
         key = torch.arange(self.window + length, device=filled.device)
-        near = (key > query) & (key <= query + self.window)
-        block = torch.arange(-(-places // length), device=filled.device)[:, None] * length
-        begun = (block + key) >= (self.window - filled)[..., None]  # (B, blocks, N + L)
-        return near & begun[:, :, None]
+        block = torch.arange(blocks, device=filled.device)[:, None] * length
+        return ((block + key) < (self.window - filled)[..., None]).to(filled.dtype) * NEVER
+
+
+def _project(by: nn.Linear, x: Tensor) -> Tensor:
+    return multiply(x, by.weight, by.bias)
 
 
 def _pad(x: Tensor, length: int, more: int = 0) -> Tensor:
@@ -117,12 +116,9 @@ class AttentionToBars(_Attention):
 
     def forward(self, hidden: Tensor, ticks: Ticks, state: Parts) -> tuple[Tensor, Parts]:
         """Compute the context of each place."""
-        *before, (filled,), (gathered,) = state
+        *kept, (filled,), (gathered,) = state
         summaries, gathered = sum_up(hidden, ticks, gathered)
-        held = [
-            torch.cat([of.transpose(0, 1), made(summaries).to(of.dtype)], dim=1)
-            for of, made in zip(before, (self.keys, self.values), strict=True)
-        ]
+        held = self._hold(summaries, *kept)
         queries, keys, values = (self._split(of) for of in (self._ask(hidden), *held))
         places = torch.arange(held[0].shape[1], device=hidden.device) - ticks.number[..., None]  # in each window
         inside = (places >= 0) & (places < self.window)

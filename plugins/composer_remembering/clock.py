@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 Parts = tuple[Tensor, ...]
 
@@ -60,8 +61,11 @@ def sum_up(hidden: Tensor, ticks: Ticks, before: Tensor) -> tuple[Tensor, Tensor
     `before` (B, H + 1) is the sum of `hidden` since the last tick, and the number of its places. Also returns the same
     for the next chunk. Slots without a tick hold nothing of meaning.
     """
+    if hidden.shape[1] == 1:
+        sums = before + functional.pad(hidden[:, 0], (0, 1), value=1.0)
+        return torch.cat([hidden[:, 0], sums[:, :-1] / sums[:, -1:]], dim=1)[:, None], sums * (1.0 - ticks.at)
     with torch.autocast(hidden.device.type, enabled=False):  # sums of many places
-        hidden = torch.cat([hidden.to(before.dtype), torch.ones_like(ticks.at)[..., None]], dim=2)
+        hidden = functional.pad(hidden.to(before.dtype), (0, 1), value=1.0)
         spans = mark(ticks.before, ticks.slots + 1)  # (B, T, K + 1)
         begun = torch.cat([before[:, None], before.new_zeros(len(before), ticks.slots, before.shape[1])], dim=1)
         sums = begun + spans.transpose(1, 2) @ hidden

@@ -8,17 +8,20 @@ from torch import Tensor, nn
 from composer_recurrent.dropout import Dropout
 from composer_recurrent.network import RecurrentNetwork
 from composer_remembering.clock import Parts, find_ticks
+from composer_remembering.memory import Memory
 
 
 class RememberingLayers(nn.Module):
-    """`layers(x (B, T, E), values (B, T) or None, every, state) -> (hidden (B, T, H), state)`: lower layers, memory, upper layer.
+    """Lower layers, a memory, and an upper layer that reads both: `layers(x (B, T, E), values, every, state)`.
 
-    `lower` and `upper` are called like torch's recurrent layers. The memory makes of the output of the lower layers, and
-    of the ticks, a context for each place: `memory(hidden, ticks, state) -> (context (B, T, D), state)`. Each part of a
-    state has its rows second: first those of the recurrent layers, then the clock's, then those of the memory.
+    It returns (B, T, H) and the state. `values` (B, T), or None, and `every` are those of `find_ticks`. `lower` and
+    `upper` are called like torch's recurrent layers. Each part of a state has its rows second: first those of the
+    recurrent layers, then the clock's, then those of the memory.
     """
 
-    def __init__(self, lower: nn.Module, memory: nn.Module, upper: nn.Module, dropout: float) -> None:
+    memory: Memory
+
+    def __init__(self, lower: nn.Module, memory: Memory, upper: nn.Module, dropout: float) -> None:
         super().__init__()
         self.lower, self.memory, self.upper = lower, memory, upper
         self.dropout = Dropout(dropout)

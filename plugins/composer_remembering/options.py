@@ -1,7 +1,7 @@
 """Options of `attention` and `hierarchical`. Torch is imported when a module is built.
 
 Both have recurrent layers of a kind that is chosen (`core`). The last of them reads, beside the output of those below,
-what a second memory makes of it. Everything is computed for a whole sequence at once but for the recurrences themselves.
+what a second memory makes of it. The layers never wait for one another: each is computed for a whole sequence.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from composer.types import Column
+    from composer_remembering.memory import Memory
 
 CORES: dict[str, type[MinGru | MinLstm | Lstm | Gru | Rnn]] = {
     "mingru": MinGru,
@@ -110,8 +111,8 @@ class Remembering(Recurrent):
         """Width of what the memory gives to each step."""
 
     @abstractmethod
-    def build_memory(self) -> nn.Module:
-        """Build the memory, freshly initialised, with the interface that `RememberingLayers` documents."""
+    def build_memory(self) -> Memory:
+        """Build the memory, freshly initialised."""
 
     @abstractmethod
     def list_memory_shapes(self) -> Shapes:
@@ -124,18 +125,21 @@ class Attention(Remembering):
 
     After Magenta's Attention RNN (Waite 2016), whose LSTM looks back at its last 40 outputs (attention of Bahdanau et
     al. 2015), so that it need not carry in its state what it is to repeat. Here, too, each step compares itself with
-    the last outputs h of the layers below, and gets a mean v of them, weighted by a softmax of how well they match. What
-    differs is younger. A match is a scaled dot product in several heads (Vaswani et al. 2017), not a small network. It
-    counts how long ago something was, by a vector r that is learned for each distance (Shaw et al. 2018). And the mean
-    goes to the layer above and not into the next step's input, so a whole sequence is computed at once.
+    the last outputs h of the layers below, and gets a mean m of them, weighted by a softmax of how well they match.
 
-    With `over bars` there is one h a bar, at its end, with the mean of the bar beside it; then `window` counts bars,
-    and a step may attend to nothing. The state holds keys and values of the window, so it has one size.
+    What differs is younger. A match is a scaled dot product in several heads (Vaswani et al. 2017), not a small
+    network. It takes into account how long ago something was, by a vector r for each distance, which is learned (Shaw
+    et al. 2018). And the mean goes to the layer above, not into the next step's input, so that a whole sequence is
+    computed at once.
+
+    Over bars, there is one h a bar, that of its end, with the mean over the bar beside it; `window` counts bars, and a
+    step may attend to nothing. The state holds the keys and values of the window, so it has one size.
     """
 
     over: Annotated[Literal["steps", "bars"], "what is looked back at: each step, or a summary of each bar"] = "steps"
     window: Annotated[int, "how many steps or bars it looks back at"] = 64
-    heads: Annotated[int, "parts that attend by themselves; each is as wide as hidden_size over heads"] = 4
+    attention_size: Annotated[int, "width of keys and values, a multiple of heads; 0: half of hidden_size"] = 0
+    heads: Annotated[int, "parts of these that attend by themselves"] = 4
 
     equations: ClassVar[tuple[str, ...]] = (
         "h' = the layers below, of x",
@@ -150,19 +154,21 @@ class Attention(Remembering):
         super().__post_init__()
         if self.over not in ("steps", "bars"):
             raise ValueError("over must be steps or bars")
-        if min(self.window, self.heads) < 1:
-            raise ValueError("window and heads must be at least 1")
+        if self.window < 2 or self.heads < 1 or self.attention_size < 0:
+            raise ValueError("window must be at least 2, heads at least 1 and attention_size at least 0")
+        if self.attention_size % self.heads:
+            raise ValueError(f"attention_size must be a multiple of heads, and {self.attention_size} is none")
 
     @property
     def context_size(self) -> int:
-        """Width of all heads together, near `hidden_size`."""
-        return self.heads * max(1, self.hidden_size // self.heads)
+        """Width of all heads together."""
+        return self.attention_size or self.heads * max(1, self.hidden_size // (2 * self.heads))
 
     @property
     def _remembered_size(self) -> int:
         return self.hidden_size if self.over == "steps" else 2 * self.hidden_size
 
-    def build_memory(self) -> nn.Module:
+    def build_memory(self) -> Memory:
         """Build the attention."""
         from composer_remembering.attention import AttentionToBars, AttentionToSteps
 
@@ -182,15 +188,15 @@ class Attention(Remembering):
 class Hierarchical(Remembering):
     """Recurrent layers with a slow layer between them, which ticks once a bar and is given to every step.
 
-    Layers that tick at their own rates go back to El Hihi and Bengio (1996); in music, a slow layer conducts the bars
-    of MusicVAE (Roberts et al. 2018) and of the hierarchical melodies of Wu et al. (2019). A slow state passes 8 bars in
-    8 steps, and so do gradients, where a fast one takes a hundred. Here the fast layers below read the tokens. At each
-    bar line the slow layer, a GRU, reads their output h there, beside its mean over the bar that has ended. The fast
-    layer above reads h and the slow state s at every step. No bar has to be of some length, and nothing is planned ahead:
-    the slow layer sums up what was, and does not foresee the bar.
+    Layers that tick at their own rates go back to El Hihi and Bengio (1996); in music, slow layers conduct the bars of
+    MusicVAE (Roberts et al. 2018) and of the melodies of Wu et al. (2019). A slow state passes 8 bars in 8 steps, and
+    so do gradients, where a fast one takes a hundred. Here the fast layers below read the tokens. At each bar line the
+    slow layer, a GRU, reads their output h there, beside its mean over the bar that has ended. The fast layer above
+    reads h and the slow state s at every step. Bars may be of any length. Unlike a conductor, the slow layer sums up
+    what was, and plans nothing.
     """
 
-    slow_size: Annotated[int, "width of the slow layer", "32"] = 128
+    slow_size: Annotated[int, "width of the slow layer; 0: half of hidden_size"] = 0
 
     equations: ClassVar[tuple[str, ...]] = (
         "h' = the layers below, of x",
@@ -201,22 +207,23 @@ class Hierarchical(Remembering):
     def __post_init__(self) -> None:
         """Refuse invalid options."""
         super().__post_init__()
-        if self.slow_size < 1:
-            raise ValueError("slow_size must be at least 1")
+        if self.slow_size < 0:
+            raise ValueError("slow_size must be at least 0")
 
     @property
     def context_size(self) -> int:
         """Width of the slow layer."""
-        return self.slow_size
+        return self.slow_size or max(1, self.hidden_size // 2)
 
-    def build_memory(self) -> nn.Module:
+    def build_memory(self) -> Memory:
         """Build the slow layer."""
         from composer_remembering.slow import SlowLayer
 
-        return SlowLayer(2 * self.hidden_size, self.slow_size)
+        return SlowLayer(2 * self.hidden_size, self.context_size)
 
     def list_memory_shapes(self) -> Shapes:
         """Yield the arrays of the slow layer, with torch's names."""
-        yield "cell.weight_ih", (3 * self.slow_size, 2 * self.hidden_size)
-        yield "cell.weight_hh", (3 * self.slow_size, self.slow_size)
-        yield from ((f"cell.{name}", (3 * self.slow_size,)) for name in ("bias_ih", "bias_hh"))
+        size = self.context_size
+        yield "cell.weight_ih", (3 * size, 2 * self.hidden_size)
+        yield "cell.weight_hh", (3 * size, size)
+        yield from ((f"cell.{name}", (3 * size,)) for name in ("bias_ih", "bias_hh"))

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from composer_remembering.clock import Parts, Ticks, mark, sum_up
+from composer_remembering.memory import Memory
 
 
-class SlowLayer(nn.Module):
-    """`memory(hidden (B, T, H), ticks, state) -> (slow (B, T, S), state)`: at each place the state after its tick."""
+class SlowLayer(Memory):
+    """A GRU whose state after the last tick is the context of each place."""
 
     parts = 2
 
@@ -32,5 +33,7 @@ class SlowLayer(nn.Module):
         for slot, summary in enumerate(summaries.unbind(1)):
             slow = torch.where(total > slot, self.cell(summary, slow).to(slow.dtype), slow)
             steps.append(slow)
-        places = mark(ticks.number, ticks.slots + 1) @ torch.stack(steps, dim=1)
-        return places, (gathered[None], slow[None])
+        after = gathered[None], slow[None]
+        if hidden.shape[1] == 1:
+            return slow[:, None], after
+        return mark(ticks.number, ticks.slots + 1) @ torch.stack(steps, dim=1), after

@@ -9,7 +9,15 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import carry_forward, convert_like, get_namespace, make_range, replace_column
+from composer.arrays import (
+    carry_forward,
+    convert_like,
+    get_namespace,
+    look_up,
+    make_parameter,
+    make_range,
+    replace_column,
+)
 from composer.music.keys import ALL_KEYS, Key
 from composer.music.score import Score
 from composer.request import Request
@@ -173,11 +181,11 @@ class VoicesGrammar:
         has_moved = carry_forward(np.where(moves, 1, 0), opened | moves, 0)
         sounding = [carry_forward(previous, moves & (voice == turn), self.rest) for turn in range(self.voices)]
         before = [carry_forward(sounds, opened, self.rest) for sounds in sounding]
-        columns = [shared.T, [has_moved], sounding, before]
+        columns = [*shared.T, has_moved, *sounding, *before]
         if self.ages:
             steps = bar_grammar.find_onset_step(shared)
-            columns.append([carry_forward(steps, moves & (voice == turn), 0) for turn in range(self.voices)])
-        return np.concatenate(columns).T
+            columns += [carry_forward(steps, moves & (voice == turn), 0) for turn in range(self.voices)]
+        return np.stack(columns, axis=1)
 
     def make_inputs(self, state: Array) -> Array:
         """Compute the features of the model's input, (B, C)."""
@@ -208,7 +216,9 @@ class VoicesGrammar:
         return xp.concat([xp.take_along_axis(classes, voice[:, None], axis=1), classes], axis=1)
 
     def _find_endings(self, state: Array, turn: Array) -> Array:
-        """Find the tones of the tonic chord nearest to `turn` (B, 1) in the last bar, (B, 4); BOS before it.
+        """Find the tones of the tonic chord nearest to `turn` (B, 1) in a last bar, (B, 4); BOS elsewhere.
+
+        It is that of the piece, or of a section where these are told.
 
         `turn` is the sound of the voice in turn. BOS also if it is silent, or if the nearest tone is out of reach.
         """
@@ -217,7 +227,10 @@ class VoicesGrammar:
         above = (convert_like(_ENDINGS, state) - (turn - self.first_pitch + self.lowest - tonic) + 6) % 12 - 6
         near = turn + above
         exists = (turn > self.rest) & (near >= self.first_pitch) & (near < self.size)
-        return xp.where(exists & (state[:, Field.COUNTDOWN] == 1)[:, None], near, xp.full_like(near, BOS))
+        is_last = state[:, Field.COUNTDOWN] == 1
+        if self.grid.sections:
+            is_last = is_last | (state[:, Field.SECTION] == 1)
+        return xp.where(exists & is_last[:, None], near, xp.full_like(near, BOS))
 
     def _compute_degrees(self, state: Array) -> Array:
         """Compute semitones of each voice above the tonic, without octaves, (B, voices)."""
@@ -330,15 +343,14 @@ class FixedNotes:
 
     def _look_up(self, table: NDArray[np.generic], steps: Array) -> Array:
         """Look up a table (B, voices) at `steps` (B,) or (B, voices)."""
-        xp, voices = get_namespace(steps), make_range(self.grammar.voices, steps)
-        places = voices * self.steps + (steps[:, None] if steps.ndim == 1 else steps)
-        return xp.reshape(xp.take(convert_like(table, steps), xp.reshape(places, (-1,))), places.shape)
+        voices, length = make_range(self.grammar.voices, steps), make_parameter(self.steps, steps)
+        return look_up(table, voices * length + (steps[:, None] if steps.ndim == 1 else steps))
 
     def _find_need(self, state: Array) -> Array:
         """Find the next step (B,) at which the score differs from the current sound, or has an onset."""
         xp = get_namespace(state)
         first = self._look_up(self.next_fixed, clip_step(state, self.steps, 1))
-        at_first = xp.clip(first, 0, self.steps - 1)
+        at_first = xp.minimum(xp.clip(first, 0, None), make_parameter(self.steps - 1, state))
         differs = self._look_up(self.onsets, at_first) | (
             self._look_up(self.sounds, at_first) != self.grammar.get_sounding(state)
         )

@@ -74,7 +74,7 @@ def _format_key(key: Key) -> str:
 def _format_tempo(pages: Pages, tempo: Tempo) -> str:
     """Format a tempo in beats of its measure, such as `3/8=112`."""
     measure = pages.measures[max(bisect_right([each.start for each in pages.measures], tempo.tick) - 1, 0)]
-    ticks, beats = choose_beat(tempo.bpm, TimeSignature(0, measure.numerator, measure.denominator))
+    ticks, beats = choose_beat(tempo.bpm, TimeSignature(0, measure.numerator, measure.denominator), digits=0)
     unit = Fraction(ticks, TICKS_PER_QUARTER * 4)
     return f"{unit.numerator}/{unit.denominator}={max(1, min(999, round(beats)))}"
 

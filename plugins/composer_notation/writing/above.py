@@ -84,11 +84,14 @@ _EVEN = 0.02
 """Beats a minute by which steps of a tempo may differ: MIDI rounds them."""
 
 
-def choose_beat(bpm: float, metre: TimeSignature) -> tuple[int, float]:
-    """Choose what a tempo mark counts: the ticks of the beat and beats a minute, or quarter notes if those are odd."""
-    beats = bpm * TICKS_PER_QUARTER / metre.pulse_ticks
-    is_round = metre.pulse_ticks in _UNITS and abs(beats - round(beats, 2)) < 1e-9
-    return (metre.pulse_ticks, beats) if is_round else (TICKS_PER_QUARTER, bpm)
+def choose_beat(bpm: float, time_signature: TimeSignature, digits: int = 2) -> tuple[int, float]:
+    """Choose what a tempo mark counts: the ticks of the beat and beats a minute, or quarter notes if those are odd.
+
+    Beats that are no number of so many `digits` are odd.
+    """
+    beats = bpm * TICKS_PER_QUARTER / time_signature.pulse_ticks
+    is_round = time_signature.pulse_ticks in _UNITS and abs(beats - round(beats, digits)) < 1e-9
+    return (time_signature.pulse_ticks, beats) if is_round else (TICKS_PER_QUARTER, bpm)
 
 
 _UNITS = {1920: ("whole", 0), 1440: ("half", 1), 960: ("half", 0), 720: ("quarter", 1), 480: ("quarter", 0)}
