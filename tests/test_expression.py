@@ -193,6 +193,16 @@ def test_it_is_written_out_where_that_is_asked_for_or_the_sections_differ(here):
     assert "<repeat" not in (here / "y.musicxml").read_text()
 
 
+def test_the_page_shows_every_bar_that_is_played(here):
+    from composer_page import forms
+
+    form = _make_form(LAST, OTHER, LAST, OTHER, names="AA", each=2)
+    svg = forms.write_forms(Piece(form), [forms.ENGRAVED]).data[forms.ENGRAVED]
+    assert len(forms.find_bars(svg, 4)) == 4
+    formats.write([Piece(form)], "x.svg")
+    assert (here / "x.svg").read_text().count('class="measure"') in (0, 2)
+
+
 # --- presets ----------------------------------------------------------------------------------------------------------
 
 
