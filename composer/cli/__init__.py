@@ -15,6 +15,7 @@ cache.py        `cache`
 presets.py      `presets`, and the option `--preset`
 plugins/        `plugins`
 options.py      options of plugins
+transforms.py   options for transforms, such as `--instrument`
 conditions.py   options for the conditions of a model
 settings.py     settings of a training, and their merge into a recipe
 callbacks.py    options of callbacks

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from composer.cli import completing
-from composer.cli.options import PluginOption, Row, WithSamplers, WithTransforms, list_taken
+from composer.cli.options import PluginOption, Row, WithSamplers, list_taken
+from composer.cli.transforms import WithTransforms
 from composer.errors import BadOption, ComposerError, printable
 from composer.generation.options import name_condition_flags
 from composer.music.score import Labels

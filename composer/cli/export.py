@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from composer.cli import writing
-from composer.cli.options import WithReaders, WithTransforms, get_reader_options, list_flagged_values
+from composer.cli.options import WithReaders, get_reader_options
+from composer.cli.transforms import WithTransforms, list_flagged_values
 
 if TYPE_CHECKING:
     from composer.music.score import Score

@@ -10,7 +10,8 @@ import click
 
 from composer.cli import completing, presets, writing
 from composer.cli.conditions import WithConditions, list_conditions
-from composer.cli.options import add_backend, list_flagged_values, list_samplers, list_texts
+from composer.cli.options import add_backend, list_samplers, list_texts
+from composer.cli.transforms import list_flagged_values
 from composer.cli.writing import Shelf
 from composer.errors import BadOption
 from composer.generation.options import choose_seed, merge_conditions, read_time_signature

@@ -16,7 +16,6 @@ from composer.cli import completing
 from composer.errors import BadOption, printable, suggest
 from composer.generation.options import convert_chain, list_sampler_options
 from composer.plugins.options import (
-    NONE,
     Option,
     convert,
     is_switch,
@@ -36,8 +35,6 @@ if TYPE_CHECKING:
 
 
 _SAMPLERS = "composer.links"
-_FLAGGED = "composer.flagged"
-_FLAGGED_OPTIONS = "composer.flagged.options"
 _OPTIONS = "composer.plugins.options"
 _PLUGIN_OPTIONS = "composer.things"
 _LINE = "composer.line"
@@ -110,52 +107,6 @@ class WithSamplers(Grouped):
         if _OPTIONS not in ctx.meta:  # made once: click orders them on the line by identity
             ctx.meta[_OPTIONS] = _make_sampler_options(list_taken(own))
         return [*own[:-1], *ctx.meta[_OPTIONS], own[-1]]
-
-
-class WithTransforms(Grouped):
-    """A command with an option for every transform that has one, such as `--instrument` (`composer.types.HasFlag`)."""
-
-    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """List the command's own parameters and the transforms'."""
-        own = super().get_params(ctx)
-        if _FLAGGED_OPTIONS not in ctx.meta:
-            ctx.meta[_FLAGGED_OPTIONS] = _make_flagged_options()
-        return [*own[:-1], *ctx.meta[_FLAGGED_OPTIONS], own[-1]]
-
-
-def _make_flagged_options() -> list[click.Parameter]:
-    from composer.generation.finishing import is_flag_switch, list_flagged
-
-    options: list[click.Parameter] = []
-    for name, offer in list_flagged().items():
-        first, is_on = offer.options[0], is_flag_switch(offer)
-        named = [word for member in list_members(first.type) for word in list_words(member)]
-        words = [*named, *([] if first.required else [NONE])]
-        made = PluginOption(
-            [f"--{name}"],
-            is_flag=is_on,
-            default=None,
-            metavar=None if is_on else "|".join(words) if len(words) > 1 else "NAME",
-            expose_value=False,
-            callback=_collect_flagged,
-            help=offer.summary,
-            shell_complete=completing.complete_words(words) if len(words) > 1 else None,
-        )
-        text = offer.summary if is_on else f"{offer.summary} ({first.help})"
-        shown = f"--{name}" if is_on else f"--{name} {made.metavar}"
-        made.list_rows = partial(_list_one_row, Row("Transforms", shown, text))
-        options.append(made)
-    return options
-
-
-def _collect_flagged(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
-    if value is not None:
-        ctx.meta.setdefault(_FLAGGED, {})[parameter.opts[0].removeprefix("--")] = value
-
-
-def list_flagged_values(ctx: click.Context) -> dict[str, Any]:
-    """Return the values of transforms' own options on the command line, by name."""
-    return dict(ctx.meta.get(_FLAGGED, {}))
 
 
 def list_taken(parameters: Iterable[click.Parameter]) -> set[str]:
