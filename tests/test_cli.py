@@ -167,6 +167,7 @@ def test_one_piece_goes_to_a_file_and_what_made_it_beside_it(run, here):
         "bars": 3,
         "key": "Dm",
         "tempo": 90.0,
+        "transforms": [{"name": "dynamics", "options": {}}],
         "stepper": "numpy",
     }
     assert made["model_hash"] == load(here.parent / "walks.safetensors").hash

@@ -256,7 +256,7 @@ def test_a_transformed_piece_is_continued_and_filled_as_any_file(here, made, mod
     assert made("regenerate", "t.mid", "r.mid", "--bars", 2, "--seed", "+1").status == 0
     first = [np.array(_read(here / name)) for name in ("t.mid", "r.mid")]
     assert (first[0] == first[1]).all()
-    assert "transforms" not in read_provenance(here / "r.mid")["request"]
+    assert [one["name"] for one in read_provenance(here / "r.mid")["request"]["transforms"]] == ["dynamics"]
 
 
 def _read(path):
@@ -306,9 +306,9 @@ def test_the_options_are_shown_as_they_are_typed(run):
 
 def test_python_takes_them_as_they_are_typed(player):
     piece = player.generate(bars=1, seed=2, transforms=["transpose:2", "humanize"], rules="leaps:40")
-    assert piece.provenance["request"]["transforms"][0] == {"name": "transpose", "options": {"semitones": 2}}
+    assert piece.provenance["request"]["transforms"][1] == {"name": "transpose", "options": {"semitones": 2}}
     assert player.regenerate(piece).score == piece.score
-    filled = player.fill(TUNE, bars=2, seed=2, particles=2, transforms="quantize:2")
+    filled = player.fill(TUNE, bars=2, seed=2, particles=2, transforms="quantize:2", dynamics="none")
     assert list(filled.provenance["request"]["transforms"]) == [{"name": "quantize", "options": {"grid": 2}}]
 
 

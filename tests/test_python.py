@@ -102,7 +102,19 @@ def test_several_pieces_are_those_of_a_folder(chorales, piece, run):
 
 def test_the_options_are_those_of_the_command_line(chorales):
     """All but those that say where pieces go."""
-    elsewhere = {"outs", "out", "piece", "melody", "force", "title", "export_options", "quiet", "model_name", "help"}
+    elsewhere = {
+        "outs",
+        "out",
+        "piece",
+        "melody",
+        "force",
+        "title",
+        "export_options",
+        "quiet",
+        "model_name",
+        "help",
+        "preset",
+    }
     names = {"form_text": "form"}
     methods = [(command, chorales.generate), (vary_command, chorales.vary)]
     for its, method in methods:

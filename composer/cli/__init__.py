@@ -12,8 +12,10 @@ evaluate.py     `evaluate`
 models.py       `models`
 tables.py       `datasets`, and tables for all commands
 cache.py        `cache`
+presets.py      `presets`, and the option `--preset`
 plugins/        `plugins`
 options.py      options of plugins
+transforms.py   options for transforms, such as `--instrument`
 conditions.py   options for the conditions of a model
 settings.py     settings of a training, and their merge into a recipe
 callbacks.py    options of callbacks
@@ -55,6 +57,7 @@ COMMANDS = {
     "finetune": ("composer.cli.train:finetune", "Train a model further, on your music."),
     "datasets": ("composer.cli.tables:datasets", "List the datasets."),
     "models": ("composer.cli.models:models", "List the models, or look at one."),
+    "presets": ("composer.cli.presets:presets", "List the presets of `generate`, such as hymn or jig."),
     "plugins": ("composer.cli.plugins:plugins", "List the plugins and what they offer; check or create one."),
     "cache": ("composer.cli.cache:cache", "Show where corpora are cached, or clear the cache."),
 }

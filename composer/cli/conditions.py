@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import click
 
 from composer.cli import completing
 from composer.cli.options import PluginOption, Row, WithSamplers, list_taken
+from composer.cli.transforms import WithTransforms
 from composer.errors import BadOption, ComposerError, printable
 from composer.generation.options import name_condition_flags
 from composer.music.score import Labels
@@ -26,7 +28,7 @@ MOST_SHOWN = 12
 """Values of a condition that help shows."""
 
 
-class WithConditions(WithSamplers):
+class WithConditions(WithSamplers, WithTransforms):
     """A command with an option for every condition of the model that its line names.
 
     A condition `style` is asked for by `--style VALUE`. A flag that exists already gets the prefix `condition-`.
@@ -45,7 +47,19 @@ class WithConditions(WithSamplers):
         """Find the name of the model on the line, "" for none."""
         named = [word.partition("=")[2] for word in line if word.startswith("--model=")]
         named += [word for before, word in pairwise(line) if before == "--model"]
-        return named[-1] if named else ""
+        return named[-1] if named else self._find_preset_model(line)
+
+    def _find_preset_model(self, line: Sequence[str]) -> str:
+        """Find the model of the preset on the line, "" for none."""
+        named = [word.partition("=")[2] for word in line if word.startswith("--preset=")]
+        named += [word for before, word in pairwise(line) if before == "--preset"]
+        if not named:
+            return ""
+        from composer.generation.presets import get_preset
+
+        with suppress(ComposerError):  # which is reported when the preset is applied
+            return str(get_preset(named[-1]).options.get("model", ""))
+        return ""
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """List the command's own parameters, the model's conditions and the samplers."""

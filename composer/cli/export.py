@@ -12,13 +12,18 @@ import click
 
 from composer.cli import writing
 from composer.cli.options import WithReaders, get_reader_options
+from composer.cli.transforms import WithTransforms, list_flagged_values
 
 if TYPE_CHECKING:
     from composer.music.score import Score
     from composer.types import Exporter, Piece
 
 
-@click.command(cls=WithReaders)
+class _Exporting(WithReaders, WithTransforms):
+    """A command with the options of readers and transforms."""
+
+
+@click.command(cls=_Exporting)
 @click.argument("piece", type=click.Path(path_type=Path))
 @writing.add_outs
 @writing.transform
@@ -49,11 +54,11 @@ def export(
     composer export played.mid straight.mid --transform quantize:grid=4,strength=0.8
     """  # noqa: D301  (a \b keeps click from filling the lines)
     outputs = writing.make_outputs(outs, export_options, reads=[piece], force=force, piece="PIECE")
-    from composer.generation.finishing import read_transforms, record_transforms, transform_again
+    from composer.generation.finishing import add_flagged, read_transforms, record_transforms, transform_again
     from composer.io.formats import choose_options, read, read_provenance
     from composer.types import Piece
 
-    specs = read_transforms(transforms)
+    specs = add_flagged(read_transforms(transforms), list_flagged_values(ctx), usual=False)
     given = get_reader_options(ctx, piece)
     read_once = cache(lambda options: read(piece, **dict(options)))
     scores = [read_once(tuple({**choose_options(piece, its), **given}.items())) for its in outputs.exporters]

@@ -13,6 +13,7 @@ import click
 from composer.cli import completing, writing
 from composer.cli.conditions import WithConditions, list_conditions
 from composer.cli.options import add_backend, list_samplers, list_texts
+from composer.cli.transforms import list_flagged_values
 from composer.cli.writing import Shelf
 from composer.errors import ComposerError, RequestWarning, UnreadableFile, printable
 from composer.generation.options import choose_seed, merge_conditions, parse_look_ahead
@@ -138,11 +139,12 @@ def choose_generator(piece: Path | None, asked: FillOptions) -> Generator:
 
 def make_request(ctx: click.Context, generator: Generator, asked: FillOptions) -> Request:
     """Build a request: the model's suggestion, with the choices of the command line."""
-    from composer.generation.finishing import read_finish
+    from composer.generation.finishing import add_flagged, read_finish
     from composer.generation.generator import apply_samplers
 
     stated: dict[str, Any] = {"device": asked.device, "backend": asked.backend, "precision": asked.precision}
     stated |= {name: specs for name, specs in read_finish(asked.transforms, asked.rules).items() if specs}
+    stated["transforms"] = add_flagged(stated.get("transforms", ()), list_flagged_values(ctx))
     suggested = merge_conditions(generator.suggested, list_conditions(ctx))
     request = replace(suggested, seed=choose_seed(asked.seed), **stated)
     return apply_samplers(request, list_samplers(ctx))

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from composer.cli import completing, writing
+from composer.cli import completing, presets, writing
 from composer.cli.conditions import WithConditions, list_conditions
 from composer.cli.options import add_backend, list_samplers, list_texts
+from composer.cli.transforms import list_flagged_values
 from composer.cli.writing import Shelf
 from composer.errors import BadOption
 from composer.generation.options import choose_seed, merge_conditions, read_time_signature
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=WithConditions)
 @writing.add_outs
+@presets.option
 @click.option(
     "--model",
     "model_name",
@@ -98,6 +100,7 @@ def generate(
     composer generate out/ --count 64 --best 4
     composer generate more.mid --primer mine.mid
     composer generate song.mid --form AABA --bars 8
+    composer generate jig.mid --preset jig --instrument flute
     composer generate alive.mid --rule ends-on-tonic --transform humanize
     """  # noqa: D301  (a \b keeps click from filling the lines)
     _check_index(index, count)
@@ -132,12 +135,13 @@ def generate(
 
 def _build_request(ctx: click.Context, generator: Generator, seed: int, stated: dict[str, Any]) -> Request:
     """Build a request: the model's suggestion, with what is stated, conditions and samplers of the command line."""
-    from composer.generation.finishing import read_finish
+    from composer.generation.finishing import add_flagged, read_finish
     from composer.generation.generator import apply_samplers, state_edition
 
     if stated["max_copied_bars"] is not None:
         _index_training_music(generator)
     stated = stated | read_finish(stated["transforms"], stated["rules"])
+    stated["transforms"] = add_flagged(stated["transforms"] or (), list_flagged_values(ctx))
     given = {name: value for name, value in stated.items() if value is not None}
     suggested = merge_conditions(generator.suggested, list_conditions(ctx))
     request = state_edition(generator, replace(suggested, seed=seed, **given))

@@ -10,6 +10,7 @@ infilling.py     new music around fixed notes
 form_spec.py     the sections of a form
 form.py          pieces in sections
 annotating.py    symbols on finished pieces, such as chords
+presets.py       named sets of options, such as hymn
 finishing.py     transforms and rules of finished pieces
 degeneration.py  loops, and their limits
 ranking.py       the best of several pieces

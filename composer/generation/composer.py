@@ -18,7 +18,7 @@ from composer.errors import BadOption
 from composer.generation import streaming, tasks
 from composer.generation.annotating import check_comp
 from composer.generation.continuation import Continuation, make_continuation
-from composer.generation.finishing import Typed, add_comp, read_finish
+from composer.generation.finishing import Typed, add_comp, add_flagged, read_finish, split_flagged
 from composer.generation.generator import Generator, apply_samplers, state_edition
 from composer.generation.options import (
     ALL,
@@ -32,6 +32,7 @@ from composer.generation.options import (
     read_voices,
     take_conditions,
 )
+from composer.generation.presets import get_preset
 from composer.generation.primers import is_typed, read_primer
 from composer.generation.streaming import Bar
 from composer.generation.tasks import Task
@@ -40,6 +41,8 @@ from composer.music.score import Score, Tempo
 from composer.request import Request
 from composer.tokens.conditions import split_conditions
 from composer.types import Piece
+
+DEFAULT_MODEL = "chorales"
 
 Music: TypeAlias = Any
 """Anything that `composer.read` takes: path, bytes, open file, Piece, Score, or an object of another library."""
@@ -51,8 +54,9 @@ class Composer(Generator):
     All methods share these options. `seed`: the same seed, the same music; random by default. `device`, `backend`,
     `precision`: the backend of the model. `**samplers`: `temperature=0.95`, `top_p=0.9`, `chords="Dm7 G7"`, and
     every other sampler that `composer generate --help` lists, in the order of the chain. Conditions of the model are
-    named as they are: `style="funk"`. `transforms` change the finished piece, or of a fill its new notes. A piece that
-    breaks one of `rules` is retried. Both are typed as on the command line, `"leaps:7"` or a list of such.
+    named as they are: `style="funk"`. `transforms` change the finished piece, or of a fill its new notes. Some have
+    options of their own: `instrument="strings"`, `dynamics="p"` or `"none"`, `rubato=True`. A piece that breaks one of
+    `rules` is retried. Both are typed as on the command line, `"leaps:7"` or a list of such.
 
     They raise BadOption or UnknownName for wrong options, CannotExpress for music that the model cannot encode, and
     NothingAllowed at dead ends. They warn with RequestWarning of options that can be met in part only.
@@ -279,6 +283,9 @@ def _build_request(
 ) -> Request:
     """Put all options of a method over the request suggested by the model. Raises BadOption."""
     taken = {*signature(getattr(Composer, method)).parameters} - {"self", "samplers"}
+    if method != "stream":  # which hands out notes before a piece is finished
+        own, samplers = split_flagged(samplers)
+        conditions = {**conditions, "transforms": add_flagged(conditions.get("transforms") or (), own)}
     keywords = name_condition_keywords([name for name, _ in split_conditions(model.tokenizer)[1]], taken)
     told, chain = take_conditions(samplers, keywords)
     links = build_chain(chain, {*taken, *keywords}, method)
@@ -319,14 +326,25 @@ def _read_music(music: Music, what: str) -> tuple[Score, bool]:
 
 
 @overload
-def generate(model: str | Path = "chorales", *, count: int, **options: Any) -> list[Piece]: ...
+def generate(model: str | Path | None = None, *, count: int, **options: Any) -> list[Piece]: ...
 
 
 @overload
-def generate(model: str | Path = "chorales", *, count: None = None, **options: Any) -> Piece: ...
+def generate(model: str | Path | None = None, *, count: None = None, **options: Any) -> Piece: ...
 
 
-def generate(model: str | Path = "chorales", *, count: int | None = None, **options: Any) -> Piece | list[Piece]:
-    """Open a model by name, and write a piece with it, or with `count` a list, as `Composer.generate` does."""
-    opened = open_model(model)
+def generate(
+    model: str | Path | None = None, *, count: int | None = None, preset: str | None = None, **options: Any
+) -> Piece | list[Piece]:
+    """Open a model by name, and write a piece with it, or with `count` a list, as `Composer.generate` does.
+
+    The model is `chorales`, or that of a `preset`, such as `"jig"`, whose options count where none are given.
+    """
+    wanted: dict[str, Any] = {} if preset is None else _read_preset(preset)
+    opened = open_model(model or wanted.pop("model", DEFAULT_MODEL))
+    options = {**{name: value for name, value in wanted.items() if name != "model"}, **options}
     return opened.generate(**options) if count is None else opened.generate(count=count, **options)
+
+
+def _read_preset(name: str) -> dict[str, Any]:
+    return {key.replace("-", "_"): value for key, value in get_preset(name).options.items()}

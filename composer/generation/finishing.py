@@ -15,13 +15,15 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from composer.errors import BadOption, CannotExpress, RequestWarning
-from composer.music.merging import Fixed, clip_notes, count_overlaps, merge_new_notes, separate_pitches
+from composer.music.merging import LATEST, Fixed, clip_notes, count_overlaps, merge_new_notes, separate_pitches
 from composer.music.score import Notes, Score
+from composer.plugins.offers import Offer
+from composer.plugins.options import NONE
 from composer.plugins.registry import registry
-from composer.plugins.specs import format_spec, parse_spec
+from composer.plugins.specs import convert_options, format_spec, parse_spec
 from composer.request import Request, Spec, read_specs
 from composer.sampling.random_streams import make_generator
-from composer.types import Piece, Rule, Transform
+from composer.types import HasFlag, Piece, Rule, Transform
 
 Typed: TypeAlias = str | Spec | Iterable[str | Spec]
 """Things as typed, such as `"leaps:7"` or `["transpose:2", "humanize"]`."""
@@ -73,12 +75,55 @@ def _read_specs(texts: Typed, kind: str) -> tuple[Spec, ...]:
     return tuple(parse_spec(format_spec(one) if isinstance(one, Spec) else str(one), kind) for one in listed)
 
 
+# --- transforms with an option of their own ---------------------------------------------------------------------------
+
+
+def list_flagged() -> dict[str, Offer]:
+    """List the transforms that have an option of their own, such as `--instrument`, by name."""
+    offers = registry().offers["transforms"]
+    return {name: offer for name, offer in sorted(offers.items()) if isinstance(offer.make, HasFlag)}
+
+
+def is_flag_switch(offer: Offer) -> bool:
+    """Tell whether the option of a transform takes no value."""
+    return not getattr(offer.make, "flag", "")
+
+
+def add_flagged(specs: Sequence[Spec], given: Mapping[str, Any], *, usual: bool = True) -> tuple[Spec, ...]:
+    """Put transforms that are asked for by options of their own before others, and with `usual` those that are usual.
+
+    A value of None stands for an option that is not given, `none` or False for a transform that is not wanted. One that
+    is among `specs` already is not usual. Raises BadOption for an invalid value.
+    """
+    named = {spec.name for spec in specs}
+    found = []
+    for name, offer in list_flagged().items():
+        value = given.get(name)
+        is_usual = usual and getattr(offer.make, "is_usual", False) and name not in named
+        if value is True or (value is None and is_usual):
+            found.append(Spec(name))
+        elif value is not None and value is not False and value != NONE:
+            title, first = f"option '{name}'", offer.options[0].name
+            text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+            found.append(Spec(name, convert_options(offer, title, {first: text})))
+    make_transforms(found)
+    return (*found, *specs)
+
+
+def split_flagged(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Split keyword arguments into options of transforms, by name, and others."""
+    keywords = {name.replace("-", "_"): name for name in list_flagged()}
+    own = {keywords[key]: value for key, value in given.items() if key in keywords}
+    return own, {key: value for key, value in given.items() if key not in keywords}
+
+
 # --- a piece ----------------------------------------------------------------------------------------------------------
 
 
 def finish_piece(piece: Piece, fixed: Fixed | None = None) -> Piece:
     """Change a piece by the transforms of its request, and note the rules that it breaks then.
 
+    Fixed notes of a fill stay; those of a primer do so for transforms that spare them.
     Raises CannotExpress for a piece that cannot be changed so, BadOption for a transform of whole pieces where notes
     are fixed.
     """
@@ -86,7 +131,8 @@ def finish_piece(piece: Piece, fixed: Fixed | None = None) -> Piece:
         return piece
     request, made_by = Request.from_json(piece.provenance["request"]), dict(piece.provenance)
     stream = (request.seed, request.index, request.attempt)
-    score = transform_score(piece.score, request.transforms, stream, fixed)
+    primer = Fixed((), [[(request.primer_ticks, LATEST)]]) if request.primer_ticks and fixed is None else None
+    score = transform_score(piece.score, request.transforms, stream, fixed, primer)
     if request.transforms:
         made_by.setdefault("written_notes", count_new_notes(piece.score, request.primer_ticks))
     if broken := describe_broken(score, request.rules):
@@ -95,23 +141,35 @@ def finish_piece(piece: Piece, fixed: Fixed | None = None) -> Piece:
 
 
 def transform_score(
-    score: Score, specs: Sequence[Spec], stream: tuple[int, int, int], fixed: Fixed | None = None
+    score: Score,
+    specs: Sequence[Spec],
+    stream: tuple[int, int, int],
+    fixed: Fixed | None = None,
+    primer: Fixed | None = None,
 ) -> Score:
     """Change a score by transforms, in order; `stream` is (seed, index, attempt). Raises CannotExpress, BadOption.
 
-    What is in `fixed` stays, and the transforms see the other notes alone. Warns with RequestWarning where one writes
-    notes outside of what is new, which are left out.
+    What is in `fixed` stays, and the transforms see the other notes alone; so it is with `primer`, for those that spare
+    it. Warns with RequestWarning where one writes notes outside of what is new, which are left out.
     """
     for place, (spec, transform) in enumerate(zip(specs, make_transforms(specs), strict=True)):
         rng, before = make_generator(*stream, f"transform {place}"), score
         try:
-            score = transform(score, rng) if fixed is None else _transform_new_notes(spec, transform, score, fixed, rng)
+            kept = _choose_kept(transform, fixed, primer)
+            score = transform(score, rng) if kept is None else _transform_new_notes(spec, transform, score, kept, rng)
         except CannotExpress as error:
             raise CannotExpress(f"transform '{spec.name}': {error}") from error
         _check_made(f"transform '{spec.name}'", score, Score)
         if count_overlaps(score) > count_overlaps(before):
             score = _change_notes(score, [separate_pitches(track.notes) for track in score.tracks])
     return score
+
+
+def _choose_kept(transform: Transform, fixed: Fixed | None, primer: Fixed | None) -> Fixed | None:
+    """Choose the notes that a transform does not see; None for none."""
+    if getattr(transform, "keeps_notes", False):
+        return None
+    return primer if fixed is None and getattr(transform, "spares_primer", False) else fixed
 
 
 def _transform_new_notes(
@@ -150,7 +208,7 @@ def check_fixed(request: Request) -> None:
 
 
 def _check_of_notes(spec: Spec, transform: Transform) -> None:
-    if not getattr(transform, "of_notes", False):
+    if not (getattr(transform, "of_notes", False) or getattr(transform, "keeps_notes", False)):
         raise BadOption(
             f"'{spec.name}' transforms a whole piece, and fixed notes stay as they are; write the piece without it, "
             "and then use `composer export --transform`."

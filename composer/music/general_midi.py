@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
+from composer.errors import printable
 from composer.music.keys import name_pitch
 from composer.music.score import Score
 
@@ -46,7 +47,19 @@ _RANGES = {
     64: (56, 93), 65: (49, 86), 66: (44, 81), 67: (36, 74), 68: (58, 93), 69: (52, 86), 70: (34, 77), 71: (49, 98),
     72: (72, 108), 73: (59, 100), 110: _VIOLIN,
 }  # fmt: skip
+
+_ALSO = {
+    "acoustic grand piano": 0, "grand piano": 0, "keyboard": 0, "bright acoustic piano": 1, "rhodes": 4,
+    "celeste": 8, "bells": 14, "hammond": 16, "hammond organ": 16, "pipe organ": 19, "organ": 19, "harmonium": 20,
+    "concertina": 23, "acoustic guitar": 24, "nylon guitar": 24, "overdrive guitar": 29, "distortion guitar": 30,
+    "bass": 32, "acoustic bass": 32, "upright bass": 32, "bass guitar": 33, "finger bass": 33, "pick bass": 34,
+    "contrabass": 43, "pizzicato": 45, "string ensemble": 48, "string orchestra": 48, "orchestra": 48, "string": 48,
+    "choir aahs": 52, "chorus": 52, "voices": 52, "voice oohs": 53, "french horn": 60, "brass section": 61,
+    "brass band": 61, "sax": 66, "saxophone": 66, "soprano sax": 64, "alto sax": 65, "tenor sax": 66,
+    "baritone sax": 67, "cor anglais": 69, "tin whistle": 78, "panpipes": 75, "synth": 80, "bagpipes": 109,
+}
 # fmt: on
+"""Other names, in small letters: those of the standard, and those that people say. `organ` is that of a church."""
 
 _MOST_NAMED = 3
 """The most tracks to name; a file may have thousands."""
@@ -55,6 +68,28 @@ _MOST_NAMED = 3
 def name_instrument(program: int, *, is_drum: bool = False) -> str:
     """Name the instrument of a track; empty for an unknown program."""
     return "Drums" if is_drum else NAMES[program] if 0 <= program < len(NAMES) else ""
+
+
+_LOOKED_AT = 100
+"""Characters of a name that are compared: the time grows with their square."""
+
+
+def find_program(text: str) -> int:
+    """Find the program of an instrument: a name such as `flute`, or a number from 0 to 127. Raises ValueError."""
+    from difflib import get_close_matches  # seldom
+
+    wanted = " ".join(text.replace("-", " ").replace("_", " ").split()).lower()
+    if wanted.isdecimal() and int(wanted) < len(NAMES):
+        return int(wanted)
+    if wanted.lstrip("+-").isdecimal():
+        raise ValueError(f"there is no instrument {printable(text)}: programs are from 0 to {len(NAMES) - 1}")
+    known = {**{name.lower().replace("-", " "): program for program, name in reversed([*enumerate(NAMES)])}, **_ALSO}
+    found = known.get(wanted, known.get(wanted.removesuffix("s")))
+    if found is None:
+        close = get_close_matches(wanted[:_LOOKED_AT], known, n=1)
+        hint = f"the nearest is {close[0]}" if close else "there are piano, organ, strings, choir, flute and others"
+        raise ValueError(f"there is no instrument '{printable(text)}'; {hint}")
+    return found
 
 
 def describe_out_of_range(score: Score) -> str:

@@ -22,6 +22,6 @@ DISABLED = "COMPOSER_DISABLE_PLUGINS"
 
 BUILT_IN = (
     *("generate", "fill", "harmonize", "vary", "regenerate", "export", "check", "train", "evaluate"),
-    *("metrics", "originality", "finetune", "datasets", "models", "plugins", "cache"),
+    *("metrics", "originality", "finetune", "datasets", "models", "presets", "plugins", "cache"),
 )
 """The names of composer's own commands, which no plugin may take."""

@@ -60,7 +60,7 @@ from composer.types.samplers import (
 )
 from composer.types.tokenizers import HasSamples, SupportsFrames, SupportsTranspose, Tokenizer, Trainable
 from composer.types.training import Objective, Optimiser, Schedule
-from composer.types.transforms import DrawsTransposition, Rule, Transform
+from composer.types.transforms import DrawsTransposition, HasFlag, Rule, Transform
 
 if TYPE_CHECKING:
     from composer.io.pieces import Piece
@@ -84,6 +84,7 @@ __all__ = [
     "Grammar",
     "HasCell",
     "HasEquations",
+    "HasFlag",
     "HasMemory",
     "HasOperations",
     "HasPieces",

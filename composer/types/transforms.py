@@ -15,8 +15,9 @@ class Transform(Protocol):
 
     A frozen dataclass of options. All chance comes from `rng`, so that the same generator makes the same score. It may
     state `of_notes = True` if it changes notes alone: only such a one can change some of them while others are fixed.
-    It states `idempotent = True` if it leaves its own result as it is, and `changes_drums = True` if it adds
-    instruments to drums.
+    `keeps_notes = True` says that it changes no notes, and so goes with fixed ones as well. `spares_primer = True`: it
+    leaves the notes of a primer alone. `is_usual = True`: new pieces have it unasked. It states `idempotent = True` if
+    it leaves its own result as it is, and `changes_drums = True` if it adds instruments to drums.
     """
 
     def __call__(self, score: Score, rng: np.random.Generator) -> Score:
@@ -31,6 +32,16 @@ class DrawsTransposition(Protocol):
         self, down: NDArray[np.int64], up: NDArray[np.int64], rng: np.random.Generator
     ) -> NDArray[np.int64]:
         """Draw the semitones (B,) of the pieces of a batch, from `-down` to `up`: these keep them in their range."""
+
+
+@runtime_checkable
+class HasFlag(Protocol):
+    """A kind of transform that the commands that write have an option for: `--instrument strings`, `--rubato`.
+
+    The option takes the value of the transform's first option, `none` for not at all; of a switch, nothing.
+    """
+
+    flag: str  # a value, as an example; "" for a switch
 
 
 class Rule(Protocol):

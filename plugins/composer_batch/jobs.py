@@ -12,7 +12,7 @@ from string import Formatter
 from typing import Annotated, Any
 
 from composer.errors import BadOption, ComposerError, printable, suggest
-from composer.generation.finishing import read_transforms
+from composer.generation.finishing import add_flagged, list_flagged, read_transforms
 from composer.generation.options import list_sampler_options
 from composer.music.score import Labels
 from composer.plugins.options import Option, convert, make_plain, read_options, takes_several
@@ -139,6 +139,9 @@ GRID = frozenset(
 LISTS = ("formats", "transforms")
 """Options whose value is a list, and which make no grid."""
 
+FLAGGED = "transform"
+"""What stands before the names of transforms with an option of their own."""
+
 CONDITIONS = "conditions"
 """The key of the conditions of a job, by name."""
 
@@ -207,6 +210,7 @@ class GridPoint:
     export_options: Mapping[str, Mapping[str, Any]]
     varied: tuple[str, ...]  # options with several values
     conditions: Labels
+    flagged: Labels  # transforms with an option of their own, each with its value as typed
     table: Table = field(compare=False)
 
 
@@ -215,6 +219,11 @@ def list_sampler_keys() -> dict[str, tuple[str, Option]]:
     own = [option.name for option in read_options(Job)]
     taken = {f"--{name.replace('_', '-')}" for name in (*own, *TABLES)}
     return {flag[2:]: (offer.name, option) for flag, (offer, option) in list_sampler_options(taken).items()}
+
+
+def list_transform_keys() -> tuple[str, ...]:
+    """List the transforms with an option of their own, as on the command line."""
+    return tuple(list_flagged())
 
 
 def expand_grids(tables: Sequence[Table]) -> list[GridPoint]:
@@ -232,7 +241,7 @@ def expand_grids(tables: Sequence[Table]) -> list[GridPoint]:
 
 
 def _find_axes(table: Table, samplers: Mapping[str, tuple[str, Option]]) -> list[Axis]:
-    own, axes = _list_job_options(), []
+    own, flagged, axes = _list_job_options(), list_transform_keys(), []
     stands: dict[str, str] = {}
     for written, value in table.values.items():
         name, dashed = written.replace("-", "_"), written.replace("_", "-")
@@ -243,6 +252,8 @@ def _find_axes(table: Table, samplers: Mapping[str, tuple[str, Option]]) -> list
             )
         if name in own:
             axes.append((written, name, _check_values(table, written, value, name in GRID)))
+        elif dashed in flagged:
+            axes.append((written, f"{FLAGGED}.{dashed}", _check_values(table, written, value, grid=True)))
         elif dashed in samplers:
             listed = takes_several(samplers[dashed][1].type)  # for such an option, a list is one value
             nested = isinstance(value, list) and bool(value) and isinstance(value[0], list)
@@ -253,7 +264,7 @@ def _find_axes(table: Table, samplers: Mapping[str, tuple[str, Option]]) -> list
             if name == CONDITIONS:
                 axes += _find_condition_axes(table, written, value)
         else:
-            known = [*own, *samplers, *TABLES]
+            known = [*own, *samplers, *flagged, *TABLES]
             raise table.make_error(
                 f"a job has no '{printable(written)}': {suggest(printable(written), known)}", written
             )
@@ -296,10 +307,14 @@ def _expand_grid(table: Table, axes: Sequence[Axis], samplers: Mapping[str, tupl
         options: dict[str, Any] = {}
         chain: dict[str, dict[str, Any]] = {}
         conditions: dict[str, str] = {}
+        flagged: dict[str, str] = {}
         for key, (_, name, _), value in zip(written, axes, point, strict=True):
             try:
                 if name in own:
                     options[name] = convert(value, own[name], f"job {table.number}")
+                elif name.startswith(f"{FLAGGED}."):
+                    flagged[name.partition(".")[2]] = value
+                    add_flagged((), flagged, usual=False)
                 elif name.startswith(f"{CONDITIONS}."):
                     conditions[name.partition(".")[2]] = value
                 else:
@@ -313,7 +328,8 @@ def _expand_grid(table: Table, axes: Sequence[Axis], samplers: Mapping[str, tupl
         except ComposerError as error:
             raise table.make_error(error, _find_named_key(str(error), written)) from None
         links = tuple(SamplerSpec(name, chosen) for name, chosen in chain.items())
-        yield GridPoint(job, links, gates, exporting, varied, tuple(conditions.items()), table)
+        told, asked = tuple(conditions.items()), tuple(flagged.items())
+        yield GridPoint(job, links, gates, exporting, varied, told, asked, table)
 
 
 def _find_named_key(text: str, keys: Sequence[str]) -> str:

@@ -113,7 +113,7 @@ def _make_cell(one: GridPoint, generator: Generator, asking: PlainRequest) -> Ce
 
 
 def _list_fields(one: GridPoint) -> dict[str, Any]:
-    """List the values that a file name pattern may use: options of the job, conditions and samplers in its grid."""
+    """List the values that a file name pattern may use: options of the job, conditions, samplers, transforms."""
     job = one.job
     model = Path(job.model).stem if job.model.endswith(".safetensors") else job.model
     own = ("seed", "bars", "form", "time_signature", "key", "tempo", "device", "backend", "precision")
@@ -123,7 +123,13 @@ def _list_fields(one: GridPoint) -> dict[str, Any]:
     for link in one.links:
         for name, value in link.options.items():
             found[keys[link.name, name]] = value
-    return {**dict(one.conditions), "name": job.name or f"job{one.table.number}", "model": model, **found}
+    return {
+        **dict(one.conditions),
+        **dict(one.flagged),
+        "name": job.name or f"job{one.table.number}",
+        "model": model,
+        **found,
+    }
 
 
 @lru_cache(maxsize=1)

@@ -12,7 +12,7 @@ from typing import Any
 
 from composer.errors import BadOption, printable, suggest
 from composer.generation.continuation import make_continuation
-from composer.generation.finishing import read_transforms
+from composer.generation.finishing import add_flagged, read_transforms
 from composer.generation.form import check as check_form
 from composer.generation.form_spec import Form
 from composer.generation.generator import Generator, apply_samplers, check, make_samplers, state_edition
@@ -20,7 +20,7 @@ from composer.generation.options import merge_conditions, state_options
 from composer.generation.primers import is_typed, read_primer
 from composer.io.formats import make_exporter
 from composer.model import find_model, load
-from composer.music.score import Labels, Score
+from composer.music.score import Score
 from composer.plugins.registry import registry
 from composer.request import EDITION, Request, SamplerSpec
 from composer.types import Constraint
@@ -107,9 +107,9 @@ class JobChecker:
     def make_request(self, one: GridPoint) -> PlainRequest:
         """Build the request of one point of a grid. Raises the same errors as `composer generate`."""
         alike = replace(one.job, **_FREE)
-        key = (alike, _serialise_samplers(one.links), one.conditions)
+        key = (alike, _serialise_samplers(one.links), one.conditions, one.flagged)
         if key not in self.requests:
-            self.requests[key] = self._make_request(alike, one.links, one.conditions)
+            self.requests[key] = self._make_request(alike, one)
         found = self.requests[key]
         self.primer_size += found.primer_size
         if self.primer_size > MOST_OF_PRIMERS:
@@ -117,14 +117,14 @@ class JobChecker:
             raise BadOption(f"up to here jobs and grids have {many}; {MOST_OF_PRIMERS // 2**20} MiB are the most.")
         return found
 
-    def _make_request(self, job: Job, links: Sequence[SamplerSpec], told: Labels) -> PlainRequest:
+    def _make_request(self, job: Job, one: GridPoint) -> PlainRequest:
         generator = self.find_generator(job.model)
         stated = {name: value for name in _CONDITIONS if (value := getattr(job, name)) is not None}
         where: dict[str, Any] = {"device": job.device, "backend": job.backend, "precision": job.precision}
-        if job.transforms:
-            stated["transforms"] = read_transforms(job.transforms)
-        suggested = merge_conditions(generator.suggested, told)
-        request = _apply_edition(generator, replace(suggested, **where, **stated), links, job.edition)
+        transforms = read_transforms(job.transforms)
+        stated["transforms"] = add_flagged(transforms, dict(one.flagged), usual=job.edition == EDITION)
+        suggested = merge_conditions(generator.suggested, one.conditions)
+        request = _apply_edition(generator, replace(suggested, **where, **stated), one.links, job.edition)
         primed = None if job.primer is None else self._add_primer(job, generator, request)
         if primed is not None:
             request = primed.apply_to(request)

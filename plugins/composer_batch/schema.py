@@ -19,12 +19,22 @@ from pathlib import Path
 from typing import Any
 
 from composer.errors import CannotWrite, UnreadableFile, printable
+from composer.generation.finishing import is_flag_switch, list_flagged
 from composer.plugins.options import Option, list_choices, list_members, read_options, takes_several
 from composer.storage.inside import join_inside, open_inside
 from composer_batch.cell import SUFFIX
 from composer_batch.filters import Gates
 from composer_batch.jobfile import DEFAULTS, JOB, LONGEST
-from composer_batch.jobs import GRID, LARGEST, MOST_ATTEMPTS, MOST_PIECE_BARS, MOST_PIECES, Job, list_sampler_keys
+from composer_batch.jobs import (
+    GRID,
+    LARGEST,
+    MOST_ATTEMPTS,
+    MOST_PIECE_BARS,
+    MOST_PIECES,
+    Job,
+    list_sampler_keys,
+    list_transform_keys,
+)
 
 # --- a file of jobs ---------------------------------------------------------------------------------------------------
 
@@ -65,6 +75,7 @@ def _list_properties() -> dict[str, Any]:
     found = {option.name: _describe_option(option, grid=option.name in GRID) for option in read_options(Job)}
     for key, (_, option) in list_sampler_keys().items():
         found[key] = _describe_option(option, grid=True)
+    found |= {name: _describe_transform(name) for name in list_transform_keys()}
     gates = {option.name: _describe_option(option, grid=False) for option in read_options(Gates)}
     found["gates"] = {"type": "object", "additionalProperties": False, "properties": gates}
     text: dict[str, Any] = {"type": "string", "maxLength": LONGEST}
@@ -73,6 +84,13 @@ def _list_properties() -> dict[str, Any]:
     found["conditions"] = {"type": "object", "additionalProperties": told, "description": about}
     found["export_options"] = {"type": "object", "additionalProperties": {"type": "object"}}
     return found
+
+
+def _describe_transform(name: str) -> dict[str, Any]:
+    """Describe the option of a transform: a switch, or what the transform takes first as text."""
+    offer = list_flagged()[name]
+    one = {"type": "boolean"} if is_flag_switch(offer) else {"type": ["string", "integer"], "maxLength": LONGEST}
+    return {"anyOf": [one, {"type": "array", "minItems": 1, "items": one}], "description": offer.summary}
 
 
 def _describe_option(option: Option, *, grid: bool) -> dict[str, Any]:

@@ -222,6 +222,7 @@ class SvgExporter:
     composer: Annotated[str, "who stands beside it"] = ""
     width: Annotated[float, "of the page, in mm"] = 210.0
     staff: Annotated[float, "height of a staff, in mm"] = 6.5
+    repeats: Annotated[bool, "repeat signs where a section comes twice"] = True
 
     reading: ClassVar[Mapping[str, Any]] = {"pedal": "ignore"}
 
@@ -234,7 +235,8 @@ class SvgExporter:
     def __call__(self, pieces: Sequence[Piece], path: Path) -> None:
         """Write the file, whole or not at all. Raises CannotWrite; warns with ReadingWarning of notes moved."""
         sheet = Sheet(self.width, _TALLEST, self.staff, grows=True)
-        pages = engrave_piece(pieces, path, sheet, title=self.title, composer=self.composer)
+        heading = {"title": self.title, "composer": self.composer}
+        pages = engrave_piece(pieces, path, sheet, **heading, repeats=self.repeats)
         with write_whole_file(path) as scratch:
             scratch.write_text(join_pages(pages), encoding="utf-8")
 

@@ -35,6 +35,7 @@ class PdfExporter:
     composer: Annotated[str, "who stands beside it"] = ""
     paper: Annotated[str, "a3, a4, a5 or letter"] = "a4"
     staff: Annotated[float, "height of a staff, in mm"] = 6.5
+    repeats: Annotated[bool, "repeat signs where a section comes twice"] = True
 
     reading: ClassVar[Mapping[str, Any]] = {"pedal": "ignore"}
 
@@ -47,7 +48,8 @@ class PdfExporter:
     def __call__(self, pieces: Sequence[Piece], path: Path) -> None:
         """Write the file, whole or not at all. Raises CannotWrite; warns with ReadingWarning of notes moved."""
         sheet = Sheet(*PAPERS[self.paper.lower()], self.staff)
-        pages = engrave_piece(pieces, path, sheet, title=self.title, composer=self.composer)
+        heading = {"title": self.title, "composer": self.composer}
+        pages = engrave_piece(pieces, path, sheet, **heading, repeats=self.repeats)
         try:
             data = make_document([drawing.parse_page(page) for page in pages], self.title or pieces[0].title)
         except ValueError as error:

@@ -55,7 +55,9 @@ def write_forms(piece: Piece, suffixes: Sequence[str]) -> Forms:
 def _write_form(piece: Piece, suffix: str, path: Path) -> bytes:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # exporting the form by itself shows them
-        registry().make("exporters", suffix)([piece], path)
+        has_repeats = suffix == ENGRAVED and "repeats" in registry().get_offer("exporters", suffix).known
+        options = {"repeats": False} if has_repeats else {}  # each bar is marked while it sounds, and so stands there
+        registry().make("exporters", suffix, **options)([piece], path)
     return path.read_bytes()
 
 

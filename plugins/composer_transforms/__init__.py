@@ -1,4 +1,4 @@
-"""The transforms `quantize`, `humanize`, `tempo`, `transpose`, `octave` and `drop-voice`."""
+"""Transforms of finished pieces: of time, pitches, parts, instruments and expression."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,9 @@ from composer import hookimpl
 
 @hookimpl
 def register_transforms() -> dict[str, Callable[..., Any]]:
-    """Register the six transforms."""
+    """Register the transforms."""
+    from composer_transforms.expression import Dynamics, Rubato
+    from composer_transforms.instruments import Instrument
     from composer_transforms.parts import DropVoice, Octave, Transpose
     from composer_transforms.timing import Humanize, Quantize, ScaleTempo
 
@@ -19,4 +21,7 @@ def register_transforms() -> dict[str, Callable[..., Any]]:
         "transpose": Transpose,
         "octave": Octave,
         "drop-voice": DropVoice,
+        "instrument": Instrument,
+        "dynamics": Dynamics,
+        "rubato": Rubato,
     }

@@ -8,6 +8,7 @@ rhythm.py     notes, rests and beams of one voice
 spelling.py   the spelling of pitches and drums
 musicxml.py   a MusicXML document
 partxml.py    a part of it
+folding.py    sections that come twice, between repeat signs
 above.py      section names, tempos and chord symbols above a part
 xmltext.py    text for XML
 abc.py        a tune in ABC

@@ -13,7 +13,8 @@ from typing import TypeVar
 from composer.music.keys import LETTERS, Key
 from composer.music.score import TICKS_PER_QUARTER, Tempo, TimeSignature
 from composer_notation.abc.symbols import parse_chord
-from composer_notation.writing.above import choose_beat
+from composer_notation.unfolding import Signs
+from composer_notation.writing.above import choose_beat, find_passing
 from composer_notation.writing.musicxml import Heading
 from composer_notation.writing.pages import Pages
 from composer_notation.writing.rhythm import Event, Measure, Symbol, divide_events, find_beams, write_symbols
@@ -25,6 +26,7 @@ _UNIT = 240  # ticks of an eighth, L:1/8
 _ACCIDENTALS = {-2: "__", -1: "_", 0: "=", 1: "^", 2: "^^"}
 _CLEFS = {"F": "bass", "C": "alto"}
 _BARS_IN_A_LINE = 4
+_PLAIN = Signs()
 _ESCAPES = str.maketrans({"\\": "\\\\", "%": "\\%", "&": "\\&", '"': "\\u0022", "[": "\\u005b", "]": "\\u005d"})
 _T = TypeVar("_T")
 _Marks = Sequence[tuple[int, str]]  # text above the music, by tick
@@ -123,7 +125,8 @@ def _format_instrument(voice: _Voice) -> Iterator[str]:
 def _format_marks(pages: Pages) -> _Marks:
     """Format section names, tempo changes and chord symbols, in order; a text that is no chord symbol is a remark."""
     found = [(mark.tick, 0, f"[P:{text}]") for mark in pages.markers if (text := _clean_text(mark.text))]
-    rates = [(tempo.tick, _format_tempo(pages, tempo)) for tempo in pages.tempos]
+    passing = find_passing(pages)
+    rates = [(tempo.tick, _format_tempo(pages, tempo)) for tempo in pages.tempos if tempo not in passing]
     found += [
         (tick, 1, f"[Q:{rate}]")
         for index, (tick, rate) in enumerate(rates)
@@ -144,11 +147,27 @@ def _write_music(pages: Pages, line: Line, marks: _Marks) -> Iterator[str]:
         first_mark, here = _find_inside(first_mark, marks, measure, lambda mark: (mark[0], mark[0] + 1))
         before = "".join(_format_changes(pages, index))
         text = before + _write_measure(events, measure, pages.keys[index].fifths, here)
-        written.append(text + (" |]" if index + 1 == len(pages.measures) else " |"))
+        begin, end = _format_bar_lines(pages, index)
+        written.append(f"{begin}{text} {end}")
     first = 1 if pages.measures[0].nominal < pages.measures[0].start else 0
     starts = [0, *range(first + _BARS_IN_A_LINE, len(written), _BARS_IN_A_LINE), len(written)]
     for begin, end in pairwise(starts):
         yield " ".join(written[begin:end])
+
+
+def _format_bar_lines(pages: Pages, index: int) -> tuple[str, str]:
+    """Format the signs before a measure, and its bar line, which also opens a repeat of the next one."""
+    signs = pages.signs.get(pages.measures[index].start, _PLAIN)
+    is_last = index + 1 == len(pages.measures)
+    following = _PLAIN if is_last else pages.signs.get(pages.measures[index + 1].start, _PLAIN)
+    begin = "|: " if signs.opens and not index else ""
+    begin += f"[{signs.endings[0]} " if signs.begins_ending else ""
+    if is_last:
+        return begin, ":|" if signs.times else "|]"
+    if signs.times:
+        return begin, "::" if following.opens else ":|"
+    ends = bool(signs.endings) and not following.endings
+    return begin, "|:" if following.opens else "||" if ends else "|"
 
 
 def _find_inside(

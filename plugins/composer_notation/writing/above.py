@@ -9,7 +9,7 @@ from dataclasses import replace
 from xml.etree.ElementTree import Element, SubElement
 
 from composer.music.chords import BASES, Chord, measure_degree, write_plain_signs
-from composer.music.score import TICKS_PER_QUARTER, ChordSymbol, TimeSignature
+from composer.music.score import TICKS_PER_QUARTER, ChordSymbol, Tempo, TimeSignature
 from composer_notation.musicxml.values import KINDS
 from composer_notation.writing.pages import Pages
 from composer_notation.writing.xmltext import add, clean
@@ -44,11 +44,12 @@ def _make_rehearsal(text: str) -> Element:
 
 def _make_tempos(pages: Pages) -> Iterator[tuple[int, Element]]:
     shown, last = 0.0, -1
+    passing = find_passing(pages)
     starts = [measure.start for measure in pages.measures]
     for tempo in pages.tempos:
         index = max(bisect_right(starts, tempo.tick) - 1, 0)
         measure = pages.measures[index]
-        if index == last or abs(tempo.bpm - shown) <= _SHOWN_CHANGE * shown:
+        if index == last or tempo in passing or abs(tempo.bpm - shown) <= _SHOWN_CHANGE * shown:
             yield tempo.tick, Element("sound", tempo=f"{tempo.bpm:.6g}")
             continue
         element, kind = _make_direction()
@@ -56,6 +57,31 @@ def _make_tempos(pages: Pages) -> Iterator[tuple[int, Element]]:
         SubElement(element, "sound", tempo=f"{tempo.bpm:.6g}")
         shown, last = tempo.bpm, index
         yield tempo.tick, element
+
+
+def find_passing(pages: Pages) -> frozenset[Tempo]:
+    """Find the tempos of a passing slowing down, such as rubato writes, which are heard only.
+
+    They are two, slower by equal steps, of less than a bar each. The tempo before them returns, or the piece ends.
+    """
+    starts = [measure.start for measure in pages.measures]
+    ticks = [*(tempo.tick for tempo in pages.tempos), pages.measures[-1].end]
+    found: set[Tempo] = set()
+    for place in range(1, len(pages.tempos) - 1):
+        before, *two = pages.tempos[place - 1 : place + 2]
+        after = pages.tempos[place + 2] if place + 2 < len(pages.tempos) else None
+        steps = before.bpm - two[0].bpm, two[0].bpm - two[1].bpm
+        measure = pages.measures[max(bisect_right(starts, two[0].tick) - 1, 0)]
+        longest = max(ticks[place + 1] - ticks[place], ticks[place + 2] - ticks[place + 1])
+        is_even = steps[0] > 0 and abs(steps[0] - steps[1]) < _EVEN
+        returns = after is None or abs(after.bpm - before.bpm) < _EVEN
+        if is_even and returns and longest < measure.end - measure.start:
+            found.update(two)
+    return frozenset(found)
+
+
+_EVEN = 0.02
+"""Beats a minute by which steps of a tempo may differ: MIDI rounds them."""
 
 
 def choose_beat(bpm: float, time_signature: TimeSignature, digits: int = 2) -> tuple[int, float]:

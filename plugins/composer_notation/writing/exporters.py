@@ -19,6 +19,7 @@ from composer.storage.atomic import write_whole_file
 from composer.types import Piece
 
 if TYPE_CHECKING:
+    from composer_notation.writing.folding import Folded
     from composer_notation.writing.musicxml import Heading
     from composer_notation.writing.pages import Pages
 
@@ -28,6 +29,7 @@ _CONTAINER = (
     'media-type="application/vnd.recordare.musicxml+xml"/></rootfiles></container>\n'
 )
 _LONGEST_TITLE = 200
+_DYNAMICS = "dynamics"  # the transform that shapes velocities
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,13 @@ class MusicXmlExporter:
 
     title: Annotated[str, "what stands over the music; else the piece's own title, or its model and seed"] = ""
     composer: Annotated[str, "who stands beside it"] = ""
+    repeats: Annotated[bool, "repeat signs where a section comes twice"] = True
 
     reading: ClassVar[Mapping[str, Any]] = {"pedal": "ignore"}
 
     def __call__(self, pieces: Sequence[Piece], path: Path) -> None:
         """Write the file, whole or not at all. Raises CannotWrite; warns with ReadingWarning of notes moved."""
-        data = build_musicxml(pieces, path, title=self.title, composer=self.composer)
+        data = build_musicxml(pieces, path, title=self.title, composer=self.composer, repeats=self.repeats)
         if path.suffix.lower() == ".mxl":
             data = _pack(data)
         with write_whole_file(path) as scratch:
@@ -62,6 +65,7 @@ class AbcExporter:
 
     title: Annotated[str, "the T: line; else the piece's own title, or its model and seed"] = ""
     composer: Annotated[str, "the C: line"] = ""
+    repeats: Annotated[bool, "repeat signs where a section comes twice"] = True
 
     holds: ClassVar[tuple[str, ...]] = ("start", "duration", "pitch", "metre", "upbeat", "tempo")
     reading: ClassVar[Mapping[str, Any]] = {"pedal": "ignore"}
@@ -70,18 +74,22 @@ class AbcExporter:
         """Write the file, whole or not at all. Raises CannotWrite; warns with ReadingWarning of what changed."""
         from composer_notation.writing.abc import write_tune
 
-        text = _write_piece(pieces, path, write_tune, title=self.title, composer=self.composer, has_drums=False)
+        head: dict[str, Any] = {"title": self.title, "composer": self.composer, "repeats": self.repeats}
+        text = _write_piece(pieces, path, write_tune, **head, has_drums=False)
         with write_whole_file(path) as scratch:
             scratch.write_text(text, encoding="utf-8")
-        if changes := sum(map(_count_velocity_changes, pieces[0].score.tracks)):
+        changes = sum(map(_count_velocity_changes, pieces[0].score.tracks))
+        if changes and not _is_shaped(pieces[0].provenance):
             warnings.warn(LeftOutWarning(printable(str(path)), {"changes of loudness": changes}), stacklevel=2)
 
 
-def build_musicxml(pieces: Sequence[Piece], path: Path, *, title: str = "", composer: str = "") -> bytes:
+def build_musicxml(
+    pieces: Sequence[Piece], path: Path, *, title: str = "", composer: str = "", repeats: bool = True
+) -> bytes:
     """Build the MusicXML of the one piece, for a file called `path`. Raises CannotWrite, warns as the exporter."""
     from composer_notation.writing.musicxml import build_document
 
-    return _write_piece(pieces, path, build_document, title=title, composer=composer)
+    return _write_piece(pieces, path, build_document, title=title, composer=composer, repeats=repeats)
 
 
 def _write_piece(
@@ -91,8 +99,10 @@ def _write_piece(
     *,
     title: str,
     composer: str,
+    repeats: bool,
     has_drums: bool = True,
 ) -> _Text:
+    from composer_notation.writing.folding import Folded
     from composer_notation.writing.musicxml import Heading
     from composer_notation.writing.pages import Unwritable, lay_out
     from composer_notation.writing.xmltext import clean
@@ -107,7 +117,8 @@ def _write_piece(
         raise CannotWrite(f"{shown}: has only drums, which ABC cannot hold; write it as .musicxml or .mid.")
     try:
         score = piece.score if has_drums else replace(piece.score, tracks=pitched)
-        pages = lay_out(score)
+        folded = _fold(score, piece.provenance) if repeats else Folded(score, {})
+        score, pages = folded.score, lay_out(folded.score, folded.signs)
         heading = Heading(
             clean(title or piece.title or describe_origin(piece.provenance))[:_LONGEST_TITLE],
             clean(composer)[:_LONGEST_TITLE],
@@ -139,6 +150,23 @@ def _count_omissions(score: Score, pages: Pages) -> dict[str, int]:
 
 def _count_velocity_changes(track: Track) -> int:
     return 0 if track.is_drum else int(np.count_nonzero(np.diff(track.notes["velocity"])))
+
+
+def _fold(score: Score, provenance: Mapping[str, Any]) -> Folded:
+    """Fold a score; one of too many bars, which cannot be written, stays as it is."""
+    from composer_notation.writing.folding import Folded, fold
+
+    try:
+        return fold(score, hears_velocity=not _is_shaped(provenance))
+    except ValueError:
+        return Folded(score, {})
+
+
+def _is_shaped(provenance: Mapping[str, Any]) -> bool:
+    """Tell whether a piece has its dynamics from a transform, which makes them again: then nothing is lost."""
+    request = provenance.get("request")
+    specs = request.get("transforms", ()) if isinstance(request, Mapping) else ()
+    return any(isinstance(spec, Mapping) and spec.get("name") == _DYNAMICS for spec in specs)
 
 
 def describe_origin(provenance: Mapping[str, Any]) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from composer.music.score import (
     compute_bars,
     concatenate_notes,
 )
+from composer_notation.unfolding import Signs
 from composer_notation.writing.grid import SHORTEST, move_to_grid
 from composer_notation.writing.rhythm import Measure
 from composer_notation.writing.spelling import Spelled, spell
@@ -46,10 +47,11 @@ class Pages:
     markers: tuple[Text, ...]
     tracks: tuple[Track, ...]  # as written
     moved: int  # ticks by which a note was moved, at most
+    signs: Mapping[int, Signs] = field(default_factory=dict)  # repeat signs and endings, by the start of a measure
 
 
-def lay_out(score: Score) -> Pages:
-    """Lay a score out on paper. Raises Unwritable."""
+def lay_out(score: Score, signs: Mapping[int, Signs] | None = None) -> Pages:
+    """Lay a score out on paper, with the repeat `signs` of its measures. Raises Unwritable."""
     _check(score)
     found = _trim_last_bar(_find_bars(score), score.length)
     if len(found.nominal) * len(score.tracks) > MOST_MEASURES:
@@ -71,6 +73,7 @@ def lay_out(score: Score) -> Pages:
         tuple(mark for mark in score.markers if mark.tick < last and mark.text != END),
         tuple(tracks),
         moved,
+        signs or {},
     )
 
 

@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element, SubElement
 
 from composer.music.keys import LETTERS, Key
 from composer.music.score import TICKS_PER_QUARTER
-from composer_notation.unfolding import FORTE, VELOCITY
+from composer_notation.unfolding import FORTE, VELOCITY, Signs
 from composer_notation.writing.above import make_marks, place_mark
 from composer_notation.writing.pages import Pages
 from composer_notation.writing.rhythm import Event, Measure, Symbol, find_beams, write_symbols
@@ -175,15 +175,48 @@ def make_part(pages: Pages, part: Part, number: int) -> Element:
     for index, measure in enumerate(pages.measures):
         implicit = {"implicit": "yes"} if index + first == 0 else {}
         written = SubElement(element, "measure", {"number": str(index + first), **implicit})
+        _add_left_barline(written, pages.signs.get(measure.start, PLAIN))
         _add_attributes(written, pages, part, index)
         here = [mark for mark in marks if measure.start <= mark[0] < measure.end]
         in_measure = [[line[index] for line in lines] for lines in staves]
         _add_music(written, part, in_measure, measure, pages.keys[index], here, number)
-        if index + 1 == len(pages.measures):
-            add(SubElement(written, "barline", location="right"), "bar-style", "light-heavy")
-        elif index + first > 0 and any(mark.tick == measure.end for mark in pages.markers):
-            add(SubElement(written, "barline", location="right"), "bar-style", "light-light")
+        _add_right_barline(written, pages, index, is_inside=index + first > 0)
     return element
+
+
+PLAIN = Signs()
+"""The signs of a measure without any."""
+
+
+def _add_left_barline(written: Element, signs: Signs) -> None:
+    if not (signs.opens or signs.begins_ending):
+        return
+    element = SubElement(written, "barline", location="left")
+    if signs.opens:
+        add(element, "bar-style", "heavy-light")
+    if signs.begins_ending:
+        SubElement(element, "ending", number=str(signs.endings[0]), type="start")
+    if signs.opens:
+        SubElement(element, "repeat", direction="forward")
+
+
+def _add_right_barline(written: Element, pages: Pages, index: int, *, is_inside: bool) -> None:
+    """Add the bar line after a measure, unless it is a plain one: `is_inside` is false after a pickup."""
+    measure, is_last = pages.measures[index], index + 1 == len(pages.measures)
+    signs = pages.signs.get(measure.start, PLAIN)
+    following = PLAIN if is_last else pages.signs.get(pages.measures[index + 1].start, PLAIN)
+    ends = bool(signs.endings) and (following.endings != signs.endings or following.begins_ending)
+    is_marked = is_inside and any(mark.tick == measure.end for mark in pages.markers)
+    style = "light-heavy" if is_last or signs.times else "light-light" if is_marked and not following.opens else ""
+    if not (style or ends):
+        return
+    element = SubElement(written, "barline", location="right")
+    if style:
+        add(element, "bar-style", style)
+    if ends:
+        SubElement(element, "ending", number=str(signs.endings[0]), type="stop" if signs.times else "discontinue")
+    if signs.times:
+        SubElement(element, "repeat", direction="backward")
 
 
 def _split_by_measure(line: Line, measures: Sequence[Measure]) -> list[list[Event]]:
