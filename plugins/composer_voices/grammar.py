@@ -216,9 +216,7 @@ class VoicesGrammar:
         return xp.concat([xp.take_along_axis(classes, voice[:, None], axis=1), classes], axis=1)
 
     def _find_endings(self, state: Array, turn: Array) -> Array:
-        """Find the tones of the tonic chord nearest to `turn` (B, 1) in a last bar, (B, 4); BOS elsewhere.
-
-        It is that of the piece, or of a section where these are told.
+        """Find the tones of the tonic chord nearest to `turn` (B, 1) in the last bar, (B, 4); BOS before it.
 
         `turn` is the sound of the voice in turn. BOS also if it is silent, or if the nearest tone is out of reach.
         """
@@ -227,10 +225,7 @@ class VoicesGrammar:
         above = (convert_like(_ENDINGS, state) - (turn - self.first_pitch + self.lowest - tonic) + 6) % 12 - 6
         near = turn + above
         exists = (turn > self.rest) & (near >= self.first_pitch) & (near < self.size)
-        is_last = state[:, Field.COUNTDOWN] == 1
-        if self.grid.sections:
-            is_last = is_last | (state[:, Field.SECTION] == 1)
-        return xp.where(exists & is_last[:, None], near, xp.full_like(near, BOS))
+        return xp.where(exists & (state[:, Field.COUNTDOWN] == 1)[:, None], near, xp.full_like(near, BOS))
 
     def _compute_degrees(self, state: Array) -> Array:
         """Compute semitones of each voice above the tonic, without octaves, (B, voices)."""
