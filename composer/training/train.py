@@ -16,6 +16,7 @@ import numpy as np
 from composer import __version__
 from composer.data.corpus import Corpus
 from composer.data.labels import describe_conditions, warn_of_labels
+from composer.data.splits import SPLITS
 from composer.errors import RunWarning, TrainingFailed, printable
 from composer.fitting import Weights
 from composer.model import ComponentSpec, Model, save
@@ -30,6 +31,9 @@ from composer.training.model_card import measure_reach
 from composer.training.recipes import Beginning, Recipe
 from composer.training.state import Trained
 from composer.types import Callback, Tokenizer
+
+FEW_PIECES = 20
+"""Training pieces; of fewer the user is warned."""
 
 
 def train_recipe(
@@ -55,6 +59,7 @@ def train_recipe(
     ours: list[Listener] = [*listeners, Callbacks(callbacks, context, record), Events(context)]
     if processes.leads:
         warn_of_labels(recipe.tokenizer, corpus)
+        _warn_of_few(corpus)
         _warn_of_unused(recipe)
     trained = loop.train(
         corpus,
@@ -89,6 +94,15 @@ def train_recipe(
         kept = f"of step {trained.best.step}, is kept in {printable(str(out))}"
         raise TrainingFailed(f"{trained.failure} The best model up to then, {kept}.")
     return model
+
+
+def _warn_of_few(corpus: Corpus) -> None:
+    """Warn with RunWarning of a few pieces, which a model learns by heart."""
+    train, valid, test = (len(corpus.split(split)) for split in SPLITS)
+    if train < FEW_PIECES:
+        text = f"{train} {'pieces are' if train > 1 else 'piece is'} little to learn from: the model may copy, which "
+        text += f"`composer originality` shows, and its figures are of {valid} and {test} held-out pieces alone."
+        warnings.warn(text, RunWarning, stacklevel=3)
 
 
 def _warn_of_unused(recipe: Recipe) -> None:
