@@ -82,6 +82,7 @@ def train_recipe(
         **_make_card(recipe, corpus, trained, command),
         **measure_reach(module, corpus, recipe.tokenizer),
         **({"conditions": told} if (told := describe_conditions(recipe.tokenizer, corpus)) else {}),
+        **_describe_programs(recipe, corpus),
         "test": evaluate(module, corpus, recipe.tokenizer),
     }
     if recipe.beginning:
@@ -136,6 +137,22 @@ def _describe_origin(beginning: Beginning, corpus: Corpus, tokenizer: Tokenizer)
     about = {"name": beginning.name, "hash": model.hash}
     about |= {name: model.card[name] for name in ("title", "licence") if name in model.card}
     return {**about, "test": evaluate(model.make_module(), corpus, tokenizer)}
+
+
+def _describe_programs(recipe: Recipe, corpus: Corpus) -> dict[str, list[str]]:
+    """List for a card the programs that the model has learnt, if they are tokens; none for one begun from unknown ones.
+
+    A generator writes no others.
+    """
+    info = recipe.tokenizer.token_info
+    before = recipe.beginning.model.card.get("programs") if recipe.beginning else []
+    if not info.programs or not isinstance(before, list):
+        return {}
+    counts = np.zeros(len(info.kind), dtype=np.int64)
+    for number in corpus.split("train").tolist():
+        counts += np.bincount(corpus.read_piece(number), minlength=len(counts))
+    found = zip(info.programs, counts[info.kind == "Program"].tolist(), strict=True)
+    return {"programs": [program for program, count in found if count or program in before]}
 
 
 def _make_card(recipe: Recipe, corpus: Corpus, trained: Trained, command: str) -> Mapping[str, Any]:
