@@ -297,6 +297,16 @@ def test_what_a_file_without_provenance_was_compared_with_is_said(run, here, mon
     assert "pieces/mine.mid: not known which model made it; compared with 'folder:tunes'. --dataset ch" in said.err
 
 
+def test_each_tune_of_a_book_is_compared(run, here):
+    bars = "CDEF GABc|cBAG FEDC|"
+    (here / "book.abc").write_text(f"X:1\nM:4/4\nL:1/8\nK:C\n{bars}\nX:2\nM:4/4\nL:1/8\nK:G\n{bars}\nX:3\nK:H\nC|\n")
+    found = json.loads(run("originality", "book.abc", *AGAINST, "--json").out)
+    assert [one["file"] for one in found["pieces"]] == ["book.abc#1", "book.abc#2"]
+    assert [one["file"] for one in found["skipped"]] == ["book.abc#3"]
+    figures = json.loads(run("metrics", "book.abc", "--json").out)
+    assert figures["files"] == ["book.abc#1", "book.abc#2"]
+
+
 def test_what_cannot_be_compared_is_named_and_skipped(run, here):
     save(walk(50), here / "pieces/good.mid")
     save(score(line((60, 1), (62, 1))), here / "pieces/short.mid")

@@ -17,6 +17,7 @@ from composer.plugins.registry import registry
 
 if TYPE_CHECKING:
     from composer.model import Model
+    from composer.music.score import Score
     from composer.originality.index import Music
     from composer.originality.passages import Originality, Passage
     from composer.types import Dataset
@@ -66,7 +67,7 @@ def originality(
     from composer.io.lint import list_music
     from composer.originality.held_out import measure_held_out
 
-    skipped: dict[Path, str] = {}
+    skipped: dict[str, str] = {}
     chosen = _choose_music(ctx, list_music(paths), dataset_name, skipped)
     tables: list[dict[str, Any]] = []
     for name, (dataset, files) in chosen.items():
@@ -81,16 +82,16 @@ def originality(
     if not tables:
         raise UnreadableFile("there is no piece to compare: all were skipped.")
     if as_json:
-        tables[0]["skipped"] = [{"file": str(path), "reason": reason} for path, reason in skipped.items()]
+        tables[0]["skipped"] = [{"file": name, "reason": reason} for name, reason in skipped.items()]
         click.echo(json.dumps(tables[0] if len(tables) == 1 else tables, indent=1))
 
 
 def _convert_to_json(
-    found: Mapping[Path, Originality], real: Mapping[str, Any], about: dict[str, Any]
+    found: Mapping[str, Originality], real: Mapping[str, Any], about: dict[str, Any]
 ) -> dict[str, Any]:
     from composer.originality.passages import combine
 
-    pieces = [{"file": str(path), **one.to_json()} for path, one in found.items()]
+    pieces = [{"file": name, **one.to_json()} for name, one in found.items()]
     return {**about, **combine(list(found.values())).to_json(), "held_out": real, "pieces": pieces}
 
 
@@ -98,7 +99,7 @@ def _convert_to_json(
 
 
 def _choose_music(
-    ctx: click.Context, files: Sequence[Path], name: str | None, skipped: dict[Path, str]
+    ctx: click.Context, files: Sequence[Path], name: str | None, skipped: dict[str, str]
 ) -> dict[str, tuple[Dataset, list[Path]]]:
     """Choose what each file is compared with: datasets by name, with the files of each.
 
@@ -115,7 +116,7 @@ def _choose_music(
             learnt = _find_learnt(path)
             datasets = {one: make_training_dataset(model) for one, model in learnt.items()}
         except ComposerError as error:
-            _skip(path, str(error), skipped)
+            _skip(str(path), str(error), skipped)
             continue
         unsigned += [] if learnt else [path]
         usual = {} if datasets else {DATASET: make_dataset(DATASET, **_get_dataset_options(ctx, DATASET))}
@@ -169,48 +170,51 @@ def _load_music(dataset: Dataset, name: str, split: str, workers: int | None) ->
     return build_index(corpus, tokenizer, workers or count_processors()).select_split(split)
 
 
-def _compare_files(
-    files: Sequence[Path], music: Music, least: int, skipped: dict[Path, str]
-) -> dict[Path, Originality]:
-    found: dict[Path, Originality] = {}
+def _compare_files(files: Sequence[Path], music: Music, least: int, skipped: dict[str, str]) -> dict[str, Originality]:
+    """Compare all pieces of the files, by name; note those that cannot be compared."""
+    from composer.io.formats import read_each
+
+    found: dict[str, Originality] = {}
     for path in files:
         try:
-            found[path] = _compare_file(path, music, least)
+            for name, piece in read_each(path):
+                try:
+                    found[name] = _compare_piece(name, piece, music, least)
+                except ComposerError as error:
+                    _skip(name, str(error), skipped)
         except ComposerError as error:
-            _skip(path, str(error), skipped)
+            _skip(str(path), str(error), skipped)
     return found
 
 
-def _skip(path: Path, reason: str, skipped: dict[Path, str]) -> None:
-    """Note a file that cannot be compared, and say so once."""
-    if path not in skipped:
-        skipped[path] = reason
+def _skip(name: str, reason: str, skipped: dict[str, str]) -> None:
+    """Note a piece that cannot be compared, and say so once."""
+    if name not in skipped:
+        skipped[name] = reason
         click.echo(f"skipped: {reason}", err=True)
 
 
-def _compare_file(path: Path, music: Music, least: int) -> Originality:
-    """Compare a file with the music. Raises UnreadableFile for an unreadable file, or one too short for a copy."""
-    from composer.io.formats import read_notes
+def _compare_piece(name: str, piece: Score | Exception, music: Music, least: int) -> Originality:
+    """Compare a piece with the music. Raises UnreadableFile for an unreadable one, or one too short for a copy."""
     from composer.originality.passages import compare
 
-    shown = printable(str(path))
+    if isinstance(piece, Exception):
+        raise UnreadableFile(str(piece))
     try:
-        found = compare(read_notes(path), music, least=least)
-    except UnreadableFile:
-        raise
+        found = compare(piece, music, least=least)
     except ComposerError as error:
-        raise UnreadableFile(f"{shown}: {error}") from None
+        raise UnreadableFile(f"{printable(name)}: {error}") from None
     if not found.notes:
-        raise UnreadableFile(f"{shown}: is too short; no line in it has {least} notes.")
+        raise UnreadableFile(f"{printable(name)}: is too short; no line in it has {least} notes.")
     return found
 
 
-def _show(found: Mapping[Path, Originality], real: Mapping[str, Any], title: str) -> None:
+def _show(found: Mapping[str, Originality], real: Mapping[str, Any], title: str) -> None:
     from composer.originality.passages import combine
 
     rows = [
-        [str(path), f"{one.notes:,}", f"{one.copied_share:.1%}", f"{one.copied_bars:.1f}", _format_passage(one.longest)]
-        for path, one in found.items()
+        [name, f"{one.notes:,}", f"{one.copied_share:.1%}", f"{one.copied_bars:.1f}", _format_passage(one.longest)]
+        for name, one in found.items()
     ]
     print_table(title, ["piece", "notes", "copied", "bars at most", "longest passage"], rows)
     show_beside(combine(list(found.values())).to_json(), real, "Beside real pieces")
