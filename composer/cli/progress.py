@@ -155,7 +155,8 @@ def _format_refusals(corpus: Corpus) -> Iterator[str]:
     """Yield a line for each reason that refused pieces have, with their names."""
     from composer.io.lint import find_kind
 
-    refused, alike = corpus.refused, dict[str, list[Refused]]()
+    refused = corpus.refused
+    alike: dict[str, list[Refused]] = {}
     for row in refused:
         alike.setdefault(find_kind(f": {row.reason}"), []).append(row)
     for rows in list(alike.values())[:MOST_REASONS]:
