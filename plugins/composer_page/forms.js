@@ -63,6 +63,7 @@ function factsOf(piece) {
     ["Samplers", samplers.join(", ")],
     ["Likelihood", typeof nats === "number" && notes && `${(nats / notes).toFixed(2)} nats per note`],
     ["Licence", made.licence],
+    ["May I sell it?", piece.selling],
     ["Made with", made.composer && `composer ${textOf(made.composer)}`],
   ];
   return facts.filter(([, value]) => value).map(([name, value]) => [name, textOf(value)]);
