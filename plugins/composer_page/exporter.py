@@ -80,6 +80,8 @@ def _make_values(piece: Piece, number: int, wanted: Sequence[str]) -> dict[str, 
     values["missing"] = found.missing
     if engraving := found.data.get(forms.ENGRAVED):
         values["places"] = forms.find_bars(engraving, len(values["bars"]) - 1)
+        if narrow := forms.write_narrow_score(piece):
+            values["narrow"] = {"score": pack(narrow), "places": forms.find_bars(narrow, len(values["bars"]) - 1)}
     return values
 
 
