@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import Any
 
 import click
@@ -30,7 +31,7 @@ def print_table(title: str, headings: list[str], rows: list[list[str]]) -> None:
     if not console.is_terminal:
         console = Console(highlight=False, width=max(80, 4 + sum(max(map(len, c)) + 3 for c in zip(headings, *rows))))  # noqa: B905
     shown = Table(title=Text(printable(title, LONGEST_CELL)), title_justify="left", box=box.SIMPLE_HEAD)
-    for heading, *cells in zip(headings, *rows, strict=True):
+    for heading, *cells in zip_longest(headings, *rows, fillvalue=""):
         is_short = max(map(len, (heading, *cells))) <= SHORT
         shown.add_column(heading, overflow="fold", no_wrap=is_short)  # a narrow terminal breaks long cells alone
     for row in rows:
