@@ -674,8 +674,12 @@ def test_a_book_is_as_many_pieces(tmp_path):
     assert [found[name].title for name in ("1", "3")] == ["One", "Three"]
     assert found["1"].time_signatures == (TimeSignature(0, 3, 4),)
     assert str(found["2"]) == f"{tmp_path}/book.abc#2: has an invalid key 'H'."
-    with pytest.raises(UnreadableFile, match=r"book\.abc: holds 3 tunes; copy the one that you want"):
-        reader(tmp_path / "book.abc")
+    with pytest.warns(ReadingWarning, match=r"book\.abc: holds 3 tunes; the first is taken; for another one"):
+        assert reader(tmp_path / "book.abc").title == "One"
+    with pytest.warns(LeftOutWarning):
+        assert NotationReader(tune=3)(tmp_path / "book.abc").title == "Three"
+    with pytest.raises(UnreadableFile, match=r"book\.abc: holds 3 tunes, and tune 4 is asked for"):
+        NotationReader(tune=4)(tmp_path / "book.abc")
 
 
 def test_a_book_is_checked_tune_by_tune(tmp_path):
@@ -809,7 +813,7 @@ def test_many_tunes_are_read_one_by_one(tmp_path):
     began = time.process_time()
     assert [next(found)[0] for _ in range(3)] == ["1", "2", "3"]
     assert time.process_time() - began < 10
-    with pytest.raises(UnreadableFile, match="holds 100,000 tunes"):
+    with pytest.warns(ReadingWarning, match="holds 100,000 tunes; the first is taken"):
         NotationReader()(tmp_path / "book.abc")
 
 

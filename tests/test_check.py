@@ -139,3 +139,15 @@ def test_names_from_outside_are_printed_safely(run, here):
 def test_a_long_line_is_cut():
     checked = lint.Checked(Path("a.mid"), (Finding("hint", "long", "x" * 5000),))
     assert all(len(command.printable(line, command.LONGEST)) <= 1000 for line in command._format_findings(checked))
+
+
+def test_like_findings_of_several_files_are_grouped(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for number in range(9):
+        (tmp_path / f"{number}.mid").write_bytes(b"no music")
+    ran = run("check", ".")
+    finding, files, summary = ran.out.splitlines()
+    assert finding.startswith("error   ")
+    assert files.split() == ["in", "0.mid,", "1.mid,", "2.mid", "and", "6", "more"]
+    assert summary == "9 files: 9 with errors, none with warnings"
+    assert len(run("check", ".", "--all").out.splitlines()) == 19

@@ -6,6 +6,7 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from composer.cli import cli
+from composer.cli.options import DARING, RULES
 from composer.errors import BadOption
 from composer.plugins.registry import registry
 
@@ -53,10 +54,12 @@ def test_where_no_name_fits_files_are_completed():
 
 def test_help_shows_the_options_of_things_under_headings(run):
     text = run("generate", "--help").out
-    own, samplers = text.split("\nSamplers:\n")
+    own, rest = text.split(f"\n{RULES}:\n")
+    rules, daring = rest.split(f"\n{DARING}:\n")
     assert "--bars" in own
     assert "--help" in own
-    assert "--top-p" in samplers
+    assert "--top-p" in daring
+    assert "--rhythm" in rules
     headings = [line for line in run("train", "--help").out.splitlines() if line.endswith("s:") and line[0] != " "]
     things = ["Architectures:", "Tokenizers:", "Datasets:", "Objectives:", "Optimisers:", "Schedules:"]
     assert headings == ["Options:", *things]

@@ -245,6 +245,68 @@ def test_a_training_piece_in_another_key_is_recognised_by_name(run, here):
     assert "3.mid" in run("originality", "pieces/mine.mid", *AGAINST, "--split", "all").out
 
 
+@pytest.fixture
+def made_by(here, model_file):
+    """Write a training piece as if a model had made it that was trained on the folder of tunes, or from such a one."""
+
+    def write(path, *, finetuned=False):
+        tunes = {"dataset": {"name": "folder:tunes", "options": {"path": "tunes"}}}
+        others = {"dataset": {"name": "folder:others", "options": {"path": "others"}}}
+        save_model(replace(load(model_file), card=tunes), here / "mine.safetensors")
+        origin = {"finetuned_from": {"name": "mine.safetensors"}}
+        save_model(replace(load(model_file), card={**others, **origin}), here / "further.safetensors")
+        model = "further.safetensors" if finetuned else "mine.safetensors"
+        formats.write([Piece(formats.read(here / "tunes/3.mid"), {"model": model})], here / path)
+
+    return write
+
+
+ALL = ["--split", "all", "--workers", 1]
+
+
+def test_a_piece_is_compared_with_what_its_model_was_trained_on(run, here, made_by):
+    made_by("pieces/mine.mid")
+    found = json.loads(run("originality", "pieces/mine.mid", *ALL, "--json").out)
+    assert (found["dataset"], found["copied_share"]) == ("folder:tunes", 1.0)
+    assert "Shared with folder:tunes (all)" in run("originality", "pieces/mine.mid", *ALL).out
+
+
+def test_a_piece_of_a_finetuned_model_is_compared_with_what_the_first_model_learnt_too(run, here, made_by):
+    made_by("pieces/mine.mid", finetuned=True)
+    (here / "others").mkdir()
+    for number in range(70, 74):
+        save(walk(number), here / f"others/{number}.mid")
+    own, before = json.loads(run("originality", "pieces/mine.mid", *ALL, "--json").out)
+    assert (own["dataset"], before["dataset"]) == ("folder:others", "folder:tunes")
+    assert own["copied_share"] < before["copied_share"] == 1.0
+
+
+def test_a_piece_whose_model_is_not_here_is_not_compared_with_something_else(run, here, made_by):
+    made_by("pieces/mine.mid")
+    (here / "mine.safetensors").unlink()
+    said = run("originality", "pieces/mine.mid", *ALL)
+    assert said.status == 2
+    assert "was made by the model 'mine.safetensors', which is not here; choose" in said.err
+    assert run("originality", "pieces/mine.mid", *AGAINST).status == 0
+
+
+def test_what_a_file_without_provenance_was_compared_with_is_said(run, here, monkeypatch):
+    monkeypatch.setattr("composer.cli.originality.DATASET", "folder:tunes")
+    save(walk(50), here / "pieces/mine.mid")
+    said = run("originality", "pieces/mine.mid", *ALL)
+    assert "pieces/mine.mid: not known which model made it; compared with 'folder:tunes'. --dataset ch" in said.err
+
+
+def test_each_tune_of_a_book_is_compared(run, here):
+    bars = "CDEF GABc|cBAG FEDC|"
+    (here / "book.abc").write_text(f"X:1\nM:4/4\nL:1/8\nK:C\n{bars}\nX:2\nM:4/4\nL:1/8\nK:G\n{bars}\nX:3\nK:H\nC|\n")
+    found = json.loads(run("originality", "book.abc", *AGAINST, "--json").out)
+    assert [one["file"] for one in found["pieces"]] == ["book.abc#1", "book.abc#2"]
+    assert [one["file"] for one in found["skipped"]] == ["book.abc#3"]
+    figures = json.loads(run("metrics", "book.abc", "--json").out)
+    assert figures["files"] == ["book.abc#1", "book.abc#2"]
+
+
 def test_what_cannot_be_compared_is_named_and_skipped(run, here):
     save(walk(50), here / "pieces/good.mid")
     save(score(line((60, 1), (62, 1))), here / "pieces/short.mid")

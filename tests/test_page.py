@@ -210,6 +210,8 @@ def test_an_engraved_score_is_on_the_page_with_its_bars(tmp_path):
     (piece,) = written(tmp_path, Piece(TWO, {**MADE_BY, "title": "Under its own title"})).pieces
     assert len(piece["places"]) == 4
     assert b"Under its own title" in unpacked(piece["forms"][".svg"])
+    assert len(piece["narrow"]["places"]) == 4
+    assert b'width="105mm"' in unpacked(piece["narrow"]["score"])[:300]
     assert (tmp_path / "page.html").stat().st_size < 300_000
 
 

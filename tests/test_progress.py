@@ -1,16 +1,17 @@
 """What commands show while they work: on a terminal a line that changes, on a pipe plain lines."""
 
 from collections import Counter
-from types import SimpleNamespace
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from composer.cli import progress
+from composer.cli.progress import _format_refusals, _is_users_own
 from composer.cli.tables import print_table
+from composer.data.encoding import Refused
 from composer.training.callbacks import Moment
 from composer.training.callbacks import Progress as TrainingProgress
-from composer.training.loop import Meter
 from composer_batch.progress import show_progress
 from composer_batch.scheduler import Progress as BatchProgress
 
@@ -30,15 +31,6 @@ def terminal(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(Console, "is_terminal", property(lambda self: True))
-
-
-def test_the_last_batch_passes_the_steps_asked_for_and_the_total_says_so():
-    run = SimpleNamespace(step=0, nats=0.0, tokens=0, seconds=0.0)
-    shown = []
-    for run.step in (11, 15):
-        now = Meter(run, 12, 1.0).compute_progress(0.0)
-        shown.append((now.step, now.steps))
-    assert shown == [(11, 12), (15, 15)]
 
 
 @pytest.mark.parametrize("width", [5, 5000])
@@ -99,3 +91,17 @@ def test_on_a_terminal_a_batch_has_a_line_that_changes(terminal, capfd):
     said = capfd.readouterr()
     assert "3 of 10 pieces done" in said.err
     assert said.out == ""
+
+
+def test_refusals_of_one_reason_are_one_line_and_those_of_shipped_music_are_none():
+    class Built:
+        refused = [Refused(f"{n}.mid", f"there are {n} parts.") for n in range(2, 9)] + [Refused("x.mid", "is empty.")]
+        folder = Path("corpora")
+
+    assert list(_format_refusals(Built())) == [
+        "2.mid, 3.mid, 4.mid and 4 more: there are 2 parts.",
+        "x.mid: is empty.",
+        f"… all 8 are listed in {Path('corpora/corpus.json')}",
+    ]
+    assert _is_users_own("folder:mine")
+    assert not _is_users_own("tunes")

@@ -103,6 +103,22 @@ def test_no_side_is_empty_however_few_pieces_there_are(count):
         assert set(sides) == set(range(len(SPLITS))), f"seed {seed}"
 
 
+@pytest.mark.parametrize(("count", "held_out"), [(3, 1), (5, 1), (13, 1), (14, 1), (16, 2), (40, 4), (120, 12)])
+def test_of_a_few_pieces_a_tenth_is_held_out_on_each_side(count, held_out):
+    for seed in range(50):
+        shares = np.bincount(assign_splits(groups(count, seed)))
+        assert shares.tolist() == [count - 2 * held_out, held_out, held_out]
+
+
+@pytest.mark.parametrize("alike", [7, 60, 500])
+def test_pieces_that_are_all_alike_are_for_training(alike):
+    for seed in range(50):
+        first, *others = groups(7 if alike < 100 else 300, seed)
+        sides = assign_splits([first] * alike + others)
+        assert not sides[:alike].any()
+        assert {1, 2} <= set(sides[alike:])
+
+
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_fewer_than_three_different_pieces_cannot_be_split(count):
     with pytest.raises(EmptyDataset, match=f"there are {count} different pieces among [0-9]+, and at least 3"):

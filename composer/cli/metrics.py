@@ -59,13 +59,18 @@ def metrics(paths: tuple[Path, ...], names: str, as_json: bool, plot: Path | Non
 
 
 def _read_scores(paths: list[Path]) -> list[Score]:
-    """Read the files, titled by their names. Print a line on stderr for each unreadable one."""
-    from composer.io.formats import read_notes
+    """Read all pieces of the files, titled by their names. Print a line on stderr for each unreadable one."""
+    from composer.io.formats import read_each
+    from composer.music.score import Score
 
     scores = []
     for path in paths:
         try:
-            scores.append(replace(read_notes(path), title=path.name))
+            for name, piece in read_each(path):
+                if isinstance(piece, Score):
+                    scores.append(replace(piece, title=Path(name).name))
+                else:
+                    click.echo(f"composer: {piece}", err=True)
         except ComposerError as error:
             click.echo(f"composer: {error}", err=True)
     if not scores:

@@ -28,11 +28,11 @@ def models(ctx: click.Context) -> None:
         try:
             card = load(find_model(name)).card
             test = card.get("test", {})
-            rows.append([name, str(card.get("title", "")), f"{test.get('nats_per_note', float('nan')):.3f}",
-                         str(card.get("licence", "")), offer.plugin.name])  # fmt: skip
+            rows.append([name, str(card.get("title", "")), f"{test.get('nats_per_note', float('nan')):.3f}"])
         except Exception as error:  # a broken model of one plugin must not end the list
-            rows.append([name, str(error), "", "", offer.plugin.name])
-    print_table("Models", ["name", "title", "nats per note", "licence", "plugin"], rows)
+            rows.append([name, f"{error} ({offer.plugin.name})", ""])
+    print_table("Models", ["name", "title", "nats per note"], rows)
+    click.echo("`composer models show NAME` shows all of one, and its licence.")
 
 
 @models.command()
@@ -40,6 +40,7 @@ def models(ctx: click.Context) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the card as JSON.")
 def show(name: str, as_json: bool) -> None:
     """Show the card of a model: architecture, tokenizer, data, licence, likelihood, and how its music measures up."""
+    from composer.io.pieces import SELLING
     from composer.model import find_model, load
 
     path = find_model(name)
@@ -53,6 +54,7 @@ def show(name: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(card, indent=1))
         return
+    card = {key: value for name in card for key, value in _add_answer(name, card[name], SELLING)}
     tables = {key: card.pop(key) for key in TABLES if card.get(key)}
     for line in _format_lines(card):
         click.echo(line)
@@ -61,6 +63,11 @@ def show(name: str, as_json: bool) -> None:
             TABLES[key](values)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         raise BadModelFile(f"{printable(name)}: its card contains an invalid table of figures.") from None
+
+
+def _add_answer(name: str, value: Any, answer: str) -> list[tuple[str, Any]]:
+    """Return an entry of a card; below the licence, whether a piece may be sold."""
+    return [(name, value), ("May I sell it?", answer)] if name == "licence" else [(name, value)]
 
 
 def _show_listening(listening: Mapping[str, Any]) -> None:

@@ -34,6 +34,12 @@ if TYPE_CHECKING:
 # --- options of plugins -----------------------------------------------------------------------------------------------
 
 
+RULES = "Rules the music keeps"
+"""The heading of constraints in help."""
+
+DARING = "How daring it is (--temperature: 0.7 safe, 1 normal, 1.2 wild)"
+"""The heading of the other samplers in help."""
+
 _SAMPLERS = "composer.links"
 _OPTIONS = "composer.plugins.options"
 _PLUGIN_OPTIONS = "composer.things"
@@ -130,7 +136,8 @@ def _make_sampler_options(taken: set[str]) -> list[click.Parameter]:
         first = option == offer.options[0]
         text = f"{offer.summary} ({option.help})" if first and option.help else option.help or offer.summary
         made = _make_option(flag, [option], _collect_sampler(offer.name, option.name), multiple=True)
-        made.list_rows = partial(_list_one_row, Row("Samplers", _show_flag(flag, option), text))
+        heading = RULES if offer.is_rule else DARING
+        made.list_rows = partial(_list_one_row, Row(heading, _show_flag(flag, option), text))
         options.append(made)
     return options
 

@@ -15,9 +15,11 @@ import click
 
 from composer.devices import count_processors
 from composer.errors import printable
+from composer.plugins.registry import registry
 
 if TYPE_CHECKING:
     from composer.data.corpus import Corpus
+    from composer.data.encoding import Refused
     from composer.training.callbacks import Moment
     from composer.types import Dataset, Tokenizer
 
@@ -124,12 +126,12 @@ def _show_moment(line: StatusLine, moment: Moment) -> None:
 # --- datasets ---------------------------------------------------------------------------------------------------------
 
 
-MOST_REFUSED = 20
-"""Refused pieces that are listed by name."""
+MOST_REASONS, MOST_NAMED = 20, 3
+"""Reasons for refusals that are listed, and pieces of each that are named."""
 
 
 def build_corpus(dataset: Dataset, tokenizer: Any, name: str, workers: int | None) -> Corpus:
-    """Build the corpus of a dataset, and report on stderr what was kept and refused."""
+    """Build the corpus of a dataset, and report on stderr what was kept and refused; of own files, why."""
     from composer.data.corpus import build
     from composer.io import lint
 
@@ -138,13 +140,31 @@ def build_corpus(dataset: Dataset, tokenizer: Any, name: str, workers: int | Non
     refused = corpus.refused
     splits = ", ".join(f"{len(corpus.split(split))} {split}" for split in ("train", "valid", "test"))
     click.echo(f"{corpus.about['kept']} pieces kept ({splits}), {len(refused)} refused.", err=True)
-    for row in refused[:MOST_REFUSED]:
-        click.echo(f"  {printable(row.name, 60)}: {row.reason}", err=True)
-    if len(refused) > MOST_REFUSED:
-        click.echo(f"  … all {len(refused)} are listed in {corpus.folder / 'corpus.json'}", err=True)
-    for line in lint.format_lines(corpus.about):
-        click.echo(f"  {printable(line, 1_000)}", err=True)
+    if _is_users_own(name):
+        for line in [*_format_refusals(corpus), *lint.format_lines(corpus.about)]:
+            click.echo(f"  {printable(line, 1_000)}", err=True)
     return corpus
+
+
+def _is_users_own(name: str) -> bool:
+    """Tell whether a dataset, by its name, is of files that the user chose; of others the summary is enough."""
+    return any(option.required for option in registry().get_offer("datasets", name.partition(":")[0]).options)
+
+
+def _format_refusals(corpus: Corpus) -> Iterator[str]:
+    """Yield a line for each reason that refused pieces have, with their names."""
+    from composer.io.lint import find_kind
+
+    refused = corpus.refused
+    alike: dict[str, list[Refused]] = {}
+    for row in refused:
+        alike.setdefault(find_kind(f": {row.reason}"), []).append(row)
+    for rows in list(alike.values())[:MOST_REASONS]:
+        names = ", ".join(printable(row.name, 60) for row in rows[:MOST_NAMED])
+        more = f" and {len(rows) - MOST_NAMED:,} more" if len(rows) > MOST_NAMED else ""
+        yield f"{names}{more}: {rows[0].reason}"
+    if len(alike) > MOST_REASONS or any(len(rows) > MOST_NAMED for rows in alike.values()):
+        yield f"… all {len(refused):,} are listed in {corpus.folder / 'corpus.json'}"
 
 
 def prepare_tokenizer(

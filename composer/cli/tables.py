@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import Any
 
 import click
@@ -11,6 +12,9 @@ from composer.plugins.registry import registry
 
 LONGEST_CELL = 10_000
 """Characters of a cell; cells may come from files."""
+
+SHORT = 20
+"""Characters of a column that stays whole."""
 
 RULE = 80
 """Characters of the rule below the headings on a pipe, where lines may be of any length."""
@@ -27,8 +31,9 @@ def print_table(title: str, headings: list[str], rows: list[list[str]]) -> None:
     if not console.is_terminal:
         console = Console(highlight=False, width=max(80, 4 + sum(max(map(len, c)) + 3 for c in zip(headings, *rows))))  # noqa: B905
     shown = Table(title=Text(printable(title, LONGEST_CELL)), title_justify="left", box=box.SIMPLE_HEAD)
-    for heading in headings:
-        shown.add_column(heading, overflow="fold")
+    for heading, *cells in zip_longest(headings, *rows, fillvalue=""):
+        is_short = max(map(len, (heading, *cells))) <= SHORT
+        shown.add_column(heading, overflow="fold", no_wrap=is_short)  # a narrow terminal breaks long cells alone
     for row in rows:
         shown.add_row(*(Text(printable(cell, LONGEST_CELL)) for cell in row))
     if console.is_terminal:
@@ -43,14 +48,18 @@ def print_table(title: str, headings: list[str], rows: list[list[str]]) -> None:
 @click.command()
 def datasets() -> None:
     """List the datasets: names that `composer train` takes."""
-    rows = []
+    rows, licences = [], []
     for name, offer in sorted(registry().offers["datasets"].items()):
         required = _list_required(name)
         # A dataset without required options is created: its title may depend on its options.
         thing: Any = offer.make if required else offer.make()
         shown = f"{name}:{required[0].upper()}" if required else name
-        rows.append([shown, printable(str(thing.title)), printable(str(thing.licence), 300), offer.plugin.name])
-    print_table("Datasets", ["name", "title", "licence", "plugin"], rows)
+        rows.append([shown, printable(str(thing.title)), offer.plugin.name])
+        licences.append(f"{name}: {printable(str(thing.licence), 1_000)}")
+    print_table("Datasets", ["name", "title", "plugin"], rows)
+    click.echo("Licences")
+    for licence in licences:
+        click.echo(f"  {licence}.")
 
 
 def _list_required(name: str) -> list[str]:

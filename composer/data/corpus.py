@@ -47,7 +47,7 @@ CHUNK, CHUNK_SECONDS = 64, 0.25
 GROUP = 250_000
 """Tokens of the pieces whose inputs one call makes: many pieces side by side, in bounded memory."""
 
-FORMAT = 3
+FORMAT = 4
 """Version of the files; a corpus of another version is rebuilt."""
 
 Report = Callable[[int, int], None]

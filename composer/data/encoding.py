@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.data.splits import hash_melody
-from composer.errors import CannotExpress, ComposerError, ReadingWarning, printable
+from composer.errors import CannotExpress, ComposerError, LeftOutWarning, ReadingWarning, printable
 from composer.fitting import check_columns, convert_columns
 from composer.io.bounds import OutOfBounds, keep_timer, run_bounded
 from composer.io.lint import Remarks
+from composer.music.parts import keep_melody
 from composer.music.score import MOST_BARS, Labels, Score, TimeSignature
 from composer.request import WHOLE
 from composer.types import Dataset, Grammar, HasUnits, PredefinedSplit, SupportsStates, Tokenizer, Tokens
@@ -74,7 +75,7 @@ def encode_sources(dataset: Dataset, tokenizer: Tokenizer, sources: Sequence[str
     own = dataset if isinstance(dataset, HasUnits) else None  # once: checking a protocol is slow
     with keep_timer(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ReadingWarning)
-        for found in _read_batches(dataset, sources, caught, remarks):
+        for found in _read_batches(dataset, tokenizer, sources, caught, remarks):
             for name, score, side in found:
                 result = score if isinstance(score, Exception) else _encode(tokenizer, name, score, side, own)
                 if isinstance(result, Encoded):
@@ -88,15 +89,21 @@ _Found: TypeAlias = "tuple[str, Score | Exception, str]"
 
 
 def _read_batches(
-    dataset: Dataset, sources: Sequence[str], caught: list[warnings.WarningMessage], remarks: Remarks
+    dataset: Dataset,
+    tokenizer: Tokenizer,
+    sources: Sequence[str],
+    caught: list[warnings.WarningMessage],
+    remarks: Remarks,
 ) -> Iterator[list[_Found]]:
     """Yield the pieces of the sources with their splits, some at a time. Warnings in `caught` become remarks."""
     found: list[_Found] = []
     notes = 0
     divided = isinstance(dataset, PredefinedSplit)  # once: checking a protocol is slow
+    is_line = tokenizer.token_info.has_voices and len(tokenizer.token_info.voices) == 1
     for source in sources:
         side = get_predefined_split(dataset, source) if divided else ""
-        for name, score in _read_pieces(dataset, source):
+        for name, read in _read_pieces(dataset, source):
+            score = _keep_melody(read, name) if is_line and isinstance(read, Score) else read
             found.append((name, score, side))
             notes += 0 if isinstance(score, Exception) else score.note_count
             if len(found) >= AT_ONCE or notes >= NOTES_AT_ONCE:
@@ -106,6 +113,15 @@ def _read_batches(
             remarks.note(warning.message for warning in caught)
             caught.clear()
     yield found
+
+
+def _keep_melody(score: Score, name: str) -> Score:
+    """Keep the melody alone, for a model of one line. Warns with LeftOutWarning of other parts, and of chords."""
+    kept = keep_melody(score)
+    others = sum(len(track.notes) > 0 for track in score.tracks) - len(kept.tracks)
+    if others > 0:
+        warnings.warn(LeftOutWarning(printable(name), {"parts beside the melody": others}), stacklevel=2)
+    return kept
 
 
 def get_predefined_split(dataset: Dataset, source: str) -> str:

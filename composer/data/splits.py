@@ -7,7 +7,8 @@ predefined splits. So do pieces of drums alone with the same beat.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,9 @@ from composer.music.score import Score, concatenate_notes
 SPLITS = ("train", "valid", "test")
 SHARES = {"valid": 0.1, "test": 0.1}
 _SCALE = 2**64
+
+FEW = 200
+"""Groups; of fewer the pieces are counted, since far more than a tenth might be held out by chance."""
 
 
 def hash_melody(score: Score) -> int:
@@ -52,20 +56,45 @@ def extract_melody(score: Score) -> NDArray[np.int16]:
 def assign_splits(groups: Sequence[int] | NDArray[np.uint64]) -> NDArray[np.int8]:
     """Assign each piece (P,) its index in `SPLITS`, by its group's hash alone; no split is left empty.
 
-    Raises EmptyDataset for fewer than three groups.
+    Of fewer than `FEW` groups a tenth of the pieces goes to each split that is held out, at least one; of more groups,
+    about a tenth, and each stays where it is when others are added. A group larger than that is for training. Raises
+    EmptyDataset for fewer than three groups.
     """
-    found = sorted(set(map(int, groups)), key=_spread_hash)
-    if len(found) < 3:
+    sizes = Counter(map(int, groups))
+    if len(sizes) < 3:
         raise EmptyDataset(
-            f"there are {len(found)} different pieces among {len(groups)}, and at least 3 are needed to train, "
+            f"there are {len(sizes)} different pieces among {len(groups)}, and at least 3 are needed to train, "
             "to validate and to test."
         )
+    held_out = _take_tenths(sizes) if len(sizes) < FEW else _take_by_hash(sizes)
+    return np.array([held_out.get(int(group), 0) for group in groups], dtype=np.int8)
+
+
+def _take_tenths(sizes: Mapping[int, int]) -> dict[int, int]:
+    """Choose the a few held-out groups, each with its split: at most a tenth of the groups and of the pieces."""
+    waiting = sorted(sizes, key=_spread_hash)
+    found: dict[int, int] = {}
+    for split, share in ((2, SHARES["test"]), (1, SHARES["valid"])):
+        room, most = (max(1, round(share * whole)) for whole in (sum(sizes.values()), len(sizes)))
+        taken: list[int] = []
+        for group in waiting:
+            if sizes[group] <= room and len(taken) < most:
+                taken.append(group)
+                room -= sizes[group]
+        found |= dict.fromkeys(taken or [min(waiting, key=lambda group: sizes[group])], split)
+        waiting = [group for group in waiting if group not in found]
+    return found
+
+
+def _take_by_hash(sizes: Mapping[int, int]) -> dict[int, int]:
+    """Choose the held-out groups among many, each with its split: those whose hashes are lowest."""
+    most = SHARES["test"] * sum(sizes.values())
+    found = sorted((group for group, size in sizes.items() if size <= most), key=_spread_hash)
     points = np.array([_spread_hash(group) / _SCALE for group in found])
-    # A few pieces may leave a split empty by chance: then the nearest groups fill it.
-    test = min(max(int(np.count_nonzero(points < SHARES["test"])), 1), len(found) - 2)
-    valid = min(max(int(np.count_nonzero(points < SHARES["test"] + SHARES["valid"])), test + 1), len(found) - 1)
-    split = {group: 2 if n < test else 1 if n < valid else 0 for n, group in enumerate(found)}
-    return np.array([split[int(group)] for group in groups], dtype=np.int8)
+    # A split may be empty by chance: then the nearest groups fill it.
+    test = max(int(np.count_nonzero(points < SHARES["test"])), 1)
+    valid = max(int(np.count_nonzero(points < SHARES["test"] + SHARES["valid"])), test + 1)
+    return {group: 2 if n < test else 1 for n, group in enumerate(found[:valid])}
 
 
 def choose_splits(sides: Sequence[str], groups: Sequence[int]) -> NDArray[np.int8]:

@@ -59,6 +59,9 @@ PieceResult: TypeAlias = Piece | ComposerError
 Results: TypeAlias = Iterator[tuple[int, PieceResult]]
 """Pieces with their indices, each as it ends."""
 
+PROGRAMS = "programs"
+"""The constraint on programs, and its option."""
+
 BATCH_SIZE = 64
 """Size of a batch at most."""
 
@@ -112,7 +115,21 @@ class Generator:
         known = split_conditions(self.tokenizer)[1]
         stated = check_wanted(known, request.conditions)
         told = stated if request.primer else settle(known, stated)
-        return self._backends.resolve(replace(request, conditions=told))
+        return self._backends.resolve(replace(self._keep_to_learnt(request), conditions=told))
+
+    def _keep_to_learnt(self, request: Request) -> Request:
+        """Add the constraint that only programs of the training music, and of the primer, are written.
+
+        The others have a probability as well, which no music has ever lowered.
+        """
+        learnt = self.model.card.get("programs")
+        if not isinstance(learnt, list) or not learnt or any(link.name == PROGRAMS for link in request.samplers):
+            return request
+        info = self.tokenizer.token_info
+        tokens = np.flatnonzero(info.kind == "Program").tolist()
+        begun = [name for token, name in zip(tokens, info.programs, strict=True) if token in request.primer]
+        text = ",".join(dict.fromkeys([*map(str, learnt), *begun]))
+        return replace(request, samplers=(SamplerSpec(PROGRAMS, {PROGRAMS: text}), *request.samplers))
 
     @cached_property
     def _primers(self) -> set[tuple[tuple[int, ...], int]]:

@@ -136,6 +136,21 @@ def read_notes(path: Path) -> Score:
     return score
 
 
+def read_each(path: Path) -> Iterator[tuple[str, Score | Exception]]:
+    """Read every piece of a file, as `read_notes` does, with the file's name and its own, as in `book.abc#2`.
+
+    A piece that cannot be read comes as its error. Raises UnreadableFile for a file that cannot be.
+    """
+    reader, shown = make_reader(path), str(path)
+    found = list(read_pieces(reader, path)) if isinstance(reader, HasPieces) else []
+    if len(found) < 2:
+        yield shown, read_notes(path)
+        return
+    for name, piece in found:
+        silent = isinstance(piece, Score) and not piece.note_count
+        yield f"{shown}#{name}", UnreadableFile(f"{shown}#{name}: contains no notes.") if silent else piece
+
+
 def apply_labels(score: Score, provenance: Mapping[str, Any]) -> Score:
     """Give a score the labels in its provenance, which is untrusted, if it has none."""
     labels = provenance.get("labels")

@@ -20,6 +20,12 @@ from composer.errors import CannotWrite, printable
 from composer.music.score import Score, clean_text
 from composer.storage.inside import expand_home
 
+SELLING = (
+    "Composer claims no rights in it, but the music that its model learnt from may be restricted in commercial use; "
+    "its licence decides."
+)
+"""The answer to whether a piece may be sold."""
+
 UNTITLED = "untitled"
 """The name of a scratch file."""
 

@@ -142,6 +142,7 @@ def _describe_plugin(one: Contribution) -> dict[str, Any]:
             "kind": offer.kind,
             "name": offer.name,
             "summary": offer.summary,
+            "is_rule": offer.is_rule,
             "options": [_encode_option(option) for option in offer.options],
         }
         for offer in one.offers
@@ -216,7 +217,8 @@ def _decode_plugin(point: EntryPoint, kept: Mapping[str, Any]) -> Contribution:
         kind, name = offer["kind"], offer["name"]
         if kind not in KINDS:
             raise ValueError(kind)
-        later = LazyThing(point, kind, name, tuple(map(_decode_option, offer["options"])), offer["summary"])
+        options = tuple(map(_decode_option, offer["options"]))
+        later = LazyThing(point, kind, name, options, offer["summary"], bool(offer["is_rule"]))
         offers.append(Offer(kind, name, later, plugin))
     return Contribution(plugin, tuple(offers), point)
 

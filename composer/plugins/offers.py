@@ -50,6 +50,7 @@ class LazyThing:
     name: str
     options: tuple[Option, ...]
     summary: str
+    is_rule: bool = False
 
     def load_thing(self) -> Any:
         """Import the thing itself. Raises UnknownName for a plugin that is broken now."""
@@ -100,6 +101,11 @@ class Offer:
         if self.kind == "commands":
             return str(self.load_thing().get_short_help_str(100))
         return self.text.partition("\n")[0]
+
+    @property
+    def is_rule(self) -> bool:
+        """Whether it is a sampler that is a constraint."""
+        return self.make.is_rule if isinstance(self.make, LazyThing) else hasattr(self.make, "mask")
 
     @property
     def text(self) -> str:

@@ -256,22 +256,19 @@ def _check_unsound(optimiser: Optimiser, task: nn.Module) -> None:
 # --- schedules --------------------------------------------------------------------------------------------------------
 
 
-LENGTHS, BEYOND = (1, 2, 7, 40, 1000), 8
-"""Steps of runs, and by how many the last batch may pass them."""
+LENGTHS = (1, 2, 7, 40, 1000)
+"""Steps of runs."""
 
 
 def check_schedule(schedule: Schedule) -> None:
-    """Check that rates are from 0 to the highest, at every step of runs of any length, and in any order.
-
-    The last batch may go a little beyond the last step.
-    """
+    """Check that rates are from 0 to the highest, at every step of runs of any length, and in any order."""
     require(rebuild(schedule) == schedule, "options rebuilt from their fields are equal")
     for steps in LENGTHS:
         _check_course(schedule, steps)
 
 
 def _check_course(schedule: Schedule, steps: int) -> None:
-    asked = range(steps + BEYOND)
+    asked = range(steps)
     rates = [schedule.compute_rate(step, steps, 1.0) for step in asked]
     for step, rate in zip(asked, rates, strict=True):
         require(isinstance(rate, float | int), f"a rate is a number, not {type(rate).__name__}")

@@ -38,6 +38,7 @@ def describe_tokens(
         voices=tuple(voices),
         sustains=sustains,
         time_signatures=tuple(value for kind, value in pairs if kind == "TimeSignature"),
+        programs=tuple(value for kind, value in pairs if kind == "Program"),
     )
 
 

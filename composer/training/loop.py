@@ -13,6 +13,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated
@@ -47,9 +48,7 @@ REPORT_EVERY = 0.25
 class Settings:
     """Hyperparameters of a training; the defaults train a listenable model of the chorales on a laptop."""
 
-    steps: Annotated[
-        int, "updates of the weights, of about batch_size x chunk tokens each; the last batch is finished"
-    ] = 5000
+    steps: Annotated[int, "updates of the weights, of about batch_size x chunk tokens each"] = 5000
     evaluations: Annotated[int, "validations on the way, evenly spread; the best weights are kept"] = 40
     batch_size: Annotated[int, "pieces side by side"] = 16
     chunk: Annotated[int, "tokens that a gradient reaches back"] = 128
@@ -283,11 +282,11 @@ def _train_batch(
     meter: Meter,
     processes: ProcessGroup = ALONE,
 ) -> None:
-    """Train on one batch of pieces: one update a chunk, with the state carried along."""
+    """Train on one batch of pieces: one update a chunk, with the state carried along, up to the last step."""
     run.module.train()
     processes.set_seed(settings.seed, run.batch)
     state: tuple[torch.Tensor, ...] | None = None
-    for chunk in stream.cut_chunks(run.batch):
+    for chunk in islice(stream.cut_chunks(run.batch), settings.steps - run.step):
         for group in run.optimiser.param_groups:
             group["lr"] = parts.schedule.compute_rate(run.step, settings.steps, settings.learning_rate)
         mine = processes.share(chunk)
@@ -372,7 +371,7 @@ class Meter:
         self._ticked = now
 
     def compute_progress(self, epoch: float) -> Progress:
-        """Compute the progress; a last batch may go beyond the steps asked for. Raises TrainingFailed for NaN."""
+        """Compute the progress. Raises TrainingFailed for NaN."""
         run = self._run
         nats = _check_finite(float(run.nats), run.step)
         self.add_time()
@@ -381,8 +380,7 @@ class Meter:
         left = (self._steps - run.step) * passed / max(run.step - self._first_step, 1)
         rate = (run.tokens - self._first_token) / passed
         train = nats / max(run.tokens, 1) / self._notes_per_token
-        steps = max(self._steps, run.step)
-        return Progress(run.step, steps, epoch, rate, run.seconds, max(left, 0.0), train, unit=self._unit)
+        return Progress(run.step, self._steps, epoch, rate, run.seconds, max(left, 0.0), train, unit=self._unit)
 
 
 def copy_weights(module: nn.Module) -> Weights:

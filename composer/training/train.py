@@ -16,6 +16,7 @@ import numpy as np
 from composer import __version__
 from composer.data.corpus import Corpus
 from composer.data.labels import describe_conditions, warn_of_labels
+from composer.data.splits import SPLITS
 from composer.errors import RunWarning, TrainingFailed, printable
 from composer.fitting import Weights
 from composer.model import ComponentSpec, Model, save
@@ -30,6 +31,9 @@ from composer.training.model_card import measure_reach
 from composer.training.recipes import Beginning, Recipe
 from composer.training.state import Trained
 from composer.types import Callback, Tokenizer
+
+FEW_PIECES = 20
+"""Training pieces; of fewer the user is warned."""
 
 
 def train_recipe(
@@ -55,6 +59,7 @@ def train_recipe(
     ours: list[Listener] = [*listeners, Callbacks(callbacks, context, record), Events(context)]
     if processes.leads:
         warn_of_labels(recipe.tokenizer, corpus)
+        _warn_of_few(corpus)
         _warn_of_unused(recipe)
     trained = loop.train(
         corpus,
@@ -77,6 +82,7 @@ def train_recipe(
         **_make_card(recipe, corpus, trained, command),
         **measure_reach(module, corpus, recipe.tokenizer),
         **({"conditions": told} if (told := describe_conditions(recipe.tokenizer, corpus)) else {}),
+        **_describe_programs(recipe, corpus),
         "test": evaluate(module, corpus, recipe.tokenizer),
     }
     if recipe.beginning:
@@ -89,6 +95,15 @@ def train_recipe(
         kept = f"of step {trained.best.step}, is kept in {printable(str(out))}"
         raise TrainingFailed(f"{trained.failure} The best model up to then, {kept}.")
     return model
+
+
+def _warn_of_few(corpus: Corpus) -> None:
+    """Warn with RunWarning of a few pieces, which a model learns by heart."""
+    train, valid, test = (len(corpus.split(split)) for split in SPLITS)
+    if train < FEW_PIECES:
+        text = f"{train} {'pieces are' if train > 1 else 'piece is'} little to learn from: the model may copy, which "
+        text += f"`composer originality` shows, and its figures are of {valid} and {test} held-out pieces alone."
+        warnings.warn(text, RunWarning, stacklevel=3)
 
 
 def _warn_of_unused(recipe: Recipe) -> None:
@@ -122,6 +137,22 @@ def _describe_origin(beginning: Beginning, corpus: Corpus, tokenizer: Tokenizer)
     about = {"name": beginning.name, "hash": model.hash}
     about |= {name: model.card[name] for name in ("title", "licence") if name in model.card}
     return {**about, "test": evaluate(model.make_module(), corpus, tokenizer)}
+
+
+def _describe_programs(recipe: Recipe, corpus: Corpus) -> dict[str, list[str]]:
+    """List for a card the programs that the model has learnt, if they are tokens; none for one begun from unknown ones.
+
+    A generator writes no others.
+    """
+    info = recipe.tokenizer.token_info
+    before = recipe.beginning.model.card.get("programs") if recipe.beginning else []
+    if not info.programs or not isinstance(before, list):
+        return {}
+    counts = np.zeros(len(info.kind), dtype=np.int64)
+    for number in corpus.split("train").tolist():
+        counts += np.bincount(corpus.read_piece(number), minlength=len(counts))
+    found = zip(info.programs, counts[info.kind == "Program"].tolist(), strict=True)
+    return {"programs": [program for program, count in found if count or program in before]}
 
 
 def _make_card(recipe: Recipe, corpus: Corpus, trained: Trained, command: str) -> Mapping[str, Any]:

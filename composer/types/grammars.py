@@ -40,6 +40,7 @@ class TokenInfo:
     voices: tuple[str, ...] = ()  # names of the voices that `MusicalState.voice` numbers
     sustains: bool = False  # whether a pitch that already sounds is sustained, and not struck again
     time_signatures: tuple[str, ...] = ()  # such as "3/4": of the `TimeSignature` tokens, by id
+    programs: tuple[str, ...] = ()  # such as "0", "-1" for drums: of the `Program` tokens, by id
 
     @cached_property
     def is_time_signature(self) -> NDArray[np.bool_]:

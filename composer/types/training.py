@@ -39,5 +39,5 @@ class Schedule(Protocol):
     def compute_rate(self, step: int, steps: int, highest: float) -> float:
         """Compute the learning rate of a step, from 0 to `highest`, which is the option `learning_rate`.
 
-        Steps count from 0 up to `steps`, and the last batch may go a little beyond.
+        Steps count from 0; the last one is `steps` - 1.
         """

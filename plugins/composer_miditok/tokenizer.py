@@ -107,6 +107,7 @@ class Structured:
             key=unknown,
             voices=tuple(name_voice(program) for program in (*range(128), DRUMS)) if self.programs else (),
             time_signatures=tuple(value for kind, _, value in pairs if kind == TIME_SIGNATURE),
+            programs=() if self.is_trained else tuple(value for kind, _, value in pairs if kind == "Program"),
         )
 
     @cached_property

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from composer.errors import LeftOutWarning, ReadingWarning, UnreadableFile, printable
 from composer.music.score import Score
@@ -28,9 +28,16 @@ _WITHOUT_PROVENANCE = (".krn", ".abc")
 
 @dataclass(frozen=True)
 class NotationReader:
-    """Reads MusicXML (plain or packed), Humdrum kern and ABC: one piece a file."""
+    """Reads MusicXML (plain or packed), Humdrum kern and ABC: one piece, of a book the first."""
+
+    tune: Annotated[int, "which tune of an ABC book, from 1"] = 1
 
     is_bounded: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        """Refuse a number that no tune has."""
+        if self.tune < 1:
+            raise ValueError("tunes are counted from 1")
 
     def read_provenance(self, path: Path) -> Mapping[str, Any]:
         """Read the provenance of a MusicXML file of ours; `{}` for other files. Raises UnreadableFile."""
@@ -52,7 +59,7 @@ class NotationReader:
         shown = printable(str(path))
         _check_size(path)
         if path.suffix.lower() == ".abc":
-            return abc.read_tune(path)
+            return abc.read_tune(path, self.tune)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ReadingWarning)
             score = _read_file(path, shown)

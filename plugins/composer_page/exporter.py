@@ -22,6 +22,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from composer.errors import CannotWrite, printable
+from composer.io.pieces import SELLING
 from composer.music.score import END, Bars, Score, Text, Track, clean_text, compute_bars
 from composer.storage.atomic import write_whole_file
 from composer.types import Piece
@@ -79,6 +80,8 @@ def _make_values(piece: Piece, number: int, wanted: Sequence[str]) -> dict[str, 
     values["missing"] = found.missing
     if engraving := found.data.get(forms.ENGRAVED):
         values["places"] = forms.find_bars(engraving, len(values["bars"]) - 1)
+        if narrow := forms.write_narrow_score(piece):
+            values["narrow"] = {"score": pack(narrow), "places": forms.find_bars(narrow, len(values["bars"]) - 1)}
     return values
 
 
@@ -165,6 +168,7 @@ def describe_piece(piece: Piece, number: int) -> dict[str, Any]:
         "markers": _list_texts([marker for marker in score.markers if marker.text != END]),
         "chords": _list_texts(score.chords),
         "madeBy": _describe_provenance(piece.provenance),
+        "selling": SELLING if piece.provenance.get("model") else "",
     }
 
 

@@ -28,8 +28,15 @@ function showDownloads(piece) {
   byId("missing").hidden = missing.length === 0;
 }
 
+const phone = matchMedia("(max-width: 600px)");
+
+/** The engraved score that fits the window, and where its bars are. */
+function scoreOf(piece) {
+  return piece.narrow && phone.matches ? piece.narrow : { score: piece.forms[".svg"], places: piece.places };
+}
+
 async function showScore(piece) {
-  const packed = piece.forms[".svg"];
+  const packed = scoreOf(piece).score;
   byId("score-part").hidden = !packed;
   byId("bar-mark").dataset.bar = "";
   if (!packed) return;
@@ -42,7 +49,8 @@ async function showScore(piece) {
 }
 
 function seekOnScore(event) {
-  const { places, bars } = current.music.piece;
+  const { bars } = current.music.piece;
+  const { places } = scoreOf(current.music.piece);
   const box = byId("score").getBoundingClientRect();
   const [x, y] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
   const bar = places?.findIndex(([left, top, wide, high]) => x >= left && x < left + wide && y >= top && y < top + high);
@@ -63,6 +71,7 @@ function factsOf(piece) {
     ["Samplers", samplers.join(", ")],
     ["Likelihood", typeof nats === "number" && notes && `${(nats / notes).toFixed(2)} nats per note`],
     ["Licence", made.licence],
+    ["May I sell it?", piece.selling],
     ["Made with", made.composer && `composer ${textOf(made.composer)}`],
   ];
   return facts.filter(([, value]) => value).map(([name, value]) => [name, textOf(value)]);

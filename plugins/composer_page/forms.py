@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from xml.etree.ElementTree import Element, ParseError, fromstring
 
 from composer.errors import ComposerError, printable
@@ -26,6 +27,9 @@ ENGRAVED = ".svg"
 SOUNDING = (".mid",)
 PLAIN = (*SOUNDING, ".musicxml")
 ALL = (*PLAIN, ENGRAVED)
+
+NARROW = 105.0
+"""Millimetres of the width of a score that is shown on a phone."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +56,22 @@ def write_forms(piece: Piece, suffixes: Sequence[str]) -> Forms:
     return Forms(data, missing)
 
 
-def _write_form(piece: Piece, suffix: str, path: Path) -> bytes:
+def write_narrow_score(piece: Piece) -> bytes:
+    """Engrave the piece for a phone, with fewer bars on a line; b"" where the exporter has no such width, or fails."""
+    if all(option.name != "width" for option in registry().get_offer("exporters", ENGRAVED).options):
+        return b""
+    with tempfile.TemporaryDirectory(prefix="composer-page-") as folder:
+        try:
+            return _write_form(piece, ENGRAVED, Path(folder) / f"piece{ENGRAVED}", width=NARROW)
+        except Exception:  # the wide score is there
+            return b""
+
+
+def _write_form(piece: Piece, suffix: str, path: Path, **options: Any) -> bytes:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # exporting the form by itself shows them
-        has_repeats = suffix == ENGRAVED and "repeats" in registry().get_offer("exporters", suffix).known
-        options = {"repeats": False} if has_repeats else {}  # each bar is marked while it sounds, and so stands there
+        if suffix == ENGRAVED and "repeats" in registry().get_offer("exporters", suffix).known:
+            options["repeats"] = False  # each bar is marked while it sounds, and so stands there
         registry().make("exporters", suffix, **options)([piece], path)
     return path.read_bytes()
 

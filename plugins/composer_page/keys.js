@@ -76,6 +76,7 @@ function listen() {
   on("zoom-out", "click", () => current.roll.zoomBy(1 / 1.4));
   on("copy", "click", copyCommand);
   on("score", "click", seekOnScore);
+  phone.addEventListener("change", () => current && showScore(current.music.piece));
   on("note", "input", (event) => {
     marks.set(current.place, { note: event.target.value });
   });

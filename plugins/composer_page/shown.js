@@ -47,7 +47,7 @@ function showTempo() {
 
 /** Mark the bar that sounds on the engraved score. */
 function showBar(bar) {
-  const place = current.music.piece.places?.[bar];
+  const place = scoreOf(current.music.piece).places?.[bar];
   const mark = byId("bar-mark");
   mark.hidden = !place;
   if (!place || mark.dataset.bar === String(bar)) return;

@@ -1,7 +1,8 @@
-"""The constraint `range`, also called `pitch-range`: bounds of pitch, of all voices or of one."""
+"""The constraints `range`, also called `pitch-range`, of all voices or of one, and `programs`."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from composer import hookimpl
 from composer.arrays import convert_like, get_namespace
-from composer.errors import BadOption, printable, suggest
+from composer.errors import BadOption, RequestWarning, printable, suggest
 from composer.music.keys import name_pitch, parse_pitch
 from composer.tokens.vocabulary import compute_pitches, mask_sustained
 from composer.types import Array, Context, TokenInfo
@@ -87,7 +88,53 @@ def _find_reach(token_info: TokenInfo) -> tuple[int, int]:
     return max(int(written.min()) - moves, 0), min(int(written.max()) + moves, 127)
 
 
+@dataclass(frozen=True)
+class Programs:
+    """Write for these programs alone, if the model writes for several.
+
+    A model keeps to those of its training music without being asked.
+    """
+
+    programs: Annotated[str, "General MIDI numbers from 0, and drums, as in 0,40,drums", "0,40"]
+
+    def __post_init__(self) -> None:
+        """Refuse anything but numbers of programs, and drums."""
+        if not self.names:
+            raise ValueError("programs must name one or more, such as 0,40,drums")
+        for name in self.names:
+            if name not in _PROGRAMS:
+                raise ValueError(f"'{printable(name)}' is no program; they go from 0 to 127, and drums")
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The programs as their tokens name them; -1 for drums."""
+        words = (word.strip().lower() for word in self.programs.split(","))
+        return tuple("-1" if word == "drums" else word for word in words if word)
+
+    def mask(self, context: Context) -> Array:
+        """Mask the other programs. Raises BadOption for programs of which the model can write none."""
+        return context.allowed & convert_like(_find_allowed(self, context.token_info), context.allowed)[None, :]
+
+
+_PROGRAMS = frozenset(map(str, range(-1, 128)))
+
+
+@lru_cache(maxsize=64)
+def _find_allowed(wanted: Programs, token_info: TokenInfo) -> NDArray[np.bool_]:
+    """Find the tokens (V,) that name no other program. Warn with RequestWarning of a model that names none at all."""
+    allowed = np.ones(len(token_info.kind), dtype=bool)
+    if not token_info.programs:
+        text = f"programs '{printable(wanted.programs)}' change nothing: this model does not choose programs."
+        warnings.warn(text, RequestWarning, stacklevel=2)
+        return allowed
+    if not set(wanted.names) & set(token_info.programs):
+        there = ", ".join(token_info.programs)
+        raise BadOption(f"this model cannot write for the programs {printable(wanted.programs)}; it has {there}.")
+    allowed[token_info.kind == "Program"] = [name in wanted.names for name in token_info.programs]
+    return allowed
+
+
 @hookimpl
 def register_samplers() -> dict[str, Callable[..., Any]]:
-    """Register `range`, also by its older name."""
-    return {"range": Range, "pitch-range": Range}
+    """Register `range`, also by its older name, and `programs`."""
+    return {"range": Range, "pitch-range": Range, "programs": Programs}

@@ -5,23 +5,31 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
-from composer.errors import LeftOutWarning, UnreadableFile, printable
+from composer.errors import LeftOutWarning, ReadingWarning, UnreadableFile, printable
 from composer.music.score import Score
 from composer_notation.abc.score import make_score
 from composer_notation.abc.tunebook import Tune, count_tunes, read_text, split_tunes
 from composer_notation.bargrid import MOST_TICKS
 
 
-def read_tune(path: Path) -> Score:
-    """Read the one tune of a file. Raises UnreadableFile, for a book of several, too; warns with LeftOutWarning."""
+def read_tune(path: Path, number: int = 1) -> Score:
+    """Read one tune of a file, the first unless another `number` is given.
+
+    Raises UnreadableFile; warns with ReadingWarning of a book from which the first is taken, and with LeftOutWarning.
+    """
     text, shown = read_text(path), printable(str(path))
-    if (count := count_tunes(text)) > 1:
-        raise UnreadableFile(f"{shown}: holds {count:,} tunes; copy the one that you want into a file of its own.")
-    for tune in split_tunes(text):
-        return _convert(tune, shown, path.stem)
-    raise UnreadableFile(f"{shown}: is not ABC; a tune begins with a line 'X:1'.")
+    count = count_tunes(text)
+    if not count:
+        raise UnreadableFile(f"{shown}: is not ABC; a tune begins with a line 'X:1'.")
+    if number > count:
+        raise UnreadableFile(f"{shown}: holds {count:,} tune{'s' * (count > 1)}, and tune {number} is asked for.")
+    if count > 1 and number == 1:
+        hint = "for another one, make a file of it by `composer export BOOK.abc TUNE.abc --tune 2`"
+        warnings.warn(ReadingWarning(f"{shown}: holds {count:,} tunes; the first is taken; {hint}."), stacklevel=3)
+    return _convert(next(islice(split_tunes(text), number - 1, None)), shown, path.stem)
 
 
 def read_pieces(path: Path) -> Iterator[tuple[str, Score | Exception]]:

@@ -22,7 +22,7 @@ class MyThing:
             raise ValueError("halvings must be at least 0, and warmup from 0 to 1")
 
     def compute_rate(self, step: int, steps: int, highest: float) -> float:
-        """Compute the rate of a step, from 0 to `highest`; the last batch may go a little beyond `steps`."""
+        """Compute the rate of a step, from 0 to `highest`."""
         rising = max(1, round(self.warmup * steps))
         if step < rising:
             return highest * (step + 1) / rising
