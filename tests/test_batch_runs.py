@@ -92,7 +92,7 @@ def test_a_batch_is_its_pieces_a_catalogue_and_a_manifest(run, here):
 
 
 def test_a_piece_is_the_one_that_generate_writes(run, here):
-    (here / "one.toml").write_text('[[job]]\nmodel = "walks.safetensors"\nbars = 3\nseed = 5\ncount = 4\nkey = "Dm"\n')
+    (here / "one.toml").write_text('[[job]]\nmodel = "walks.safetensors"\nbars = 3\nseed = 5\ncount = 4\nkey = "Dm"\nedition = 2\n')
     assert run("batch", "one.toml", "--out", "out", *PLAIN).status == 0
     line = ["--model", "walks.safetensors", "--seed", 5, "--bars", 3, "--key", "Dm"]
     assert run("generate", "x.mid", *line, "--index", 2).status == 0
@@ -101,7 +101,7 @@ def test_a_piece_is_the_one_that_generate_writes(run, here):
 
 def test_a_piece_with_samplers_is_the_one_that_generate_writes(run, here):
     chain = 'temperature = 0.9\ntop-k = 9\nmirostat = 0.5\nmirostat-eta = 0.1\nrange = "C2:C6"\nending = true\n'
-    (here / "one.toml").write_text(f'[[job]]\nmodel = "walks.safetensors"\nbars = 3\nseed = 5\n{chain}')
+    (here / "one.toml").write_text(f'[[job]]\nmodel = "walks.safetensors"\nbars = 3\nseed = 5\nedition = 2\n{chain}')
     assert run("batch", "one.toml", "--out", "out", *PLAIN).status == 0
     line = ["--model", "walks.safetensors", "--seed", 5, "--bars", 3, "--temperature", ".90", "--top-k", 9]
     line += ["--mirostat", "0.5", "--mirostat-eta", "0.1", "--range", "C2:C6", "--ending"]

@@ -29,7 +29,7 @@ from composer.training.train import train_recipe
 
 KINDS = ("architectures", "tokenizers", "samplers", "backends", "exporters")
 
-SMALL = {"hidden_size": 8, "layers": 1, "embedding_size": 8, "dropout": 0.0, "width": 8, "heads": 2, "blocks": 1}
+SMALL = {"hidden_size": 8, "layers": 2, "embedding_size": 8, "dropout": 0.0, "width": 8, "heads": 2, "blocks": 1}
 """For architectures that have such options."""
 
 OPTIONS = {

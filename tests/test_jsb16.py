@@ -79,8 +79,7 @@ def test_figures_are_per_voice_and_16th_silence_too(here):
     dataset, tokenizer = Jsb16("chorales.json"), Voices(relative=True, steps_per_quarter=4)
     corpus = build(dataset, tokenizer)
     trained = train(corpus, tokenizer, architecture := registry().make("architectures", "gru", hidden_size=8), SHORT)
-    sizes = [column.size for column in tokenizer.grammar.columns]
-    module = build_network(architecture, sizes, len(tokenizer.vocabulary), trained.weights)
+    module = build_network(architecture, tokenizer.grammar.columns, len(tokenizer.vocabulary), trained.weights)
     found = evaluate(module, corpus, tokenizer)
     assert found["unit"] == "voice and 16th"
     assert found["units"] == 4 * (48 + 8 + 48)

@@ -91,6 +91,7 @@ WRITE_NOTHING_NAMED = {
     "originality",
     "play",
     "plugins",
+    "presets",
     "plugins check",
     "plugins doctor",
     "plugins new",  # a folder, which is never replaced; see test_scaffold

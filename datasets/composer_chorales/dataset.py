@@ -115,7 +115,7 @@ class Chorales:
         "Music Data, ISMIR 2010"
     )
     tokenizer = "voices"
-    tokenizer_options: ClassVar[Mapping[str, Any]] = {"relative": True}
+    tokenizer_options: ClassVar[Mapping[str, Any]] = {"relative": True, "recall": True}
     training_options: ClassVar[Mapping[str, Any]] = {}
     suggested: ClassVar[Mapping[str, Any]] = {
         "tempo": 84.0,

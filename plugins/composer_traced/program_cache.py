@@ -74,8 +74,11 @@ def keep(model: Model, graphs: Mapping[str, Graph], shapes: Shapes) -> None:
 
 
 def _locate(model: Model) -> Path:
-    """Return the path for a model, which is another one wherever its step may be."""
-    plugin = registry().get_offer("architectures", model.architecture.name).plugin
+    """Return the path for a model, which is another one wherever its step may be.
+
+    Raises KeyError for an architecture that is not registered.
+    """
+    plugin = registry().offers["architectures"][model.architecture.name].plugin
     folders = [(path, _read_time(path)) for path in sys.path]
     tools = [sys.version, version("torch"), version("numpy"), describe_compiler(), describe_processor()]
     made_of = [model.hash, asdict(model.architecture), asdict(plugin), tools, folders, os.environ.get("PYTHONPATH", "")]

@@ -204,7 +204,7 @@ def _read_quality(element: Element, kind: str) -> str | None:
 
 
 def _find_tones(quality: str) -> frozenset[int] | None:
-    found = find_chord(f"C({quality})")
+    found = find_chord(f"C({quality})") or find_chord(f"C{quality}")  # `C(b5)`, since `Cb5` has another root; `C+`
     return None if found is None else found.tones
 
 
