@@ -33,8 +33,8 @@ class Groove:
     )
     source = "The Groove MIDI Dataset, https://magenta.tensorflow.org/datasets/groove"
     citation = (
-        "Jon Gillick, Adam Roberts, Jesse Engel, Douglas Eck and David Bamman, Learning to Groove with Inverse Sequence "
-        "Transformations, ICML 2019"
+        "Jon Gillick, Adam Roberts, Jesse Engel, Douglas Eck and David Bamman, Learning to Groove with Inverse "
+        "Sequence Transformations, ICML 2019"
     )
     tokenizer = "drums"
     tokenizer_options: ClassVar[Mapping[str, Any]] = {

@@ -29,7 +29,7 @@ from composer_drums.events import STEPS, Events
 from composer_drums.grammar import DrumGrammar
 from composer_drums.hits import decode_track, encode_hits, find_hits, find_tempo
 
-TOKENS_PER_BAR = 96
+TOKENS_PER_BAR = 64
 """Tokens of a bar that a lookback has room for; music that has more of them is remembered for less long."""
 
 HEADER = 3
