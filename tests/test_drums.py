@@ -1,10 +1,14 @@
 """Drums: what a drummer plays comes back, with loudness and timing, and nothing else may be written."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from music import BAR, QUARTER, drums, line, score, words
 
 from composer.errors import BadOption, CannotExpress
+from composer.generation import streaming
 from composer.music.score import Score, Tempo, Track, make_notes
 from composer.request import Request
 from composer.testing import check_fixed_notes, check_grammar, check_infilling, check_tokenizer, draw
@@ -86,6 +90,12 @@ def test_each_sound_of_a_kit_is_read_as_its_class_and_sounds_without_one_are_dro
     assert come_back(play((0, KICK, 80), (QUARTER, 100, 80))) == [(0, KICK, 84)]
 
 
+def test_the_table_of_the_guide_is_the_kit():
+    guide = (Path(__file__).parents[1] / "datasets" / "README.md").read_text(encoding="utf-8")
+    for drum in KIT:
+        assert f"| {drum.name} | {drum.sound} | {', '.join(map(str, sorted(drum.others)))} |" in guide
+
+
 @pytest.mark.parametrize("music", [score(line((60, 4))), play((0, 100, 80))], ids=["a tune", "no drum of a kit"])
 def test_music_without_drums_is_refused_in_a_sentence(music):
     with pytest.raises(CannotExpress, match="contains no drums"):
@@ -146,6 +156,17 @@ def test_what_is_fixed_goes_by_the_onset_also_within_the_cell_of_a_position():
     _, pieces = check_fixed_notes(Drums(), music, [Span(BAR, 10**9)], rows=8)
     for piece in pieces:
         assert [hit for hit in list_pairs(piece) if hit[0] >= BAR] == [(late, CLOSED), (2 * BAR, KICK)]
+
+
+def test_a_stream_has_the_hits_that_come_before_their_bar_too(monkeypatch):
+    tokenizer = Drums()
+    ticks = [0, 900, BAR - 20, 2 * BAR - 60, 2 * BAR - 70, 3 * BAR + 10, 4 * BAR - 5, 5 * BAR - 200]
+    tokens = tokenizer.encode(play(*((tick, KICK, 84) for tick in ticks)))
+    monkeypatch.setattr(streaming, "stream_tokens", lambda *_: iter(tokens.tolist()))
+    bars = list(streaming.stream_bars(SimpleNamespace(writing=tokenizer, tokenizer=tokenizer), Request()))
+    streamed = sorted(event.tick for bar in bars for event in bar.events if event.velocity)
+    assert streamed == sorted(tick for tick, *_ in list_hits(tokenizer.decode(tokens)))
+    assert len(streamed) == len(ticks)
 
 
 def test_a_track_that_does_not_exist_cannot_be_kept():

@@ -40,7 +40,7 @@ class TokenInfo:
     voices: tuple[str, ...] = ()  # names of the voices that `MusicalState.voice` numbers
     sustains: bool = False  # whether a pitch that already sounds is sustained, and not struck again
     time_signatures: tuple[str, ...] = ()  # such as "3/4": of the `TimeSignature` tokens, by id
-    off_grid: int = 0  # most ticks by which a later token moves an onset away from `MusicalState.tick`
+    off_grid: int = 0  # most ticks by which a later token moves an onset from `MusicalState.tick`; no bars overlap
 
     @cached_property
     def is_time_signature(self) -> NDArray[np.bool_]:
