@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from composer.io import formats
 from composer.music.keys import parse_key
 from composer.music.score import KeySignature, Score, TimeSignature, Track, make_notes
+from composer.types import Piece
 
 QUARTER, BAR = 480, 1920
 ALWAYS = 10**9
@@ -77,6 +79,21 @@ def save_chorales(path, train, valid, test):
 
     counts = {"train": train, "valid": valid, "test": test}
     Path(path).write_text(json.dumps({side: [chorale() for _ in range(count)] for side, count in counts.items()}))
+
+
+def save_groove(folder, train, valid, test):
+    """A folder as the Groove MIDI Dataset: so many takes of two bars in each split, rock beats and funk fills."""
+    random, root = np.random.default_rng(0), Path(folder)
+    rows = ["style,bpm,beat_type,time_signature,midi_filename,split"]
+    for split, count in {"train": train, "validation": valid, "test": test}.items():
+        for number in range(count):
+            name, about = f"drummer1/{split}{number}.mid", ("rock/halftime,90,beat", "funk,105,fill")[number % 2]
+            hits = [(place / 4, int(random.choice([36, 38, 42]))) for place in range(32)]
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            formats.write([Piece(score(drums(*hits, velocity=int(random.integers(20, 120)))))], path)
+            rows.append(f"{about},4-4,{name},{split}")
+    (root / "info.csv").write_text("\n".join(rows) + "\n")
 
 
 MUSIC = {

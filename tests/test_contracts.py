@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import steps
-from music import MUSIC, save_chorales, save_rolls, tune_roll
+from music import MUSIC, save_chorales, save_groove, save_rolls, tune_roll
 from threadpoolctl import threadpool_limits
 
 from composer.plugins.registry import registry
@@ -24,6 +24,7 @@ OPTIONS = {
     "folder": {"path": "music"},
     "piano-rolls": {"file": "rolls.mat"},
     "jsb16": {"file": "chorales.json"},
+    "groove": {"folder": "groove"},
 }
 """For what states no example."""
 
@@ -40,7 +41,7 @@ def made(kind, name):
 ELSEWHERE = ("tokenizers", "executors")
 """Kinds that are checked with more, in files of their own; here with what is not there."""
 HERE = (": options", ": a long score", ": fixed notes")
-NEED_FILES = ("folder", "piano-rolls", "jsb16")
+NEED_FILES = ("folder", "piano-rolls", "jsb16", "groove")
 
 
 def cases():
@@ -117,3 +118,9 @@ def test_dataset_of_chorales_at_16ths(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     save_chorales("chorales.json", 3, 1, 2)
     check_dataset(made("datasets", "jsb16"))
+
+
+def test_dataset_of_drummers(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_groove("groove", 3, 1, 2)
+    check_dataset(made("datasets", "groove"))

@@ -83,7 +83,7 @@ def evaluate(
     module = model.make_module().to(choose_device(device))
     options = {**_find_trained_options(model.card, kind), **options}
     corpus = build_corpus(make_dataset(dataset_name, **options), tokenizer, dataset_name, workers)
-    found = evaluation.evaluate(module, corpus, tokenizer, split)
+    found = evaluation.evaluate(module, corpus, tokenizer, split, kinds=as_json)
     beside = None
     if wanted:
         from composer.training.model_card import compare_with_real as measured

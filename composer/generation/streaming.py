@@ -52,7 +52,10 @@ class Event:
 
 @dataclass(frozen=True)
 class Bar:
-    """One complete bar of a stream. A sustained note ends in a later one."""
+    """One complete bar of a stream. A sustained note ends in a later one.
+
+    Where tokens move notes off the grid (`TokenInfo.off_grid`), its notes may begin so many ticks before it.
+    """
 
     number: int  # 0 for the first, even if a pickup
     start: int  # in ticks from the start of the piece
@@ -147,9 +150,9 @@ class _Window:
             self.window.append(_BarTokens(bar, start, end, self.time_signature, begins))
 
     def _complete(self, bar: _BarTokens, after: list[int], *, ends: bool) -> Bar:
-        events, kept = [], set()
+        events, kept, early = [], set(), self.tokenizer.token_info.off_grid
         for begin, end in self._decode_notes(bar, after):
-            if bar.start <= begin.tick < bar.end:
+            if bar.start - early <= begin.tick < bar.end - early:
                 events.append(begin)
                 self.sounding.add(begin)
             if begin in self.sounding and (end < bar.end or ends):
@@ -169,7 +172,7 @@ class _Window:
         for track in score.tracks:
             of = track.program, track.is_drum, track.name
             for start, duration, pitch, velocity in track.notes.tolist():
-                if not moved or start >= first.end:
+                if not moved or start >= first.end - self.tokenizer.token_info.off_grid:
                     yield Event(start + moved, velocity, pitch, *of), start + moved + duration
 
     def _drop_bars(self, number: int) -> None:

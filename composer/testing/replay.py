@@ -57,8 +57,9 @@ def check_states(tokenizer: Tokenizer, sequences: Sequence[Tokens]) -> None:
 
 
 def check_drums(tokenizer: Tokenizer, tokens: Tokens, request: Request) -> None:
-    """Check that the musical state has the tick of each drum, where there are `Drum` tokens."""
-    grammar, is_drum = tokenizer.grammar, tokenizer.token_info.is_drum
+    """Check that the musical state has the tick of each drum, where there are `Drum` tokens, up to what moves it."""
+    grammar, info = tokenizer.grammar, tokenizer.token_info
+    is_drum = info.is_drum
     if not is_drum[tokens].any():
         return
     state, told = grammar.start(request, 1), set()
@@ -66,9 +67,14 @@ def check_drums(tokenizer: Tokenizer, tokens: Tokens, request: Request) -> None:
         if is_drum[token]:
             told.add(int(grammar.interpret(state).tick[0]))
         state = grammar.advance(state, np.array([token]))
-    written = [track.notes["start"] for track in tokenizer.decode(tokens).tracks if track.is_drum]
-    off = sorted(told.symmetric_difference(int(tick) for part in written for tick in part))
+    written = {int(tick) for track in tokenizer.decode(tokens).tracks if track.is_drum for tick in track.notes["start"]}
+    off = sorted(_find_far(written, told, info.off_grid) | _find_far(told, written, info.off_grid))
     require(not off, f"the music has the tick of every drum; not so {off[:3]} of {name_tokens(tokenizer, tokens)}")
+
+
+def _find_far(ticks: set[int], others: set[int], most: int) -> set[int]:
+    """Find those of `ticks` that are farther than `most` from all others."""
+    return {tick for tick in ticks if not any(abs(tick - other) <= most for other in others)}
 
 
 def _pad(sequences: Sequence[Tokens], more: int = 0) -> NDArray[np.int64]:

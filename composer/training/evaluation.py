@@ -9,8 +9,8 @@ nats: it is given them, and does not predict them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,6 +45,7 @@ class Likelihood:
     frame_nats: float = 0.0  # of the tokens of these frames
     unit: str = ""  # of the dataset, such as a voice and a 16th; "" for none
     units: int = 0
+    kind_nats: Mapping[str, float] = field(default_factory=dict)  # of the tokens of each kind, such as Drum
 
     @property
     def nats_per_note(self) -> float:
@@ -85,12 +86,22 @@ class Likelihood:
             found |= {"nats_per_unit": round(self.nats_per_unit, 5), "unit": self.unit, "units": self.units}
         return found
 
+    def list_kinds(self) -> dict[str, float]:
+        """List the nats per note of each kind of token, ready for JSON; they add up to those of all tokens."""
+        return {kind: round(nats / max(self.notes, 1), 5) for kind, nats in self.kind_nats.items()}
 
-def evaluate(module: nn.Module, corpus: Corpus, tokenizer: Tokenizer, split: str = "test") -> dict[str, Any]:
-    """Compute the figures of one split of a corpus, and under `masked` the same figures with the grammar's mask."""
+
+def evaluate(
+    module: nn.Module, corpus: Corpus, tokenizer: Tokenizer, split: str = "test", *, kinds: bool = False
+) -> dict[str, Any]:
+    """Compute the figures of one split of a corpus, and under `masked` the same figures with the grammar's mask.
+
+    With `kinds`, also the nats per note of each kind of token.
+    """
     pieces = corpus.split(split)
     plain, masked = (compute_likelihood(module, corpus, tokenizer, pieces, masked=masked) for masked in (False, True))
-    return {**plain.list_figures(), "masked": masked.list_figures()}
+    more = {"nats_per_note_by_kind": plain.list_kinds()} if kinds else {}
+    return {**plain.list_figures(), **more, "masked": masked.list_figures()}
 
 
 def compute_likelihood(
@@ -99,17 +110,23 @@ def compute_likelihood(
     """Compute the likelihood of these pieces of a corpus. Published figures are without the mask."""
     nats = frame_nats = 0.0
     frames = 0
+    kinds, kind_of = np.unique(tokenizer.token_info.kind, return_inverse=True)
+    kind_nats = np.zeros(len(kinds))
     for rows, losses in compute_token_nats(module, corpus, tokenizer, pieces, masked=masked):
         nats += float(losses.sum())
+        for piece, of_piece in zip(pieces[rows], losses, strict=True):
+            tokens = kind_of[corpus.read_piece(int(piece))]
+            kind_nats += np.bincount(tokens, of_piece[: len(tokens)], len(kinds))
         if isinstance(tokenizer, SupportsFrames):
             for piece, of_piece in zip(pieces[rows], losses, strict=True):
                 frame = tokenizer.assign_frames(corpus.read_piece(int(piece)))
                 frames += int(frame.max(initial=0))  # frames are counted from 0, and the first is not scored
                 frame_nats += float(of_piece[: len(frame)][frame >= 1].sum())
-    tokens = int(np.diff(corpus.offsets)[pieces].sum())
+    total = int(np.diff(corpus.offsets)[pieces].sum())
     notes, beats = int(corpus.notes[pieces].sum()), float(corpus.beats[pieces].sum())
     units = int(corpus.units[pieces].sum()) if corpus.unit else 0
-    return Likelihood(nats, tokens, notes, beats, len(pieces), masked, frames, frame_nats, corpus.unit, units)
+    by_kind = {str(kind): float(of_kind) for kind, of_kind in zip(kinds, kind_nats, strict=True) if of_kind}
+    return Likelihood(nats, total, notes, beats, len(pieces), masked, frames, frame_nats, corpus.unit, units, by_kind)
 
 
 def compute_piece_nats(

@@ -41,6 +41,7 @@ class TokenInfo:
     sustains: bool = False  # whether a pitch that already sounds is sustained, and not struck again
     time_signatures: tuple[str, ...] = ()  # such as "3/4": of the `TimeSignature` tokens, by id
     programs: tuple[str, ...] = ()  # such as "0", "-1" for drums: of the `Program` tokens, by id
+    off_grid: int = 0  # most ticks by which a later token moves an onset from `MusicalState.tick`; no bars overlap
 
     @cached_property
     def is_time_signature(self) -> NDArray[np.bool_]:

@@ -1,0 +1,116 @@
+"""Masks of `drums` that keep fixed hits, those whose onsets are in a span.
+
+A span may begin or end within the cell of a position. Then hits of other classes, and other offsets, are free there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.arrays import convert_like, get_namespace, look_up, make_parameter, make_range
+from composer.music.score import TICKS_PER_QUARTER, Score
+from composer.tokens.bar_encoding import Measures
+from composer.tokens.bar_grammar import Grid, find_last_step
+from composer.tokens.fixed_bars import NEVER, FixedBars, choose_spans, clip_step, fix_bars, mark_fixed
+from composer.types import Array, Span
+from composer_drums.events import Events, Ints
+from composer_drums.grammar import OwnField
+from composer_drums.hits import encode_hits, find_hits, find_tempo
+
+if TYPE_CHECKING:
+    from composer_drums.grammar import DrumGrammar
+
+
+@dataclass(frozen=True, eq=False)
+class FixedHits:
+    """A function from states to masks. See `fix_hits`."""
+
+    grammar: DrumGrammar
+    bars: FixedBars
+    tempo: int  # token of the fixed tempo, 0 for any
+    cover: NDArray[np.bool_]  # (N,) whether each fine step is fixed; the last one stands for all later
+    order: Ints  # (N + 1,) step * V + first token of each fixed hit, rising; the last is never reached
+    rest: Ints  # (N + 1, 2) velocity and offset of each, -1 for none
+
+    def __call__(self, state: Array) -> Array:
+        """Return the mask (B, V)."""
+        xp, here, events = get_namespace(state), find_last_step(state), self.grammar.events
+        size, last = len(events.tokens), state[:, OwnField.HIT]
+        order = convert_like(self.order, state)
+        place = xp.searchsorted(order, here * size + last, side="right")
+        due = xp.take(order, place)
+        due_step, due_token = due // size, (due % size)[:, None]
+        is_due = (due_step == here)[:, None]
+        is_free = look_up(self.bars.open, clip_step(state, len(self.bars.open)))[:, None]
+        drum = self._list_tokens("Drum", state)
+        drums = (is_due & (drum == due_token)) | (is_free & (~is_due | (drum <= due_token)))
+        before = xp.clip(place - 1, 0, None)
+        is_fixed = ((xp.take(order, before) == here * size + last) & (last > 0))[:, None]
+        rest = xp.take(convert_like(self.rest, state), before, axis=0)
+        velocities = ~is_fixed | (self._list_tokens("Velocity", state) == rest[:, :1])
+        timing = self._list_tokens("Timing", state) == rest[:, 1:]
+        timings = xp.where(is_fixed, timing, self._mask_free_offsets(state))
+        return xp.concat(
+            [self.bars.mask(state, due_step), self._mask_tempos(state), drums, velocities, timings], axis=1
+        )
+
+    def _list_tokens(self, kind: str, state: Array) -> Array:
+        """List (1, count) the tokens of a type."""
+        events = self.grammar.events
+        return make_range(events.count[kind], state) + events.first[kind]
+
+    def _mask_free_offsets(self, state: Array) -> Array:
+        """Mask (B, offsets) those at which nothing is fixed."""
+        xp = get_namespace(state)
+        onsets = find_last_step(state)[:, None] * self.grammar.events.fine + self.grammar.list_offsets(state)
+        last = make_parameter(len(self.cover) - 1, state)
+        return ~look_up(self.cover, xp.minimum(xp.clip(onsets, 0, None), last))
+
+    def _mask_tempos(self, state: Array) -> Array:
+        """Mask (B, tempos) the fixed one, unless another is requested."""
+        wanted, is_asked = make_parameter(self.tempo, state), state[:, OwnField.REQUESTED_TEMPO] > 0
+        return is_asked[:, None] | (wanted == 0) | (self._list_tokens("Tempo", state) == wanted)
+
+
+def fix_hits(grammar: DrumGrammar, score: Score, spans: Sequence[Span]) -> FixedHits:
+    """Build a function from states to masks (B, V), which keeps the hits of a score in `spans`.
+
+    The tempo is fixed where the beginning is. Raises BadOption for a track that does not exist, CannotExpress for a
+    score without drums.
+    """
+    events, size = grammar.events, len(grammar.events.tokens)
+    spans = choose_spans(score, spans, lambda track: track.is_drum)
+    found, hits = find_hits(events, score)
+    rows = encode_hits(events, hits)
+    fine_grid = Grid(TICKS_PER_QUARTER // events.fine_ticks, events.grid.time_signatures)
+    cover = mark_fixed(fine_grid, [(span, [0]) for span in spans], 1, int(found.starts[-1]) * events.fine)[0]
+    fixed = cover[hits.steps * events.fine + hits.offsets]
+    touched, closed = _mark_cells(events, found, cover)
+    bars = replace(fix_bars(events.grid, found, touched[None]), open=~closed)
+    return FixedHits(
+        grammar,
+        bars,
+        find_tempo(events, score) if events.tempo_count and cover[0] else 0,
+        cover,
+        np.append((hits.steps * size + rows[:, 0])[fixed], NEVER * size),
+        np.concatenate([rows[fixed, 1:], np.full_like(rows[:1, 1:], -1)]),
+    )
+
+
+def _mark_cells(events: Events, found: Measures, cover: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], ...]:
+    """Mark the steps, and a last one for all later (steps + 1,), of whose cells any fine step is fixed, and all are."""
+    steps = np.arange(int(found.starts[-1]) + 1)
+    bar = np.minimum(np.searchsorted(found.starts, steps, side="right") - 1, len(found.time_signatures) - 1)
+    row, position = found.time_signatures[bar] - events.grid.first["TimeSignature"], steps - found.origins[bar]
+    position = np.where(steps == steps[-1], 0, position)
+    low, high = (events.reach[side, row, position] for side in (0, 1))
+    total = np.append(0, np.cumsum(cover))
+    begin = np.clip(steps * events.fine + low, 0, len(cover) - 1)
+    end = np.clip(steps * events.fine + high + 1, begin + 1, len(cover))
+    count = total[end] - total[begin]
+    return count > 0, count == end - begin
