@@ -92,7 +92,8 @@ def test_a_batch_is_its_pieces_a_catalogue_and_a_manifest(run, here):
 
 
 def test_a_piece_is_the_one_that_generate_writes(run, here):
-    (here / "one.toml").write_text('[[job]]\nmodel = "walks.safetensors"\nbars = 3\nseed = 5\ncount = 4\nkey = "Dm"\nedition = 2\n')
+    asked = 'bars = 3\nseed = 5\ncount = 4\nkey = "Dm"\nedition = 2\n'
+    (here / "one.toml").write_text(f'[[job]]\nmodel = "walks.safetensors"\n{asked}')
     assert run("batch", "one.toml", "--out", "out", *PLAIN).status == 0
     line = ["--model", "walks.safetensors", "--seed", 5, "--bars", 3, "--key", "Dm"]
     assert run("generate", "x.mid", *line, "--index", 2).status == 0
