@@ -17,6 +17,7 @@ from typing import Any, TypeAlias, overload
 from composer.errors import BadOption
 from composer.generation import streaming, tasks
 from composer.generation.continuation import Continuation, make_continuation
+from composer.generation.defaults import choose_samplers
 from composer.generation.finishing import Typed, read_finish
 from composer.generation.generator import Generator, apply_samplers
 from composer.generation.options import (
@@ -277,7 +278,8 @@ def _build_request(
     links = build_chain(chain, {*taken, *keywords}, method)
     stated = {name: condition for name, condition in conditions.items() if condition is not None}
     suggested = merge_conditions(model.suggested, told)
-    return apply_samplers(replace(suggested, seed=choose_seed(seed), **backend, **stated), links)
+    request = apply_samplers(replace(suggested, seed=choose_seed(seed), **backend, **stated), links)
+    return choose_samplers(model.tokenizer.token_info, request) if method in ("generate", "stream") else request
 
 
 def _set_index(task: Task, index: int) -> Task:

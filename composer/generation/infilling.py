@@ -27,6 +27,7 @@ from composer.generation.generator import (
     Results,
     build_provenance,
     group_alike,
+    judge,
     make_constraints,
     make_samplers,
     round_nats,
@@ -238,7 +239,7 @@ def _make_piece(generator: Generator, wanted: Fill, quantised: Score, result: Co
     found = describe_loops(answer, generator.limits, wanted.fixed)
     nats = {**round_nats(result), "given": round(result.fixed_nats, 6)}
     made_by = build_provenance(generator, wanted.to_json(), nats, wanted.request.attempt, found, score.labels)
-    return Piece(score, made_by)
+    return Piece(score, made_by | judge(score, wanted.request))
 
 
 # --- asking -----------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from composer.arrays import get_namespace
 from composer.request import Request
 from composer.sampling.distribution import KINDS
-from composer.sampling.memory import begin_memory
+from composer.sampling.memory import begin_memory, is_yielding
 from composer.tokens.vocabulary import make_recent_notes, update_recent_notes
 from composer.types import Array, Constraint, Context, MusicalState, RecentNotes, Sampler, State, Step, Tokenizer
 
@@ -184,10 +184,24 @@ class _LazyState(MusicalState):
         return vars(self)[name]
 
 
-def constrain(constraints: Sequence[Constraint], context: Context, exempt: NDArray[np.bool_] | None = None) -> Context:
-    """Mask the context by every constraint, except in rows that are `exempt` (B,)."""
+def constrain(
+    constraints: Sequence[Constraint],
+    context: Context,
+    exempt: NDArray[np.bool_] | None = None,
+    within: NDArray[np.bool_] | None = None,
+) -> Context:
+    """Mask the context by every constraint, except in rows that are `exempt` (B,).
+
+    Constraints see the tokens of `within` (B, V) alone; the result has the others, too. One that `yields` gives way in
+    rows where it would leave nothing.
+    """
+    seen = context if within is None else replace(context, allowed=context.allowed & within)
     for constraint in constraints:
-        mask = constraint.mask(context)
-        mask = mask if exempt is None else mask | exempt[:, None]
+        mask = constraint.mask(seen)
+        if exempt is not None:
+            mask = mask | exempt[:, None]
+        if is_yielding(constraint):
+            mask = mask | ~(seen.allowed & mask).any(axis=1)[:, None]
         context = replace(context, allowed=context.allowed & mask)
+        seen = context if within is None else replace(seen, allowed=seen.allowed & mask)
     return context

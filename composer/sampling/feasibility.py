@@ -23,7 +23,7 @@ from composer.music.score import TimeSignature, parse_time_signature
 from composer.plugins.registry import registry
 from composer.request import Request, SamplerSpec
 from composer.sampling.batch_state import find_history, find_lookback
-from composer.sampling.memory import list_memoryless, unbind
+from composer.sampling.memory import list_firm, list_memoryless, unbind
 from composer.tokens.vocabulary import compute_pitches, make_recent_notes
 from composer.types import Constraint, Context, MusicalState, Sampler, Span, Tokenizer
 
@@ -58,7 +58,7 @@ def check_request(
     found = {} if found is None else found
     conditions = (request.bars, request.time_signature, request.key, bool(request.primer))
     if conditions not in found:
-        found[conditions] = _check(tokenizer, list_memoryless(constraints), request)
+        found[conditions] = _check(tokenizer, list_firm(list_memoryless(constraints)), request)
     return found[conditions]
 
 
@@ -66,7 +66,7 @@ def check_gaps(
     tokenizer: Tokenizer, constraints: Sequence[Constraint], request: Request, given: Sequence[Span], upbeat: int
 ) -> None:
     """Check the free parts of a piece around fixed notes, with `upbeat` ticks before its first whole bar."""
-    constraints = list_memoryless(constraints)
+    constraints = list_firm(list_memoryless(constraints))
     if not constraints or request.bars is None or not tokenizer.token_info.names_pitches:
         return
     spans = given if tokenizer.token_info.has_voices else [span for span in given if span.track is None]

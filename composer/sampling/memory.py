@@ -80,6 +80,16 @@ def list_memoryless(constraints: Sequence[Constraint]) -> list[Constraint]:
     return [constraint for constraint in constraints if not isinstance(constraint, HasMemory)]
 
 
+def is_yielding(constraint: Constraint) -> bool:
+    """Tell whether a constraint gives way where it would leave nothing (`composer.types.Constraint`)."""
+    return bool(getattr(constraint, "yields", False))
+
+
+def list_firm(constraints: Sequence[Constraint]) -> list[Constraint]:
+    """List the constraints that never give way: they alone can contradict others."""
+    return [constraint for constraint in constraints if not is_yielding(constraint)]
+
+
 def update_memory(samplers: Sequence[BoundSampler], context: Context, drawn: Drawn) -> Floats:
     """Compute the memory (B, M) of all bound samplers, given in order, after a step."""
     return np.concatenate([sampler.update_memory(context, drawn) for sampler in samplers], axis=1)

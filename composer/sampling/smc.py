@@ -41,6 +41,7 @@ from composer.sampling.distribution import Chain, Choice, Distribution, check_so
 from composer.sampling.feasibility import begin_sentence, find_conflict, get_bar_number, name_sampler
 from composer.sampling.hypotheses import BEATS, ENDED, Hypotheses, begin_hypotheses, find_slowest, join_hypotheses
 from composer.sampling.loop import SampledPiece
+from composer.sampling.memory import list_firm
 from composer.sampling.random_streams import BLOCK, draw_uniforms
 from composer.types import Array, Constraint, Context, Sampler, Step, Tokenizer
 
@@ -239,10 +240,12 @@ def _find_cause(tokenizer: Tokenizer, chain: Chain, conditions: Sequence[Conditi
     """Explain the dead end of one row."""
     context = build_context(tokenizer, row)
     given = context.allowed & _mask_fixed_notes(conditions, row)
-    masks = [(constraint.mask(context) & given)[0] for constraint in chain.constraints]
+    context = replace(context, allowed=given)
+    constraints = list_firm(chain.constraints)
+    masks = [(constraint.mask(context) & given)[0] for constraint in constraints]
     left = not masks or np.all(masks, axis=0).any()  # then a logits processor left nothing
     return _DeadEnd(
-        get_bar_number(context.music, 0), () if left else tuple(chain.constraints[n] for n in find_conflict(masks))
+        get_bar_number(context.music, 0), () if left else tuple(constraints[n] for n in find_conflict(masks))
     )
 
 
@@ -307,7 +310,7 @@ def _choose(
     legal = plain.allowed
     given = legal & _mask_fixed_notes(conditions, rows)
     forced = given.sum(axis=1) == 1
-    context = constrain(chain.constraints, plain, exempt=forced)
+    context = constrain(chain.constraints, plain, exempt=forced, within=given)
     kept = context.allowed & given
     alive = kept.any(axis=1)
     kept = np.where(alive[:, None], kept, legal)  # a particle at a dead end draws any legal token until it is compared

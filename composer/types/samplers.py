@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
-from typing import Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
 from composer.types.arrays import Array
 from composer.types.grammars import MusicalState, TokenInfo
+
+if TYPE_CHECKING:
+    from composer.music.score import Score
+    from composer.request import Request
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,8 @@ class Drawn:
 class Constraint(Protocol):
     """A rule that is never broken. All constraints are intersected with the grammar, before any logits processor.
 
-    At a dead end the engine backtracks, and refuses only when that does not help.
+    At a dead end the engine backtracks, and refuses only when that does not help. A constraint whose attribute `yields`
+    is true is a wish instead: where it would leave nothing, everything stays allowed.
     """
 
     def mask(self, context: Context) -> Array:
@@ -116,6 +121,35 @@ class HasMemory(Protocol):
 
         The arguments are unchanged.
         """
+
+
+@dataclass(frozen=True)
+class Occasion:
+    """What a new request is for, by which samplers choose their options."""
+
+    token_info: TokenInfo
+    request: Request  # with all that was asked for, its other samplers among it
+    fixed: Score | None = None  # the fixed notes, in the model's tracks; None for new music
+    is_whole: bool = False  # a piece from its beginning to its end, and not a part of one
+
+
+@runtime_checkable
+class ChoosesOptions(Protocol):
+    """A sampler, as it is registered, that chooses its options for each new request, and may join it unasked."""
+
+    def choose_options(self, options: Mapping[str, Any] | None, occasion: Occasion) -> Mapping[str, Any] | None:
+        """Choose the options, where `options` were given (None: it was not asked for); None leaves it out.
+
+        A request that is repeated has the options that were chosen when it was new.
+        """
+
+
+@runtime_checkable
+class Judges(Protocol):
+    """A sampler that can tell whether a piece became what it is for; a piece that did not is retried."""
+
+    def describe_broken(self, score: Score) -> str:
+        """Describe what is wrong with a piece, before its transforms; empty if nothing is."""
 
 
 Sampler: TypeAlias = Constraint | LogitsProcessor

@@ -1,0 +1,54 @@
+"""Defaults: the samplers that a new request has unasked, and whether a piece became what they are for.
+
+Samplers decide it themselves (`composer.types.ChoosesOptions`). A request that is made again has what it had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from composer.music.score import Score
+from composer.plugins.registry import registry
+from composer.request import Request, SamplerSpec
+from composer.types import ChoosesOptions, Judges, Occasion, Sampler, TokenInfo
+
+
+def choose_samplers(
+    token_info: TokenInfo, request: Request, fixed: Score | None = None, *, is_whole: bool = True
+) -> Request:
+    """Let the samplers of a new request choose their options, and those join it that do so unasked.
+
+    `fixed` are the notes around which it writes, and `is_whole` tells whether it is a piece, and not a part of one.
+    Samplers that join come last, so that they see what all others leave.
+    """
+    occasion = Occasion(token_info, request, fixed, is_whole)
+    named = [_choose_options(spec, occasion) for spec in request.samplers]
+    names = {spec.name for spec in request.samplers}
+    joining = [_choose_unasked(name, occasion) for name in sorted(registry().offers["samplers"]) if name not in names]
+    chain = tuple(spec for spec in (*named, *joining) if spec is not None)
+    return request if chain == request.samplers else replace(request, samplers=chain)
+
+
+def _choose_options(spec: SamplerSpec, occasion: Occasion) -> SamplerSpec | None:
+    make = registry().get_offer("samplers", spec.name).make
+    if not isinstance(make, ChoosesOptions):
+        return spec
+    options = make.choose_options(spec.options, occasion)
+    return None if options is None else SamplerSpec(spec.name, dict(options))
+
+
+def _choose_unasked(name: str, occasion: Occasion) -> SamplerSpec | None:
+    make = registry().offers["samplers"][name].make
+    options = make.choose_options(None, occasion) if isinstance(make, ChoosesOptions) else None
+    return None if options is None else SamplerSpec(name, dict(options))
+
+
+def describe_unmet(score: Score, specs: Sequence[SamplerSpec], samplers: Iterable[Sampler]) -> dict[str, str]:
+    """Describe what a piece did not become, by the name of the sampler that asked for it; empty if it did."""
+    judged = {
+        spec.name: sampler.describe_broken(score)
+        for spec, sampler in zip(specs, samplers, strict=True)
+        if isinstance(sampler, Judges)
+    }
+    return {name: text for name, text in judged.items() if text}
