@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,6 @@ import click
 from composer.cli import completing, writing
 from composer.cli.conditions import WithConditions, list_conditions
 from composer.cli.options import add_backend, list_samplers, list_texts
-from composer.cli.writing import Shelf
 from composer.errors import BadOption
 from composer.generation.options import choose_seed, merge_conditions
 
@@ -103,7 +101,7 @@ def generate(
     kept: dict[str, Any] = {"reads": [primer, model_name, *list_texts(links)], "force": force, "quiet": quiet}
     stems = (writing.name_piece(chosen, (index or 0) + n) for n in range(count))
     with writing.open_shelf(outs, export_options, title, stems=stems, several=count > 1, **kept) as shelf:
-        _check_best(best, count, shelf)
+        writing.check_best(best, count, shelf)
         from composer.generation.composer import open_model
         from composer.generation.tasks import get_request, replace_request
 
@@ -119,7 +117,7 @@ def generate(
         if best is None:
             writing.write(generator, wanted, shelf)
         else:
-            _write_best(generator, wanted, best, shelf)
+            writing.write_best(generator, wanted, best, shelf)
 
 
 def _build_request(ctx: click.Context, generator: Generator, seed: int, stated: dict[str, Any]) -> Request:
@@ -150,14 +148,6 @@ def _index_training_music(generator: Generator) -> None:
         generator.load_training_music(report)
 
 
-def _check_best(best: int | None, count: int, shelf: Shelf) -> None:
-    """Raise BadOption unless --best can choose from several pieces."""
-    if best is not None and shelf.folder is None:
-        raise BadOption("--best chooses among the pieces of a folder; give --count, or a folder to write to.")
-    if best is not None and best > count:
-        raise BadOption(f"--best {best} cannot be chosen from --count {count}; ask for more pieces, or keep fewer.")
-
-
 def _add_primer(generator: Generator, request: Request, primer: str, tempo: float | None) -> Continuation:
     from composer.generation.continuation import make_continuation
     from composer.generation.primers import is_typed, read_primer
@@ -170,14 +160,3 @@ def _divide_into_sections(request: Request, text: str) -> Form:
     from composer.generation.form_spec import Form
 
     return Form.parse(request, text)
-
-
-def _write_best(generator: Generator, asked: Iterable[Task], count: int, shelf: Shelf) -> None:
-    """Write the best pieces, best first. Each is the same as it would be without the others."""
-    from composer.generation import ranking
-
-    for rank, ranked in enumerate(ranking.find_best(generator, asked, count, lost=shelf.report_missing), start=1):
-        broken = f"breaks {', '.join(ranked.broken)}" if ranked.broken else "no rule broken"
-        text = f"{writing.describe(ranked.piece)}, {ranked.nats_per_note:.3f} nats per note, {broken}"
-        shelf.put(ranked.piece, text, f"{rank}. ")
-    shelf.close()

@@ -24,10 +24,12 @@ def choose_samplers(
     """
     occasion = Occasion(token_info, request, fixed, is_whole)
     named = [_choose_options(spec, occasion) for spec in request.samplers]
+    chosen = replace(request, samplers=tuple(spec for spec in named if spec is not None))
     names = {spec.name for spec in request.samplers}
-    joining = [_choose_unasked(name, occasion) for name in sorted(registry().offers["samplers"]) if name not in names]
-    chain = tuple(spec for spec in (*named, *joining) if spec is not None)
-    return request if chain == request.samplers else replace(request, samplers=chain)
+    for name in sorted(registry().offers["samplers"].keys() - names):
+        if spec := _choose_unasked(name, replace(occasion, request=chosen)):  # each sees those before it
+            chosen = replace(chosen, samplers=(*chosen.samplers, spec))
+    return chosen
 
 
 def _choose_options(spec: SamplerSpec, occasion: Occasion) -> SamplerSpec | None:

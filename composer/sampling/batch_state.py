@@ -164,7 +164,8 @@ def select_rows(context: Context, rows: slice | NDArray[np.int64]) -> Context:
         RecentNotes(**_select(context.recent_notes, rows)),
     )
     step, history, allowed = (part[rows] for part in (context.step, context.history, context.allowed))
-    return Context(step, music, context.token_info, history, allowed, recent_notes, context.memory[rows])
+    memory = context.memory[rows] if context.memory.shape[1] else context.memory
+    return Context(step, music, context.token_info, history, allowed, recent_notes, memory)
 
 
 def _select(part: MusicalState | RecentNotes, rows: slice | NDArray[np.int64]) -> dict[str, Array]:

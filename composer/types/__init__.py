@@ -38,7 +38,16 @@ from composer.types.callbacks import Callback, RunView
 from composer.types.commands import OwnTask, ReadsTasks
 from composer.types.datasets import Dataset, ModelFile, PredefinedSplit
 from composer.types.executors import Executor, Outcome
-from composer.types.files import Exporter, Finding, HasPieces, HasReading, Reader, SupportsLint, SupportsProvenance
+from composer.types.files import (
+    Exporter,
+    Finding,
+    HasPieces,
+    HasReading,
+    IsGallery,
+    Reader,
+    SupportsLint,
+    SupportsProvenance,
+)
 from composer.types.grammars import Column, Grammar, MusicalState, Span, SupportsStates, TokenInfo
 from composer.types.metrics import Metric
 from composer.types.samplers import (
@@ -88,6 +97,7 @@ __all__ = [
     "HasReasons",
     "HasSamples",
     "HasShapes",
+    "IsGallery",
     "Judges",
     "Layer",
     "LogitsProcessor",

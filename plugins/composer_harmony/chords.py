@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import re
+import warnings
+from bisect import bisect_right
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from composer.arrays import convert_like, get_namespace
-from composer.errors import printable
+from composer.errors import RequestWarning, printable
 from composer.music.keys import ALL_KEYS
+from composer.music.score import Score, compute_bars
 from composer.tokens.vocabulary import mask_sustained
-from composer.types import Array, Context
+from composer.types import Array, Context, Occasion
 from composer_harmony.scale import SCALES, mask_classes, parse_pitch_class, restrict_keys
 
 QUALITIES = {
@@ -65,6 +70,53 @@ def parse_chord(text: str) -> Classes:
     return frozenset({(root + above) % 12 for above in QUALITIES[found[3]]} | bass)
 
 
+NONE = "none"
+"""Instead of chords: not even those that a lead sheet names."""
+
+
+def choose_chords(options: Mapping[str, Any] | None, occasion: Occasion) -> Mapping[str, Any] | None:
+    """Choose the options of `chords` for a new request: unasked, the chord symbols of the music that is given."""
+    if options is not None:
+        return None if str(options.get("chords")).strip() == NONE else options
+    text = "" if occasion.fixed is None else write_progression(occasion.fixed)
+    return {"chords": text, "yields": True} if text else None
+
+
+def write_progression(score: Score) -> str:
+    """Write the chord symbols of a score as a progression, with one for each beat; empty if it has none.
+
+    Before the first symbol its chord counts, and before a pickup the last. Warns with RequestWarning of symbols that
+    are unknown: of these the root and the third count, and otherwise the symbol before.
+    """
+    read = [(symbol.tick, _simplify(symbol.text)) for symbol in score.chords]
+    if unknown := sorted(
+        {symbol.text for symbol, (_, name) in zip(score.chords, read, strict=True) if symbol.text != name}
+    ):
+        shown = ", ".join(map(printable, unknown[:5])) + (", …" if len(unknown) > 5 else "")
+        warnings.warn(f"chord symbols that are taken in part: {shown}.", RequestWarning, stacklevel=2)
+    known = [(tick, name) for tick, name in read if name]
+    if not known:
+        return ""
+    ticks, bars = [tick for tick, _ in known], compute_bars(score)
+    written = []
+    for begin, end, metre in zip(bars.starts[:-1].tolist(), bars.starts[1:].tolist(), bars.signatures, strict=True):
+        places = [max(bisect_right(ticks, tick) - 1, 0) for tick in range(begin, end, metre.beat_ticks)]
+        written.append(" ".join(known[place][1] for place in places))
+    return " | ".join(written[1:] + written[:1] if score.upbeat > 0 else written)
+
+
+_ROOT = re.compile(r"[A-G][#b]?(?:m(?!aj)|-)?")
+
+
+def _simplify(text: str) -> str:
+    """Return a chord symbol that `parse_chord` knows: itself, or else its root and third; empty for none."""
+    with suppress(ValueError):
+        parse_chord(text)
+        return text
+    found = _ROOT.match(text)
+    return found[0] if found else ""
+
+
 @dataclass(frozen=True)
 class Chords:
     """Keep to chords: an onset on a beat is a tone of its chord, between beats of any; other notes and drums are free.
@@ -77,6 +129,10 @@ class Chords:
     """
 
     chords: Annotated[str, 'bars of chords: "Dm7 G7 | Cmaj7 | Am7 D7 | Gmaj7"', "Dm7 G7 | Cmaj7"]
+
+    yields: Annotated[bool, "give way where nothing else could be written"] = False
+
+    choose_options = staticmethod(choose_chords)
 
     def __post_init__(self) -> None:
         """Refuse an invalid progression."""

@@ -238,8 +238,10 @@ class Ending:
         after, at_middle = place > middle, place == middle
         strong = at_middle | (place == 0) if self.at < 0 else at_middle
         late = last & (convert_like(token_info.position, place)[None, :] > middle)
-        if self.at >= 0:  # what is given may end before its bar
-            late = late & context.allowed[:, EOS][:, None]
+        if self.at >= 0:  # what is given may end before its bar: the next position is there
+            places = convert_like(token_info.position, place)[None, :]
+            farthest = xp.max(xp.where(context.allowed, places, -1), axis=1)[:, None]
+            late = late & (context.allowed[:, EOS][:, None] | (places < farthest))
         begins_here = context.recent_notes.tick[:, -1:] == music.tick[:, None]
         final = strong & begins_here & _is_final_chord(music.written, chord, tonic)
         if np.any(token_info.ticks >= 0):

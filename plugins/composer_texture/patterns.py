@@ -33,7 +33,7 @@ class Rhythm:
 
     With `1/8` a note may begin if its distance from the bar line is a multiple of an eighth note. A pattern such as
     `x..x..x.` divides a bar into equal parts, and a note may begin where a part x does. A pickup is the end of a whole
-    bar. If positions are tokens, other positions are masked for all events.
+    bar. If positions are tokens, others are masked for all events, unless what is fixed goes on there.
     """
 
     rhythm: Annotated[str, "a note value, such as 1/8, or a pattern of a bar, such as x..x..x.", "1/8"]
@@ -82,8 +82,9 @@ class Rhythm:
         places = convert_like(context.token_info.position, here)[None, :]
         off = (places >= 0) & ~self._may_begin(xp.where(places < 0, 0, places), length[:, None])
         allowed = here[:, None] | ~notes
-        left = xp.any(context.allowed & allowed & ~off, axis=1)  # a primer may end off the grid
-        return allowed & (~off | ~left[:, None])
+        left = xp.any(context.allowed & allowed & ~off, axis=1)  # a primer, or what is fixed, may be off the grid
+        farthest = xp.max(xp.where(context.allowed, places, -1), axis=1)[:, None]
+        return allowed & (~off | (~left[:, None] & (places == farthest)))
 
 
 @lru_cache(maxsize=64)
