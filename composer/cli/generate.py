@@ -122,7 +122,7 @@ def generate(
 
 def _build_request(ctx: click.Context, generator: Generator, seed: int, stated: dict[str, Any]) -> Request:
     """Build a request: the model's suggestion, with what is stated, conditions and samplers of the command line."""
-    from composer.generation.defaults import choose_samplers
+    from composer.generation.defaults import choose_new_samplers
     from composer.generation.finishing import read_finish
     from composer.generation.generator import apply_samplers
 
@@ -132,7 +132,7 @@ def _build_request(ctx: click.Context, generator: Generator, seed: int, stated: 
     given = {name: value for name, value in stated.items() if value is not None}
     suggested = merge_conditions(generator.suggested, list_conditions(ctx))
     request = apply_samplers(replace(suggested, seed=seed, **given), list_samplers(ctx))
-    return choose_samplers(generator.tokenizer.token_info, request)
+    return choose_new_samplers(generator.tokenizer.token_info, request)
 
 
 def _check_index(index: int | None, count: int) -> None:

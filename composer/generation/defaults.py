@@ -14,15 +14,17 @@ from composer.request import Request, SamplerSpec
 from composer.types import ChoosesOptions, Judges, Occasion, Sampler, TokenInfo
 
 
-def choose_samplers(
-    token_info: TokenInfo, request: Request, fixed: Score | None = None, *, is_whole: bool = True
-) -> Request:
+def choose_new_samplers(token_info: TokenInfo, request: Request) -> Request:
+    """Let the samplers of a request for new music choose their options (see `choose_samplers`)."""
+    return choose_samplers(Occasion(token_info, request, is_whole=True))
+
+
+def choose_samplers(occasion: Occasion) -> Request:
     """Let the samplers of a new request choose their options, and those join it that do so unasked.
 
-    `fixed` are the notes around which it writes, and `is_whole` tells whether it is a piece, and not a part of one.
     Samplers that join come last, so that they see what all others leave.
     """
-    occasion = Occasion(token_info, request, fixed, is_whole)
+    request = occasion.request
     named = [_choose_options(spec, occasion) for spec in request.samplers]
     chosen = replace(request, samplers=tuple(spec for spec in named if spec is not None))
     names = {spec.name for spec in request.samplers}

@@ -46,7 +46,7 @@ from composer.sampling.feasibility import check_gaps
 from composer.sampling.kept import warn_of_fixed_notes
 from composer.sampling.random_streams import BLOCK, draw_uniforms
 from composer.sampling.smc import Condition, ConditionedPiece, sample_conditioned
-from composer.types import Piece, Span
+from composer.types import Occasion, Piece, Span
 
 PARTICLES = 64
 """Particles of a piece by default."""
@@ -313,8 +313,9 @@ def _choose_samplers(generator: Generator, wanted: Fill, quantised: Score, *, is
     ]
     read = wanted.reading.apply(replace(wanted.score, tracks=()))
     fixed = replace(quantised, tracks=tuple(tracks), chords=read.chords)
-    request = choose_samplers(generator.tokenizer.token_info, wanted.request, fixed, is_whole=is_whole)
-    return replace(wanted, request=request)
+    reading, info = wanted.reading, generator.tokenizer.token_info
+    occasion = Occasion(info, wanted.request, fixed, is_whole, reading.stretch, reading.count_bars(wanted.score))
+    return replace(wanted, request=choose_samplers(occasion))
 
 
 def _mask_fixed(spans: Sequence[Span], number: int, track: Track) -> NDArray[np.bool_]:

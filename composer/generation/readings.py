@@ -72,6 +72,12 @@ class Reading:
         """Return `quantised`, which is `score` as the model encodes what it reads, with the bars of `score` again."""
         return quantised if self.is_plain else replace(score, tracks=self.undo(quantised).tracks)
 
+    def count_bars(self, score: Score) -> int:
+        """Count the bars that the model reads for one of a score in one time signature."""
+        if self.time_signature is None:
+            return 1
+        return self._stretch(score.time_signatures[0].bar_ticks) // parse_time_signature(self.time_signature).bar_ticks
+
     def _stretch(self, tick: int) -> int:
         return int(tick * self.stretch)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from math import inf
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -131,6 +132,8 @@ class Occasion:
     request: Request  # with all that was asked for, its other samplers among it
     fixed: Score | None = None  # the fixed notes, in the model's tracks; None for new music
     is_whole: bool = False  # a piece from its beginning to its end, and not a part of one
+    stretch: Fraction = Fraction(1)  # length of a note as the model reads the fixed music, of 1 as it is
+    bars_of_one: int = 1  # bars that the model reads for one of the fixed music
 
 
 @runtime_checkable

@@ -12,7 +12,7 @@ from typing import Any
 
 from composer.errors import BadOption, printable, suggest
 from composer.generation.continuation import make_continuation
-from composer.generation.defaults import choose_samplers
+from composer.generation.defaults import choose_new_samplers
 from composer.generation.finishing import read_transforms
 from composer.generation.form import check as check_form
 from composer.generation.form_spec import Form
@@ -126,7 +126,7 @@ class JobChecker:
             stated["transforms"] = read_transforms(job.transforms)
         suggested = merge_conditions(generator.suggested, told)
         request = apply_samplers(replace(suggested, **where, **stated), links)
-        request = choose_samplers(generator.tokenizer.token_info, request)
+        request = choose_new_samplers(generator.tokenizer.token_info, request)
         primed = None if job.primer is None else self._add_primer(job, generator, request)
         if primed is not None:
             request = primed.apply_to(request)

@@ -77,7 +77,8 @@ NONE = "none"
 def choose_chords(options: Mapping[str, Any] | None, occasion: Occasion) -> Mapping[str, Any] | None:
     """Choose the options of `chords` for a new request: unasked, the chord symbols of the music that is given."""
     if options is not None:
-        return None if str(options.get("chords")).strip() == NONE else options
+        text = str(options.get("chords", "")).strip()
+        return None if text == NONE else {**options, "chords": _divide_bars(text, occasion.bars_of_one)}
     text = "" if occasion.fixed is None else write_progression(occasion.fixed)
     return {"chords": text, "yields": True} if text else None
 
@@ -103,6 +104,16 @@ def write_progression(score: Score) -> str:
         places = [max(bisect_right(ticks, tick) - 1, 0) for tick in range(begin, end, metre.beat_ticks)]
         written.append(" ".join(known[place][1] for place in places))
     return " | ".join(written[1:] + written[:1] if score.upbeat > 0 else written)
+
+
+def _divide_bars(text: str, count: int) -> str:
+    """Write each bar of a progression as so many, in which its chords last as long together."""
+    if count == 1:
+        return text
+    bars = [[name for name in bar.split() for _ in range(count)] for bar in text.strip("|").split("|")]
+    return " | ".join(
+        " ".join(bar[n * len(bar) // count : (n + 1) * len(bar) // count]) for bar in bars for n in range(count)
+    )
 
 
 _ROOT = re.compile(r"[A-G][#b]?(?:m(?!aj)|-)?")

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property, lru_cache
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +20,28 @@ from composer.arrays import convert_like, get_namespace
 from composer.errors import BadOption, RequestWarning, printable
 from composer.music.score import TICKS_PER_QUARTER
 from composer.tokens.vocabulary import compute_pitches, mask_onsets, mask_sustained
-from composer.types import Array, Context, TokenInfo
+from composer.types import Array, Context, Occasion, TokenInfo
 
 # --- positions of onsets, melodic figures -----------------------------------------------------------------------------
 
 
 WHOLE = 4 * TICKS_PER_QUARTER
 MOST_WINDOW = 1024
+
+
+def choose_rhythm(options: Mapping[str, Any] | None, occasion: Occasion) -> Mapping[str, Any] | None:
+    """Choose the options of `rhythm` for a new request: note values are as long as the model reads them.
+
+    Unasked, new notes to a melody in compound time begin where its eighths do: the model, which reads these as
+    quarters, would divide them as quarters are divided.
+    """
+    if occasion.stretch == 1:
+        return options
+    if options is None:
+        return {"rhythm": "1/4"} if occasion.is_whole else None
+    value = re.fullmatch(r"1/(\d{1,3})", str(options.get("rhythm")))
+    read = Fraction(1, int(value[1])) * occasion.stretch if value and int(value[1]) else None
+    return {**options, "rhythm": f"1/{read.denominator}"} if read and read.numerator == 1 else options
 
 
 @dataclass(frozen=True)
@@ -37,6 +54,8 @@ class Rhythm:
     """
 
     rhythm: Annotated[str, "a note value, such as 1/8, or a pattern of a bar, such as x..x..x.", "1/8"]
+
+    choose_options = staticmethod(choose_rhythm)
 
     def __post_init__(self) -> None:
         """Refuse anything but a note value or a pattern."""
