@@ -39,13 +39,13 @@ def _choose_options(spec: SamplerSpec, occasion: Occasion) -> SamplerSpec | None
     if not isinstance(make, ChoosesOptions):
         return spec
     options = make.choose_options(spec.options, occasion)
-    return None if options is None else SamplerSpec(spec.name, dict(options))
+    return None if options is None else SamplerSpec(spec.name, dict(sorted(options.items())))
 
 
 def _choose_unasked(name: str, occasion: Occasion) -> SamplerSpec | None:
     make = registry().offers["samplers"][name].make
     options = make.choose_options(None, occasion) if isinstance(make, ChoosesOptions) else None
-    return None if options is None else SamplerSpec(name, dict(options))
+    return None if options is None else SamplerSpec(name, dict(sorted(options.items())))
 
 
 def describe_unmet(score: Score, specs: Sequence[SamplerSpec], samplers: Iterable[Sampler]) -> dict[str, str]:

@@ -250,7 +250,7 @@ def _make_piece(generator: Generator, wanted: Fill, quantised: Score, result: Co
     score = splice(wanted.score, reading.hear(wanted.score, quantised), reading.undo(answer), wanted.fixed)
     nats = {**round_nats(result), "given": round(result.fixed_nats, 6)}
     made_by = build_provenance(generator, wanted.to_json(), nats, wanted.request.attempt, found, score.labels)
-    return Piece(score, made_by | judge(score, wanted.request))
+    return Piece(score, made_by | judge(answer, wanted.request))  # as it was written: players are never together
 
 
 # --- asking -----------------------------------------------------------------------------------------------------------

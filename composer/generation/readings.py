@@ -94,9 +94,9 @@ class Reading:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values, without those left at their defaults."""
-        plain = {"semitones": self.semitones, "time_signature": self.time_signature, "grid": self.grid}
-        plain["stretch"] = None if self.stretch == 1 else str(self.stretch)
-        return {name: value for name, value in plain.items() if value}
+        stretch = None if self.stretch == 1 else str(self.stretch)
+        plain = {"grid": self.grid, "semitones": self.semitones, "stretch": stretch}
+        return {name: value for name, value in {**plain, "time_signature": self.time_signature}.items() if value}
 
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> Reading:

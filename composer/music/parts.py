@@ -46,8 +46,8 @@ def select_melody(score: Score, name: str | None) -> Score:
     if len(parts) > 1 or parts[0].is_drum:
         shown = ", ".join(printable(track.name) or str(number) for number, track in enumerate(score.tracks, start=1))
         raise BadOption(
-            f"a melody is one part, and there are {len(parts)}: choose one with --track ({shown}), or fill the others "
-            "to keep more."
+            f"a melody is one part, and there are {len(parts)}; to keep one voice of several, fill the others, or "
+            f"choose one with --track: {shown}."
         )
     return replace(score, tracks=(parts[0],))
 

@@ -151,7 +151,9 @@ class Chords:
 
     @cached_property
     def bars(self) -> tuple[tuple[Classes, ...], ...]:
-        """The pitch classes of the chords of each bar."""
+        """The pitch classes of the chords of each bar; none for `none`."""
+        if self.chords.strip() == NONE:
+            return ()
         texts = self.chords.strip().strip("|").split("|")
         found = tuple(tuple(parse_chord(name) for name in text.split()) for text in texts)
         if not all(found):
@@ -178,6 +180,8 @@ class Chords:
 
     def mask(self, context: Context) -> Array:
         """Mask notes outside the progression. Tokens without a pitch are free."""
+        if not self.bars:
+            return get_namespace(context.allowed).ones_like(context.allowed)
         xp, music = get_namespace(context.allowed), context.music
         first, counts, tones = (convert_like(table, music.bar) for table in self._tables)
         bar = (music.bar - xp.where(music.upbeat > 0, 1, 0)) % len(self.bars)
