@@ -71,7 +71,8 @@ def test_lists_make_a_grid_in_the_order_of_the_file(here):
     requests = [cell.asked["request"] for cell in cells]
     assert [request.get("key") for request in requests[:4]] == ["C", "C", "Dm", "Dm"]
     chains = [[(link["name"], link["options"]) for link in request["samplers"]] for request in requests[:4]]
-    assert chains[1] == [("temperature", {"temperature": 1.0}), ("top-p", {"p": 0.9})]
+    ending = ("ending", {"kind": "cadence", "yields": True})
+    assert chains[1] == [("temperature", {"temperature": 1.0}), ("top-p", {"p": 0.9}), ending]
     assert [request.get("bars") for request in requests[4:]] == [2, 4]
     assert cells[4].gates == {"rules_broken": 2}
 

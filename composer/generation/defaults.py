@@ -5,13 +5,13 @@ Samplers decide it themselves (`composer.types.ChoosesOptions`). A request that 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from composer.music.score import Score
 from composer.plugins.registry import registry
 from composer.request import Request, SamplerSpec
-from composer.types import ChoosesOptions, Judges, Occasion, Sampler, TokenInfo
+from composer.types import ChoosesOptions, Judges, Occasion, TokenInfo
 
 
 def choose_new_samplers(token_info: TokenInfo, request: Request) -> Request:
@@ -48,11 +48,11 @@ def _choose_unasked(name: str, occasion: Occasion) -> SamplerSpec | None:
     return None if options is None else SamplerSpec(name, dict(sorted(options.items())))
 
 
-def describe_unmet(score: Score, specs: Sequence[SamplerSpec], samplers: Iterable[Sampler]) -> dict[str, str]:
+def describe_unmet(score: Score, specs: Sequence[SamplerSpec]) -> dict[str, str]:
     """Describe what a piece did not become, by the name of the sampler that asked for it; empty if it did."""
-    judged = {
-        spec.name: sampler.describe_broken(score)
-        for spec, sampler in zip(specs, samplers, strict=True)
-        if isinstance(sampler, Judges)
-    }
+    judged = {}
+    for spec in specs:
+        offer = registry().get_offer("samplers", spec.name)
+        if isinstance(offer.make, Judges):
+            judged[spec.name] = offer.make(**spec.options).describe_broken(score)
     return {name: text for name, text in judged.items() if text}

@@ -313,7 +313,7 @@ def _make_piece(generator: Generator, request: Request, result: SampledPiece) ->
 
 def judge(score: Score, request: Request) -> dict[str, Any]:
     """Return what a piece did not become, as its provenance has it; nothing if it is what its samplers are for."""
-    unmet = describe_unmet(score, request.samplers, make_samplers(request.samplers))
+    unmet = describe_unmet(score, request.samplers)
     return {BROKEN: unmet} if unmet else {}
 
 

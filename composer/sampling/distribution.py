@@ -130,11 +130,15 @@ class Chain:
         return update_memory(self.remembering, context, Drawn(tokens, chosen, model, chain))
 
 
+_NO_ROWS: Ints = np.zeros(0, dtype=np.int64)
+
+
 @dataclass(frozen=True)
 class Choice:
     """The distributions of B rows over their next token."""
 
-    free: Distribution | None  # of the model within the grammar, if there are constraints
+    narrowed: Ints  # (N,) the rows in which constraints allow less than the grammar
+    free: Distribution | None  # (N, V) of the model within the grammar, in these rows, if there are any
     model: Distribution  # of the model within grammar and constraints
     kept: Distribution  # the same within the mask `kept`
     chain: Distribution  # after all logits processors; before them in rows that these leave empty
@@ -146,7 +150,8 @@ class Choice:
         costs[:, 0] = -self.model.compute_log_probability(tokens, rows)
         costs[:, 1] = costs[:, 0] if self.chain is self.model else -self.chain.compute_log_probability(tokens, rows)
         if self.free is not None:
-            lost = self.free.log_mass - self.model.log_mass
+            lost = np.zeros(len(self.model.log_mass))
+            lost[self.narrowed] = self.free.log_mass - self.model.log_mass[self.narrowed]
             costs[:, 2] = lost if rows is None else lost[rows]
         return costs
 
@@ -163,11 +168,12 @@ def choose(
     With `kept` (B, V), the logits processors see only these of the allowed tokens.
     """
     model = plain = _mask_logits(logits, context.allowed)
-    free = None if legal is None else _mask_logits(logits, legal)
+    narrowed = _NO_ROWS if legal is None else np.flatnonzero((legal != context.allowed).any(axis=1))
+    free = _mask_logits(logits[narrowed], legal[narrowed]) if legal is not None and len(narrowed) else None
     if kept is not None:
         plain, context = _mask_logits(logits, kept), replace(context, allowed=kept)
     chain, emptied = _apply_processors(links, plain, context)
-    return Choice(free, model, plain, chain, emptied)
+    return Choice(narrowed, free, model, plain, chain, emptied)
 
 
 def _mask_logits(logits: NDArray[Any], mask: Mask) -> Distribution:

@@ -99,7 +99,8 @@ class Ending:
         music = context.music
         may = np.ones(context.allowed.shape, dtype=bool)
         middle, moves = self._find_final_onset(music), music.voice < 0
-        parts = [(last & (music.position >= middle), self._mask_chord), (last & moves, self._mask_end)]
+        in_chord = last & ((music.position > middle) | ((music.position == middle) & ~moves))
+        parts = [(in_chord, self._mask_chord), (last & moves, self._mask_end)]
         if self._has_cadence(context):
             bass = music.sounding.shape[1] - 1
             left = np.where(last, middle, middle + music.bar_ticks) - music.position
