@@ -50,7 +50,7 @@ def _choose_unasked(name: str, occasion: Occasion) -> SamplerSpec | None:
 
 def describe_unmet(score: Score, specs: Sequence[SamplerSpec]) -> dict[str, str]:
     """Describe what a piece did not become, by the name of the sampler that asked for it; empty if it did."""
-    judged = {}
+    judged: dict[str, str] = {}
     for spec in specs:
         offer = registry().get_offer("samplers", spec.name)
         if isinstance(offer.make, Judges):
