@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     shell_complete=completing.complete_names("models", or_files=True),
     help="Name of a model, or a .safetensors file.",
 )
-@click.option("--count", type=click.IntRange(1, 1_000_000), default=1, help="How many pieces; OUT is then a folder.")
+@click.option(
+    "--count", type=click.IntRange(1, 1_000_000), default=1, help="How many; OUT is then a folder, or a page (.html)."
+)
 @click.option("--best", type=click.IntRange(1), help="Write only this many of the --count pieces: the best ranked.")
 @click.option("--seed", type=int, help="The same seed gives the same music.  [a new one, which is shown]")
 @click.option("--index", type=int, help="Only this piece of the seed, counted from 0.")
