@@ -24,7 +24,7 @@ def choose_ending(options: Mapping[str, Any] | None, occasion: Occasion) -> Mapp
     all that was asked for.
     """
     asked = options is not None
-    chosen = dict(options) if options is not None else {"yields": True}
+    chosen: dict[str, Any] = dict(options) if options is not None else {"yields": True}
     if not chosen.get("ending", True) or not (asked or (occasion.is_whole and _can_end(occasion.token_info))):
         return None
     chosen.setdefault("kind", "cadence")
