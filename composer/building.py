@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer.errors import BadOption, printable
 from composer.fitting import UnfitWeights, Weights, check_shapes, check_weights, describe_fault, find_faults
-from composer.types import Architecture
+from composer.types import Architecture, Column, ReadsFeatures
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,14 +27,21 @@ USUAL_MEMORY = 2**36
 """Bytes of memory to assume if the system does not tell."""
 
 
+def build_module(architecture: Architecture, columns: Sequence[Column], vocabulary_size: int) -> nn.Module:
+    """Build the module of an architecture for these features, and tell it what they are if it reads that."""
+    if isinstance(architecture, ReadsFeatures):
+        return architecture.build_module_for(columns, vocabulary_size)
+    return architecture.build_module([column.size for column in columns], vocabulary_size)
+
+
 def build_network(
-    architecture: Architecture, column_sizes: Sequence[int], vocabulary_size: int, weights: Weights
+    architecture: Architecture, columns: Sequence[Column], vocabulary_size: int, weights: Weights
 ) -> nn.Module:
     """Build the network of an architecture with these weights, in fp32. Raises Unfit before much memory is taken."""
-    check_weights(architecture, column_sizes, vocabulary_size, weights)
+    check_weights(architecture, [column.size for column in columns], vocabulary_size, weights)
     name = type(architecture).__name__
     with find_faults("build_module", name, RuntimeError, OverflowError, MemoryError), _limit_to_weights(weights):
-        module = architecture.build_module(column_sizes, vocabulary_size)
+        module = build_module(architecture, columns, vocabulary_size)
     try:
         _fill_weights(module, weights)
     except (RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
@@ -60,14 +67,14 @@ def _limit_to_weights(weights: Weights) -> Iterator[None]:
         yield
 
 
-def build_new_network(architecture: Architecture, sizes: Sequence[int], words: int) -> nn.Module:
-    """Build the network of an architecture for training, with these feature sizes and `words` in its vocabulary.
+def build_new_network(architecture: Architecture, columns: Sequence[Column], words: int) -> nn.Module:
+    """Build the network of an architecture for training, with these features and `words` in its vocabulary.
 
     Raises BadOption for a network too large for this machine, and for a fault in `build_module`.
     """
     try:
         with _limit_parameters(MOST_ARRAYS, _measure_memory() // 4, "it would take more than all memory"):
-            return architecture.build_module(list(sizes), words)
+            return build_module(architecture, columns, words)
     except (RuntimeError, ValueError, TypeError, LookupError, OverflowError, MemoryError) as error:
         if not (isinstance(error, UnfitWeights | OverflowError | MemoryError) or _is_of_torch(error)):
             raise BadOption(f"{describe_fault('build_module', type(architecture).__name__, error)}.") from error

@@ -110,6 +110,15 @@ def use_one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+@contextmanager
+def run_alike() -> Iterator[None]:
+    """Let torch compute a step with the same bits for a row, whatever the machine does beside; without gradients."""
+    import torch
+
+    with torch.inference_mode(), use_one_thread(), switch_off_onednn():
+        yield
+
+
 def keep_freed_memory() -> None:
     """Let the C library keep freed memory for the next step of a training; nothing happens where it is not glibc.
 

@@ -83,7 +83,8 @@ def register_callbacks() -> Offers:  # type: ignore[empty-body]
 def register_datasets() -> Offers:  # type: ignore[empty-body]
     """Offer datasets: name to a frozen dataclass that is a `Dataset`, and may be a `PredefinedSplit`.
 
-    What stands after a colon in `name:argument` becomes the first option.
+    It may state the unit of published likelihoods (`HasUnits`). What stands after a colon in
+    `name:argument` becomes the first option.
     """
 
 

@@ -26,7 +26,7 @@ from composer.storage.atomic import write_whole_file
 from composer.storage.inside import expand_home
 from composer.storage.opening import check_regular, open_regular
 from composer.tokens.conditions import Conditions, add_conditions, is_name, is_value
-from composer.types import Architecture, Cell, HasCell, Tokenizer
+from composer.types import Architecture, Cell, Column, HasCell, Tokenizer
 
 if TYPE_CHECKING:
     from torch import nn
@@ -126,7 +126,7 @@ class Model:
             raise self._make_error(
                 f"the architecture '{printable(self.architecture.name)}' does not describe its cell."
             )
-        sizes = self._get_feature_sizes(architecture)
+        sizes = [column.size for column in self._get_columns(architecture)]
         weights = {name: array.astype(np.float32) for name, array in self.weights.items()}
         try:
             with find_faults("build_cell", self.architecture.name):
@@ -139,7 +139,7 @@ class Model:
     def make_module(self) -> nn.Module:
         """Make the torch module with its weights in fp32, ready to use. Raises BadModelFile if they do not fit."""
         architecture = self.make_architecture()
-        sizes = self._get_feature_sizes(architecture)  # before torch is imported
+        columns = self._get_columns(architecture)  # before torch is imported
         import torch
 
         from composer.building import build_network
@@ -147,21 +147,21 @@ class Model:
 
         try:
             with torch.random.fork_rng(devices=[]):  # initialising must not advance the caller's random numbers
-                module = build_network(architecture, sizes, len(self.vocabulary), self.weights)
+                module = build_network(architecture, columns, len(self.vocabulary), self.weights)
         except UnfitWeights as error:
             raise self._make_unfit_error(error) from error
         return module.eval()
 
-    def _get_feature_sizes(self, architecture: Architecture) -> list[int]:
-        """Return the sizes of the categorical features. Raises BadModelFile if the weights do not fit."""
+    def _get_columns(self, architecture: Architecture) -> tuple[Column, ...]:
+        """Return the categorical features. Raises BadModelFile if the weights do not fit."""
         from composer.fitting import UnfitWeights, check_weights
 
-        sizes = [column.size for column in self.make_tokenizer().grammar.columns]
+        columns = self.make_tokenizer().grammar.columns
         try:
-            check_weights(architecture, sizes, len(self.vocabulary), self.weights)
+            check_weights(architecture, [column.size for column in columns], len(self.vocabulary), self.weights)
         except UnfitWeights as error:
             raise self._make_unfit_error(error) from error
-        return sizes
+        return columns
 
     def _make(self, kind: str, made: ComponentSpec) -> Any:
         try:

@@ -31,6 +31,10 @@ _SPECS = ("samplers", "transforms", "rules")
 """The fields of a request that name things of plugins."""
 
 
+EDITION = 2
+"""The meaning of new requests: a tempo counts beats of the time signature, and a key keeps its spelling."""
+
+
 @dataclass(frozen=True)
 class Request:
     """The request for one piece. Raises BadOption for a value that no model could follow."""
@@ -42,7 +46,7 @@ class Request:
     most_bars: int = 128  # limit of a piece without `bars`
     time_signature: str | None = None
     key: str | None = None
-    tempo: float | None = None  # quarter notes per minute
+    tempo: float | None = None  # quarter notes per minute; from edition 2 on beats of the time signature
     primer: tuple[int, ...] = ()  # tokens of the model's tokenizer, without EOS
     primer_ticks: int = 0  # begin of new music: at the end of the primer's last note, or a little later
     samplers: tuple[Spec, ...] = ()  # in the user's order
@@ -53,6 +57,7 @@ class Request:
     backend: str = "auto"  # auto: the fastest that supports the model
     precision: str = "float32"
     device: str = "cpu"  # kind of device
+    edition: int = 1  # of the meaning of these values, so that older requests mean what they meant
     conditions: tuple[tuple[str, str], ...] = ()  # labels of the piece, such as ("style", "funk"); "" for none
 
     def __post_init__(self) -> None:
@@ -81,6 +86,7 @@ class Request:
         _check(beams_fit, "beams", self.beams, "a whole number from 1 to 1,024")
         if self.beams is not None and self.index:
             raise BadOption("'beams' find one piece, whatever its seed and index; ask for one.")
+        _check(_is_whole(self.edition, 1, EDITION + 1), "edition", self.edition, f"from 1 to {EDITION}")
         copied_fit = self.max_copied_bars is None or _is_whole(self.max_copied_bars, 0, 1_000_001)
         _check(copied_fit, "max_copied_bars", self.max_copied_bars, "a whole number from 0 to 1,000,000")
         _check(_are_conditions(self.conditions), "conditions", self.conditions, "names of labels, each with a text")

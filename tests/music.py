@@ -1,5 +1,8 @@
 """Small music for tests: scores, written as rows of (pitch, quarters), and piano rolls."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 
 from composer.music.keys import parse_key
@@ -62,6 +65,18 @@ def save_rolls(path, train, valid, test, **more):
         cells[name] = np.empty((1, len(rolls)), dtype=object)
         cells[name][0, :] = rolls
     savemat(path, {**cells, **more}, do_compression=True)
+
+
+def save_chorales(path, train, valid, test):
+    """A file of chorales at 16ths, as the published set is: so many pieces of a few bars in each split."""
+    random = np.random.default_rng(0)
+
+    def chorale():
+        quarters = np.array([67, 64, 60, 48]) + random.integers(0, 5, (12, 4))
+        return quarters.repeat(4, axis=0).tolist()
+
+    counts = {"train": train, "valid": valid, "test": test}
+    Path(path).write_text(json.dumps({side: [chorale() for _ in range(count)] for side, count in counts.items()}))
 
 
 MUSIC = {

@@ -1,7 +1,7 @@
 """Random scores of everything that notation holds: for tests that write them and read them again."""
 
 from composer.music.keys import ALL_KEYS
-from composer.music.score import KeySignature, Score, Tempo, Text, TimeSignature, Track, make_notes
+from composer.music.score import ChordSymbol, KeySignature, Score, Tempo, Text, TimeSignature, Track, make_notes
 
 GRID = (30, 60, 120, 180, 240, 360, 480, 720, 960, 1440, 1920, 160, 80, 320, 96)
 """Lengths in ticks: from a 64th to a whole note, dotted ones, triplets and a quintuplet."""
@@ -38,7 +38,7 @@ def random_score(choose):
         key_signatures=tuple(map(KeySignature, places, keys)),
         upbeat=upbeat,
         markers=tuple(Text(tick, choose.choice(WORDS)) for tick in places[1:]),
-        chords=tuple(Text(tick, choose.choice(CHORDS)) for tick in places),
+        chords=tuple(ChordSymbol(tick, choose.choice(CHORDS)) for tick in places),
         title=choose.choice(WORDS),
     )
 

@@ -10,7 +10,7 @@ from importlib.metadata import EntryPoint
 
 import numpy as np
 import pytest
-from music import roll, save_rolls, tune_roll
+from music import roll, save_chorales, save_rolls, tune_roll
 from walks import walk
 
 from composer.cli import COMMANDS
@@ -529,6 +529,19 @@ def test_piano_rolls_are_trained_on_and_evaluated_on_the_sides_of_their_file(run
     assert json.loads(run(*evaluate, "--frames-per-quarter", 1).out)["frames"] > card["test"]["frames"]
     assert card["test"]["pieces"] == 2
     assert "not stated" in card["licence"]
+
+
+def test_chorales_at_16ths_have_their_likelihood_by_voice_and_16th(run, here):
+    save_chorales("chorales.json", 5, 1, 2)
+    assert run("train", "jsb16:chorales.json", "--out", "mine.safetensors", *SMALL, "--device", "cpu").status == 0
+    evaluate = ["evaluate", "mine.safetensors", "jsb16:chorales.json", "--device", "cpu"]
+    found = json.loads(run(*evaluate, "--json").out)
+    assert found == load(here / "mine.safetensors").card["test"]
+    assert (found["unit"], found["units"]) == ("voice and 16th", 4 * 2 * 48)
+    shown = run(*evaluate).out
+    plain, masked = (f"{figures['nats_per_unit']:.3f}" for figures in (found, found["masked"]))
+    [line] = [line for line in shown.splitlines() if "nats per voice and 16th" in line]
+    assert line.split()[-2:] == [plain, masked]
 
 
 WALKS = "../walks.safetensors"

@@ -79,7 +79,7 @@ def test_a_command_of_a_plugin_is_called_and_no_other_command_imports_it(site):
 def test_help_follows_what_is_installed_and_what_is_left_out(site):
     assert "Say a WORD twice." in composer("--help")[0]
     assert "Say a WORD" not in composer("--without", "strange", "--help")[0]
-    assert "No such command 'tool'" in composer("--without", "strange", "tool", "hey")[1]
+    assert "there is no command 'tool'" in composer("--without", "strange", "tool", "hey")[1]
     (site / "strange/command.py").write_text(TOOL.replace("Say a WORD twice", "Repeat a WORD"))
     assert "Repeat a WORD." in composer("--help")[0]
     (site / "strange-1.0.dist-info" / "entry_points.txt").unlink()
@@ -98,7 +98,7 @@ def test_a_damaged_list_is_made_anew(site):
 def test_a_plugin_that_breaks_later_is_one_sentence(site):
     composer("--help")
     (site / "strange/command.py").write_text("1 / 0")
-    assert "No such command 'tool'" in composer("tool", "hey")[1]
+    assert "there is no command 'tool'" in composer("tool", "hey")[1]
     assert "ZeroDivisionError" in composer("plugins")[0]
     assert "Commands:" in composer("--help")[0]
 

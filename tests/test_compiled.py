@@ -1,20 +1,27 @@
 """Grammars compiled: C says what NumPy says, and what cannot be compiled goes the plain way."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from composer.arrays import convert_like, get_namespace, make_range
+from composer.arrays import convert_like, get_namespace, look_up, make_parameter, make_range
+from composer.errors import BadOption
+from composer.generation.generator import Generator, generate
 from composer.plugins.registry import registry
 from composer.request import Request
+from composer.sampling.loop import make_source, sample_each
+from composer.sampling.turns import find_compiled
+from composer.testing import make_random_model
 from composer.tokens.bar_grammar import Field
-from composer.tokens.jit import compile_grammar
+from composer.tokens.jit import compile_constraints, compile_grammar
 from composer.tokens.jit.c_compiler import find_compiler, load_library
 from composer.tokens.jit.c_source import Function, write_source
-from composer.tokens.jit.grammars import FLAGS, _bind_function
-from composer.tokens.jit.tracing import Untraceable, make_argument, trace
+from composer.tokens.jit.grammars import FLAGS, Tables, _bind_function
+from composer.tokens.jit.tracing import Untraceable, collect_guards, make_argument, trace
+from composer.types import Span
 
 needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler")
 
@@ -22,11 +29,13 @@ TABLE = np.array([3, 1, 4, 1, 5])
 STATES = np.random.default_rng(0).integers(-9, 10, (50, 6))
 
 
-def in_c(function):
+def in_c(function, tables=False):
     """`function` of states (B, 6), traced and compiled."""
     state = make_argument("state", 6)
-    made = Function((state,), (function(state),))
-    return _bind_function(load_library(write_source({"it": made}), FLAGS), "it", made, function)
+    with collect_guards() as guards:
+        made = Function((state,), (function(state),), guards)
+    library = load_library(write_source({"it": made}, tables=tables), FLAGS)
+    return _bind_function(library, "it", made, function, Tables(made) if tables else None)
 
 
 FUNCTIONS = {
@@ -48,6 +57,14 @@ FUNCTIONS = {
     "joined": lambda s: get_namespace(s).concat([s[:, 4:], make_range(3, s) + s[:, :1], s[:, :0]], axis=1),
     "broadcast": lambda s: get_namespace(s).broadcast_to(s[:, :1], (s.shape[0], 4)),
     "not, and, or": lambda s: ~(s > 0) & (s != -3) | (s[:, :1] == 5),
+    "along another axis": lambda s: get_namespace(s).take(s, convert_like(TABLE, s), axis=1),
+    "rows of a table": lambda s: get_namespace(s).take(convert_like(STATES[:5, :3], s), s[:, 0] % 5, axis=0),
+    "from a table, in any shape": lambda s: look_up(TABLE, s[:, :3, None] % 5 - s[:, None, 3:] % 2),
+    "in order": lambda s: get_namespace(s).argsort(s % 3, axis=1, stable=True),
+    "where it would stand": lambda s: get_namespace(s).searchsorted(convert_like(np.arange(-6, 7, 3), s), s[:, 0]),
+    "after its equals": lambda s: get_namespace(s).searchsorted(
+        convert_like(np.array([-3, 0, 0, 4]), s), s[:, 1], side="right"
+    ),
     "chosen": lambda s: get_namespace(s).where(s > 0, s, get_namespace(s).full_like(s, -1)),
 }
 
@@ -248,3 +265,183 @@ def test_without_a_compiler_a_grammar_goes_the_plain_way(monkeypatch, tokenizer)
 def test_our_grammars_are_compiled(name):
     tokenizer = registry().make("tokenizers", name)
     assert compile_grammar(tokenizer).grammar is not tokenizer.grammar
+
+
+# --- tables, guards, constraints --------------------------------------------------------------------------------------
+
+
+def list_bars(numbers):
+    """A function with a table of any length, and a number."""
+
+    def function(s):
+        bar = s[:, 0] % make_parameter(len(numbers), s)
+        return get_namespace(s).take(convert_like(np.array(numbers), s), bar) + make_parameter(numbers[0], s)
+
+    return function
+
+
+@needs_compiler
+@pytest.mark.filterwarnings("ignore:divide by zero")
+def test_c_says_what_numpy_says_with_tables_as_arguments():
+    state, made = make_argument("state", 6), {}
+    for number, function in enumerate(FUNCTIONS.values()):
+        made[f"it{number}"] = Function((state,), (function(state),))
+    library = load_library(write_source(made, tables=True), FLAGS)
+    for (name, one), function in zip(made.items(), FUNCTIONS.values(), strict=True):
+        quick = _bind_function(library, name, one, function, Tables(one))
+        np.testing.assert_array_equal(quick(STATES)[0], function(STATES))
+
+
+@needs_compiler
+def test_functions_with_other_tables_have_one_source():
+    sources = set()
+    for numbers in ([3], [4, 5, 6], [7] * 40):
+        state = make_argument("state", 6)
+        made = Function((state,), (list_bars(numbers)(state),))
+        sources.add(write_source({"it": made}, tables=True))
+        np.testing.assert_array_equal(in_c(list_bars(numbers), True)(STATES)[0], list_bars(numbers)(STATES))
+    assert len(sources) == 1
+
+
+@needs_compiler
+@pytest.mark.parametrize("length", [1, 3])
+def test_an_index_beyond_a_table_that_is_an_argument_is_refused(length):
+    def function(s):
+        return get_namespace(s).take(convert_like(np.arange(length), s), s[:, 0])
+
+    quick = in_c(function, True)
+    assert quick(np.zeros((2, 6), dtype=np.int64))[0].tolist() == [0, 0]
+    with pytest.raises(IndexError, match=f"index {length} is out of bounds"):
+        quick(np.full((2, 6), length))
+
+
+def refuse_seven(s):
+    if get_namespace(s).any(s == 7):
+        raise BadOption("no sevens.")
+    return s + 1
+
+
+@needs_compiler
+def test_an_error_of_a_branch_on_any_value_is_raised_by_compiled_code_too():
+    quick = in_c(refuse_seven)
+    without = np.minimum(STATES, 6)
+    np.testing.assert_array_equal(quick(without)[0], without + 1)
+    with pytest.raises(BadOption, match="no sevens"):
+        quick(STATES)
+
+
+def test_without_guards_a_branch_is_refused():
+    with pytest.raises(Untraceable, match="a branch"):
+        refuse_seven(make_argument("state", 6))
+
+
+CHAINS = {
+    "harmony": {"scale": {"scale": "C major"}, "chords": {"chords": "C | C6"}, "ending": {"key": "C"}},
+    "texture": {
+        "range": {"range": "C3:A5"},
+        "polyphony": {"polyphony": 5},
+        "density": {"density": 12},
+        "rhythm": {"rhythm": "1/8"},
+        "no-repeat": {"n": 4, "window": 20},
+    },
+}
+
+
+@lru_cache
+def make_small(name):
+    return Generator(make_random_model("gru", name, hidden_size=16, embedding_size=16))
+
+
+def make_chain(name):
+    return tuple(registry().make("samplers", sampler, **options) for sampler, options in CHAINS[name].items())
+
+
+@needs_compiler
+@pytest.mark.parametrize("chain", CHAINS)
+@pytest.mark.parametrize("name", ["voices", "remi", "frames"])
+def test_constraints_in_c_draw_what_numpy_draws(name, chain):
+    player, samplers = make_small(name), make_chain(chain)
+    assert find_compiled(player.writing, samplers, 0, 32 if chain == "texture" else 8) is not None
+    requests = [player.resolve(Request(seed=3, index=index, bars=2)) for index in range(2)]
+    quick, plain = (
+        sample_each_of(player, tokenizer, samplers, requests) for tokenizer in (player.writing, player.tokenizer)
+    )
+    assert quick == plain
+    assert len(quick) == len(requests)
+
+
+def sample_each_of(player, tokenizer, samplers, requests):
+    """What becomes of each request: tokens and figures, or an error."""
+    step = player.get_step(requests[0])
+    made = dict(sample_each(step, tokenizer, samplers, make_source(requests), len(requests)))
+    return {
+        number: str(one) if isinstance(one, Exception) else (one.tokens.tolist(), one.model_nats, one.dead_ends)
+        for number, one in made.items()
+    }
+
+
+@needs_compiler
+def test_other_chords_scales_and_ranges_need_no_other_library(monkeypatch):
+    writing, loaded = make_small("voices").writing, []
+
+    def load(source, flags):
+        loaded.append(source)
+        return load_library(source, flags)
+
+    monkeypatch.setattr("composer.tokens.jit.constraints.load_library", load)
+    for scale, chords, bounds in [("C major", "C | F | G7", "C3:C6"), ("A minor", "Dm7 G7", "bass=E2:C4")]:
+        options = {"scale": {"scale": scale}, "chords": {"chords": chords}, "range": {"range": bounds}}
+        chain = [registry().make("samplers", sampler, **given) for sampler, given in options.items()]
+        assert compile_constraints(writing, chain, 0, 0) is not None
+    assert len(loaded) == 2
+    assert len(set(loaded)) == 1
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", ["voices", "remi", "frames"])
+def test_fixed_notes_in_c_are_those_of_numpy_and_scores_share_a_library(name, monkeypatch):
+    player, sources = make_small(name), []
+
+    def load(source, flags):
+        sources.append(source)
+        return load_library(source, flags)
+
+    monkeypatch.setattr("composer.tokens.jit.grammars.load_library", load)
+    plain, quick = player.tokenizer.grammar, player.writing.grammar
+    sources.clear()
+    for seed, spans in [(1, [Span(0, 1920)]), (2, [Span(0, 960), Span(1920, 2**40)])]:
+        score = generate(player, [Request(seed=seed, bars=1 + seed)])[0].score
+        masks = [grammar.fix_notes(score, spans) for grammar in (plain, quick)]
+        state = plain.start(Request(bars=1 + seed), 3)
+        for place in range(40):
+            wanted, found = (mask(state) for mask in masks)
+            np.testing.assert_array_equal(found, wanted)
+            allowed = wanted & plain.mask(state)
+            choices = [np.flatnonzero(row) for row in allowed]
+            state = plain.advance(state, np.array([of[(place * row) % len(of)] for row, of in enumerate(choices)]))
+    assert len(set(sources)) == 1
+
+
+def test_without_a_compiler_constraints_go_the_plain_way(monkeypatch):
+    monkeypatch.setattr("composer.tokens.jit.constraints.load_library", lambda *_: None)
+    writing, samplers = make_small("voices").writing, make_chain("harmony")
+    assert compile_constraints(writing, samplers, 0, 8) is None
+    assert compile_constraints(make_small("voices").tokenizer, samplers, 0, 8) is None
+
+
+@dataclass(frozen=True)
+class Counting:
+    """A constraint with memory."""
+
+    def begin_memory(self, token_info):
+        return np.zeros(1)
+
+    def update_memory(self, context, drawn):
+        return context.memory + 1
+
+    def mask(self, context):
+        return context.allowed | (context.memory[:, :1] < 0)
+
+
+def test_a_constraint_with_memory_goes_the_plain_way():
+    assert compile_constraints(make_small("voices").writing, [Counting()], 0, 0) is None

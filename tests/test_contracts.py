@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import steps
-from music import MUSIC, save_rolls, tune_roll
+from music import MUSIC, save_chorales, save_rolls, tune_roll
 from threadpoolctl import threadpool_limits
 
 from composer.plugins.registry import registry
@@ -23,6 +23,7 @@ OPTIONS = {
     "ending": {"key": "Dm"},
     "folder": {"path": "music"},
     "piano-rolls": {"file": "rolls.mat"},
+    "jsb16": {"file": "chorales.json"},
 }
 """For what states no example."""
 
@@ -39,7 +40,7 @@ def made(kind, name):
 ELSEWHERE = ("tokenizers", "executors")
 """Kinds that are checked with more, in files of their own; here with what is not there."""
 HERE = (": options", ": a long score", ": fixed notes")
-NEED_FILES = ("folder", "piano-rolls")
+NEED_FILES = ("folder", "piano-rolls", "jsb16")
 
 
 def cases():
@@ -110,3 +111,9 @@ def test_dataset_of_piano_rolls(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     save_rolls("rolls.mat", *([tune_roll(number) for number in range(rolls)] for rolls in (3, 1, 2)))
     check_dataset(made("datasets", "piano-rolls"))
+
+
+def test_dataset_of_chorales_at_16ths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_chorales("chorales.json", 3, 1, 2)
+    check_dataset(made("datasets", "jsb16"))

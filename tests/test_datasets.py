@@ -186,6 +186,19 @@ def test_a_full_last_bar_makes_room_for_the_upbeat_of_the_repeat():
 
 
 @pytest.mark.parametrize(
+    ("music", "sections"),
+    [
+        ("C8 | D8 |]", []),
+        ("C8 | D8 :| E8 | F8 :|", [("A", 0), ("A", 2), ("B", 4), ("B", 6)]),
+        ("G4 | c8 | d4 :| G4 | e8 | c8 | c4 |]", [("A", 0.5), ("A", 2.5), ("B", 4.5)]),  # after their pickups
+        ("G4 |: c8 | c8 :|", [("A", 0.5), ("A", 2.5)]),
+    ],
+)
+def test_a_tune_has_its_sections_as_markers(music, sections):
+    assert [(marker.text, marker.tick / (4 * Q)) for marker in tune(music).markers] == sections
+
+
+@pytest.mark.parametrize(
     ("music", "options", "reason"),
     [
         ("C8 | D7 | E8 |]", {}, "has a bar of 7/8 where the metre is 4/4"),
@@ -214,6 +227,16 @@ def test_the_tune_books():
     for score in kept:
         [track] = score.tracks
         assert (np.diff(track.notes["start"]) >= track.notes["duration"][:-1]).all(), "one note at a time"
+
+
+def test_the_airs_are_for_training_and_leave_out_kin_of_what_is_held_out():
+    sources = Tunes().list_sources()
+    assert {Tunes().split(source) for source in sources if source.startswith("airds")} == {"train"}
+    assert {Tunes().split(source) for source in sources if not source.startswith("airds")} == {""}
+    airs = dict(Tunes().read("airdsAirs/book3.abc"))
+    assert isinstance(airs["airdsAirs/book3#26"], UnreadableFile)
+    assert sum(isinstance(air, Score) for air in airs.values()) > 180
+    assert "Jack Campin" in Tunes().licence
 
 
 def test_the_essen_songs_come_only_when_asked_for_and_say_what_their_licence_is():

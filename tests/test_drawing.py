@@ -1,5 +1,6 @@
 """Draws: the compiled function draws what NumPy draws, whatever the chain."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +10,7 @@ from composer.errors import BadModelFile
 from composer.plugins.registry import registry
 from composer.sampling import drawing
 from composer.sampling.distribution import compute_exponentials
-from composer.types import Operation
+from composer.types import Context, Operation
 
 CHAINS = {
     "nothing": [],
@@ -146,3 +147,37 @@ def test_exponentials_are_right_to_the_last_bits():
     exact = np.exp(values.astype(np.float64))
     assert np.abs(compute_exponentials(values) / exact - 1).max() < 2e-7
     assert compute_exponentials(np.array([0, -88, -np.inf], np.float32)).tolist() == [1, 0, 0]
+
+
+@pytest.mark.parametrize("is_constrained", [False, True])
+@pytest.mark.parametrize("kind", LOGITS)
+@pytest.mark.parametrize("chain", CHAINS)
+def test_particles_are_drawn_in_c_as_by_numpy(chain, kind, is_constrained):
+    rng = np.random.default_rng(5)
+    for logits, context, legal, _, given in cases(3, kind):
+        kept = context.allowed & (rng.random(legal.shape) < 0.7)
+        rows = np.arange(len(legal))
+        kept[rows, context.allowed.argmax(axis=1)] = True
+        spared = given >= 0  # dead ends, where any legal token is drawn
+        kept[spared] = legal[spared]
+        context = Context(*[None] * 4, np.where(spared[:, None], False, context.allowed), None)
+        at, uniforms = rng.integers(0, len(rows), 12), rng.random(12)
+        told = (logits, context, legal if is_constrained else None, kept, spared, uniforms, at)
+        with np.errstate(invalid="ignore"):
+            quick = drawing.make_particle_draw(links(chain))(*told)
+            plain = drawing.draw_particles(links(chain), *told)
+        if plain.emptied is not None:
+            continue  # where nothing but -inf is kept
+        living = (np.isfinite(plain.share) & ~spared)[at]  # the others have no weight
+        np.testing.assert_array_equal(quick.tokens[living], plain.tokens[living])
+        np.testing.assert_array_equal(quick.nats[living], plain.nats[living])
+        np.testing.assert_array_equal(quick.share[~spared], plain.share[~spared])
+
+
+def test_particles_of_a_model_without_probabilities_are_refused():
+    logits, all_of, none = np.zeros((2, 5), dtype=np.float32), np.ones((2, 5), dtype=bool), np.zeros(2, dtype=bool)
+    logits[1, 2] = np.nan
+    given = (Context(*[None] * 4, all_of, None), None, all_of, none, np.array([0.5]), np.array([0]))
+    for draw in (drawing.make_particle_draw([]), partial(drawing.draw_particles, [])):
+        with pytest.raises(BadModelFile, match="no probabilities"):
+            draw(logits, *given)

@@ -11,7 +11,7 @@ from music import BAR, QUARTER, drums, line, score
 
 from composer.errors import BadOption, CannotWrite, ReadingWarning
 from composer.io import formats
-from composer.music.score import KeySignature, Score, Tempo, Text, Track, make_notes
+from composer.music.score import ChordSymbol, KeySignature, Score, Tempo, Text, Track, make_notes
 from composer.types import Piece
 from composer_engraving import drawing, engraver
 from composer_engraving.drawing import join_pages
@@ -22,7 +22,7 @@ TUNE = replace(
     title="Größe, Ёлка",
     tempos=(Tempo(0, 96.0),),
     markers=(Text(QUARTER, "Refrain"),),
-    chords=(Text(QUARTER, "Bb7"),),
+    chords=(ChordSymbol(QUARTER, "Bb7"),),
 )
 
 

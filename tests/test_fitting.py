@@ -18,6 +18,7 @@ from composer.model import ComponentSpec, Model, load, save
 from composer.plugins.registry import registry
 from composer.request import Request
 from composer.tokens.jit import c_compiler
+from composer.types import Column
 from composer_backends.arrays import make_numpy_step
 from composer_native import compiling as native_compiling
 from composer_native.steps import make_native_step
@@ -121,7 +122,7 @@ def test_an_error_in_a_method_names_it_and_its_place_and_blames_no_weights(backe
 
 def test_a_training_names_a_method_that_fails_and_asks_for_no_smaller_sizes():
     with pytest.raises(BadOption, match=r"^`build_module` of the architecture 'Forgetful' raises ValueError: .*\)\.$"):
-        build_new_network(Forgetful(), [3], 5)
+        build_new_network(Forgetful(), [Column("token", 3)], 5)
 
 
 class Traced:

@@ -16,7 +16,7 @@ from composer.types import Span
 from composer_frames.tokenizer import Frames
 
 QUARTERS, EIGHTHS = Frames(), Frames(frames_per_quarter=2, in_c=True, most_notes=5, shown=3)
-REMINDED = Frames(lookback=(2, 1, 4))
+REMINDED = Frames(lookback=(2, 1, 4), recall=True)
 CHORDS = score(line(((60, 64, 67), 2), ((60, 65), 1)), line((48, 1), (48, 1), (50, 1)), metres=((0, 3, 4),))
 RESTS = score(line((60, 1), (62, 2), (0, 2), (64, 3)))
 MUSIC = {"chords": CHORDS, "rests": RESTS}

@@ -367,7 +367,14 @@ def test_a_repeat_makes_no_ties(read):
     ],
 )
 def test_repeat_signs_of_bar_lines(text, closes, opens):
-    assert read_bar(text) == (closes, opens)
+    assert read_bar(text)[:2] == (closes, opens)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_double"), [("=", False), ("=12", False), ("=||", True), ("=3||", True), ("==", True)]
+)
+def test_double_bar_lines(text, is_double):
+    assert read_bar(text).is_double is is_double
 
 
 @pytest.mark.parametrize(

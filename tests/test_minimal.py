@@ -1,7 +1,13 @@
 """Minimal layers: worked by hand, and one function whole, in chunks, step by step, in a loop, in a scan and in C."""
 
+import json
 import math
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import torch
@@ -22,6 +28,7 @@ CLOSE = 1e-5
 PLACES = 70
 
 
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
 needs_compiler = pytest.mark.skipif(c_compiler.find_compiler() is None, reason="there is no C compiler here")
 
 
@@ -80,6 +87,22 @@ def test_three_places_by_hand(way):
     decay, fresh = torch.tensor([[[0.5], [1.0], [0.0]]]), torch.tensor([[[1.0], [2.0], [7.0]]])
     assert way(decay, fresh, torch.tensor([[4.0]])).flatten().tolist() == [3.0, 5.0, 7.0]
     assert way(decay, fresh, torch.tensor([[0.0]])).flatten().tolist() == [1.0, 3.0, 7.0]
+
+
+@pytest.mark.skipif(find_spec("triton") is None, reason="there is no Triton here")
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=needs_cuda)])
+def test_kernels_of_a_gpu_give_the_states_and_gradients_of_the_loop(device):
+    environment = {**os.environ, **({"TRITON_INTERPRET": "1"} if device == "cpu" else {})}
+    run = [sys.executable, str(Path(__file__).with_name("kernel.py")), device]
+    done = subprocess.run(run, env=environment, capture_output=True, text=True, timeout=600, check=True)
+    cases, layers_off = json.loads(done.stdout)
+    for *case, precision, differences in cases:
+        rounded = 1e-2 if precision == "bfloat16" else CLOSE  # gradients of sums have their precision
+        states, by_sums, by_first = differences
+        assert states < CLOSE, case
+        assert by_sums < rounded, case
+        assert by_first < CLOSE, case
+    assert layers_off < CLOSE
 
 
 # --- the cells --------------------------------------------------------------------------------------------------------

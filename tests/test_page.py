@@ -16,7 +16,7 @@ from music import BAR, QUARTER, drums, line, score
 
 from composer.errors import CannotWrite
 from composer.io import formats
-from composer.music.score import Score, Tempo, Text, Track, make_notes
+from composer.music.score import ChordSymbol, Score, Tempo, Text, Track, make_notes
 from composer.plugins.discovery import Plugin
 from composer.plugins.offers import Offer, Registry
 from composer.plugins.registry import registry
@@ -135,7 +135,7 @@ def test_only_its_own_script_and_style_may_run(tmp_path, forms):
 
 
 def test_the_piece_is_all_there(tmp_path, forms):
-    music = replace(TWO, upbeat=QUARTER, chords=(Text(QUARTER, "Dm7"),))
+    music = replace(TWO, upbeat=QUARTER, chords=(ChordSymbol(QUARTER, "Dm7"),))
     (piece,) = written(tmp_path, Piece(music, MADE_BY)).pieces
     assert (piece["title"], piece["file"], piece["key"]) == ("Two voices", "two-voices", "C major")
     assert [(track["name"], track["program"], track["drums"]) for track in piece["tracks"]] == [

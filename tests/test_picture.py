@@ -10,7 +10,7 @@ from PIL import Image
 
 from composer.errors import BadOption, CannotWrite
 from composer.io import formats
-from composer.music.score import Score, Tempo, Text, TimeSignature, Track, make_notes
+from composer.music.score import ChordSymbol, Score, Tempo, Text, TimeSignature, Track, make_notes
 from composer.types import Piece
 from composer_picture import roll, shapes
 from composer_picture.shapes import DARK, LIGHT, THEMES, Boxes, Words
@@ -67,7 +67,7 @@ def test_higher_is_higher_later_is_further_right_and_longer_is_longer():
 
 
 def test_what_is_written_on_it():
-    music = replace(TWO, markers=(Text(0, "Verse"), Text(BAR, "end")), chords=(Text(0, "Dm7"),), upbeat=QUARTER)
+    music = replace(TWO, markers=(Text(0, "Verse"), Text(BAR, "end")), chords=(ChordSymbol(0, "Dm7"),), upbeat=QUARTER)
     made_by = {"model": "tunes", "request": {"seed": 7, "index": 2}, "title": "By hand"}
     drawing = roll.draw_piece(Piece(music, made_by), LIGHT, width=1200)
     said = [shape.text for shape in drawing.shapes if isinstance(shape, Words)]
@@ -128,7 +128,7 @@ def test_names_from_outside_are_text_and_nothing_else(tmp_path, count):
         TWO,
         tracks=(replace(TWO.tracks[0], name=HOSTILE), *TWO.tracks[1:]),
         markers=(Text(0, HOSTILE),),
-        chords=(Text(0, HOSTILE),),
+        chords=(ChordSymbol(0, HOSTILE),),
         title=HOSTILE,
     )
     piece = Piece(music, {"model": HOSTILE, "request": {"seed": HOSTILE, "index": HOSTILE}})

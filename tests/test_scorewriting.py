@@ -15,10 +15,9 @@ from music import BAR, QUARTER, drums, line, score
 from composer.errors import CannotWrite, ReadingWarning
 from composer.io import formats
 from composer.music.keys import LETTERS, parse_key
-from composer.music.score import END, KeySignature, Score, Tempo, Text, TimeSignature, Track, make_notes
+from composer.music.score import END, ChordSymbol, KeySignature, Score, Tempo, Text, TimeSignature, Track, make_notes
 from composer.types import Piece
 from composer_notation.reader import NotationReader
-from composer_notation.writing.above import parse_harmony
 from composer_notation.writing.exporters import AbcExporter, MusicXmlExporter
 from composer_notation.writing.pages import lay_out
 from composer_notation.writing.rhythm import Event, Measure, find_beams, write_symbols
@@ -162,7 +161,7 @@ def test_what_stands_above_the_music_is_read_again(written, page):
         PIECES["6/8"],
         tempos=(Tempo(0, 150.0), Tempo(240, 61.7), Tempo(960, 62.5), Tempo(1440, 140.0)),
         markers=(Text(0, "A"), Text(240 + 1440, "B & C"), Text(240 + 1440, END)),
-        chords=(Text(240, "Bb7"), Text(960, "Am7b5/C"), Text(1200, "no chord")),
+        chords=tuple(ChordSymbol(*one) for one in ((240, "Bb7"), (960, "Am7b5/C"), (1200, "no chord"))),
     )
     read = NotationReader()(written(music))
     assert read.tempos == music.tempos
@@ -407,13 +406,6 @@ def test_drums_have_heads_and_places_of_their_own(page):
     }
 
 
-def test_chord_symbols_are_taken_apart():
-    found = parse_harmony("Bbmaj7/D")
-    assert (found.root, found.kind, found.text, found.bass) == (("B", -1), "major-seventh", "maj7", ("D", 0))
-    assert parse_harmony("F7b9").kind == "other"
-    assert parse_harmony("slowly") is None
-
-
 # --- performances -----------------------------------------------------------------------------------------------------
 
 
@@ -445,9 +437,9 @@ def test_any_ticks_can_be_written():
 
 
 def test_a_tune_in_abc(written):
-    music = replace(PIECES["6/8"], chords=(Text(240, "C"),), tempos=(Tempo(0, 120.0),), title="A 100% tune")
+    music = replace(PIECES["6/8"], chords=(ChordSymbol(240, "C"),), tempos=(Tempo(0, 120.0),), title="A 100% tune")
     assert written(music, ".abc").read_text().splitlines() == [
-        *("X:1", "T:A 100\\% tune", "M:6/8", "L:1/8", "Q:1/4=120", "K:C"),
+        *("X:1", "T:A 100\\% tune", "M:6/8", "L:1/8", "Q:3/8=80", "K:C"),
         'G | "C"c2 B A3 | G6 |]',
     ]
 
@@ -506,7 +498,7 @@ def test_markup_and_control_characters_do_no_harm(written):
     music = replace(
         score(line((60, 4), name=nasty), line((60, 4), name=nasty, program=33)),
         markers=(Text(0, nasty), Text(0, "\x07")),
-        chords=(Text(0, nasty), Text(0, "\x07")),
+        chords=(ChordSymbol(0, nasty), ChordSymbol(0, "\x07")),
         title=nasty,
     )
     for suffix in (".musicxml", ".mxl", ".abc"):

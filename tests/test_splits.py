@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from composer.data.splits import SPLITS, assign_splits, hash_melody
+from composer.data.splits import SPLITS, assign_splits, choose_splits, hash_melody
 from composer.errors import EmptyDataset
 from composer.music.score import Score, Track, make_notes
 
@@ -107,3 +107,16 @@ def test_no_side_is_empty_however_few_pieces_there_are(count):
 def test_fewer_than_three_different_pieces_cannot_be_split(count):
     with pytest.raises(EmptyDataset, match=f"there are {count} different pieces among [0-9]+, and at least 3"):
         assign_splits(groups(count) * 5)
+
+
+def test_predefined_splits_leave_the_others_as_they_are():
+    found = groups(300)
+    sides = choose_splits([*[""] * 300, *["train"] * 50], [*found, *groups(50, 1)])
+    assert np.array_equal(sides[:300], assign_splits(found))
+    assert not sides[300:].any()
+
+
+def test_predefined_splits_alone_must_fill_all_three():
+    assert choose_splits(["test", "train", "valid"], [1, 1, 1]).tolist() == [2, 0, 1]
+    with pytest.raises(EmptyDataset, match="none to use for valid"):
+        choose_splits(["test", "train"], [1, 2])

@@ -1,7 +1,11 @@
 """The backend `traced`: whatever a network computes in a step, C computes too, the same for a row in any batch."""
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +18,9 @@ from torch.nn import functional
 from composer.errors import BadModelFile, BadOption
 from composer.testing.backends import check_backend, make_random_model
 from composer.tokens.jit.c_compiler import find_compiler
-from composer_traced import TracedBackend, steps
+from composer_traced import TracedBackend, program_cache, steps
+from composer_traced.graph import trace_step
+from composer_traced.program import write_program
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler here")
 
@@ -212,3 +218,135 @@ def test_features_and_states_are_checked():
 
 def test_a_network_with_a_cell_is_left_to_faster_backends():
     assert not TracedBackend().supports(make_random_model("gru", "remi", hidden_size=16, layers=1), "cpu")
+
+
+# --- steps that are kept ----------------------------------------------------------------------------------------------
+
+ARCHITECTURE = """
+from dataclasses import dataclass
+
+from composer import hookimpl
+from strange_helper import scale
+
+
+@dataclass(frozen=True)
+class Strange:
+    width: int = 8
+
+    def build_module(self, column_sizes, vocabulary_size):
+        import torch
+        from torch import nn
+
+        class Network(nn.Module):
+            def __init__(self, width):
+                super().__init__()
+                self.tables = nn.ModuleList(nn.Embedding(size, width) for size in column_sizes)
+                self.head = nn.Linear(width, vocabulary_size)
+
+            def forward(self, inputs, state=None):
+                seen = sum(table(inputs[..., column]) for column, table in enumerate(self.tables))
+                memory = seen.new_zeros(len(seen), seen.shape[-1]) if state is None else state[0]
+                found = []
+                for place in range(seen.shape[1]):
+                    memory = torch.tanh(memory * scale + seen[:, place])
+                    found.append(self.head(memory))
+                return torch.stack(found, dim=1), (memory,)
+
+        return Network(self.width)
+
+
+@hookimpl
+def register_architectures():
+    return {"strange": Strange}
+"""
+
+SAVE = """
+import sys
+from pathlib import Path
+from composer.model import save
+from composer.testing.backends import make_random_model
+save(make_random_model("strange", "voices"), Path(sys.argv[1]))
+"""
+
+STEP = """
+import sys
+from pathlib import Path
+import numpy as np
+from composer.model import load
+from composer_traced import TracedBackend
+model = load(Path(sys.argv[1]))
+assert TracedBackend().supports(model, "cpu"), TracedBackend().explain(model, "cpu")
+step, columns = TracedBackend().make(model, "cpu"), model.make_tokenizer().grammar.columns
+inputs = np.ones((3, len(columns)), dtype=np.int64)
+_, state = step(inputs, None)
+print("torch" in sys.modules, step(inputs, state)[0].astype(np.float64).sum())
+"""
+
+
+@pytest.mark.soak
+def test_a_step_is_traced_once_and_again_when_anything_it_needs_has_changed(tmp_path):
+    (info := tmp_path / "strange-1.0.dist-info").mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: strange\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[composer]\nstrange = strange\n")
+    (tmp_path / "strange.py").write_text(ARCHITECTURE)
+    (tmp_path / "strange_helper.py").write_text("scale = 0.5\n")
+    folder = tmp_path / "strange.safetensors"
+    paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+
+    def run(code):
+        command, given = [sys.executable, "-B", "-c", code, str(folder)], {**os.environ, "PYTHONPATH": paths}
+        return subprocess.run(command, env=given, check=True, capture_output=True, text=True).stdout.split()
+
+    run(SAVE)
+    traced, first = run(STEP)
+    again, second = run(STEP)
+    assert (traced, again) == ("True", "False")
+    assert first == second
+    (tmp_path / "strange_helper.py").write_text("scale = 0.25\n")
+    changed, third = run(STEP)
+    assert changed == "True"
+    assert third != first
+
+
+def test_what_is_kept_is_what_was_traced():
+    network = make_network("normalised")
+    example = torch.zeros(1, 1, len(SIZES), dtype=torch.int64)
+    _, state = network(example, None)
+    graph = trace_step(network, len(SIZES), [part.detach() for part in state])
+    described = json.loads(json.dumps(program_cache._describe_graph(graph)))
+    read = program_cache._read_graph("it", described, {f"it {name}": array for name, array in graph.constants.items()})
+    assert write_program({"it": read}) == write_program({"it": graph})
+    assert read.constants.keys() == graph.constants.keys()
+    assert read.matrices == graph.matrices
+
+
+def trace_again(model, monkeypatch):
+    """The sum of the logits of a first step, made as in a later process; and whether the network was traced for it."""
+    traced = []
+    monkeypatch.setattr(steps, "trace_step", lambda *given: traced.append(1) or trace_step(*given))
+    steps._make_runs.cache_clear()
+    step, columns = steps.make_traced_step(model), model.make_tokenizer().grammar.columns
+    return step(np.ones((3, len(columns)), dtype=np.int64), None)[0].sum(), bool(traced)
+
+
+def test_what_is_kept_is_used_until_a_module_or_the_weights_change(monkeypatch):
+    model = make_random_model("gru", "voices", hidden_size=8, layers=1, embedding_size=8)
+    first, traced = trace_again(model, monkeypatch)
+    assert traced
+    assert trace_again(model, monkeypatch) == (first, False)
+    weights = {name: array * np.float32(0.5) for name, array in model.weights.items()}
+    other, traced = trace_again(replace(model, weights=weights), monkeypatch)
+    assert traced
+    assert other != first
+    plain = program_cache._describe_file
+    monkeypatch.setattr(program_cache, "_describe_file", lambda path: None if "recurrent" in path else plain(path))
+    assert trace_again(model, monkeypatch) == (first, True)
+
+
+def test_a_damaged_file_is_made_again(monkeypatch):
+    model = make_random_model("gru", "voices", hidden_size=8, layers=1, embedding_size=8)
+    first, _ = trace_again(model, monkeypatch)
+    path = program_cache._locate(model)
+    path.write_bytes(path.read_bytes()[:1000])
+    assert trace_again(model, monkeypatch) == (first, True)
+    assert trace_again(model, monkeypatch) == (first, False)

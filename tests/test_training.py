@@ -204,6 +204,28 @@ def test_the_rate_rises_and_falls():
     assert rates[1000] == pytest.approx(0.005)
 
 
+@pytest.mark.parametrize("average", [0.0, 0.9])
+def test_what_is_kept_is_the_average_of_the_weights_over_the_steps(corpus, tokenizer, gru, monkeypatch, average):
+    short = replace(SETTINGS, average=average, steps=24, evaluations=1)
+    seen = []
+
+    def note(run, settings):
+        if not seen:
+            seen.append(loop.copy_weights(run.average))  # before the first step
+        update(run, settings)
+        seen.append(loop.copy_weights(run.module))
+
+    update = loop._update_average
+    monkeypatch.setattr(loop, "_update_average", note)
+    kept = train(corpus, tokenizer, gru, short).weights
+    for name in kept:
+        mean = seen[0][name]
+        for step, weights in enumerate(seen[1:], 1):
+            held = min(average, step / (step + 10))  # the first steps are soon forgotten
+            mean = held * mean + (1 - held) * weights[name]
+        assert kept[name] == pytest.approx(mean, abs=1e-6)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -215,6 +237,7 @@ def test_the_rate_rises_and_falls():
         {"learning_rate": 0.0},
         {"learning_rate": float("nan")},
         {"clip": -1.0},
+        {"average": 1.0},
         {"augment_share": 1.5},
         {"seed": -1},
         {"precision": "float8"},
@@ -552,6 +575,7 @@ def pieces_of(*sequences):
         offsets=np.concatenate([[0], np.cumsum(list(map(len, sequences)))]),
         notes=np.ones(len(sequences), dtype=np.int64),
         beats=np.full(len(sequences), 2.0),
+        unit="",
         read_piece=lambda number: np.array(sequences[number]),
     )
 

@@ -13,7 +13,7 @@ from randomscores import random_score
 
 from composer.errors import BadOption, CannotExpress, ComposerError
 from composer.music.keys import parse_key
-from composer.music.score import KeySignature, Score, Tempo, Text, TimeSignature, Track, make_notes
+from composer.music.score import ChordSymbol, KeySignature, Score, Tempo, Text, TimeSignature, Track, make_notes
 from composer.plugins.registry import registry
 from composer.plugins.specs import parse_spec
 from composer.testing import check_rule, check_transform
@@ -361,5 +361,5 @@ def test_the_guide_lists_the_fields_of_a_score():
     told = dict(rows)
     for kind, name in ((Track, "tracks"), (Tempo, "tempos"), (TimeSignature, "time_signatures")):
         assert all(field.name in told[name] for field in fields(kind))
-    for kind, name in ((KeySignature, "key_signatures"), (Text, "markers"), (Text, "chords")):
+    for kind, name in ((KeySignature, "key_signatures"), (Text, "markers"), (ChordSymbol, "chords")):
         assert f"{kind.__name__}({', '.join(field.name for field in fields(kind))})" in told[name]

@@ -37,7 +37,7 @@ import click
 
 from composer import __version__
 from composer.cli import completing
-from composer.errors import ComposerError, ReadingWarning, RequestWarning, RunWarning, printable
+from composer.errors import ComposerError, ReadingWarning, RequestWarning, RunWarning, UnknownName, printable, suggest
 from composer.plugins import commands
 
 COMMANDS = {
@@ -70,7 +70,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the command of that name."""
         if cmd_name not in COMMANDS:
-            return commands.load(cmd_name)
+            return commands.load(cmd_name) or (_help if cmd_name == "help" else None)
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
@@ -82,6 +82,25 @@ class LazyGroup(click.Group):
         if offered := commands.list_commands():
             with formatter.section("Commands of plugins"):
                 formatter.write_dl([(printable(name, 30), printable(line, 100)) for name, line in offered.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command of a line. Raises UnknownName, with the nearest one, for a mistyped name."""
+        name = args[0]
+        if not name.startswith("-") and self.get_command(ctx, name) is None:
+            raise UnknownName(f"there is no command '{printable(name)}': {suggest(name, self.list_commands(ctx))}")
+        return super().resolve_command(ctx, args)
+
+
+@click.command(add_help_option=False)
+@click.argument("names", nargs=-1)
+@click.pass_context
+def _help(ctx: click.Context, names: tuple[str, ...]) -> None:
+    """Show the help of a command, as `--help` after it does."""
+    words = [name for name in names if name != "help"]
+    cli.main([*words, "--help"], prog_name="composer", standalone_mode=False)
+    ctx.exit()
 
 
 def _leave_out(ctx: click.Context, _: click.Parameter, names: tuple[str, ...]) -> None:

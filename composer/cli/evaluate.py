@@ -133,10 +133,15 @@ def _find_trained_options(card: Mapping[str, Any], kind: str) -> Mapping[str, An
 
 
 def _show(split: str, found: Mapping[str, Any]) -> None:
-    """Print a row for each count, and one for each unit of likelihood."""
+    """Print a row for each count, and one for each unit of likelihood; that of the dataset by its name."""
     both = (found, found["masked"])
-    counts = [name for name in ("pieces", "notes", "frames") if name in found]
-    nats = [name for name in ("nats_per_note", "nats_per_beat", "nats_per_frame") if name in found]
+    counts = [name for name in ("pieces", "notes", "frames", "units") if name in found]
+    nats = [name for name in ("nats_per_note", "nats_per_beat", "nats_per_frame", "nats_per_unit") if name in found]
     rows = [[name, *(f"{those[name]:,}" for those in both)] for name in counts]
-    rows += [[name.replace("_", " "), *(f"{those[name]:.3f}" for those in both)] for name in nats]
+    rows += [[_name_likelihood(name, found), *(f"{those[name]:.3f}" for those in both)] for name in nats]
     print_table(f"Likelihood of the {split} split", ["", "plain", "within the grammar"], rows)
+
+
+def _name_likelihood(figure: str, found: Mapping[str, Any]) -> str:
+    """Name a figure for people: nats per the dataset's own unit where that is meant."""
+    return f"nats per {found['unit']}" if figure == "nats_per_unit" else figure.replace("_", " ")

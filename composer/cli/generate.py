@@ -11,7 +11,7 @@ from composer.cli import completing, writing
 from composer.cli.conditions import WithConditions, list_conditions
 from composer.cli.options import add_backend, list_samplers, list_texts
 from composer.errors import BadOption
-from composer.generation.options import choose_seed, merge_conditions
+from composer.generation.options import choose_seed, merge_conditions, read_time_signature
 
 if TYPE_CHECKING:
     from composer.generation.continuation import Continuation
@@ -38,16 +38,17 @@ if TYPE_CHECKING:
 @click.option("--index", type=int, help="Only this piece of the seed, counted from 0.")
 @click.option("--bars", type=int, help="Write exactly this many whole bars (after the primer).")
 @click.option(
-    "--form", "form_text", metavar="LETTERS", help="Write sections of --bars bars (8), such as AABA or AABA'."
+    "--form", "form_text", metavar="SECTIONS", help="Sections of --bars bars (8): AABA', or verse chorus verse."
 )
 @click.option("--time-signature", metavar="N/D", help="Time signature, such as 3/4.")
 @click.option("--key", help="Key, such as Dm, F# or Bb.")
-@click.option("--tempo", type=float, help="Quarter notes per minute.")
+@click.option("--tempo", type=float, help="Beats per minute: of dotted quarters in 6/8, halves in 2/2.")
 @click.option(
     "--max-copied-bars",
     type=click.IntRange(0, 1_000_000),
     help="Retry pieces that share a longer passage with the model's training pieces.",
 )
+@click.option("--comp", is_flag=True, help="Play the --chords on a track of their own; short for --transform comp.")
 @writing.transform
 @writing.rule
 @click.option(
@@ -74,6 +75,7 @@ def generate(
     key: str | None,
     tempo: float | None,
     max_copied_bars: int | None,
+    comp: bool,
     transforms: tuple[str, ...],
     rules: tuple[str, ...],
     beams: int | None,
@@ -104,14 +106,20 @@ def generate(
     stems = (writing.name_piece(chosen, (index or 0) + n) for n in range(count))
     with writing.open_shelf(outs, export_options, title, stems=stems, several=count > 1, **kept) as shelf:
         writing.check_best(best, count, shelf)
+        from composer.generation.annotating import check_comp
         from composer.generation.composer import open_model
+        from composer.generation.finishing import add_comp
         from composer.generation.tasks import get_request, replace_request
 
         generator = open_model(model_name)
         stated: dict[str, Any] = {"device": device, "backend": backend, "precision": precision, "beams": beams}
-        stated |= {"bars": bars, "time_signature": time_signature, "key": key, "tempo": tempo}
-        stated |= {"max_copied_bars": max_copied_bars, "transforms": transforms, "rules": rules}
+        metre = time_signature and read_time_signature(time_signature)
+        stated |= {"bars": bars, "time_signature": metre, "key": key, "tempo": tempo}
+        stated |= {"max_copied_bars": max_copied_bars, "rules": rules}
+        stated |= {"transforms": add_comp(transforms, comp=comp)}
         request = _build_request(ctx, generator, chosen, stated)
+        if comp and primer is None:
+            check_comp(request)
         one: Task = request if primer is None else _add_primer(generator, request, primer, tempo)
         if form_text is not None:
             one = _divide_into_sections(replace(get_request(one), bars=bars), form_text)
@@ -126,15 +134,15 @@ def _build_request(ctx: click.Context, generator: Generator, seed: int, stated: 
     """Build a request: the model's suggestion, with what is stated, conditions and samplers of the command line."""
     from composer.generation.defaults import choose_new_samplers
     from composer.generation.finishing import read_finish
-    from composer.generation.generator import apply_samplers
+    from composer.generation.generator import apply_samplers, state_edition
 
     if stated["max_copied_bars"] is not None:
         _index_training_music(generator)
     stated = stated | read_finish(stated["transforms"], stated["rules"])
     given = {name: value for name, value in stated.items() if value is not None}
     suggested = merge_conditions(generator.suggested, list_conditions(ctx))
-    request = apply_samplers(replace(suggested, seed=seed, **given), list_samplers(ctx))
-    return choose_new_samplers(generator.tokenizer.token_info, request)
+    request = state_edition(generator, replace(suggested, seed=seed, **given))
+    return choose_new_samplers(generator.tokenizer.token_info, apply_samplers(request, list_samplers(ctx)))
 
 
 def _check_index(index: int | None, count: int) -> None:

@@ -16,6 +16,10 @@ TO_REPLACE = ("-f", "-y", "--clobber", "--overwrite", "--replace", "--yes")
 """Names of `--force` in other programs."""
 
 
+TO_LAST = ("--length", "--len", "--measures", "--num-bars", "--bar", "--duration")
+"""Names in other programs for `--bars`."""
+
+
 def explain(error: click.NoSuchOption, arguments: Sequence[str]) -> str | None:
     """Explain what to type instead of an option that a command does not have; None if that is not known."""
     if error.ctx is None:
@@ -27,7 +31,7 @@ def explain(error: click.NoSuchOption, arguments: Sequence[str]) -> str | None:
     if name in TO_WRITE and any(_is_written(parameter) for parameter in parameters):
         usage = " ".join([path, *error.ctx.command.collect_usage_pieces(error.ctx)])
         return f"there is no option {shown}: files to write are arguments, as in `{usage}`."
-    for meant, names in (("--out", TO_WRITE), ("--force", TO_REPLACE)):
+    for meant, names in (("--out", TO_WRITE), ("--force", TO_REPLACE), ("--bars", TO_LAST)):
         if name in names and meant in flags:
             return f"`{path}` has no option {shown}; {meant} is what it has."
     if file := next((word for word in arguments if word.startswith(name) and _is_music(word)), None):

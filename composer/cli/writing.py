@@ -264,7 +264,7 @@ def _has_asked_constraints(piece: Piece) -> bool:
     """Tell whether a piece has constraints that never yield; those that do were hardly asked for."""
     from composer.generation.generator import make_constraints
     from composer.request import Request
-    from composer.sampling.memory import list_firm
+    from composer.tokens.yielding import list_firm
 
     return bool(list_firm(make_constraints(Request.from_json(piece.provenance["request"]))))
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from composer import __version__
 from composer.data.encoding import Encoded, Encodings, Refused, add_inputs, encode_sources, get_predefined_split
 from composer.data.parallel import Map, share_work
-from composer.data.splits import SPLITS, assign_splits, convert_splits
+from composer.data.splits import SPLITS, choose_splits
 from composer.errors import CannotWrite, EmptyDataset, printable
 from composer.io.lint import Remarks
 from composer.music.score import Labels
@@ -39,7 +39,7 @@ from composer.storage.cache import (
     put_folder,
 )
 from composer.tokens.conditions import split_conditions
-from composer.types import Dataset, Tokenizer, Tokens, Trainable
+from composer.types import Dataset, HasUnits, Tokenizer, Tokens, Trainable
 
 CHUNK, CHUNK_SECONDS = 64, 0.25
 """The most sources of one call, and the time that it should take, so that progress is reported often."""
@@ -108,6 +108,16 @@ class Corpus:
         return self._pieces["beats"]
 
     @property
+    def unit(self) -> str:
+        """What the dataset counts its likelihood by, such as a voice and a 16th; "" for nothing of its own."""
+        return self.about.get("unit", "")
+
+    @property
+    def units(self) -> NDArray[np.int64]:
+        """(P,) such units of each piece, where the dataset has them."""
+        return self._pieces["units"]
+
+    @property
     def lowest(self) -> NDArray[np.int64]:
         """(P,) the lowest MIDI pitch in the tokens of each piece, 0 if there is none."""
         return self._pieces["lowest"]
@@ -160,14 +170,15 @@ def build(
         "vocabulary": tokenizer.vocabulary,
         "columns": [asdict(column) for column in tokenizer.grammar.columns],
     }
-    key = hashlib.blake2b(json.dumps(made_of, sort_keys=True).encode(), digest_size=16)
+    unit = {"unit": dataset.unit} if isinstance(dataset, HasUnits) else {}
+    key = hashlib.blake2b(json.dumps(made_of | unit, sort_keys=True).encode(), digest_size=16)
     for source in sources:
         key.update(json.dumps([source, dataset.fingerprint(source), get_predefined_split(dataset, source)]).encode())
     key_path = Path("corpora", key.hexdigest())
     folder = (cache or find_cache_folder()) / key_path
     if not _is_whole(folder):
         folder = (cache or find_writable_cache()) / key_path
-        about = {"name": name, "title": dataset.title, "licence": dataset.licence}
+        about = {"name": name, "title": dataset.title, "licence": dataset.licence, **unit}
         try:
             clear_damaged(folder, _is_whole)
             with share_work(workers) as each:
@@ -245,7 +256,7 @@ def _write(
             raise EmptyDataset(f"no piece of {shown} can be used.{_explain_refusals(refused)}")
         arrays = {
             "offsets": np.concatenate([[0], np.cumsum(pieces["lengths"])]),
-            **{field: np.array(pieces[field]) for field in ("notes", "beats", "lowest", "highest")},
+            **{field: np.array(pieces[field]) for field in ("notes", "beats", "lowest", "highest", "units")},
             "splits": _assign_splits(pieces["sides"], pieces["groups"], refused),
         }
         np.savez(scratch / "pieces.npz", **arrays)  # type: ignore[arg-type]  # mypy takes a name for an option
@@ -263,7 +274,9 @@ def _write_pieces(
 ) -> tuple[dict[str, MutableSequence[Any]], list[Refused], Remarks]:
     """Write tokens and inputs as they come. Memory holds a few groups, and of each piece a name and a few numbers."""
     pieces: dict[str, MutableSequence[Any]] = {"names": [], "sides": [], "labels": [], "groups": array("Q")}
-    pieces |= {field: array("q") for field in ("lengths", "notes", "lowest", "highest")} | {"beats": array("d")}
+    pieces |= {field: array("q") for field in ("lengths", "notes", "lowest", "highest", "units")} | {
+        "beats": array("d")
+    }
     refused: list[Refused] = []
     remarks = Remarks()
 
@@ -284,7 +297,7 @@ def _write_pieces(
             pieces["labels"].append(piece.labels)
             pieces["groups"].append(piece.group)
             pieces["lengths"].append(len(piece.tokens))
-            for field in ("notes", "beats", "lowest", "highest"):
+            for field in ("notes", "beats", "lowest", "highest", "units"):
                 pieces[field].append(getattr(piece, field))
     return pieces, refused, remarks
 
@@ -312,7 +325,7 @@ def _group_pieces(pieces: Iterable[Encoded]) -> Iterator[list[Encoded]]:
 
 def _assign_splits(sides: Sequence[str], groups: Sequence[int], refused: Sequence[Refused]) -> NDArray[np.int8]:
     try:
-        return convert_splits(sides) if any(sides) else assign_splits(groups)
+        return choose_splits(sides, groups)
     except EmptyDataset as error:
         raise EmptyDataset(f"{error}{_explain_refusals(refused)}") from None
 

@@ -17,7 +17,7 @@ from composer.io.bounds import OutOfBounds, keep_timer, run_bounded
 from composer.io.lint import Remarks
 from composer.music.score import MOST_BARS, Labels, Score, TimeSignature
 from composer.request import WHOLE
-from composer.types import Dataset, Grammar, PredefinedSplit, SupportsStates, Tokenizer, Tokens
+from composer.types import Dataset, Grammar, HasUnits, PredefinedSplit, SupportsStates, Tokenizer, Tokens
 
 LONGEST = 50_000
 """A piece of more tokens is refused: it would dominate the training."""
@@ -45,6 +45,7 @@ class Encoded:
     group: int  # pieces of one group stay in one split, unless…
     split: str  # …the dataset has predefined splits; "" if not
     labels: Labels = ()
+    units: int = 0  # those of the dataset, if it has any
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,12 @@ def encode_sources(dataset: Dataset, tokenizer: Tokenizer, sources: Sequence[str
     kept: list[Encoded] = []
     refused: list[Refused] = []
     remarks = Remarks()
+    own = dataset if isinstance(dataset, HasUnits) else None  # once: checking a protocol is slow
     with keep_timer(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ReadingWarning)
         for found in _read_batches(dataset, sources, caught, remarks):
             for name, score, side in found:
-                result = score if isinstance(score, Exception) else _encode(tokenizer, name, score, side)
+                result = score if isinstance(score, Exception) else _encode(tokenizer, name, score, side, own)
                 if isinstance(result, Encoded):
                     kept.append(result)
                 else:
@@ -126,7 +128,8 @@ def _read_pieces(dataset: Dataset, source: str) -> Iterator[tuple[str, Score | E
         yield source, ComposerError(text)
 
 
-def _encode(tokenizer: Tokenizer, name: str, score: Score, side: str) -> Encoded | Exception:
+def _encode(tokenizer: Tokenizer, name: str, score: Score, side: str, own: HasUnits | None) -> Encoded | Exception:
+    """Encode a piece, or return the reason against it; `own` counts the units of its dataset."""
     if (notes := score.note_count) > MOST_NOTES:
         return CannotExpress(f"has {notes:,} notes; at most {MOST_NOTES:,} are taken.")
     try:
@@ -143,7 +146,10 @@ def _encode(tokenizer: Tokenizer, name: str, score: Score, side: str) -> Encoded
     pitch = tokenizer.token_info.pitch[tokens]
     highest = int(pitch.max(initial=-1))
     reach = (int(pitch.view(np.uint64).min()), highest) if highest >= 0 else (0, 0)  # -1 is the largest there
-    return Encoded(name, tokens.astype(np.uint16), notes, beats, *reach, hash_melody(score), side, score.labels)
+    units = own.count_units(score) if own else 0
+    return Encoded(
+        name, tokens.astype(np.uint16), notes, beats, *reach, hash_melody(score), side, score.labels, units=units
+    )
 
 
 def count_beats(score: Score) -> float:

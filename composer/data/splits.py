@@ -68,6 +68,19 @@ def assign_splits(groups: Sequence[int] | NDArray[np.uint64]) -> NDArray[np.int8
     return np.array([split[int(group)] for group in groups], dtype=np.int8)
 
 
+def choose_splits(sides: Sequence[str], groups: Sequence[int]) -> NDArray[np.int8]:
+    """Choose the split of each piece (P,) as an index in `SPLITS`: the predefined one, or "" for one by content.
+
+    Raises EmptyDataset if a split has no pieces.
+    """
+    if all(sides):
+        return convert_splits(sides)
+    by_content = np.array([not side for side in sides])
+    splits = np.array([SPLITS.index(side or SPLITS[0]) for side in sides], dtype=np.int8)
+    splits[by_content] = assign_splits(np.array(groups, dtype=np.uint64)[by_content])
+    return splits
+
+
 def convert_splits(sides: Sequence[str]) -> NDArray[np.int8]:
     """Convert predefined splits to indices in `SPLITS`, (P,). Raises EmptyDataset if a split has no pieces."""
     if empty := [side for side in SPLITS if side not in sides]:

@@ -11,6 +11,7 @@ form_spec.py     the sections of a form
 form.py          pieces in sections
 readings.py      fixed music as a model reads it: transposed, in other bars, quantised
 defaults.py      samplers that a new request has unasked
+annotating.py    symbols on finished pieces, such as chords
 finishing.py     transforms and rules of finished pieces
 degeneration.py  loops, and their limits
 ranking.py       the best of several pieces

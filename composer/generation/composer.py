@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 from composer.errors import BadOption
 from composer.generation import streaming, tasks
+from composer.generation.annotating import check_comp
 from composer.generation.continuation import Continuation, make_continuation
 from composer.generation.defaults import choose_new_samplers
-from composer.generation.finishing import Typed, read_finish
-from composer.generation.generator import Generator, apply_samplers
+from composer.generation.finishing import Typed, add_comp, read_finish
+from composer.generation.generator import Generator, apply_samplers, state_edition
 from composer.generation.options import (
     ALL,
     build_chain,
@@ -29,6 +30,7 @@ from composer.generation.options import (
     name_condition_keywords,
     parse_look_ahead,
     read_bars,
+    read_time_signature,
     read_voices,
     take_conditions,
 )
@@ -78,6 +80,7 @@ class Composer(Generator):
         key: str | None = None,
         tempo: float | None = None,
         max_copied_bars: int | None = None,
+        comp: bool = False,
         transforms: Typed = (),
         rules: Typed = (),
         beams: int | None = None,
@@ -101,6 +104,7 @@ class Composer(Generator):
         key: str | None = None,
         tempo: float | None = None,
         max_copied_bars: int | None = None,
+        comp: bool = False,
         transforms: Typed = (),
         rules: Typed = (),
         beams: int | None = None,
@@ -114,15 +118,18 @@ class Composer(Generator):
 
         `index` is the number of the first piece among those of the seed. `bars` are whole bars, after the primer;
         with `form`, such as `"AABA"`, those of each section. The `primer` is notes, such as `"D4 E4 F4/2"`, or
-        anything that `composer.read` takes. `beams` searches for the likeliest piece instead of sampling one.
+        anything that `composer.read` takes. The `tempo` counts beats of the time signature. `beams` searches for the
+        likeliest piece instead of sampling one.
         """
         from composer.generation.form_spec import Form
 
         conditions: dict[str, Any] = {"time_signature": time_signature, "key": key, "tempo": tempo}
         conditions |= {"max_copied_bars": max_copied_bars, "beams": beams}
         runtime = {"device": device, "backend": backend, "precision": precision}
-        conditions |= {"bars": bars, **read_finish(transforms, rules)}
+        conditions |= {"bars": bars, **read_finish(add_comp(transforms, comp=comp), rules)}
         request = _build_request(self, "generate", seed, conditions, runtime, samplers)
+        if comp and primer is None:
+            check_comp(request)
         one: Task = request if primer is None else _continue_primer(self, request, primer, tempo)
         if form is not None:
             one = Form.parse(replace(tasks.get_request(one), bars=bars), form)
@@ -305,7 +312,10 @@ def _build_request(
     links = build_chain(chain, {*taken, *keywords}, method)
     stated = {name: condition for name, condition in conditions.items() if condition is not None}
     suggested = merge_conditions(model.suggested, told)
-    request = apply_samplers(replace(suggested, seed=choose_seed(seed), **backend, **stated), links)
+    if "time_signature" in stated:
+        stated["time_signature"] = read_time_signature(stated["time_signature"])
+    request = state_edition(model, replace(suggested, seed=choose_seed(seed), **backend, **stated))
+    request = apply_samplers(request, links)
     return choose_new_samplers(model.tokenizer.token_info, request) if method in ("generate", "stream") else request
 
 

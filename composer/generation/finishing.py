@@ -57,6 +57,12 @@ def read_rules(texts: Typed) -> tuple[Spec, ...]:
     return specs
 
 
+def add_comp(transforms: Typed, *, comp: bool) -> Typed:
+    """Add the accompaniment to transforms as typed, at the end, if it is asked for."""
+    listed = [transforms] if isinstance(transforms, str | Spec) else list(transforms)
+    return [*listed, "comp"] if comp else transforms
+
+
 def read_finish(transforms: Typed, rules: Typed) -> dict[str, tuple[Spec, ...] | None]:
     """Read `transforms` and `rules` of a request as typed; None for none. Raises UnknownName, BadOption."""
     return {"transforms": read_transforms(transforms) or None, "rules": read_rules(rules) or None}

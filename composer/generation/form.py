@@ -256,7 +256,8 @@ def join_draft(draft: Draft) -> Piece:
     """Join the sections to the whole piece, with a marker at each."""
     sections = draft.form.sections
     score = join_sections([draft.known[name] for name in sections], draft.ticks)
-    markers = [Text(score.upbeat + n * draft.ticks, name) for n, name in enumerate(sections)]
+    titles = draft.form.titles or sections
+    markers = [Text(score.upbeat + n * draft.ticks, title) for n, title in enumerate(titles)]
     if len(compute_bars(score).signatures) - (score.upbeat > 0) < len(sections) * draft.form.bars:
         markers.append(Text(len(sections) * draft.ticks, END))  # the last bar is silent
     written = sum(len(list_onsets(one, draft.ticks)) for one in draft.known.values())
@@ -287,6 +288,8 @@ def make_gap(draft: Draft, name: str, draw: int) -> Gap:
     around = [draft.known[key] for key in (*form.sections[:place], name[0] if name != name[0] else form.sections[0])]
     around += [draft.known[key] for key in following]
     score = join_sections(around, draft.ticks)
+    begins = (score.upbeat + n * draft.ticks for n in range(len(around)))
+    score = replace(score, markers=tuple(Text(tick, mark) for tick, mark in zip(begins, form.sections, strict=False)))
     start, end = place * draft.ticks, (place + 1) * draft.ticks if following else ALWAYS
     head = _measure_head(draft) if name != name[0] else 0
     spans = [Span(0, start + head), *([Span(end, ALWAYS)] if following else [])]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -40,11 +40,14 @@ class Form:
     particles: int = PARTICLES
     look_ahead: int = LOOK_AHEAD  # bars after a new section that guide it
     attempts: tuple[tuple[str, int], ...] = ()  # of sections after the first, if not 0
+    titles: tuple[str, ...] = ()  # of the sections as they were typed, such as "Verse"; none for letters
 
     def __post_init__(self) -> None:
         """Check every value by itself, and the request for values that no form allows."""
         if parse_form("".join(self.sections)) != self.sections:
             raise BadOption(f"'{printable(' '.join(self.sections))}' are no sections such as A, B and A'.")
+        if self.titles and len(self.titles) != len(self.sections):
+            raise BadOption(f"{len(self.sections)} sections have {len(self.titles)} titles.")
         if self.request.primer:
             raise BadOption("a piece in sections begins with its first one, not with a primer; leave one of them out.")
         count, each = len(self.sections), self.request.bars
@@ -72,13 +75,18 @@ class Form:
     @staticmethod
     def parse(request: Request, text: str) -> Form:
         """Parse a form (see `parse_form`), of `BARS` bars a section unless the request has a number."""
-        return Form(request if request.bars is not None else replace(request, bars=BARS), parse_form(text))
+        asked = request if request.bars is not None else replace(request, bars=BARS)
+        if not (words := split_names(text)):
+            return Form(asked, parse_form(text))
+        letters, titles = letter_names(words)
+        return Form(asked, parse_form(letters), titles=titles)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values, as in the provenance of a file: `request` and `form`."""
         form = {"sections": " ".join(self.sections), "particles": self.particles, "look_ahead": self.look_ahead}
         attempts = {"attempts": dict(self.attempts)} if self.attempts else {}
-        return {"request": self.request.to_json(), "form": {**form, **attempts}}
+        titles = {"titles": list(self.titles)} if self.titles else {}
+        return {"request": self.request.to_json(), "form": {**form, **attempts, **titles}}
 
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> Form:
@@ -86,9 +94,58 @@ class Form:
         try:
             request, form = Request.from_json(values["request"]), values["form"]
             attempts = tuple((str(name), int(count)) for name, count in form.get("attempts", {}).items())
-            return Form(request, parse_form(form["sections"]), form["particles"], form["look_ahead"], attempts)
+            titles = tuple(str(title) for title in form.get("titles", ()))
+            sections = parse_form(form["sections"])
+            return Form(request, sections, form["particles"], form["look_ahead"], attempts, titles)
         except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise BadOption(f"invalid form: {printable(str(error))}.") from None
+
+
+def split_names(text: str) -> list[str]:
+    """Split `verse chorus verse 2` into names of sections; [] for a form in letters.
+
+    A name is a word of three letters or more, with a vowel, and a letter that forms do not reach. Between names there
+    are spaces, commas, `|`, `+` or `-`; a number belongs to the name before.
+    """
+    plain = re.sub(r"(?i)\bpre[- ]chorus", "prechorus", text.translate(_PRIMES))
+    words = re.findall(r"[^\s,|+-]+", plain)
+    if not any(_is_name(word) for word in words):
+        return []
+    found: list[str] = []
+    for word in words:
+        if word.isdecimal() and found:
+            found[-1] += f" {word}"
+        elif _FORM.fullmatch(word) and not _is_name(word):
+            found += _SECTION.findall(word.upper())
+        else:
+            found.append(word)
+    return found
+
+
+def _is_name(word: str) -> bool:
+    plain = word.rstrip("'0123456789").upper()
+    return plain == "HEAD" or (
+        len(plain) > 2 and plain.isalpha() and any(c in "AEIOU" for c in plain) and max(plain) > "H"
+    )
+
+
+def letter_names(words: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """Give names of sections their letters, in order: the same name is the same music, whatever its number.
+
+    Returns the letters, and a title for each section. Raises BadOption for more names than letters.
+    """
+    letters: dict[str, str] = {}
+    found = []
+    for word in words:
+        name = word.rstrip("' 0123456789").lower()
+        if not name.isalpha():
+            raise BadOption(f"'{printable(word)}' is no section such as verse, chorus or A'.")
+        letters.setdefault(name, chr(ord("A") + min(len(letters), 25)))
+        found.append(letters[name] + "'" * word.count("'"))
+    if len(letters) > 26:
+        raise BadOption(f"a form has 26 different sections at most, and here are {len(letters)}.")
+    titles = tuple(f"{word[:1].upper()}{word[1:]}".replace("Prechorus", "Pre-chorus") for word in words)
+    return " ".join(found), titles
 
 
 def parse_form(text: str) -> tuple[str, ...]:

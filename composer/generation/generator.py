@@ -28,16 +28,27 @@ from composer.generation.backends import Backends
 from composer.generation.defaults import describe_unmet
 from composer.generation.finishing import BROKEN
 from composer.model import Model
-from composer.music.score import END, Labels, Score, Tempo, Text, compute_bars
+from composer.music.keys import parse_key
+from composer.music.score import (
+    END,
+    TICKS_PER_QUARTER,
+    Labels,
+    Score,
+    Tempo,
+    Text,
+    TimeSignature,
+    compute_bars,
+    parse_time_signature,
+)
 from composer.plugins.registry import registry
-from composer.request import WHOLE, Request, SamplerSpec
+from composer.request import EDITION, WHOLE, Request, SamplerSpec
 from composer.sampling import loop
 from composer.sampling.feasibility import check_request
 from composer.sampling.loop import SampledPiece
 from composer.tokens.conditions import check_wanted, settle, split_conditions
 from composer.tokens.jit import compile_grammar
 from composer.tokens.vocabulary import EOS
-from composer.types import Constraint, Piece, Sampler, Span, Step, Tokenizer
+from composer.types import Constraint, Piece, Sampler, Span, Step, SupportsBlocks, Tokenizer
 
 if TYPE_CHECKING:
     from composer.data.corpus import Report
@@ -182,6 +193,16 @@ def apply_samplers(request: Request, links: Sequence[SamplerSpec]) -> Request:
     return replace(request, samplers=tuple(links))
 
 
+def state_edition(generator: Generator, request: Request) -> Request:
+    """State the edition of a new request, where its tempo or key would have meant something else before."""
+    told = generator.tokenizer.token_info
+    metres = told.time_signatures if request.time_signature is None else [request.time_signature]
+    beats = {parse_time_signature(metre).pulse_ticks for metre in metres}
+    is_counted = request.tempo is not None and bool(beats - {TICKS_PER_QUARTER})
+    is_spelled = request.key is not None and parse_key(request.key).signature is not None
+    return replace(request, edition=EDITION) if is_counted or is_spelled else request
+
+
 def check(generator: Generator, request: Request) -> None:
     """Find, without a step of the model, errors of a resolved request.
 
@@ -189,7 +210,7 @@ def check(generator: Generator, request: Request) -> None:
     """
     generator.tokenizer.grammar.start(request, 1)
     if constraints := make_constraints(request):
-        check_request(generator.tokenizer, constraints, request)
+        check_request(generator.writing, constraints, request)
 
 
 def generate(generator: Generator, requests: Sequence[Request], *, redraws: int = degeneration.RETRIES) -> list[Piece]:
@@ -244,8 +265,9 @@ def _generate_together(generator: Generator, requests: Mapping[int, Request], re
 
     first = next(iter(requests.values()))
     samplers = make_samplers(first.samplers)
-    draw, most = _choose_method(first)
-    for place, result in draw(generator.get_step(first), generator.writing, samplers, take, most):
+    step = generator.get_step(first)
+    draw, most = _choose_method(first, step)
+    for place, result in draw(step, generator.writing, samplers, take, most):
         number, request = begun[place]
         made = result if isinstance(result, ComposerError) else _make_piece(generator, request, result)
         if _decide_retry(generator, request, made, redraws):
@@ -254,10 +276,10 @@ def _generate_together(generator: Generator, requests: Mapping[int, Request], re
             yield number, made
 
 
-def _choose_method(request: Request) -> tuple[Callable[..., Iterator[tuple[int, beams.Found]]], int]:
+def _choose_method(request: Request, step: Step) -> tuple[Callable[..., Iterator[tuple[int, beams.Found]]], int]:
     """Choose between the sampling loop and beam search, with the number of pieces side by side at most."""
     if request.beams is None:
-        return loop.sample_each, BATCH_SIZE
+        return loop.sample_each, step.most if isinstance(step, SupportsBlocks) and step.block > 1 else BATCH_SIZE
     from composer.sampling import beams  # few want them
 
     return beams.search_each, max(BEAMS // request.beams, 1)
@@ -304,8 +326,7 @@ def group_alike(requests: Mapping[int, Request]) -> list[list[int]]:
 def _make_piece(generator: Generator, request: Request, result: SampledPiece) -> Piece:
     score = _mark_end(generator.tokenizer.decode(result.tokens), request)
     found = degeneration.describe_loops(score, generator.limits, [Span(0, request.primer_ticks)])
-    if request.tempo is not None:
-        score = replace(score, tempos=(Tempo(0, request.tempo),))
+    score = _apply_heading(score, request)
     task = {"request": request.to_json()}
     made_by = build_provenance(generator, task, round_nats(result), request.attempt, found, score.labels)
     return Piece(score, made_by | judge(score, request))
@@ -315,6 +336,19 @@ def judge(score: Score, request: Request) -> dict[str, Any]:
     """Return what a piece did not become, as its provenance has it; nothing if it is what its samplers are for."""
     unmet = describe_unmet(score, request.samplers)
     return {BROKEN: unmet} if unmet else {}
+
+
+def _apply_heading(score: Score, request: Request) -> Score:
+    """Apply the tempo of a request, and from edition 2 on the spelling of its key."""
+    if request.tempo is not None:
+        metre = (score.time_signatures or (TimeSignature(0, 4, 4),))[0]
+        beats = metre.pulse_ticks / TICKS_PER_QUARTER if request.edition > 1 else 1
+        score = replace(score, tempos=(Tempo(0, request.tempo * beats),))
+    if request.key is not None and request.edition > 1:
+        key = parse_key(request.key)
+        same = (replace(one, key=key) if one.key == key else one for one in score.key_signatures)
+        score = replace(score, key_signatures=tuple(same))
+    return score
 
 
 def build_provenance(

@@ -211,7 +211,7 @@ def _split_batches(fills: Mapping[int, _ResolvedFill]) -> Iterator[list[int]]:
 
 
 def _make_condition(generator: Generator, wanted: Fill, quantised: Score) -> Condition:
-    mask = generator.tokenizer.grammar.fix_notes(quantised, wanted.read_spans)
+    mask = generator.writing.grammar.fix_notes(quantised, wanted.read_spans)
     return Condition(wanted.request, mask, wanted.particles, find_settled_bars(wanted, quantised))
 
 
@@ -269,6 +269,7 @@ def build_request(request: Request, quantised: Score) -> Request:
         time_signature=metres.pop() if len(metres) == 1 else None,
         key=str(quantised.key_signatures[0].key) if quantised.key_signatures else None,
         tempo=None,
+        edition=1,  # neither the tempo nor the spelling of the key is the request's
         primer=(),
         primer_ticks=0,
         conditions=tuple(sorted({**dict(quantised.labels), **dict(request.conditions)}.items())),
@@ -314,7 +315,8 @@ def _choose_samplers(generator: Generator, wanted: Fill, quantised: Score, *, is
     read = wanted.reading.apply(replace(wanted.score, tracks=()))
     fixed = replace(quantised, tracks=tuple(tracks), chords=read.chords)
     reading, info = wanted.reading, generator.tokenizer.token_info
-    occasion = Occasion(info, wanted.request, fixed, is_whole, reading.stretch, reading.count_bars(wanted.score))
+    bars = reading.count_bars(wanted.score)
+    occasion = Occasion(info, wanted.request, fixed, is_whole, reading.stretch, bars, reading.semitones)
     return replace(wanted, request=choose_samplers(occasion))
 
 

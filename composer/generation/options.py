@@ -15,6 +15,7 @@ from composer.plugins.options import Option, make_plain
 from composer.plugins.registry import registry
 from composer.plugins.specs import convert_options
 from composer.request import Request, SamplerSpec
+from composer.types import HasStatedOptions
 
 ALL = "all"
 """As a look-ahead: to the end of the piece."""
@@ -112,9 +113,17 @@ def convert_chain(chain: Mapping[str, Mapping[str, Any]]) -> tuple[SamplerSpec, 
     """
     offers = registry().offers["samplers"]
     return tuple(
-        SamplerSpec(name, convert_options(offers[name], f"sampler '{name}'", options))
+        state_options(SamplerSpec(name, convert_options(offers[name], f"sampler '{name}'", options)))
         for name, options in chain.items()
     )
+
+
+def state_options(link: SamplerSpec) -> SamplerSpec:
+    """State the options by which a new request means what its sampler means today."""
+    made = registry().make("samplers", link.name, **link.options)
+    if not isinstance(made, HasStatedOptions):
+        return link
+    return SamplerSpec(link.name, dict(sorted({**made.stated, **link.options}.items())))
 
 
 def _make_keyword(flag: str) -> str:
@@ -158,6 +167,18 @@ def parse_bars(text: str) -> tuple[int, int]:
     if not (first.isdecimal() and (last.isdecimal() or not dash)):
         raise BadOption(f"invalid bars '{printable(text)}': expected a bar or a range, such as 5 or 5-8.")
     return int(first), int(last or first)
+
+
+def read_time_signature(text: str) -> str:
+    """Take `3/4`, or a time signature in words: `common time`, `cut time`, `C|`, `6/8 time`."""
+    plain = text.lower().strip().removesuffix("time").strip() if isinstance(text, str) else text
+    return _TIME_SIGNATURES.get(plain, plain if plain and plain[0].isdecimal() else text)
+
+
+_TIME_SIGNATURES = {
+    **dict.fromkeys(["c", "common"], "4/4"),
+    **dict.fromkeys(["c|", "¢", "cut", "alla breve"], "2/2"),
+}
 
 
 def read_bars(value: str | int | Sequence[int]) -> tuple[int, int]:

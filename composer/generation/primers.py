@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -22,6 +23,8 @@ from composer.request import Request
 from composer.storage.inside import expand_home, is_file
 from composer.storage.opening import check_regular
 from composer.tokens.bar_encoding import find_key
+
+_WITHOUT_OCTAVE = re.compile(r"([A-Ga-g])([#b]?)((?:[*/]\d+)*)")
 
 LONGEST_NOTE = 64
 """Longest typed note, in quarter notes."""
@@ -54,6 +57,11 @@ def parse_notes(text: str, what: str = "the primer") -> Score:
         try:
             pitch, ticks = _parse_note(word)
         except (ValueError, ZeroDivisionError):
+            if named := _WITHOUT_OCTAVE.fullmatch(word):
+                whole = f"{named[1].upper()}{named[2]}4{named[3]}"
+                raise BadOption(
+                    f"'{printable(word)}' in {what} has no octave: type {whole} for the octave from middle C up."
+                ) from None
             raise BadOption(
                 f"'{printable(word)}' in {what} is no note such as D4, F#4/2, Bb3*3/2 or R, and no music file."
             ) from None

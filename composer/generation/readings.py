@@ -15,7 +15,7 @@ import numpy as np
 
 from composer.errors import BadOption, printable
 from composer.music.merging import LATEST
-from composer.music.score import TICKS_PER_QUARTER, Notes, Score, Text, parse_time_signature
+from composer.music.score import TICKS_PER_QUARTER, Notes, Score, parse_time_signature
 from composer.music.transposing import transpose_score
 from composer.types import Span
 
@@ -56,11 +56,12 @@ class Reading:
         return score if self.time_signature is None else self._rewrite_bars(score, self.time_signature)
 
     def undo(self, score: Score) -> Score:
-        """Return the notes of a score that the model has read or written as they are heard."""
+        """Return the notes and chord symbols of a score that the model has read or written as they are heard."""
         if self.is_plain:
             return score
         score = transpose_score(score, -self.semitones) if self.semitones else score
-        return _change_notes(score, lambda notes: _stretch_notes(notes, 1 / self.stretch))
+        score = _change_notes(score, lambda notes: _stretch_notes(notes, 1 / self.stretch))
+        return replace(score, chords=tuple(replace(one, tick=int(one.tick / self.stretch)) for one in score.chords))
 
     def apply_to_spans(self, spans: Sequence[Span]) -> tuple[Span, ...]:
         """Return spans of the music as the model reads them; those that go on to the end of the piece still do."""
@@ -88,8 +89,8 @@ class Reading:
             time_signatures=(metre,),
             upbeat=self._stretch(score.upbeat) % metre.bar_ticks,
             key_signatures=tuple(replace(one, tick=self._stretch(one.tick)) for one in score.key_signatures),
-            markers=tuple(Text(self._stretch(one.tick), one.text) for one in score.markers),
-            chords=tuple(Text(self._stretch(one.tick), one.text) for one in score.chords),
+            markers=tuple(replace(one, tick=self._stretch(one.tick)) for one in score.markers),
+            chords=tuple(replace(one, tick=self._stretch(one.tick)) for one in score.chords),
         )
 
     def to_json(self) -> dict[str, Any]:

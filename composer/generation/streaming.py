@@ -28,11 +28,12 @@ from composer.generation.generator import Generator, make_samplers
 from composer.request import Request
 from composer.sampling import batch_state
 from composer.sampling.backtracking import MOST_TOKENS
-from composer.sampling.batch_state import BatchState, build_context, constrain, run_step
+from composer.sampling.batch_state import BatchState, build_context, run_step
 from composer.sampling.distribution import Chain
 from composer.sampling.drawing import make_draw
 from composer.sampling.loop import make_source, run_steps
 from composer.sampling.random_streams import Streams
+from composer.sampling.turns import Turns
 from composer.tokens.vocabulary import EOS
 from composer.types import Constraint, MusicalState, Tokenizer
 
@@ -200,7 +201,7 @@ class Cursor:
         self._request, self._tokenizer = request, generator.writing
         self._samplers, self._step = make_samplers(request.samplers), generator.get_step(request)
         self._chain = Chain.build(self._samplers, self._tokenizer.token_info)
-        self._draw = make_draw(self._chain.links)
+        self._draw, self._turns = make_draw(self._chain.links), Turns(self._tokenizer, self._chain.constraints)
         self._streams = Streams()
         self.turn = request.attempt
         self._start_over()
@@ -276,7 +277,7 @@ class Cursor:
         """
         rows = self._states[-1]
         plain = build_context(self._tokenizer, rows)
-        context = constrain(self._chain.constraints, plain)
+        context, _ = self._turns.constrain(rows, plain)
         if mask is not None:
             context = replace(context, allowed=context.allowed & mask)
         if not context.allowed.any():

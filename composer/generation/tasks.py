@@ -13,6 +13,7 @@ from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Union
 
 from composer.errors import OF_ONE_PIECE, BadOption, ComposerError, printable
+from composer.generation.annotating import annotate_piece
 from composer.generation.degeneration import RETRIES
 from composer.generation.finishing import BROKEN, finish_piece, repeat_transforms
 from composer.generation.generator import BATCH_SIZE, Generator, PieceResult, Results, collect_pieces
@@ -88,6 +89,8 @@ def _record_tasks(numbered: Iterable[tuple[int, Task]], begun: dict[int, tuple[i
 def _finish(generator: Generator, task: Task, piece: Piece) -> PieceResult:
     """Finish a piece: transform and judge it. Fixed notes of a fill stay."""
     request = get_request(task)
+    if request.samplers:
+        piece = annotate_piece(task, request, piece)
     try:
         return finish_piece(piece, _list_fixed(generator, task) if request.transforms else None)
     except OF_ONE_PIECE as error:

@@ -2,9 +2,10 @@
 
 score.py         Score, Track, signatures, tempos, texts; every other module builds on it
 keys.py          keys by name, and key estimation
+chords.py        chords by name, and bars of them
 general_midi.py  instruments and their ranges
 tempo_map.py     ticks and seconds
-sections.py      the sections of a piece in a form
+sections.py      the sections of a piece: marked, named, cut out, joined
 parts.py         a part by its name or number
 transposing.py   a score in another key
 merging.py       new notes in the gaps of a score

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,23 +24,38 @@ SEMITONES = dict(zip(LETTERS, MAJOR_SCALE, strict=True))
 _SHARP_SIDE = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 _MAJOR_NAMES = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 _MINOR_NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B")
-_NAME = re.compile(r"^([A-Ga-g])(#|b)?\s*(m|min|minor|maj|major|M)?$")
+_FIFTHS = ("Fb", "Cb", "Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#", "G#", "D#", "A#")
+_NAME = re.compile(r"^([A-Ga-g])(#|b|[ -]?sharp|[ -]?flat)?[ -]*(m|min|minor|maj|major|M|Minor|Major)?$")
+_MODE = re.compile(r"^[A-Ga-g](?:#|b)?[ -]*(dor|phryg|lyd|mixolyd|aeol|ion|locr|blues|penta|harmonic|melodic|chrom)")
 _FINAL_NOTE_BONUS = 0.2
 
 
 @dataclass(frozen=True, order=True)
 class Key:
-    """A major or minor key; `tonic` is a pitch class, 0 for C. Enharmonic keys are one."""
+    """A major or minor key; `tonic` is a pitch class, 0 for C. Enharmonic keys are one.
+
+    `signature` is its spelling, if that is not the usual one: the sharps (positive) or flats (negative), -7..7.
+    """
 
     tonic: int
     minor: bool = False
+    signature: int | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
+        if self.signature is not None:
+            return f"{_FIFTHS[self.signature + 8 + 3 * self.minor]}{'m' * self.minor}"
         return _MINOR_NAMES[self.tonic] + "m" if self.minor else _MAJOR_NAMES[self.tonic]
 
     def transpose(self, semitones: int) -> Key:
-        """Return the key that many semitones higher."""
+        """Return the key that many semitones higher, spelled as usual unless it is the same."""
+        if not semitones % 12:
+            return self
         return Key((self.tonic + semitones) % 12, self.minor)
+
+    @property
+    def usual(self) -> Key:
+        """The key in its usual spelling."""
+        return Key(self.tonic, self.minor)
 
     @property
     def scale(self) -> tuple[int, ...]:
@@ -59,7 +74,9 @@ class Key:
 
     @property
     def fifths(self) -> int:
-        """Sharps (positive) or flats (negative) of the signature, -6..6."""
+        """Sharps (positive) or flats (negative) of the signature, -6..6 unless it is spelled otherwise."""
+        if self.signature is not None:
+            return self.signature
         major = (self.tonic + 3) % 12 if self.minor else self.tonic
         return (major * 7 + 5) % 12 - 5
 
@@ -69,20 +86,35 @@ ALL_KEYS = tuple(Key(tonic, minor) for minor in (False, True) for tonic in range
 
 
 def parse_key(text: str) -> Key:
-    """Parse `"Dm"`, `"F#"` or `"Bb major"`; a lower-case letter alone is minor. Raises ValueError for anything else."""
-    found = _NAME.match(text.strip())
+    """Parse `"Dm"`, `"F#"` or `"Bb major"`; a lower-case letter alone is minor. Raises ValueError for anything else.
+
+    The key keeps its spelling: six flats for `"Gb"`.
+    """
+    plain = text.strip().replace("♯", "#").replace("♭", "b")
+    found = _NAME.match(plain)
+    if not found and _MODE.match(plain.lower()):
+        raise ValueError(f"'{text}' is a scale, not a key; type --scale \"{text}\"")
     if not found:
         raise ValueError(f"'{text}' is not a key such as C, F#, Bb or Dm")
     letter, accidental, mode = found.groups()
-    tonic = SEMITONES[letter.upper()] + {"#": 1, "b": -1}.get(accidental or "", 0)
-    minor = mode in ("m", "min", "minor") or (mode is None and letter.islower())
-    return Key(tonic % 12, minor)
+    sign = {"#": "#", "sharp": "#", "b": "b", "flat": "b"}.get((accidental or "").strip(" -"), "")
+    minor = mode in ("m", "min", "minor", "Minor") or (mode is None and letter.islower())
+    return _spell_key(letter.upper() + sign, minor)
+
+
+def _spell_key(name: str, minor: bool) -> Key:
+    """Return the key of a tonic's name, which keeps its spelling unless the signature has more than seven signs."""
+    key = Key((SEMITONES[name[0]] + name.count("#") - name.count("b")) % 12, minor)
+    fifths = _FIFTHS.index(name) - 8 - 3 * minor if name in _FIFTHS else 8
+    usual = str(key).removesuffix("m") == name and fifths == key.fifths
+    return key if usual or abs(fifths) > 7 else Key(key.tonic, minor, fifths)
 
 
 def get_signature_key(fifths: int, minor: bool) -> Key:
     """Return the key of a signature with so many sharps (positive) or flats (negative)."""
     major = fifths * 7 % 12
-    return Key((major + 9) % 12 if minor else major, minor)
+    key = Key((major + 9) % 12 if minor else major, minor)
+    return key if key.fifths == fifths or abs(fifths) > 7 else Key(key.tonic, minor, fifths)
 
 
 _PROFILES = {

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from composer.music.chords import Chord, find_chord
 from composer.music.keys import Key
 
 # --- notes ------------------------------------------------------------------------------------------------------------
@@ -107,6 +108,11 @@ class TimeSignature:
         compound = self.denominator >= 8 and self.numerator > 3 and self.numerator % 3 == 0
         return unit * 3 if compound else unit
 
+    @property
+    def pulse_ticks(self) -> int:
+        """Length of what a tempo counts, in ticks: a beat, or the whole bar of 3/8 and shorter ones."""
+        return self.bar_ticks if self.numerator == 3 and self.denominator >= 8 else self.beat_ticks
+
     def __str__(self) -> str:
         return f"{self.numerator}/{self.denominator}"
 
@@ -121,7 +127,7 @@ class KeySignature:
 
 @dataclass(frozen=True, order=True)
 class Text:
-    """A text at a tick: a marker or a chord symbol."""
+    """A text at a tick, such as a marker."""
 
     tick: int
     text: str
@@ -129,6 +135,21 @@ class Text:
     def __post_init__(self) -> None:
         """Clean the text, whatever its origin."""
         object.__setattr__(self, "text", clean_text(self.text))
+
+
+@dataclass(frozen=True, order=True)
+class ChordSymbol(Text):
+    """A chord symbol from `tick` on, as it is written: `Am7`, `C-7/G`, `N.C.`."""
+
+    @property
+    def chord(self) -> Chord | None:
+        """Its root, quality and bass; None for a text that names no known chord."""
+        return find_chord(self.text)
+
+
+def make_chord_symbols(texts: Iterable[Text]) -> tuple[ChordSymbol, ...]:
+    """Make chord symbols of texts."""
+    return tuple(ChordSymbol(text.tick, text.text) for text in texts)
 
 
 @dataclass(frozen=True)
@@ -145,13 +166,15 @@ class Score:
     key_signatures: tuple[KeySignature, ...] = ()
     upbeat: int = 0
     markers: tuple[Text, ...] = ()
-    chords: tuple[Text, ...] = ()
+    chords: tuple[ChordSymbol, ...] = ()
     title: str = field(default="", compare=False)
     labels: Labels = ()
 
     def __post_init__(self) -> None:
-        """Clean the title and the labels, whatever their origin."""
+        """Clean the title and the labels, whatever their origin; texts that name chords become chord symbols."""
         object.__setattr__(self, "title", clean_text(self.title))
+        if any(type(one) is not ChordSymbol for one in self.chords):
+            object.__setattr__(self, "chords", make_chord_symbols(self.chords))
         if self.labels:
             object.__setattr__(self, "labels", make_labels(self.labels))
 

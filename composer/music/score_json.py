@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from composer.music.keys import parse_key
-from composer.music.score import NOTE, KeySignature, Score, Tempo, Text, TimeSignature, Track
+from composer.music.keys import Key, parse_key
+from composer.music.score import NOTE, KeySignature, Score, Tempo, Text, TimeSignature, Track, make_chord_symbols
 
 LAST_TICK = 2**40
 """The latest tick of a score."""
@@ -24,7 +25,7 @@ def score_to_json(score: Score) -> dict[str, Any]:
         ],
         "tempos": [[tempo.tick, tempo.bpm] for tempo in score.tempos],
         "time_signatures": [[metre.tick, metre.numerator, metre.denominator] for metre in score.time_signatures],
-        "key_signatures": [[signature.tick, str(signature.key)] for signature in score.key_signatures],
+        "key_signatures": [_write_key(signature) for signature in score.key_signatures],
         "upbeat": score.upbeat,
         "markers": [[text.tick, text.text] for text in score.markers],
         "chords": [[text.tick, text.text] for text in score.chords],
@@ -44,14 +45,26 @@ def score_from_json(values: Mapping[str, Any]) -> Score:
             for tick, top, bottom in values.get("time_signatures", ())
         ),
         key_signatures=tuple(
-            KeySignature(_check_tick(tick), parse_key(key)) for tick, key in values.get("key_signatures", ())
+            KeySignature(_check_tick(tick), _read_key(*key)) for tick, *key in values.get("key_signatures", ())
         ),
         upbeat=_check_tick(values.get("upbeat", 0)),
         markers=_read_texts(values.get("markers", ())),
-        chords=_read_texts(values.get("chords", ())),
+        chords=make_chord_symbols(_read_texts(values.get("chords", ()))),
         title=str(values.get("title", "")),
         labels=tuple((str(name), str(value)) for name, value in dict(values.get("labels", {})).items()),
     )
+
+
+def _write_key(signature: KeySignature) -> list[Any]:
+    """Write a key: its tick, its usual name, and the signs of another spelling."""
+    key = signature.key
+    usual = [signature.tick, str(key.usual)]
+    return usual if key.signature is None else [*usual, key.signature]
+
+
+def _read_key(name: str, fifths: int | None = None) -> Key:
+    signature = None if fifths is None else _check_range(fifths, 7, -7)
+    return replace(parse_key(name), signature=signature)
 
 
 def _read_track(values: Mapping[str, Any]) -> Track:

@@ -1,14 +1,70 @@
-"""Sections of scores: cut out, and joined."""
+"""Sections of scores: marked, cut out, and joined.
+
+A section is a marker at its first bar line, after its pickup. Its name is a letter: the same letter is the same music.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any, TypeVar
 
-from composer.music.score import KeySignature, Score, Tempo, Track, make_notes
+import numpy as np
+from numpy.typing import NDArray
 
-Change = TypeVar("Change", Tempo, KeySignature)
+from composer.music.score import END, ChordSymbol, KeySignature, Score, Tempo, Text, Track, compute_bars, make_notes
+
+Change = TypeVar("Change", Tempo, KeySignature, ChordSymbol)
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def list_sections(score: Score) -> tuple[Text, ...]:
+    """List the markers that begin a section: all but that of the end."""
+    return tuple(marker for marker in score.markers if marker.text.strip() and marker.text != END)
+
+
+def name_in_order(music: Iterable[Hashable]) -> list[str]:
+    """Name sections by what they hold, A, B, C … in the order of their first appearance; equal ones alike."""
+    numbers: dict[Hashable, int] = {}
+    return [_make_name(numbers.setdefault(one, len(numbers))) for one in music]
+
+
+def _make_name(number: int) -> str:
+    """Make the name of a section: A to Z, then AA, AB and so on."""
+    more, letter = divmod(number, len(LETTERS))
+    return (_make_name(more - 1) if more else "") + LETTERS[letter]
+
+
+def name_sections(score: Score) -> Score:
+    """Name the sections of `score` by their notes: those with the same onsets and pitches have the same letter.
+
+    The last bar does not count, since it leads on, unless it is the only one. A marker of the end stays where silence
+    precedes it.
+    """
+    marked = list_sections(score)
+    if not marked:
+        return score
+    starts = compute_bars(score, score.length, most=2**40).starts
+    begins = [marker.tick for marker in marked]
+    music = [_extract_music(score, starts, *span) for span in pairwise([*begins, int(starts[-1])])]
+    names = iter(name_in_order(music))
+    sounds_until = int(compute_bars(score, most=2**40).starts[-1])
+    ends = (marker for marker in score.markers if marker.text == END and marker.tick > sounds_until)
+    return replace(score, markers=(*(Text(tick, next(names)) for tick in begins), *ends))
+
+
+def _extract_music(score: Score, starts: NDArray[np.int64], begin: int, end: int) -> Hashable:
+    """Return the length of a section, and the onsets and pitches of each track up to its last bar."""
+    bars = starts[np.searchsorted(starts, begin, side="right") : np.searchsorted(starts, end)]
+    until = int(bars[-1]) if len(bars) else end
+    found: list[Hashable] = [end - begin]
+    for track in score.tracks:
+        first, last = np.searchsorted(track.notes["start"], [begin, until])
+        rows = track.notes[first:last]
+        found.append(np.stack([rows["start"] - begin, rows["pitch"]]).tobytes())
+    return tuple(found)
 
 
 def cut_section(score: Score, start: int, end: int, *, sustains: bool = False) -> Score:
@@ -26,6 +82,7 @@ def cut_section(score: Score, start: int, end: int, *, sustains: bool = False) -
         tracks=tuple(tracks),
         tempos=_select_changes(score.tempos, start, end),
         key_signatures=_select_changes(score.key_signatures, start, end),
+        chords=_select_changes(score.chords, start, end),
         markers=(),
     )
 
@@ -46,6 +103,7 @@ def join_sections(sections: Sequence[Score], ticks: int) -> Score:
         tracks=_join_tracks(parts, ticks),
         tempos=_join_changes([part.tempos for part in parts], ticks),
         key_signatures=_join_changes([part.key_signatures for part in parts], ticks),
+        chords=_join_changes([part.chords for part in parts], ticks),
     )
 
 

@@ -7,8 +7,8 @@ from bisect import bisect_right
 from dataclasses import replace
 
 from composer.errors import CannotExpress
-from composer.music.keys import SEMITONES
-from composer.music.score import KeySignature, Score, Text, Track
+from composer.music.chords import find_class, write_plain_signs
+from composer.music.score import ChordSymbol, KeySignature, Score, Track
 
 _QUALITY = r"(?:m|M|dim|aug|sus|add|alt|o(?![a-z])|[^A-Za-z./\s])[^/]*"
 _CHORD = re.compile(rf"([A-G])([#b]*)((?:{_QUALITY})?)(?:/([A-G])([#b]*))?")
@@ -47,19 +47,15 @@ def transpose_score(score: Score, semitones: int) -> Score:
     )
 
 
-def _transpose_symbol(score: Score, symbol: Text, semitones: int) -> Text:
+def _transpose_symbol(score: Score, symbol: ChordSymbol, semitones: int) -> ChordSymbol:
     """Transpose a chord symbol, spelled as the new key is: with sharps or with flats. Other texts stay."""
-    found = _CHORD.fullmatch(symbol.text)
+    found = _CHORD.fullmatch(write_plain_signs(symbol.text))
     if not found or not semitones % 12:
         return symbol
     place = bisect_right([one.tick for one in score.key_signatures], symbol.tick)
     key = score.key_signatures[place - 1].key.transpose(semitones) if place else None
     names = _USUAL if key is None or not key.fifths else _SHARP if key.fifths > 0 else _FLAT
     letter, accidentals, quality, bass, of_bass = found.groups()
-    root = names[_find_class(letter, accidentals, semitones)]
-    under = f"/{names[_find_class(bass, of_bass, semitones)]}" if bass else ""
+    root = names[(find_class(letter + accidentals) + semitones) % 12]
+    under = f"/{names[(find_class(bass + of_bass) + semitones) % 12]}" if bass else ""
     return replace(symbol, text=f"{root}{quality}{under}")
-
-
-def _find_class(letter: str, accidentals: str, semitones: int) -> int:
-    return (SEMITONES[letter] + accidentals.count("#") - accidentals.count("b") + semitones) % 12

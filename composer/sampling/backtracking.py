@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import NothingAllowed
 from composer.request import Request
-from composer.sampling.batch_state import BatchState, build_context, constrain
+from composer.sampling.batch_state import BatchState, Stepped, build_context
 from composer.sampling.feasibility import (
     ConditionKey,
     begin_sentence,
@@ -26,10 +26,12 @@ from composer.sampling.feasibility import (
     get_bar_number,
     name_sampler,
 )
-from composer.sampling.memory import list_firm, list_memoryless
+from composer.sampling.memory import list_memoryless
 from composer.sampling.random_streams import BLOCK, draw_uniforms
+from composer.sampling.turns import Turns
 from composer.tokens.vocabulary import EOS
-from composer.types import Constraint, Context, Tokenizer
+from composer.tokens.yielding import list_firm
+from composer.types import Constraint, Context, MusicalState, Tokenizer
 
 Mask = NDArray[np.bool_]
 
@@ -69,7 +71,7 @@ class _Trail:
     dead_ends: int = 0
     latest: int = -1  # tick of the latest dead end
     stuck: int = 0  # dead ends since the latest one
-    why: str = ""  # the message of the last dead end
+    why: deque[Context] = field(default_factory=lambda: deque(maxlen=4))  # of the last dead ends of constraints
 
 
 class Backtracker:
@@ -81,7 +83,7 @@ class Backtracker:
     def __init__(self, tokenizer: Tokenizer, constraints: Sequence[Constraint]) -> None:
         """Begin without a piece."""
         self._tokenizer, self._constraints = tokenizer, constraints
-        self._memoryless = list_memoryless(constraints)
+        self._turns, self._ahead = (Turns(tokenizer, of) for of in (constraints, list_memoryless(constraints)))
         self._trails: dict[int, _Trail] = {}
         self._wishes: dict[ConditionKey, Mask] = {}
         self._recent: deque[_Step] = deque(maxlen=MOST_TOKENS)
@@ -106,18 +108,29 @@ class Backtracker:
         """Number of dead ends of each piece that met any."""
         return {number: trail.dead_ends for number, trail in self._trails.items() if trail.dead_ends}
 
-    def constrain(self, rows: BatchState, context: Context) -> Context:
-        """Mask the context by all constraints, and by the tokens excluded after dead ends."""
-        context = constrain(self._constraints, self._mask_by_request(rows, context))
+    def constrain(self, rows: BatchState, context: Context) -> tuple[Context, bool]:
+        """Mask the context by all constraints, and by the tokens excluded after dead ends.
+
+        Also tell whether a row has no token left.
+        """
+        context, is_dead = self._turns.constrain(rows, context, self._get_wished(rows))
+        if not self._ruled_out:
+            return context, is_dead
+        context = context.restrict(context.allowed.copy())
         for number, ruled_out in self._ruled_out.items():
             context.allowed[rows.number == number] &= ~ruled_out
-        return context
+        return context, not context.allowed.any(axis=1).all()
 
-    def _mask_by_request(self, rows: BatchState, context: Context) -> Context:
+    def advance(self, rows: BatchState, tokens: NDArray[np.int64], music: MusicalState, stepped: Stepped) -> BatchState:
+        """Advance all rows by `tokens` (B,), with their musical state before these."""
+        return self._turns.advance(rows, tokens, music, self._get_wished(rows), stepped)
+
+    def _get_wished(self, rows: BatchState) -> Mask:
+        """Return (B, V) the tokens allowed for the request of each row."""
         if self._wished is None or self._wished[0] is not rows.number:
             wished = np.array([self._trails[number].wished for number in rows.number.tolist()])
             self._wished = rows.number, wished
-        return replace(context, allowed=context.allowed & self._wished[1])
+        return self._wished[1]
 
     def replace_uniforms(self, rows: BatchState, drawn: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return (B,) the uniforms `drawn`, replaced by numbers of another stream for pieces that have gone back."""
@@ -163,14 +176,17 @@ class Backtracker:
         trail.furthest = max(trail.furthest, int(rows.index[row]))
         self._behind.add(number)
         here = rows.gather(np.array([row]))
-        context = self._mask_by_request(here, build_context(self._tokenizer, here))
-        trail.why = self._explain(context, trail.request) or trail.why
+        context = build_context(self._tokenizer, here)
+        context = context.restrict(context.allowed & trail.wished)
+        if self._turns.constrain(here, context)[1]:
+            trail.why.append(context)
         if (tick := int(context.music.tick[0])) > trail.latest:
             trail.latest, trail.stuck = tick, 0
         trail.stuck += 1
         trail.dead_ends += 1
         if not trail.steps or trail.stuck > MOST_DEAD_ENDS:
-            raise NothingAllowed(trail.why)
+            told = (self._explain(one, trail.request) for one in reversed(trail.why))
+            raise NothingAllowed(next(filter(None, told), ""))
         far = 1 if trail.stuck % PATIENCE else min(2 ** (trail.stuck // PATIENCE), len(trail.steps))
         for _ in range(far):
             step, before = trail.steps.pop()
@@ -187,13 +203,13 @@ class Backtracker:
 
         Constraints with memory do not count here: theirs is known only for the token that was drawn.
         """
-        context = self.constrain(one, build_context(self._tokenizer, one))
+        context, _ = self.constrain(one, build_context(self._tokenizer, one))
         ruled_out = np.zeros_like(context.allowed[0]) if before is None else before.copy()
         ruled_out[token] = True
         others = np.flatnonzero(context.allowed[0] & ~ruled_out)
         many = one.gather(np.zeros(len(others), dtype=np.int64))
         many = many.advance(self._tokenizer, others)
-        following = constrain(self._memoryless, build_context(self._tokenizer, many)).allowed
+        following = self._ahead.constrain(many, build_context(self._tokenizer, many))[0].allowed
         ruled_out[others[~following.any(axis=1) & (others != EOS)]] = True
         return ruled_out
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,13 @@ from numpy.typing import NDArray
 from composer.arrays import get_namespace
 from composer.request import Request
 from composer.sampling.distribution import KINDS
-from composer.sampling.memory import begin_memory, is_yielding
+from composer.sampling.memory import begin_memory
 from composer.tokens.vocabulary import make_recent_notes, update_recent_notes
+from composer.tokens.yielding import compute_mask
 from composer.types import Array, Constraint, Context, MusicalState, RecentNotes, Sampler, State, Step, Tokenizer
+
+Stepped: TypeAlias = tuple[State | None, NDArray[np.float64], NDArray[np.float64]]
+"""The recurrent state of rows after a step, their costs (B, kinds), and their memory (B, M)."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +32,14 @@ class BatchState:
     """
 
     number: NDArray[np.int64]
-    index: NDArray[np.int64]
+    index: Array
     grammar: Array
     state: State | None  # recurrent state of the model
-    history: NDArray[np.int64]
+    history: Array
     recent_notes: RecentNotes
     primer: NDArray[np.int64]  # (B, longest) the primers' tokens, -1 after their ends
-    nats: NDArray[np.float64]  # (B, kinds) costs of the tokens so far
-    memory: NDArray[np.float64]  # (B, M) what samplers remember; see `composer.sampling.memory`
+    nats: Array  # (B, kinds) float64 costs of the tokens so far
+    memory: Array  # (B, M) what samplers remember; see `composer.sampling.memory`
 
     def gather(self, rows: NDArray[np.integer]) -> BatchState:
         """Select rows, in this order; a row may be selected several times."""
@@ -44,23 +48,36 @@ class BatchState:
         parts = {name: getattr(self, name)[rows] for name in _NAMES}
         return BatchState(state=state, recent_notes=recent_notes, **parts)
 
-    def get_primer_tokens(self) -> NDArray[np.int64]:
-        """Return (B,) the next token of each primer, -1 after its end."""
-        longest = self.primer.shape[1]
+    def get_primer_tokens(self, ahead: int = 0) -> NDArray[np.int64]:
+        """Return (B,) the next token of each primer, or the one so many tokens ahead; -1 after its end."""
+        longest, index = self.primer.shape[1], self.index + ahead
         if not longest:
-            return np.full(len(self.index), -1)
-        at = np.minimum(self.index, longest - 1)
-        return np.where(self.index < longest, self.primer[np.arange(len(at)), at], -1)
+            return np.full(len(index), -1)
+        at = np.minimum(index, longest - 1)
+        return np.where(index < longest, self.primer[np.arange(len(at)), at], -1)
 
-    def advance(self, tokenizer: Tokenizer, tokens: NDArray[np.int64], music: MusicalState | None = None) -> BatchState:
+    def advance(
+        self,
+        tokenizer: Tokenizer,
+        tokens: Array,
+        music: MusicalState | None = None,
+        stepped: Stepped | None = None,
+    ) -> BatchState:
         """Advance all rows by `tokens` (B,), with their musical state before these, if it is known already."""
         music, history = music or _LazyState(tokenizer, self.grammar), self.history
-        return replace(
-            self,
+        state, nats, memory = stepped or (self.state, self.nats, self.memory)
+        return BatchState(
+            number=self.number,
             index=self.index + 1,
             grammar=tokenizer.grammar.advance(self.grammar, tokens),
-            history=np.concatenate([history[:, 1:], tokens[:, None]], axis=1) if history.shape[1] else history,
+            state=state,
+            history=get_namespace(tokens).concat([history[:, 1:], tokens[:, None]], axis=1)
+            if history.shape[1]
+            else history,
             recent_notes=update_recent_notes(self.recent_notes, music, tokenizer.token_info, tokens),
+            primer=self.primer,
+            nats=nats,
+            memory=memory,
         )
 
     def replace_row(self, place: int, other: BatchState) -> BatchState:
@@ -144,11 +161,16 @@ def begin(tokenizer: Tokenizer, samplers: Sequence[Sampler], requests: Sequence[
         grammar=np.concatenate([tokenizer.grammar.start(request, 1) for request in requests]),
         state=None,
         history=np.full((count, find_history(samplers)), -1),
-        recent_notes=make_recent_notes(count, find_lookback(samplers)),
+        recent_notes=make_recent_notes(count, _round_up(find_lookback(samplers))),
         primer=np.concatenate([_pad_width(np.array([r.primer], dtype=np.int64), longest) for r in requests]),
         nats=np.zeros((count, len(KINDS))),
         memory=np.tile(begin_memory(samplers, tokenizer.token_info), (count, 1)),
     )
+
+
+def _round_up(count: int) -> int:
+    """Return a power of two, or 0: constraints are compiled for fewer numbers of notes than are asked for."""
+    return 1 << (count - 1).bit_length() if count else 0
 
 
 def build_context(tokenizer: Tokenizer, rows: BatchState) -> Context:
@@ -185,24 +207,14 @@ class _LazyState(MusicalState):
         return vars(self)[name]
 
 
-def constrain(
-    constraints: Sequence[Constraint],
-    context: Context,
-    exempt: NDArray[np.bool_] | None = None,
-    within: NDArray[np.bool_] | None = None,
-) -> Context:
-    """Mask the context by every constraint, except in rows that are `exempt` (B,).
+def constrain(constraints: Sequence[Constraint], context: Context, within: Array | None = None) -> Context:
+    """Mask the context by every constraint; one that `yields` gives way in rows where it would leave nothing.
 
-    Constraints see the tokens of `within` (B, V) alone; the result has the others, too. One that `yields` gives way in
-    rows where it would leave nothing.
+    Constraints see the tokens of `within` (B, V) alone; the result has the others, too.
     """
-    seen = context if within is None else replace(context, allowed=context.allowed & within)
+    seen = context if within is None else context.restrict(context.allowed & within)
     for constraint in constraints:
-        mask = constraint.mask(seen)
-        if exempt is not None:
-            mask = mask | exempt[:, None]
-        if is_yielding(constraint):
-            mask = mask | ~(seen.allowed & mask).any(axis=1)[:, None]
-        context = replace(context, allowed=context.allowed & mask)
-        seen = context if within is None else replace(seen, allowed=seen.allowed & mask)
+        mask = compute_mask(constraint, seen)
+        context = context.restrict(context.allowed & mask)
+        seen = context if within is None else seen.restrict(seen.allowed & mask)
     return context

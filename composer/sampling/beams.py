@@ -29,7 +29,6 @@ from composer.sampling.batch_state import (
     begin,
     build_context,
     concatenate,
-    constrain,
     run_step,
     select_rows,
 )
@@ -44,6 +43,8 @@ from composer.sampling.feasibility import (
 )
 from composer.sampling.hypotheses import ENDED, Hypotheses, begin_hypotheses, find_slowest, join_hypotheses
 from composer.sampling.loop import SampledPiece, Source
+from composer.sampling.turns import Turns
+from composer.tokens.yielding import list_firm
 from composer.types import Context, Sampler, Step, Tokenizer
 
 Floats = NDArray[np.float64]
@@ -76,6 +77,7 @@ class _Search:
     ) -> None:
         self._step, self._tokenizer, self._requests = step, tokenizer, requests
         self._chain = Chain.build(samplers, tokenizer.token_info)
+        self._turns = Turns(tokenizer, self._chain.constraints)
         self._beams = np.array([request.beams or 1 for request in requests])
         self._found: dict[int, Found] = {}
         self._dead_ends = np.zeros(len(requests), dtype=np.int64)
@@ -110,8 +112,7 @@ class _Search:
         logits, state = run_step(self._step, self._tokenizer, writing.rows)
         given = writing.rows.get_primer_tokens()
         plain = build_context(self._tokenizer, writing.rows)
-        context = replace(plain, allowed=plain.allowed & self._wished[writing.piece])
-        context = constrain(self._chain.constraints, context)
+        context, _ = self._turns.constrain(writing.rows, plain, self._wished[writing.piece])
         choice = choose(self._chain.links, logits, context, plain.allowed if self._chain.constraints else None)
         dead = ~context.allowed.any(axis=1) & (given < 0)
         check_sound(choice.model, dead | (given >= 0))
@@ -206,8 +207,9 @@ class _Search:
             titles = [name_sampler(self._chain.links[link], request)]
         else:
             plain = build_context(self._tokenizer, one)
-            masks = [(constraint.mask(plain) & plain.allowed)[0] for constraint in self._chain.constraints]
-            titles = [name_sampler(self._chain.constraints[n], request) for n in find_conflict(masks)]
+            firm = list_firm(self._chain.constraints)
+            masks = [(constraint.mask(plain) & plain.allowed)[0] for constraint in firm]
+            titles = [name_sampler(firm[n], request) for n in find_conflict(masks)]
         many = "the only beam" if request.beams == 1 else f"any of the {request.beams} beams"
         what = "one of them" if len(titles) > 1 else "it"
         text = f"in bar {bar} {begin_sentence(titles)} nothing that could be written on {many}"

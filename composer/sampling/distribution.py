@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from composer.arrays import find_first, get_namespace, is_all_false, stack_columns, sum_in_order, take_columns
 from composer.errors import BadModelFile
 from composer.sampling.memory import BoundSampler, bind, update_memory
-from composer.types import Constraint, Context, Drawn, LogitsProcessor, Sampler, TokenInfo
+from composer.types import Array, Constraint, Context, Drawn, LogitsProcessor, Sampler, TokenInfo
 
 Floats = NDArray[np.float64]
 
@@ -31,71 +31,76 @@ LOWEST = -1e300
 """The greatest logit of a row with only -inf: -inf itself would lead to NaN."""
 
 
-LEAST = np.float32(-87)
+LEAST = -87.0
 """An exponential of less is 0."""
 
-POLYNOMIAL = np.array(
-    [1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1], np.float32
-)
+POLYNOMIAL = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
 """Of exp(r) - 1 - r over r squared, for r in half of log 2 around 0 (Moshier's Cephes, `expf`)."""
 
 
-def compute_exponentials(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Compute exp of `values` up to 0, to a relative error of 2e-7, with the same bits on every machine.
+def compute_exponentials(values: Array) -> Array:
+    """Compute exp of `values` up to 0, in float32, to a relative error of 2e-7, with the same bits on every machine.
 
-    A library's own differ in the last bit between processors; `drawing.c` computes these, operation by operation.
+    A library's own differ in the last bit between processors; `drawing.c` computes these, operation by operation. A
+    constant is rounded to float32 before it is used.
     """
-    lifted: NDArray[Any] = np.maximum(values, np.float32(-88))
-    power: NDArray[Any] = np.rint(lifted * np.float32(1.44269504088896341))
-    rest: NDArray[Any] = lifted - power * np.float32(0.693359375)
-    rest = rest - power * np.float32(-2.12194440e-4)
-    result = np.full_like(rest, POLYNOMIAL[0])
+    xp = get_namespace(values)
+    lifted = xp.maximum(values, -88.0)
+    power = xp.round(lifted * 1.44269504088896341)
+    rest = lifted - power * 0.693359375
+    rest = rest - power * -2.12194440e-4
+    result = xp.full_like(rest, POLYNOMIAL[0])
     for coefficient in POLYNOMIAL[1:]:
         result = result * rest + coefficient
-    result = (result * (rest * rest) + rest) + np.float32(1)
+    result = (result * (rest * rest) + rest) + 1.0
     with np.errstate(invalid="ignore"):  # NaN stays NaN
-        scale = ((power.astype(np.int32) + 127) << 23).view(np.float32)
-    return np.where(values < LEAST, np.float32(0), result * scale)
+        scale = ((xp.astype(power, xp.int32) + 127) << 23).view(xp.float32)
+    return xp.where(values < LEAST, 0.0, result * scale)
 
 
 @dataclass(frozen=True, eq=False)
 class Distribution:
     """The softmax of `logits` (B, V), -inf where nothing may be drawn. Each result is computed once."""
 
-    logits: Floats
+    logits: Array
 
     @cached_property
-    def top(self) -> Floats:
+    def top(self) -> Array:
         """(B,) the greatest logit; `LOWEST` where all are -inf."""
-        return np.maximum(self.logits.max(axis=1), LOWEST)
+        xp = get_namespace(self.logits)
+        return xp.maximum(xp.max(self.logits, axis=1), LOWEST)
 
     @cached_property
-    def cumulative(self) -> Floats:
+    def cumulative(self) -> Array:
         """(B, V) cumulative sums of exp(logits - top); exponentials have single precision."""
+        xp = get_namespace(self.logits)
         with np.errstate(over="ignore", invalid="ignore"):  # very low logits become -inf; a NaN is found later
-            below = (self.logits - self.top[:, None]).astype(np.float32)
-        return np.cumsum(compute_exponentials(below), axis=1, dtype=np.float64)
+            below = xp.astype(self.logits - self.top[:, None], xp.float32)
+        return sum_in_order(compute_exponentials(below))
 
     @cached_property
-    def log_mass(self) -> Floats:
+    def log_mass(self) -> Array:
         """(B,) the log of the sum of exp(logits); -inf where all logits are."""
         with np.errstate(divide="ignore"):
-            return self.top + np.log(self.cumulative[:, -1])
+            return self.top + get_namespace(self.logits).log(self.cumulative[:, -1])
 
-    def compute_log_probability(self, tokens: NDArray[np.int64], rows: NDArray[np.int64] | None = None) -> Floats:
+    def compute_log_probability(self, tokens: Array, rows: Ints | None = None) -> Array:
         """Compute (N,) the log-probability of tokens, one a row or one for each of `rows`; NaN in an empty row."""
-        rows = np.arange(len(tokens)) if rows is None else rows
-        chosen: Floats = self.logits[rows, tokens]
+        if rows is None:
+            chosen, mass = take_columns(self.logits, tokens[:, None])[:, 0], self.log_mass
+        else:
+            chosen, mass = self.logits[rows, tokens], self.log_mass[rows]
         with np.errstate(invalid="ignore"):
-            return chosen - self.log_mass[rows]
+            return chosen - mass
 
-    def draw(self, uniforms: Floats, rows: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+    def draw(self, uniforms: Array, rows: Ints | None = None) -> Array:
         """Draw (N,) a token for each row or for each of `rows`: the first whose cumulative sum exceeds the uniform."""
         cumulative = self.cumulative if rows is None else self.cumulative[rows]
         total = cumulative[:, -1]
         # A product rounded up to the total would exceed every token that can be drawn.
-        passed = np.minimum(uniforms * total, np.nextafter(total, 0))
-        return (cumulative > passed[:, None]).argmax(axis=1)
+        xp = get_namespace(cumulative)
+        passed = xp.minimum(uniforms * total, xp.nextafter(total, xp.zeros_like(total)))
+        return find_first(cumulative > passed[:, None])
 
 
 # --- the distribution of the next token -------------------------------------------------------------------------------
@@ -121,80 +126,80 @@ class Chain:
         links = [sampler for sampler in bound if not isinstance(sampler, Constraint)]
         return Chain(constraints, links, [sampler for sampler in bound if isinstance(sampler, BoundSampler)])
 
-    def update_memory(self, context: Context, tokens: Ints, costs: Floats, given: Mask) -> Floats:
+    def update_memory(self, context: Context, tokens: Array, costs: Array, given: Array) -> Array:
         """Compute the memory (B, M) after a step with `tokens` (B,), their costs (B, kinds), and the `given` ones."""
         if not self.remembering:
-            return np.asarray(context.memory)
-        chosen = ~given & (np.sum(context.allowed, axis=1) > 1) & np.isfinite(costs[:, 0])  # not finite: a dead end
-        model, chain = (np.where(chosen, -costs[:, kind], 0.0) for kind in (0, 1))
+            return context.memory
+        xp = get_namespace(costs)
+        several = xp.sum(context.allowed, axis=1, dtype=xp.int64) > 1
+        chosen = ~given & several & xp.isfinite(costs[:, 0])  # not finite: a dead end
+        model, chain = (xp.where(chosen, -costs[:, kind], 0.0) for kind in (0, 1))
         return update_memory(self.remembering, context, Drawn(tokens, chosen, model, chain))
-
-
-_NO_ROWS: Ints = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
 class Choice:
     """The distributions of B rows over their next token."""
 
-    narrowed: Ints  # (N,) the rows in which constraints allow less than the grammar
-    free: Distribution | None  # (N, V) of the model within the grammar, in these rows, if there are any
+    narrowed: Array | None  # (B,) whether constraints allow less than the grammar, if there are constraints
+    free: Distribution | None  # of the model within the grammar, unless no row is known to be narrowed
     model: Distribution  # of the model within grammar and constraints
     kept: Distribution  # the same within the mask `kept`
     chain: Distribution  # after all logits processors; before them in rows that these leave empty
-    emptied: Ints | None  # (B,) the index of the processor that emptied a row, -1 for none; None if none did
+    emptied: Array | None  # (B,) the index of the processor that emptied a row, -1 for none; None if none did
 
-    def compute_costs(self, tokens: Ints, rows: Ints | None = None) -> Floats:
+    def compute_costs(self, tokens: Array, rows: Ints | None = None) -> Array:
         """Compute (N, kinds) the costs of tokens by `KINDS`, one token for each row or for each of `rows` (N,)."""
-        costs = np.zeros((len(tokens), len(KINDS)))
-        costs[:, 0] = -self.model.compute_log_probability(tokens, rows)
-        costs[:, 1] = costs[:, 0] if self.chain is self.model else -self.chain.compute_log_probability(tokens, rows)
+        model = -self.model.compute_log_probability(tokens, rows)
+        chain = model if self.chain is self.model else -self.chain.compute_log_probability(tokens, rows)
+        xp = get_namespace(model)
+        constraints = xp.zeros_like(model)
         if self.free is not None:
-            lost = np.zeros(len(self.model.log_mass))
-            lost[self.narrowed] = self.free.log_mass - self.model.log_mass[self.narrowed]
-            costs[:, 2] = lost if rows is None else lost[rows]
-        return costs
+            lost = xp.where(self.narrowed, self.free.log_mass - self.model.log_mass, 0.0)
+            constraints = lost if rows is None else lost[rows]
+        return stack_columns([model, chain, constraints])
 
 
 def choose(
     links: Sequence[LogitsProcessor],
-    logits: NDArray[Any],
+    logits: Array,
     context: Context,
-    legal: Mask | None = None,
-    kept: Mask | None = None,
+    legal: Array | None = None,
+    kept: Array | None = None,
 ) -> Choice:
     """Compute the choice in a context; `legal` (B, V) is the mask of the grammar alone, if there are constraints.
 
     With `kept` (B, V), the logits processors see only these of the allowed tokens.
     """
     model = plain = _mask_logits(logits, context.allowed)
-    narrowed = _NO_ROWS if legal is None else np.flatnonzero((legal != context.allowed).any(axis=1))
-    free = _mask_logits(logits[narrowed], legal[narrowed]) if legal is not None and len(narrowed) else None
+    narrowed = None if legal is None else get_namespace(legal).any(legal != context.allowed, axis=1)
+    free = None if legal is None or is_all_false(narrowed) else _mask_logits(logits, legal)
     if kept is not None:
         plain, context = _mask_logits(logits, kept), replace(context, allowed=kept)
     chain, emptied = _apply_processors(links, plain, context)
     return Choice(narrowed, free, model, plain, chain, emptied)
 
 
-def _mask_logits(logits: NDArray[Any], mask: Mask) -> Distribution:
-    return Distribution(np.where(mask, logits, -np.inf).astype(np.float64, copy=False))
+def _mask_logits(logits: Array, mask: Array) -> Distribution:
+    xp = get_namespace(logits)
+    return Distribution(xp.astype(xp.where(mask, logits, -np.inf), xp.float64, copy=False))
 
 
 def _apply_processors(
     links: Sequence[LogitsProcessor], plain: Distribution, context: Context
-) -> tuple[Distribution, Ints | None]:
+) -> tuple[Distribution, Array | None]:
     """Apply all logits processors; also return `Choice.emptied`. No processor can bring back a masked token."""
     emptied = None
     if not links:
         return plain, emptied
-    shaped = plain.logits
+    shaped, xp = plain.logits, get_namespace(plain.logits)
     for place, link in enumerate(links):
-        shaped = np.where(context.allowed, link(shaped, context), -np.inf)
-        nothing = ~np.isfinite(shaped.max(axis=1))
-        if nothing.any():
-            emptied = np.full(len(nothing), -1) if emptied is None else emptied
-            emptied[nothing & (emptied < 0)] = place
-            shaped = np.where(nothing[:, None], plain.logits, shaped)
+        shaped = xp.where(context.allowed, link(shaped, context), -np.inf)
+        nothing = ~xp.isfinite(xp.max(shaped, axis=1))
+        if not is_all_false(nothing):
+            emptied = xp.full_like(nothing, -1, dtype=xp.int64) if emptied is None else emptied
+            emptied = xp.where(nothing & (emptied < 0), place, emptied)
+            shaped = xp.where(nothing[:, None], plain.logits, shaped)
     return Distribution(shaped), emptied
 
 
@@ -203,11 +208,15 @@ def refuse_unsound() -> BadModelFile:
     return BadModelFile("the model gives no probabilities (its logits are NaN or infinite); train it again.")
 
 
+def find_unsound(model: Distribution, spared: Array) -> Array:
+    """Find (B,) rows in which a model's logits are NaN or infinite; none that is `spared` (B,)."""
+    return (~get_namespace(model.top).isfinite(model.top) | (model.top == LOWEST)) & ~spared
+
+
 def check_sound(model: Distribution, spared: Mask) -> None:
     """Raise BadModelFile for a model whose logits are NaN or infinite, which would generate for ever.
 
     Rows that are `spared` (B,) are not checked.
     """
-    unsound = ~np.isfinite(model.top) | (model.top == LOWEST)
-    if unsound.any() and (unsound & ~spared).any():
+    if find_unsound(model, spared).any():
         raise refuse_unsound()

@@ -193,16 +193,15 @@ static int64_t draw(const Tokens *t, const double *sums, double total, double un
 /* Choose a token for each row, unless it is given (>= 0).
  *
  * logits (rows, width); allowed, and legal or NULL, (rows, width) masks; kinds and values of the operations; uniforms,
- * given (rows,). Results: tokens (rows,), costs (rows, 3) in nats of model, chain and constraints; a row's `unsound` is
- * 1 where the model gives no probabilities. Scratch: width ids, and 4 * width doubles.
+ * given (rows,). Results: tokens (rows,), costs (rows, 3) in nats of model, chain and constraints. Returned is the number
+ * of rows for which the model gives no probabilities. Scratch: width ids, and 4 * width doubles.
  */
-void choose_tokens(int64_t rows, int64_t width, const float *logits, const uint8_t *allowed, const uint8_t *legal,
+int64_t choose_tokens(int64_t rows, int64_t width, const float *logits, const uint8_t *allowed, const uint8_t *legal,
                    int64_t operations, const int32_t *kinds, const double *values, const double *uniforms,
-                   const int64_t *given, int32_t *ids, double *scratch, int64_t *tokens, double *costs,
-                   uint8_t *unsound)
+                   const int64_t *given, int32_t *ids, double *scratch, int64_t *tokens, double *costs)
 {
+    int64_t unsound = 0;
     for (int64_t row = 0; row < rows; row++, logits += width, allowed += width, legal += legal ? width : 0, costs += 3) {
-        unsound[row] = 0;
         costs[0] = costs[1] = costs[2] = 0.0;
         if (given[row] >= 0) {
             tokens[row] = given[row];
@@ -219,7 +218,7 @@ void choose_tokens(int64_t rows, int64_t width, const float *logits, const uint8
         gather(&t, logits, allowed, width);
         double top = find_top(&t);
         if (!isfinite(top)) {
-            unsound[row] = 1;
+            unsound++;
             tokens[row] = 0;
             continue;
         }
@@ -236,5 +235,43 @@ void choose_tokens(int64_t rows, int64_t width, const float *logits, const uint8
         costs[0] = -((double)logits[tokens[row]] - mass);
         costs[1] = operations ? -(t.values[at] - chain_mass) : costs[0];
         costs[2] = narrowed ? free_mass - mass : 0.0;
+    }
+    return unsound;
+}
+
+/* The greatest logit of tokens that may all be at -INFINITY: then no exponential is NaN. */
+static const double LOWEST = -1e300;
+static double lift(double top) { return top < LOWEST ? LOWEST : top; }
+
+/* Choose a token for each particle, among the kept tokens of its row.
+ *
+ * logits (rows, width); legal or NULL, allowed and kept, (rows, width) masks; kinds and values of the operations; the
+ * row `at` and the uniform of each particle. Results: tokens (particles,), `values` (particles,) of the tokens after the
+ * operations, and for each row the greatest logit and the sum of exponentials below it (rows, 4, 2): of the legal, the
+ * allowed and the kept tokens, and of these after the operations. Scratch: width ids, and 4 * width doubles.
+ */
+void choose_particles(int64_t rows, int64_t width, const float *logits, const uint8_t *legal, const uint8_t *allowed,
+                      const uint8_t *kept, int64_t operations, const int32_t *kinds, const double *operands,
+                      int64_t particles, const int64_t *at, const double *uniforms, int32_t *ids, double *scratch,
+                      int64_t *tokens, double *values, double *masses)
+{
+    for (int64_t row = 0; row < rows; row++, logits += width, masses += 8) {
+        Tokens t = {0, ids, scratch, scratch + width, scratch + 2 * width};
+        double *sums = scratch + 3 * width;
+        const uint8_t *masks[3] = {legal ? legal : allowed, allowed, kept};
+        for (int which = legal ? 0 : 1; which < 3; which++) {
+            gather(&t, logits, masks[which] + row * width, width);
+            masses[2 * which] = lift(find_top(&t));
+            masses[2 * which + 1] = sum_exponentials(&t, masses[2 * which], sums);
+        }
+        if (masses[4] > LOWEST)
+            for (int64_t i = 0; i < operations; i++) apply(&t, kinds[i], operands[i]);
+        double top = masses[6] = lift(find_top(&t)), total = masses[7] = sum_exponentials(&t, top, sums);
+        for (int64_t n = 0; n < particles; n++)
+            if (at[n] == row && t.count) {
+                int64_t place = draw(&t, sums, total, uniforms[n]);
+                tokens[n] = t.ids[place];
+                values[n] = t.values[place];
+            }
     }
 }

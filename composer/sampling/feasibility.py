@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
@@ -23,8 +24,9 @@ from composer.music.score import TimeSignature, parse_time_signature
 from composer.plugins.registry import registry
 from composer.request import Request, SamplerSpec
 from composer.sampling.batch_state import find_history, find_lookback
-from composer.sampling.memory import list_firm, list_memoryless, unbind
+from composer.sampling.memory import list_memoryless, unbind
 from composer.tokens.vocabulary import compute_pitches, make_recent_notes
+from composer.tokens.yielding import list_firm
 from composer.types import Constraint, Context, MusicalState, Sampler, Span, Tokenizer
 
 # --- contradictions ---------------------------------------------------------------------------------------------------
@@ -58,8 +60,28 @@ def check_request(
     found = {} if found is None else found
     conditions = (request.bars, request.time_signature, request.key, bool(request.primer))
     if conditions not in found:
-        found[conditions] = _check(tokenizer, list_firm(list_memoryless(constraints)), request)
+        asked, firm = _Asked(conditions, request), tuple(list_firm(list_memoryless(constraints)))
+        is_known = _is_hashable((tokenizer, firm))
+        found[conditions] = (_check_once if is_known else _check)(tokenizer, firm, asked)
+        if request.key is not None and firm and tokenizer.token_info.names_pitches:
+            _warn_of_key(tokenizer, firm, request)
     return found[conditions]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A request, equal to others with the same conditions."""
+
+    conditions: ConditionKey
+    request: Request = field(compare=False)
+
+
+def _is_hashable(value: object) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
 
 
 def check_gaps(
@@ -89,7 +111,8 @@ def _list_keys(tokenizer: Tokenizer, request: Request) -> Ints:
     return written if len(written) else np.array([-1])
 
 
-def _check(tokenizer: Tokenizer, constraints: Sequence[Constraint], request: Request) -> Mask:
+def _check(tokenizer: Tokenizer, constraints: Sequence[Constraint], asked: _Asked) -> Mask:
+    request = asked.request
     token_info, keys = tokenizer.token_info, _list_keys(tokenizer, request)
     if not constraints or not token_info.names_pitches:
         return np.ones(len(token_info.kind), dtype=bool)
@@ -98,11 +121,13 @@ def _check(tokenizer: Tokenizer, constraints: Sequence[Constraint], request: Req
     for metre in _list_time_signatures(tokenizer, request):
         keys = _filter_keys(tokenizer, constraints, replace(request, time_signature=metre), keys, last, 1)
     keys, metres = _filter_audible(tokenizer, constraints, request, keys)
-    if request.key is not None:
-        _warn_of_key(tokenizer, constraints, request)
     named = token_info.mark_time_signatures(metres)
     may = (token_info.key < 0) | np.isin(token_info.key, keys)
     return may & (~token_info.is_time_signature | named | (request.time_signature is not None))
+
+
+_check_once: Callable[..., Mask] = lru_cache(maxsize=64)(_check)
+"""The same, for requests that come again: an answer takes longer than fifty steps of a small network."""
 
 
 def _select_extremes(keys: Ints) -> Ints:

@@ -14,8 +14,9 @@ from composer.music.score import Score
 from composer.request import Request
 from composer.sampling.batch_state import find_history, find_lookback
 from composer.sampling.feasibility import get_bar_number, name_sampler
-from composer.sampling.memory import list_firm, list_memoryless
+from composer.sampling.memory import list_memoryless
 from composer.tokens.vocabulary import make_recent_notes, update_recent_notes
+from composer.tokens.yielding import list_firm
 from composer.types import Constraint, Context, RecentNotes, Sampler, Span, Tokenizer, Tokens
 
 Mask = NDArray[np.bool_]

@@ -3,12 +3,16 @@
 Each step computes the distributions of all rows (`composer.sampling.distribution`), and draws a token for each row with
 its piece's own uniform. A piece at a dead end goes back some tokens (`composer.sampling.backtracking`); if that does
 not help, this piece alone fails. When a piece ends, its row takes the next request at once.
+
+A backend may take a block of steps at once, on its device (`composer.sampling.blocks`); rows of pieces that end in it
+take the next requests after it. The pieces are the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 
 import numpy as np
@@ -18,6 +22,7 @@ from composer.errors import OF_ONE_PIECE, ComposerError, NothingAllowed
 from composer.request import Request
 from composer.sampling.backtracking import Backtracker
 from composer.sampling.batch_state import BatchState, begin, build_context, concatenate, run_step
+from composer.sampling.blocks import make_blocks, record_step
 from composer.sampling.distribution import Chain
 from composer.sampling.drawing import make_draw
 from composer.sampling.feasibility import get_bar_number, name_sampler
@@ -59,6 +64,11 @@ class DrawnStep:
     dead_ends: Mapping[int, int]  # by piece, where there were any
     lost: Mapping[int, ComposerError]  # failed pieces and their errors; their tokens here mean nothing
 
+    @cached_property
+    def ended(self) -> Ints:
+        """The rows of pieces that have ended."""
+        return np.flatnonzero(self.token == EOS)
+
 
 def make_source(requests: Iterable[Request]) -> Source:
     """Make a source of these requests, in order."""
@@ -86,16 +96,20 @@ def sample_each(
 ) -> Iterator[tuple[int, SampledPiece | ComposerError]]:
     """Yield each piece with its number when it ends, or its error; at most `most` run side by side."""
     numbers, tokens = np.zeros(0, dtype=np.int64), np.zeros((0, 256), dtype=np.int64)
+    places, room = np.arange(0), 0  # the rows, and for how many steps at least there is room in `tokens`
     for drawn in run_steps(step, tokenizer, samplers, more, most):
         if numbers is not drawn.number:  # the batch has changed
             going = tokens[np.isin(numbers, drawn.number)]
-            room = np.zeros((len(drawn.number) - len(going), tokens.shape[1]), dtype=np.int64)
-            numbers, tokens = drawn.number, np.concatenate([going, room])
-        if drawn.index.max(initial=0) >= tokens.shape[1]:
+            begun = np.zeros((len(drawn.number) - len(going), tokens.shape[1]), dtype=np.int64)
+            numbers, tokens = drawn.number, np.concatenate([going, begun])
+            places = np.arange(len(numbers))
+        if room <= 0 and (room := tokens.shape[1] - int(drawn.index.max(initial=0))) <= 0:
+            room += tokens.shape[1]
             tokens = np.concatenate([tokens, np.zeros_like(tokens)], axis=1)
-        tokens[np.arange(len(numbers)), drawn.index] = drawn.token
+        tokens[places, drawn.index] = drawn.token
+        room -= 1
         yield from drawn.lost.items()
-        for row in np.flatnonzero(drawn.token == EOS).tolist():
+        for row in drawn.ended.tolist():
             number, length = int(numbers[row]), int(drawn.index[row]) + 1
             if number not in drawn.lost:
                 model, chain, constraints = drawn.nats[row].tolist()
@@ -112,9 +126,9 @@ def run_steps(
         lost = batch.begin(more(most - batch.size)) if batch.size < most else {}
         if not (batch.size or lost):
             return
-        drawn = batch.draw(lost)
-        yield drawn
-        batch.remove_finished(drawn)
+        for drawn in batch.draw(lost):
+            yield drawn
+            batch.remove_finished(drawn)
 
 
 class _Batch:
@@ -125,6 +139,7 @@ class _Batch:
         self._chain, self._streams = Chain.build(samplers, tokenizer.token_info), Streams()
         self._draw = make_draw(self._chain.links)
         self._backtracker = Backtracker(tokenizer, self._chain.constraints) if self._chain.constraints else None
+        self._blocks = make_blocks(step, tokenizer, self._chain)
         self._rows: BatchState | None = None
         self._requests: dict[int, Request] = {}
         self._begun = 0
@@ -136,6 +151,7 @@ class _Batch:
     def begin(self, requests: Sequence[Request]) -> dict[int, ComposerError]:
         """Add pieces to the batch, and return the errors of those that cannot begin."""
         lost: dict[int, ComposerError] = {}
+        self._keep_running()
         for request in requests:
             number, self._begun = self._begun, self._begun + 1
             try:
@@ -150,11 +166,30 @@ class _Batch:
             self._streams.add([(request.seed, request.index, request.attempt)])
         return lost
 
-    def draw(self, lost: dict[int, ComposerError]) -> DrawnStep:
-        """Draw one token for each piece; errors of single pieces are added to `lost`."""
-        if self._rows is None:
-            return _make_empty_step(lost)
-        rows, context, legal, given = self._leave_dead_ends(self._rows, lost)
+    def draw(self, lost: dict[int, ComposerError]) -> Iterator[DrawnStep]:
+        """Draw tokens for each piece: one, or a block of them where the backend takes many steps at once.
+
+        Errors of single pieces are added to `lost`.
+        """
+        self._keep_running()
+        block = None
+        if self._rows is not None and self._blocks is not None:
+            block = self._blocks.run(self._rows, self._streams)
+        if block is None:
+            yield _make_empty_step(lost) if self._rows is None else self._draw_one(self._rows, lost)
+            return
+        number, index, self._rows = block.rows.number, block.rows.index - len(block.tokens), block.rows
+        for step, (tokens, nats) in enumerate(zip(block.tokens, block.nats, strict=True)):
+            going = block.find_going(step)
+            if len(going) < len(number) or not step:
+                shown = number[going]  # one array as long as the batch is the same
+            if not len(going):
+                return
+            yield DrawnStep(shown, index[going] + step, tokens[going], nats[going], {}, {} if step else lost)
+
+    def _draw_one(self, begun: BatchState, lost: dict[int, ComposerError]) -> DrawnStep:
+        """Draw one token for each piece."""
+        rows, context, legal, given = self._leave_dead_ends(begun, lost)
         logits, state = run_step(self._step, self._tokenizer, rows)
         uniforms = self._streams.draw(rows.index)
         if self._backtracker is not None:
@@ -164,10 +199,12 @@ class _Batch:
             self._report_emptied(rows, drawn.emptied, context.music, given, lost)
         if self._backtracker is not None:
             self._backtracker.remember(rows, drawn.tokens, given)
-        memory = self._chain.update_memory(context, drawn.tokens, drawn.nats, given >= 0)
-        stepped = replace(rows, state=state, nats=rows.nats + drawn.nats, memory=memory)
-        self._rows = stepped.advance(self._tokenizer, drawn.tokens, context.music)
-        dead_ends = {} if self._backtracker is None else self._backtracker.dead_ends
+        stepped, dead_ends = record_step(self._chain, rows, context, state, drawn, given), {}
+        if self._backtracker is None:
+            self._rows = rows.advance(self._tokenizer, drawn.tokens, context.music, stepped)
+        else:
+            self._rows = self._backtracker.advance(rows, drawn.tokens, context.music, stepped)
+            dead_ends = self._backtracker.dead_ends
         return DrawnStep(rows.number, rows.index, drawn.tokens, self._rows.nats, dead_ends, lost)
 
     def _leave_dead_ends(
@@ -180,11 +217,11 @@ class _Batch:
         given = rows.get_primer_tokens()
         plain = context = build_context(self._tokenizer, rows)
         while self._backtracker is not None:
-            context = self._backtracker.constrain(rows, plain)
-            stuck = np.flatnonzero(~context.allowed.any(axis=1) & (given < 0))
+            context, is_dead = self._backtracker.constrain(rows, plain)
+            stuck = np.flatnonzero(~context.allowed.any(axis=1) & (given < 0)) if is_dead else ()
             if not len(stuck):
                 return rows, context, plain.allowed, given
-            for row in stuck.tolist():
+            for row in map(int, stuck):
                 try:
                     rows = self._backtracker.go_back(rows, row)
                 except NothingAllowed as error:
@@ -206,16 +243,21 @@ class _Batch:
 
     def remove_finished(self, drawn: DrawnStep) -> None:
         """Remove the pieces that have ended or failed."""
+        if not (drawn.lost or len(drawn.ended)):
+            return
         leaving = drawn.token == EOS
         if drawn.lost:
             leaving |= np.isin(drawn.number, list(drawn.lost))
-        if not leaving.any() or self._rows is None:
-            return
         for number in drawn.number[leaving].tolist():
             del self._requests[number]
             if self._backtracker is not None:
                 self._backtracker.end(number)
-        going = np.flatnonzero(~leaving)
+
+    def _keep_running(self) -> None:
+        """Keep the rows of the pieces that still run: once before the next step, whenever the others have ended."""
+        if self._rows is None or len(self._rows.number) == self.size:
+            return
+        going = np.flatnonzero(np.isin(self._rows.number, list(self._requests)))
         self._rows = self._rows.gather(going) if len(going) else None
         self._streams.keep(going)
 

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from composer.arrays import get_namespace
+from composer.tokens.yielding import is_yielding
 from composer.types import Array, Constraint, Context, Drawn, HasMemory, Sampler, TokenInfo
 
 Floats = NDArray[np.float64]
@@ -35,6 +37,11 @@ class BoundSampler:
 
 class BoundConstraint(BoundSampler):
     """A bound constraint."""
+
+    @property
+    def yields(self) -> bool:
+        """Whether the constraint gives way where it would leave nothing."""
+        return is_yielding(self.sampler)
 
     def mask(self, context: Context) -> Array:
         """Mask (B, V) the tokens that are allowed."""
@@ -80,16 +87,7 @@ def list_memoryless(constraints: Sequence[Constraint]) -> list[Constraint]:
     return [constraint for constraint in constraints if not isinstance(constraint, HasMemory)]
 
 
-def is_yielding(constraint: Constraint) -> bool:
-    """Tell whether a constraint gives way where it would leave nothing (`composer.types.Constraint`)."""
-    return bool(getattr(constraint, "yields", False))
-
-
-def list_firm(constraints: Sequence[Constraint]) -> list[Constraint]:
-    """List the constraints that never give way: they alone can contradict others."""
-    return [constraint for constraint in constraints if not is_yielding(constraint)]
-
-
-def update_memory(samplers: Sequence[BoundSampler], context: Context, drawn: Drawn) -> Floats:
+def update_memory(samplers: Sequence[BoundSampler], context: Context, drawn: Drawn) -> Array:
     """Compute the memory (B, M) of all bound samplers, given in order, after a step."""
-    return np.concatenate([sampler.update_memory(context, drawn) for sampler in samplers], axis=1)
+    parts = [sampler.update_memory(context, drawn) for sampler in samplers]
+    return get_namespace(parts[0]).concat(parts, axis=1)

@@ -12,6 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from composer.arrays import get_namespace, make_range, take_columns
+from composer.types import Array
+
 BLOCK = 256
 """Steps whose uniforms are computed at once."""
 
@@ -30,6 +33,50 @@ def make_generator(seed: int, index: int, attempt: int, purpose: str) -> np.rand
     return np.random.Generator(np.random.Philox(key=np.array([seed, index], dtype=np.uint64), counter=counter))
 
 
+MULTIPLIERS = (0xD2E7470EE14C6C93, 0xCA5A826395121157)
+WEYL = (0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B)
+"""The constants of Philox 4x64: those that the counter is multiplied by, and those that the key grows by."""
+
+ROUNDS = 10
+LOW = 0xFFFFFFFF
+
+
+def compute_uniforms(keys: Array, steps: Array, count: int, purpose: str = "draw") -> Array:
+    """Compute (B, count) the uniforms that `draw_uniforms` draws, from `steps` (B,) on, on any device.
+
+    `keys` (B, 3) are seed, index and attempt of each row. Numbers are int64, whose products and sums wrap around as
+    those of uint64 do; only a shift to the right differs, and is masked.
+    """
+    xp = get_namespace(keys)
+    blocks = (steps // 4)[:, None] + 1 + make_range(count // 4 + 2, keys)  # NumPy counts up before it draws
+    zeros = xp.zeros_like(blocks)
+    counter = [blocks, zeros + keys[:, 2:], zeros + zlib.crc32(purpose.encode()), zeros]
+    first, second = zeros + keys[:, :1], zeros + keys[:, 1:2]
+    for number in range(ROUNDS):
+        (high, low), (other_high, other_low) = (
+            _multiply(counter[place], multiplier) for place, multiplier in zip((0, 2), MULTIPLIERS, strict=True)
+        )
+        one, two = (_wrap(number * weyl) for weyl in WEYL)
+        counter = [other_high ^ counter[1] ^ (first + one), other_low, high ^ counter[3] ^ (second + two), low]
+    bits = xp.reshape(xp.stack(counter, axis=2), (keys.shape[0], -1))
+    places = (steps % 4)[:, None] + make_range(count, keys)
+    return xp.astype((take_columns(bits, places) >> 11) & (2**53 - 1), xp.float64) * 2.0**-53
+
+
+def _wrap(number: int) -> int:
+    """Return the int64 with the last 64 bits of a whole number."""
+    return (number + 2**63) % 2**64 - 2**63
+
+
+def _multiply(one: Array, other: int) -> tuple[Array, Array]:
+    """Multiply numbers of 64 bits without a sign; return the high and the low 64 bits, by halves of 32."""
+    one_high, one_low, other_high, other_low = (one >> 32) & LOW, one & LOW, other >> 32, other & LOW
+    crossed = one_high * other_low + ((one_low * other_low >> 32) & LOW)
+    second = one_low * other_high + (crossed & LOW)
+    high = one_high * other_high + ((crossed >> 32) & LOW) + ((second >> 32) & LOW)
+    return high, one * _wrap(other)
+
+
 class Streams:
     """The streams of the rows of a batch; a block is computed at its first step."""
 
@@ -37,24 +84,31 @@ class Streams:
         """Begin without a row."""
         self._rows: list[tuple[int, int, int]] = []
         self._blocks = np.zeros((0, BLOCK))
-        self._block = np.zeros(0, dtype=np.int64)
+        self._first = self._numbers = np.zeros(0, dtype=np.int64)  # the first step of each block, and 0 to B - 1
 
     def add(self, rows: Sequence[tuple[int, int, int]]) -> None:
         """Add rows, each (seed, index, attempt)."""
         self._rows = [*self._rows, *rows]
         self._blocks = np.concatenate([self._blocks, np.zeros((len(rows), BLOCK))])
-        self._block = np.concatenate([self._block, np.full(len(rows), -1)])
+        self._first = np.concatenate([self._first, np.full(len(rows), -BLOCK)])  # none yet
+        self._numbers = np.arange(len(self._rows))
 
     def keep(self, rows: NDArray[np.int64]) -> None:
         """Keep these rows only."""
         self._rows = [self._rows[int(row)] for row in rows]
-        self._blocks, self._block = self._blocks[rows], self._block[rows]
+        self._blocks, self._first = self._blocks[rows], self._first[rows]
+        self._numbers = np.arange(len(self._rows))
+
+    def list_keys(self) -> NDArray[np.int64]:
+        """Return (B, 3) the seed, the index and the attempt of each row, for `compute_uniforms`."""
+        return np.array(self._rows, dtype=np.uint64).reshape(-1, 3).view(np.int64)
 
     def draw(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return (B,) the uniform of one step of each row."""
-        block, place = steps // BLOCK, steps % BLOCK
-        if np.any(block != self._block):
-            for row in np.flatnonzero(block != self._block).tolist():
-                self._blocks[row] = draw_uniforms(*self._rows[row], int(block[row]))
-            self._block = block
-        return self._blocks[np.arange(len(block)), place]
+        place = steps - self._first
+        if place.view(np.uint64).max(initial=0) >= BLOCK:  # one below 0 as well
+            for row in np.flatnonzero((place < 0) | (place >= BLOCK)).tolist():
+                block = int(steps[row]) // BLOCK
+                self._blocks[row], self._first[row] = draw_uniforms(*self._rows[row], block), block * BLOCK
+            place = steps - self._first
+        return self._blocks[self._numbers, place]

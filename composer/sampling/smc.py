@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,16 +33,17 @@ from composer.sampling.batch_state import (
     BatchState,
     begin,
     build_context,
-    constrain,
     run_step,
     select_rows,
 )
-from composer.sampling.distribution import Chain, Choice, Distribution, check_sound, choose
+from composer.sampling.distribution import Chain, Distribution
+from composer.sampling.drawing import DrawParticles, make_particle_draw
 from composer.sampling.feasibility import begin_sentence, find_conflict, get_bar_number, name_sampler
 from composer.sampling.hypotheses import BEATS, ENDED, Hypotheses, begin_hypotheses, find_slowest, join_hypotheses
 from composer.sampling.loop import SampledPiece
-from composer.sampling.memory import list_firm
 from composer.sampling.random_streams import BLOCK, draw_uniforms
+from composer.sampling.turns import Turns
+from composer.tokens.yielding import list_firm
 from composer.types import Array, Constraint, Context, Sampler, Step, Tokenizer
 
 Floats = NDArray[np.float64]
@@ -85,13 +86,14 @@ def sample_conditioned(
     error if all its particles meet a dead end.
     """
     chain = Chain.build(samplers, tokenizer.token_info)
+    turns, draw = Turns(tokenizer, chain.constraints), make_particle_draw(chain.links)
     cloud = _begin(tokenizer, samplers, conditions)
     while True:
         least = _compare_repeatedly(cloud)
         active = (cloud.begun.reached == least[cloud.begun.piece]) & (cloud.begun.reached < ENDED)
         if not active.any():
             return _make_results(cloud)
-        _draw_tokens(cloud, active, step, tokenizer, chain)
+        _draw_tokens(cloud, active, step, tokenizer, chain, turns, draw)
         cloud.round += 1
 
 
@@ -217,10 +219,14 @@ def resample_systematically(log_weights: Floats, uniform: float) -> Ints:
     return np.searchsorted(cumulative, np.minimum(points, np.nextafter(total, 0)), side="right")
 
 
+_draw_block = lru_cache(maxsize=256)(draw_uniforms)
+"""A block is drawn from in several rounds."""
+
+
 def _draw_numbers(request: Request, purpose: str, first: int, count: int) -> Floats:
     """Return (count,) uniforms of the piece's stream for a purpose, from number `first` on."""
     blocks = range(first // BLOCK, (first + count - 1) // BLOCK + 1)
-    made = [draw_uniforms(request.seed, request.index, request.attempt, block, purpose) for block in blocks]
+    made = [_draw_block(request.seed, request.index, request.attempt, block, purpose) for block in blocks]
     start = first - blocks[0] * BLOCK
     return np.concatenate(made)[start : start + count]
 
@@ -250,28 +256,42 @@ def _find_cause(tokenizer: Tokenizer, chain: Chain, conditions: Sequence[Conditi
 
 
 def _draw_tokens(
-    cloud: _ParticleSet, active: NDArray[np.bool_], step: Step, tokenizer: Tokenizer, chain: Chain
+    cloud: _ParticleSet,
+    active: NDArray[np.bool_],
+    step: Step,
+    tokenizer: Tokenizer,
+    chain: Chain,
+    turns: Turns,
+    draw: DrawParticles,
 ) -> None:
     """Draw one token for every particle at an `active` row; different draws make new rows."""
-    writing, waiting = cloud.begun.select(np.flatnonzero(active)), cloud.begun.select(np.flatnonzero(~active))
+    writing, waiting = cloud.begun, None
+    if not active.all():
+        writing, waiting = cloud.begun.select(np.flatnonzero(active)), cloud.begun.select(np.flatnonzero(~active))
     logits, state = run_step(step, tokenizer, writing.rows)
-    choice, weight, forced, context = _choose(tokenizer, chain, cloud.conditions, writing.rows, logits)
     at = np.where(active, np.cumsum(active) - 1, len(writing.piece) + np.cumsum(~active) - 1)[cloud.row]
     drawing = np.flatnonzero(active[cloud.row])
+    masked = _mask(tokenizer, chain, turns, cloud.conditions, writing.rows)
+    kept, alive, forced = masked.kept, masked.alive, masked.forced
+    drawn = draw(logits, masked.context, masked.legal, kept, ~alive, _draw_uniforms(cloud)[drawing], at[drawing])
+    alive = alive if drawn.emptied is None else alive & (drawn.emptied < 0)
+    weight = np.where(alive, drawn.share, -np.inf)
     _count_dead(cloud, tokenizer, chain, writing, (weight == -np.inf) & (writing.weight > -np.inf), at[drawing])
-    tokens = choice.chain.draw(_draw_uniforms(cloud)[drawing], at[drawing])
-    size = choice.chain.logits.shape[1]
-    children, place = np.unique(at[drawing] * size + tokens, return_inverse=True)
+    size = logits.shape[1]
+    children, first, place = np.unique(at[drawing] * size + drawn.tokens, return_index=True, return_inverse=True)
     parents, written = children // size, children % size
-    costs = np.where(forced[parents, None], 0.0, choice.compute_costs(written, parents))
-    parting = replace(writing, rows=replace(writing.rows, state=state), weight=writing.weight + weight).select(parents)
+    costs = np.where(forced[parents, None], 0.0, drawn.nats[first])
+    parting = replace(writing, rows=replace(writing.rows, state=state), weight=writing.weight + weight)
+    if not np.array_equal(parents, np.arange(len(writing.piece))):
+        parting = parting.select(parents)
     if chain.remembering:
+        context = masked.context.restrict(kept)
         memory = chain.update_memory(select_rows(context, parents), written, costs, forced[parents])
         parting = replace(parting, rows=replace(parting.rows, memory=memory))
     after = parting.advance(tokenizer, written, costs)
     cloud.row = at - len(writing.piece) + len(children)  # waiting rows come after the children
     cloud.row[drawing] = place
-    cloud.begun = join_hypotheses(after, waiting) if len(waiting.piece) else after
+    cloud.begun = after if waiting is None else join_hypotheses(after, waiting)
 
 
 def _count_dead(
@@ -302,30 +322,41 @@ def _draw_uniforms(cloud: _ParticleSet) -> Floats:
     return np.concatenate(numbers)
 
 
-def _choose(
-    tokenizer: Tokenizer, chain: Chain, conditions: Sequence[Condition], rows: BatchState, logits: Floats
-) -> tuple[Choice, Floats, NDArray[np.bool_], Context]:
-    """Compute the choice of R rows, (R,) log g_t, (R,) whether one token alone is left, and their context."""
+@dataclass(frozen=True)
+class _Masked:
+    """The masks (R, V) of R rows."""
+
+    context: Context  # with the mask of grammar and constraints
+    legal: NDArray[np.bool_] | None  # that of the grammar alone, if there are constraints
+    kept: NDArray[np.bool_]  # within the fixed notes; the grammar's where no token is left
+    alive: NDArray[np.bool_]  # (R,) whether a token is left
+    forced: NDArray[np.bool_]  # (R,) whether grammar and fixed notes leave one token alone
+
+
+def _mask(
+    tokenizer: Tokenizer, chain: Chain, turns: Turns, conditions: Sequence[Condition], rows: BatchState
+) -> _Masked:
+    """Mask the tokens of R rows by grammar, constraints and fixed notes."""
     plain = build_context(tokenizer, rows)
     legal = plain.allowed
     given = legal & _mask_fixed_notes(conditions, rows)
     forced = given.sum(axis=1) == 1
-    context = constrain(chain.constraints, plain, exempt=forced, within=given)
+    context, _ = turns.constrain(rows, plain, within=given)
+    if chain.constraints and forced.any():
+        context = context.restrict(np.where(forced[:, None], legal, context.allowed))
     kept = context.allowed & given
     alive = kept.any(axis=1)
-    kept = np.where(alive[:, None], kept, legal)  # a particle at a dead end draws any legal token until it is compared
-    choice = choose(chain.links, logits, context, legal if chain.constraints else None, kept)
-    check_sound(choice.model, ~alive)
-    with np.errstate(invalid="ignore"):
-        share = choice.kept.log_mass - choice.model.log_mass
-    alive = alive if choice.emptied is None else alive & (choice.emptied < 0)
-    return choice, np.where(alive, share, -np.inf), forced, replace(context, allowed=kept)
+    if not alive.all():  # a particle at a dead end draws any legal token until it is compared
+        kept = np.where(alive[:, None], kept, legal)
+    return _Masked(context, legal if chain.constraints else None, kept, alive, forced)
 
 
 def _mask_fixed_notes(conditions: Sequence[Condition], rows: BatchState) -> NDArray[np.bool_]:
     """Mask (R, V) the fixed notes, by the mask of each row's piece; pieces that share a mask are computed together."""
     of = {id(condition.mask): condition.mask for condition in conditions}
     keys = list(of)
+    if len(keys) == 1:
+        return np.asarray(of[keys[0]](rows.grammar))
     group_of = np.array([keys.index(id(condition.mask)) for condition in conditions])[rows.number]
     order = np.argsort(group_of, kind="stable")
     present, starts = np.unique(group_of[order], return_index=True)

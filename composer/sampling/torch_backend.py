@@ -3,19 +3,21 @@
 A row's numbers must not depend on its neighbours, or piece 17 alone would differ from piece 17 of a batch. Matrix
 products and vector units sum and round in an order that depends on the number of rows, though mostly not beyond a few.
 So rows are padded to one of a few sizes, of which a trial of the module itself has shown that they agree to the bit.
+
+A loop of steps that stays on the device is in `composer.sampling.torch_loop`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.devices import switch_off_onednn, use_one_thread
+from composer.devices import run_alike
 from composer.fitting import check_columns, convert_columns
-from composer.types import Column, State, Step
+from composer.types import Array, Column, Repeat, State, Turn
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 SIZES = (4, 8, 16, 32, 64)
 """Numbers of rows that a module may be run with at once; one by one where no trial of these succeeds."""
 
+SIZES_OF_DEVICES = (64, 256, 1024)
+"""The same on a device beside the processor, where a few rows take as long as many."""
+
 TRIES = 4
 """Batches that each number of rows is tried with."""
 
@@ -31,37 +36,82 @@ TRIAL_STEPS = 3
 """Steps of a trial: a difference in the state shows itself in the next logits."""
 
 
-def make_torch_step(module: nn.Module, features: Sequence[Column] | None = None) -> Step:
+def make_torch_step(module: nn.Module, features: Sequence[Column] | None = None, block: int = 1) -> TorchStep:
     """Make `step(inputs (B, C), state) -> (logits (B, V), state)`: NumPy outside, torch on the module's device inside.
 
     A step raises BadModelFile for inputs beyond the sizes of `features`, if they are given, and ValueError for a state
-    of other rows. Without `features`, it runs the fewest rows at once.
+    of other rows. Without `features`, it runs the fewest rows at once. With a `block`, it `SupportsBlocks` of so many
+    steps; only a module whose state begins as zeros can.
     """
-    import torch
+    return TorchStep(module, features or (), block)
 
-    device = next(module.parameters()).device
-    limits, names = np.array([c.size for c in features or ()]), [c.name for c in features or ()]
-    module.eval()
-    sizes = find_sizes(module, limits) if names else SIZES[:1]
 
-    def step(inputs: NDArray[np.int64], state: State | None) -> tuple[NDArray[np.float32], State]:
-        if names:
-            inputs = convert_columns(inputs, len(names))
-            check_columns(inputs, limits, names)
-        rows = len(inputs)
-        if state is not None and any(len(part) != rows for part in state):
-            raise ValueError(f"the state of a step has other rows than the {rows} of its inputs")
+class TorchStep:
+    """The step of a module."""
+
+    def __init__(self, module: nn.Module, features: Sequence[Column], block: int) -> None:
+        """Find the numbers of rows that the module is run with."""
+        self.device = next(module.parameters()).device
+        self._module, self._names = module.eval(), [column.name for column in features]
+        self._limits = np.array([column.size for column in features])
+        self._sizes: Sequence[int] = SIZES[:1]
+        if self._names:
+            self._sizes = find_sizes(module, self._limits, SIZES if self.device.type == "cpu" else SIZES_OF_DEVICES)
+        self.most = max(self._sizes[-1], SIZES[-1])
+        self._first = _find_first_state(module, len(self._names)) if block > 1 and self._names else None
+        self.block = block if self._first is not None else 1
+
+    def __call__(self, inputs: NDArray[np.int64], state: State | None) -> tuple[NDArray[np.float32], State]:
+        """Take one step."""
+        if self._names:
+            inputs = convert_columns(inputs, len(self._names))
+            check_columns(inputs, self._limits, self._names)
+        if state is not None and any(len(part) != len(inputs) for part in state):
+            raise ValueError(f"the state of a step has other rows than the {len(inputs)} of its inputs")
+        with run_alike():
+            logits, after = self._run(self.place(inputs), state)
+            return self.read(logits), after
+
+    def pad(self, rows: int) -> int:
+        """Return the number of rows that so many are padded to."""
+        return sum(size for _, _, size in cut_rows(rows, self._sizes))
+
+    def place(self, array: NDArray[Any]) -> torch.Tensor:
+        """Copy an array to the device."""
+        import torch
+
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+    def read(self, array: torch.Tensor) -> NDArray[Any]:
+        """Copy a tensor to the host."""
+        found: NDArray[Any] = array.cpu().numpy()
+        return found
+
+    def begin(self, rows: int) -> State:
+        """Make the state of rows before their first token: zeros."""
+        return tuple(part.new_zeros((rows, *part.shape[1:])) for part in self._first or ())
+
+    def run(self, inputs: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
+        """Take one step on the device."""
+        return self._run(inputs, state)
+
+    def make_repeat(self, turn: Turn, carried: Sequence[Array], given: Sequence[Array]) -> Repeat | None:
+        """Make the loop of a turn; None if the turn looks at a number."""
+        from composer.sampling.torch_loop import make_loop
+
+        return make_loop(turn, carried, given)
+
+    def _run(self, inputs: torch.Tensor, state: State | None) -> tuple[torch.Tensor, State]:
+        """Run the module with numbers of rows that agree."""
+        import torch
+
         found = []
-        with torch.inference_mode(), use_one_thread(), switch_off_onednn():
-            for begin, end, size in cut_rows(rows, sizes):
-                mine = torch.from_numpy(_pad(inputs[begin:end], size, np.concatenate)).to(device)
-                before = None if state is None else tuple(_pad(part[begin:end], size, torch.cat) for part in state)
-                logits, after = module(mine[:, None], before)
-                found.append((logits[: end - begin, 0], *(part[: end - begin] for part in after)))
-            logits, *after = found[0] if len(found) == 1 else map(torch.cat, zip(*found, strict=True))
-        return logits.float().cpu().numpy(), tuple(after)
-
-    return step
+        for begin, end, size in cut_rows(len(inputs), self._sizes):
+            before = None if state is None else tuple(_pad(part[begin:end], size) for part in state)
+            logits, after = self._module(_pad(inputs[begin:end], size)[:, None], before)
+            found.append((logits[: end - begin, 0], *(part[: end - begin] for part in after)))
+        logits, *after = found[0] if len(found) == 1 else map(torch.cat, zip(*found, strict=True))
+        return logits.float(), tuple(after)
 
 
 def cut_rows(rows: int, sizes: Sequence[int]) -> Iterator[tuple[int, int, int]]:
@@ -71,16 +121,29 @@ def cut_rows(rows: int, sizes: Sequence[int]) -> Iterator[tuple[int, int, int]]:
         yield begin, begin + count, next(size for size in sizes if size >= count)
 
 
-def _pad(rows: Any, size: int, join: Callable[[Any], Any]) -> Any:
+def _pad(rows: torch.Tensor, size: int) -> torch.Tensor:
     """Repeat the first row until there are `size` of them."""
+    import torch
+
     missing = size - len(rows)
     if size == 1:  # a copy, since a row may begin anywhere in memory, and sums depend on where
-        return join([rows])
-    return join([rows, *[rows[:1]] * missing]) if missing else rows
+        return torch.cat([rows])
+    return torch.cat([rows, *[rows[:1]] * missing]) if missing else rows
 
 
-def find_sizes(module: nn.Module, limits: NDArray[np.int64]) -> Sequence[int]:
-    """Find numbers of rows with which a row has the same bits, wherever it stands, as a trial shows.
+def _find_first_state(module: nn.Module, columns: int) -> State | None:
+    """Return the state of one row; None for a module that begins with another state than zeros."""
+    import torch
+
+    inputs = torch.zeros((1, 1, columns), dtype=torch.int64, device=next(module.parameters()).device)
+    with run_alike():
+        logits, state = module(inputs, None)
+        zeros = tuple(torch.zeros_like(part) for part in state)
+        return zeros if torch.equal(logits, module(inputs, zeros)[0]) else None
+
+
+def find_sizes(module: nn.Module, limits: NDArray[np.int64], sizes: Sequence[int] = SIZES) -> Sequence[int]:
+    """Find those of `sizes`, numbers of rows with which a row has the same bits, wherever it stands, as a trial shows.
 
     The order of a sum depends on shapes and places, and not on values; how a function is rounded depends on the place,
     and shows itself in some values. So random rows are tried in random places. `limits` are the sizes of features.
@@ -88,12 +151,12 @@ def find_sizes(module: nn.Module, limits: NDArray[np.int64]) -> Sequence[int]:
     import torch
 
     device, rng = next(module.parameters()).device, np.random.default_rng(0)
-    inputs = torch.from_numpy(rng.integers(0, limits, (TRIAL_STEPS, SIZES[-1], len(limits)))).to(device)
-    order = torch.from_numpy(rng.permutation(SIZES[-1])).to(device)
-    with torch.inference_mode(), use_one_thread(), switch_off_onednn():
+    inputs = torch.from_numpy(rng.integers(0, limits, (TRIAL_STEPS, sizes[-1], len(limits)))).to(device)
+    order = torch.from_numpy(rng.permutation(sizes[-1])).to(device)
+    with run_alike():
         whole = _run(module, inputs)
-        alike = [size for size in SIZES if _agrees(module, inputs, whole, order, size)]
-    return alike if SIZES[-1] in alike else (1,)
+        alike = [size for size in sizes if _agrees(module, inputs, whole, order, size)]
+    return alike if sizes[-1] in alike else (1,)
 
 
 def _agrees(module: nn.Module, inputs: torch.Tensor, whole: list[torch.Tensor], order: torch.Tensor, size: int) -> bool:

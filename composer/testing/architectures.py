@@ -11,9 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from composer.building import build_module
 from composer.errors import BadModelFile, ComposerError
 from composer.model import Model, load
-from composer.testing.backends import check_backends, limit_threads
+from composer.testing.backends import check_backends, limit_threads, make_columns
 from composer.testing.rules import rebuild, require
 from composer.types import Architecture, HasShapes, ModelFile
 
@@ -40,7 +41,7 @@ def check_architecture(architecture: Architecture) -> None:
     require(rebuild(architecture) == architecture, "options rebuilt from their fields are equal")
     with torch.random.fork_rng(), limit_threads(1):
         torch.manual_seed(0)
-        module = architecture.build_module(SIZES, VOCABULARY)
+        module = _build(architecture)
         inputs = torch.stack([torch.randint(0, size, (ROWS, PLACES)) for size in SIZES], dim=-1)
         _check_arrays(architecture, module)
         _check_seed(architecture, inputs)
@@ -56,13 +57,23 @@ def check_architecture(architecture: Architecture) -> None:
         check_backends(architecture)
 
 
+def _build(architecture: Architecture) -> nn.Module:
+    return build_module(architecture, make_columns(SIZES, VOCABULARY), VOCABULARY)
+
+
 def _check_arrays(architecture: Architecture, module: nn.Module) -> None:
-    """Check the names and shapes that the architecture lists; otherwise every file of its models would be refused."""
+    """Check the names and shapes that the architecture lists; otherwise every file of its models would be refused.
+
+    They are the same whether or not the network is told what its features are.
+    """
+    shapes = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    plain = architecture.build_module(SIZES, VOCABULARY).state_dict()
+    same = shapes == {name: tuple(tensor.shape) for name, tensor in plain.items()}
+    require(same, "a network has the same arrays whether or not it is told what its features are")
     if not isinstance(architecture, HasShapes):
         return
     said = {name: tuple(shape) for name, shape in architecture.list_shapes(SIZES, VOCABULARY)}
-    found = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
-    others = sorted(name for name in {*said, *found} if said.get(name) != found.get(name))
+    others = sorted(name for name in {*said, *shapes} if said.get(name) != shapes.get(name))
     require(not others, f"shapes() lists the arrays of the module, with their shapes; not so {', '.join(others)}")
 
 
@@ -72,7 +83,7 @@ def _check_seed(architecture: Architecture, inputs: Tensor) -> None:
 
     def build(seed: int) -> nn.Module:
         torch.manual_seed(seed)
-        return architecture.build_module(SIZES, VOCABULARY)
+        return _build(architecture)
 
     def train(module: nn.Module) -> Tensor:
         torch.manual_seed(1)
@@ -172,7 +183,7 @@ def _check_gradient(module: nn.Module, inputs: Tensor) -> None:
 
 def _check_saved(architecture: Architecture, module: nn.Module, inputs: Tensor, whole: Tensor) -> None:
     saved = {name: tensor.clone() for name, tensor in module.state_dict().items()}
-    again = architecture.build_module(SIZES, VOCABULARY)
+    again = _build(architecture)
     again.load_state_dict(saved)
     again.eval()
     require(again(inputs)[0].equal(whole), "a module with the saved weights of another gives the same logits")

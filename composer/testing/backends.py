@@ -13,12 +13,24 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from composer.building import build_module
 from composer.errors import printable
 from composer.model import ComponentSpec, Model
 from composer.plugins.registry import registry
 from composer.sampling.torch_backend import make_torch_step
 from composer.testing.rules import rebuild, require
-from composer.types import Architecture, Backend, Column, HasCell, HasReasons, State, Step, Tokenizer
+from composer.types import (
+    Architecture,
+    Array,
+    Backend,
+    Column,
+    HasCell,
+    HasReasons,
+    State,
+    Step,
+    SupportsBlocks,
+    Tokenizer,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -60,6 +72,8 @@ def _check_precision(step: Step, model: Model, tolerance: float) -> None:
             )
     _check_gathered(step, inputs, found)
     _check_states(step, inputs)
+    if isinstance(step, SupportsBlocks) and step.block > 1:
+        _check_blocks(step, inputs, found)
 
 
 def make_random_model(
@@ -72,7 +86,7 @@ def make_random_model(
     written: Tokenizer = registry().make("tokenizers", tokenizer, **writing or {})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        module = layer.build_module([column.size for column in written.grammar.columns], len(written.vocabulary))
+        module = build_module(layer, written.grammar.columns, len(written.vocabulary))
     weights = {name: tensor.numpy() for name, tensor in module.state_dict().items()}
     made = (
         ComponentSpec.describe("architectures", architecture, layer),
@@ -108,6 +122,25 @@ def _check_gathered(step: Step, inputs: NDArray[np.int64], found: NDArray[np.flo
     order = np.array([5, 0, 5])
     gathered = _run(step, inputs[half:, order], tuple(part[order] for part in state))
     require(gathered.tobytes() == found[half:, order].tobytes(), "rows gathered from a state continue as before")
+
+
+def _check_blocks(step: SupportsBlocks, inputs: NDArray[np.int64], found: NDArray[np.float32]) -> None:
+    """Check that a block of steps gives the logits `found` step by step, whatever its loop was run with before."""
+    rows, size = inputs.shape[1], step.pad(inputs.shape[1])
+    require(size >= rows, f"a block is run with no fewer rows than there are; {size} are fewer than {rows}")
+    padded = np.concatenate([inputs, np.repeat(inputs[:, :1], size - rows, axis=1)], axis=1)
+
+    def turn(state: Sequence[Array], columns: Sequence[Array]) -> tuple[Sequence[Array], Sequence[Array]]:
+        logits, after = step.run(columns[0], tuple(state))
+        return after, [logits]
+
+    begun, columns = step.begin(size), step.place(padded)
+    repeat = step.make_repeat(turn, begun, [columns[0]])
+    require(repeat is not None, "a turn that looks at no number is repeated")
+    for _ in range(2):
+        logits = repeat(begun, [columns])[1][0] if repeat else None
+        same = np.array_equal(step.read(logits)[:, :rows], found)
+        require(same, "a block of steps gives the logits of single steps, to the bit")
 
 
 def _check_states(step: Step, inputs: NDArray[np.int64]) -> None:
@@ -174,9 +207,14 @@ class _Trial(Model):
 
     def make_tokenizer(self) -> Any:
         """Return the part of a tokenizer that tells what the module is built for."""
-        size = len(self.vocabulary)
-        columns = tuple(Column(f"feature {n + 1}", one, one == size) for n, one in enumerate(self.sizes))
+        columns = make_columns(self.sizes, len(self.vocabulary))
         return SimpleNamespace(vocabulary=self.vocabulary, grammar=SimpleNamespace(columns=columns))
+
+
+def make_columns(sizes: Sequence[int], vocabulary: int) -> tuple[Column, ...]:
+    """Make features of these sizes: the token first, and next the bar, if there are several."""
+    names = ["token", "bar", *(f"feature {number}" for number in range(3, len(sizes) + 1))]
+    return tuple(Column(name, size, size == vocabulary) for name, size in zip(names, sizes, strict=False))
 
 
 def check_backends(architecture: Architecture) -> None:
@@ -232,7 +270,7 @@ def _make_narrow(architecture: Any) -> Any:
     wide = {name: NARROW for name, value in values.items() if type(value) is int and value > NARROW}
     with suppress(Exception):
         made = replace(architecture, **wide)
-        made.build_module(*FEATURES[0])
+        build_module(made, make_columns(*FEATURES[0]), FEATURES[0][1])
         return made
     return architecture
 
@@ -254,7 +292,7 @@ def _learn(
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        module = architecture.build_module(sizes, vocabulary)
+        module = build_module(architecture, make_columns(sizes, vocabulary), vocabulary)
         inputs = torch.stack([torch.randint(0, size, (4, STEPS + 1)) for size in sizes], dim=-1)
         for _ in range(steps):
             logits = module(inputs[:, :-1])[0]

@@ -138,8 +138,7 @@ def _list_runs(folder: Path, title: str, values: Mapping[str, Any]) -> Iterator[
     recipe = make_recipe()
     tokenizer = recipe.tokenizer
     corpus = build(recipe.dataset, tokenizer, name="scales", cache=folder / "cache", workers=1)
-    sizes = [column.size for column in tokenizer.grammar.columns]
-    network = build_new_network(recipe.architecture, sizes, len(tokenizer.vocabulary))
+    network = build_new_network(recipe.architecture, tokenizer.grammar.columns, len(tokenizer.vocabulary))
     weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
     run = folder / "run"
     run.mkdir(exist_ok=True)

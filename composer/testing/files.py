@@ -25,7 +25,7 @@ from composer.music.score import NOTE, Score
 from composer.testing.conditions import check_labels
 from composer.testing.rules import rebuild, require
 from composer.training.suggestions import find_unknown_suggestions
-from composer.types import Dataset, Exporter, Piece, PredefinedSplit, Reader, SupportsLint
+from composer.types import Dataset, Exporter, HasUnits, Piece, PredefinedSplit, Reader, SupportsLint
 
 # --- file formats -----------------------------------------------------------------------------------------------------
 
@@ -181,8 +181,8 @@ def check_dataset(dataset: Dataset, sources: int = 2, pieces: int = 5) -> None:
     require(list(copy.list_sources()) == names, "a dataset can be pickled, and keeps its sources")
     if isinstance(dataset, PredefinedSplit):
         sides = [dataset.split(name) for name in names]
-        require(set(sides) <= set(SPLITS), f"a split is one of {', '.join(SPLITS)}")
-        require(set(sides) == set(SPLITS), "a predefined split leaves none of the three empty")
+        require(set(sides) <= {*SPLITS, ""}, f"a split is one of {', '.join(SPLITS)}, or empty for one by content")
+        require("" in sides or set(sides) == set(SPLITS), "a predefined split leaves none of the three empty")
         require(
             isinstance(copy, PredefinedSplit) and sides == [copy.split(name) for name in names],
             "a source stays in its split",
@@ -190,6 +190,12 @@ def check_dataset(dataset: Dataset, sources: int = 2, pieces: int = 5) -> None:
     read = [_check_source(dataset, copy, name, pieces) for name in names[:sources]]
     everywhere = [name for found in read for name in found]
     require(len(set(everywhere)) == len(everywhere), "no two pieces have the same name")
+
+
+def _check_units(dataset: HasUnits, name: str, score: Score) -> None:
+    require(isinstance(dataset.unit, str) and dataset.unit.strip(), "a dataset with units names them")
+    units = dataset.count_units(score)
+    require(isinstance(units, int) and units > 0, f"a piece has one unit or more; not so {name}")
 
 
 def _check_source(dataset: Dataset, copy: Dataset, source: str, pieces: int) -> list[str]:
@@ -206,4 +212,6 @@ def _check_source(dataset: Dataset, copy: Dataset, source: str, pieces: int) -> 
         require(not isinstance(one, Score) or one == other, f"a piece is the same every time; not so {name}")
         if isinstance(one, Score):
             check_labels(one)
+            if isinstance(dataset, HasUnits):
+                _check_units(dataset, name, one)
     return [name for name, _ in first]

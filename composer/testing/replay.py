@@ -24,6 +24,7 @@ def check_replays(tokenizer: Tokenizer, replayed: Sequence[tuple[Request, Tokens
     start = np.concatenate([grammar.start(request, 1) for request, _ in replayed])
     together = list(_step_through(tokenizer, start, rows))
     _check_ended(together, np.array([len(tokens) for _, tokens in replayed]))
+    _check_bar_feature(grammar, together)
     for row, (_, tokens) in enumerate(replayed):
         alone = _step_through(tokenizer, start[row : row + 1], rows[row : row + 1, : len(tokens)])
         same = (
@@ -130,6 +131,19 @@ def _check_ended(together: list[list[Array]], lengths: NDArray[np.int64]) -> Non
     require(np.all(last_mask.sum(axis=1) == 1) and np.all(last_mask[:, EOS]), "after EOS comes EOS alone")
     after = np.stack([together[length][0][row] for row, length in enumerate(lengths)])
     require(np.array_equal(after, last_state), "after EOS a row stays as it is")
+
+
+def _check_bar_feature(grammar: Grammar, together: list[list[Array]]) -> None:
+    """Check that a feature named `bar` changes where a bar begins, and nowhere else, since networks may count by it."""
+    names = [column.name for column in grammar.columns]
+    if "bar" not in names:
+        return
+    begun = np.diff([grammar.interpret(state).bar for state, *_ in together], axis=0)
+    changed = np.diff([inputs[:, names.index("bar")] for *_, inputs in together], axis=0) != 0
+    require(
+        np.all((changed == (begun != 0)) | (begun > 1)),  # it counts modulo some number, and a move may skip bars
+        "a feature named 'bar' changes after the token that begins a bar, and nowhere else",
+    )
 
 
 def _are_equal(one: list[Any], other: list[Any]) -> bool:

@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.request import Request
-from composer.sampling.batch_state import begin, build_context, find_history, find_lookback, select_rows
+from composer.sampling.batch_state import BatchState, begin, build_context, find_history, find_lookback, select_rows
 from composer.sampling.drawing import draw_tokens, make_draw
 from composer.testing.rules import BrokenRule, rebuild, require
 from composer.testing.sequences import make_chooser, name_tokens
+from composer.tokens.jit import CompiledConstraints, Past, compile_constraints, compile_grammar
 from composer.tokens.vocabulary import EOS
+from composer.tokens.yielding import compute_mask
 from composer.types import (
     Array,
     Constraint,
@@ -23,6 +25,7 @@ from composer.types import (
     Drawn,
     HasMemory,
     HasOperations,
+    MusicalState,
     RecentNotes,
     Sampler,
     TokenInfo,
@@ -71,9 +74,10 @@ def _walk(sampler: Sampler, tokenizer: Tokenizer, random: np.random.Generator) -
     more = _Asking(find_history([sampler]) + MORE, find_lookback([sampler]) + MORE)
     started = rows = begin(tokenizer, [sampler, more], [Request(bars=4)] * ROWS)
     repeats: list[Callable[[], None]] = []
-    tries = 1
+    tries, compiled = 1, _compile(sampler, tokenizer, rows)
     for _ in range(STEPS):
         context = build_context(tokenizer, rows)
+        _check_compiled(compiled, sampler, rows, context)
         logits = np.where(context.allowed, random.normal(scale=3.0, size=context.allowed.shape), -np.inf)
         possible = _check_or_shrink(sampler, context, logits, tokenizer)
         going = np.flatnonzero(possible.any(axis=1))
@@ -95,6 +99,24 @@ def _walk(sampler: Sampler, tokenizer: Tokenizer, random: np.random.Generator) -
         if np.all(tokens == EOS):
             break
     return repeats
+
+
+def _compile(sampler: Sampler, tokenizer: Tokenizer, rows: BatchState) -> CompiledConstraints | None:
+    """Compile a constraint for these rows, if that is possible."""
+    if not isinstance(sampler, Constraint):
+        return None
+    lookback = rows.recent_notes.tick.shape[1]
+    return compile_constraints(compile_grammar(tokenizer), [sampler], rows.history.shape[1], lookback)
+
+
+def _check_compiled(compiled: CompiledConstraints | None, sampler: Sampler, rows: BatchState, context: Context) -> None:
+    """Check that a compiled constraint masks the same tokens."""
+    if compiled is None or not isinstance(sampler, Constraint):
+        return
+    past = Past(rows.history, rows.recent_notes)
+    found = compiled.mask(rows.grammar, rows.index, past, context.allowed, np.ones_like(context.allowed))
+    same = found is None or np.array_equal(found[0], context.allowed & compute_mask(sampler, context))
+    require(same, "a constraint treats every row alike, by functions of arrays: the compiled one differs")
 
 
 @dataclass(frozen=True)
@@ -150,6 +172,7 @@ def check_step(sampler: Sampler, context: Context, logits: Array) -> Mask:
     if not isinstance(sampler, Constraint):
         require(possible.any(axis=1).all(), "at least one token stays possible")
         _check_operations(sampler, logits, context)
+        _check_tensors(sampler, logits, context, after)
     for row in (0, len(logits) - 1):
         alone = _apply(sampler, logits[row : row + 1], select_rows(context, slice(row, row + 1)))
         require(np.array_equal(alone, after[row : row + 1]), "a row is the same in a batch as alone")
@@ -168,6 +191,29 @@ def _check_operations(sampler: Sampler, logits: Array, context: Context) -> None
         wanted = draw_tokens([sampler], single, context, None, uniforms, none)
         same = np.array_equal(found.tokens, wanted.tokens) and np.allclose(found.nats, wanted.nats, atol=1e-6)
         require(same, "the operations of a logits processor do what it does itself")
+
+
+def _check_tensors(sampler: Sampler, logits: Array, context: Context, after: Array) -> None:
+    """Check that a logits processor that runs on tensors gives what it gives in NumPy; one that does not need not."""
+    import torch
+
+    if isinstance(sampler, Constraint):
+        return
+    step, history, allowed, memory = map(torch.tensor, (context.step, context.history, context.allowed, context.memory))
+    music, notes = MusicalState(**_tensors_of(context.music)), RecentNotes(**_tensors_of(context.recent_notes))
+    there = Context(step, music, context.token_info, history, allowed, notes, memory)
+    try:
+        found = sampler(torch.tensor(logits), there)
+    except Exception:  # it needs NumPy, and runs on the host
+        return
+    same = not isinstance(found, torch.Tensor) or np.allclose(found.numpy(), after, rtol=1e-9, atol=1e-9)
+    require(same, "a logits processor gives the same for tensors, in float64, as for arrays of NumPy")
+
+
+def _tensors_of(part: MusicalState | RecentNotes) -> dict[str, Any]:
+    import torch
+
+    return {field.name: torch.tensor(getattr(part, field.name)) for field in fields(part)}
 
 
 def _check_asked(sampler: Sampler, context: Context, logits: Array, after: Array) -> None:

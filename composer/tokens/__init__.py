@@ -2,8 +2,12 @@
 
 vocabulary.py    tokens by name, and those in every vocabulary
 bar_grammar.py   the tokens that may follow, by bar and position
+bar_sections.py  sections in that grammar
 bar_encoding.py  scores cut into bars
 fixed_bars.py    fixed notes, for infilling
 conditions.py    labels of a piece as tokens before it
+lookback.py      what stood at the same place some bars ago, as features
+matching.py      the longest earlier stretch that is as the latest
+yielding.py      constraints that give way
 jit/             grammars traced and compiled to C
 """

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from composer.errors import CannotExpress
 from composer.music.keys import Key, estimate_key, parse_key
-from composer.music.score import Bars, KeySignature, Score, TimeSignature, compute_bars, concatenate_notes
+from composer.music.score import END, Bars, KeySignature, Score, Text, TimeSignature, compute_bars, concatenate_notes
+from composer.music.sections import list_sections, name_in_order
+from composer.tokens import bar_sections
 from composer.tokens.bar_grammar import COUNTDOWN, Grid
 from composer.tokens.vocabulary import EOS
 from composer.types import Tokens
@@ -34,12 +36,17 @@ class Measures:
     time_signatures: NDArray[np.int64]  # (bars,) token of each bar's time signature
     key: int  # token
     upbeat: int  # steps, 0 for none
+    sections: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    """The bars at whose lines the score marks a section; none without marks."""
 
 
 def find_bars(grid: Grid, score: Score, end: int) -> Measures:
-    """Find the bars of `score` up to `end` ticks. Raises CannotExpress for bars that the grid does not have."""
+    """Find the bars of `score` up to `end` ticks. Raises CannotExpress for bars that the grid does not have.
+
+    On a grid with sections, silent bars up to a marker of the end count, too: the last section ends with them.
+    """
     try:
-        found = compute_bars(score, max(end, 1))
+        found = compute_bars(score, max(end, score.length if grid.sections else 1, 1))
     except ValueError as error:
         raise CannotExpress(f"the piece has {error}.") from None
     names = [str(metre) for metre in found.time_signatures]
@@ -58,7 +65,20 @@ def find_bars(grid: Grid, score: Score, end: int) -> Measures:
         upbeat=int(found.nominal[0] + found.time_signatures[0].bar_ticks) // grid.step_ticks
         if found.nominal[0] < 0
         else 0,
+        sections=_find_sections(grid, score, starts) if grid.sections else np.zeros(0, dtype=np.int64),
     )
+
+
+def _find_sections(grid: Grid, score: Score, starts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Find the bars nearest to the markers of sections, each once."""
+    ticks = np.array([marker.tick for marker in list_sections(score)], dtype=np.int64)
+    if not len(ticks):
+        return ticks
+    steps, later = ticks / grid.step_ticks, np.searchsorted(starts, ticks / grid.step_ticks)
+    later = np.clip(later, 1, len(starts) - 1)
+    is_earlier = steps - starts[later - 1] < starts[later] - steps
+    found: NDArray[np.int64] = np.unique(later - is_earlier)
+    return found[found < len(starts) - 1]
 
 
 def _check_whole(found: Bars, lengths: NDArray[np.int64]) -> None:
@@ -106,27 +126,47 @@ def assemble_tokens(
     content[:, 1:] = rows
     is_token = content >= 0
     before = np.concatenate([[0], is_token.sum(axis=1).cumsum()])  # tokens before each row
-    # The index of a bar line counts everything before it: the header, rows of earlier bars, earlier bar lines.
-    indices = before[np.searchsorted(steps, found.starts[:total])] + np.arange(3, 3 + total)
-    lines = np.full(total, grid.first["Bar"])
+    lines = np.full((total, 3), -1)  # before each bar: a new time signature, a section, and the bar line
+    metres = found.time_signatures[:total]
+    lines[1:, 0] = np.where(metres[1:] != metres[:-1], metres[1:], -1)
+    lines[:, 1] = encode_sections(grid, found, total, ends=ends)
+    lines[:, 2] = grid.first["Bar"]
     if ends:
         last = min(COUNTDOWN, total)
-        lines[total - last :] += np.arange(last, 0, -1)
-    metres = found.time_signatures[:total]
-    changed = np.flatnonzero(metres[1:] != metres[:-1]) + 1  # bars with a new time signature
-    if len(changed):
-        lines = np.concatenate([lines, metres[changed]])
-        indices += np.searchsorted(changed, np.arange(total), side="right")
-        indices = np.concatenate([indices, indices[changed] - 1])
-    music = np.empty(3 + len(lines) + int(before[-1]) + ends, dtype=np.int64)
+        lines[total - last :, 2] += np.arange(last, 0, -1)
+    # The index of such a token counts everything before it: the header, rows of earlier bars, others of its kind.
+    is_line = lines >= 0
+    bar_of_line, _ = np.nonzero(is_line)
+    indices = before[np.searchsorted(steps, found.starts[:total])][bar_of_line] + np.arange(3, 3 + len(bar_of_line))
+    music = np.empty(3 + len(indices) + int(before[-1]) + ends, dtype=np.int64)
     is_content = np.ones(len(music), dtype=bool)
     is_content[:3], is_content[indices] = False, False
     music[:3] = found.time_signatures[0], found.key, grid.first["Upbeat"] + found.upbeat
-    music[indices] = lines
+    music[indices] = lines[is_line]
     if ends:
         music[-1], is_content[-1] = EOS, False
     music[is_content] = content[is_token]
     return music
+
+
+def encode_sections(grid: Grid, found: Measures, total: int, *, ends: bool) -> NDArray[np.int64]:
+    """Encode the sections of the first `total` bars: (total,) the token before each bar, -1 for none.
+
+    The first section begins with the piece. If the piece goes on, the last one is taken to be as long as the one
+    before, unless it is longer already; the length of a single one is unknown.
+    """
+    tokens: NDArray[np.int64] = np.full(total, -1)
+    if not (grid.sections and total):
+        return tokens
+    pickup = int(found.upbeat > 0)
+    begins = np.unique(np.append(found.sections[(found.sections > pickup) & (found.sections < total)], 0))
+    bars = np.diff(begins, append=total)
+    bars[0] -= pickup
+    bars[bars > bar_sections.LONGEST] = 0
+    if not (ends and len(found.sections)):
+        bars[-1] = bars[-2] if len(bars) > 1 and bars[-1] <= bars[-2] else 0
+    tokens[begins] = grid.first["Section"] + bars
+    return tokens
 
 
 def mark_changes(values: NDArray[np.integer]) -> NDArray[np.bool_]:
@@ -155,30 +195,41 @@ class Reading:
     step: int = 0  # of the last position
     end: int = 0  # step at which the last bar ends
     ended: bool = False  # whether EOS was read
+    origin: int = 0  # first step of the current bar, if it were whole
+    bars: int = 0
+    sections: list[int] = field(default_factory=list)  # steps at which one begins, after its pickup
+    lengths: list[int] = field(default_factory=list)  # of all sections in bars, 0 for unknown
+
+    def begin_bar(self, length: int) -> None:
+        """Begin a bar of `length` steps, the first one perhaps a pickup."""
+        is_pickup = self.bars == 0 and self.upbeat > 0
+        self.origin = self.upbeat - length if is_pickup else self.end
+        self.step, self.end, self.bars = max(self.origin, 0), self.origin + length, self.bars + 1
+        if len(self.sections) < len(self.lengths) and not is_pickup:
+            self.sections.append(self.origin)
 
 
 def walk(grid: Grid, tokens: Tokens, reading: Reading) -> Iterator[tuple[int, int]]:
     """Yield (step, token) for each token that is not the grid's, in order; collect the others in `reading`."""
     names = dict(enumerate(grid.tokens))
-    length = bar_count = origin = following = 0
+    length = 0
     for token in map(int, tokens):
         kind, _, value = names.get(token, "Own_").partition("_")
         if kind == "TimeSignature":
             signature = grid.signatures[token - grid.first["TimeSignature"]]
             length = signature.bar_ticks // grid.step_ticks
-            tick = following * grid.step_ticks
+            tick = reading.end * grid.step_ticks
             reading.time_signatures.append(TimeSignature(tick, signature.numerator, signature.denominator))
         elif kind == "Key":
-            reading.key = parse_key(value)
+            reading.key = parse_key(value).usual
         elif kind == "Upbeat":
             reading.upbeat = int(value)
         elif kind == "Bar":
-            short = bar_count == 0 and reading.upbeat > 0
-            origin = reading.upbeat - length if short else following
-            reading.step, following, bar_count = max(origin, 0), origin + length, bar_count + 1
-            reading.end = following
+            reading.begin_bar(length)
         elif kind == "Position":
-            reading.step = origin + int(value)
+            reading.step = reading.origin + int(value)
+        elif kind == "Section":
+            reading.lengths.append(token - grid.first["Section"])
         elif kind == "EOS":
             reading.ended = True
             return
@@ -187,9 +238,17 @@ def walk(grid: Grid, tokens: Tokens, reading: Reading) -> Iterator[tuple[int, in
 
 
 def make_heading(grid: Grid, reading: Reading) -> dict[str, Any]:
-    """Return the fields of a Score that the grid's tokens state."""
-    return {
+    """Return the fields of a Score that the grid's tokens state.
+
+    Sections are named in their order, and the last one ends with the piece; a single one of unknown length is none.
+    """
+    heading: dict[str, Any] = {
         "time_signatures": tuple(reading.time_signatures),
         "key_signatures": (KeySignature(0, reading.key),) if reading.key else (),
         "upbeat": reading.upbeat * grid.step_ticks,
     }
+    if len(reading.sections) > 1 or any(reading.lengths):
+        named = zip(reading.sections, name_in_order(reading.sections), strict=True)
+        ends = [Text(reading.end * grid.step_ticks, END)] if reading.ended else []
+        heading["markers"] = (*(Text(step * grid.step_ticks, name) for step, name in named), *ends)
+    return heading

@@ -7,7 +7,7 @@ piece reads
 
 Notes stand for the dots. `TimeSignature` comes again before a bar that changes it. `Bar_k` announces the end: k bars
 are left, this one included. Earlier bars are `Bar_None`. So a model can prepare an ending, and a request can set the
-length.
+length. A grid with sections has their tokens, too (`bar_sections`).
 
 What plugins may rely on is listed in `plugins/README.md`, under the helpers that are stable.
 """
@@ -33,6 +33,7 @@ from composer.errors import BadOption
 from composer.music.keys import ALL_KEYS, parse_key
 from composer.music.score import TICKS_PER_QUARTER, TimeSignature, parse_time_signature
 from composer.request import Request
+from composer.tokens import bar_sections
 from composer.tokens.vocabulary import BOS, EOS
 from composer.types import Array, Column, MusicalState, Tokens
 
@@ -83,15 +84,17 @@ class Field:
     KEY = 13  # token of the key
     REQUESTED_SIGNATURE = 14  # token of the requested time signature, 0 for none
     REQUESTED_KEY = 15  # token of the requested key, 0 for none
-    OWN = 16
+    SECTION = 16  # bars left in the section, as `bar_sections` counts them; 0 on a grid without sections
+    OWN = 17
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A grid of `steps_per_quarter` steps to a quarter note, and its time signatures."""
+    """A grid of `steps_per_quarter` steps to a quarter note, and its time signatures; with `sections`, their tokens."""
 
     steps_per_quarter: int
     time_signatures: tuple[str, ...]
+    sections: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a grid on which a bar is not a whole number of steps."""
@@ -146,6 +149,7 @@ class Grid:
             *(f"Upbeat_{step}" for step in steps),
             *("Bar_None" if left == 0 else f"Bar_{left}" for left in range(COUNTDOWN + 1)),
             *(f"Position_{step}" for step in steps),
+            *(bar_sections.TOKENS if self.sections else ()),
         )
 
     @cached_property
@@ -166,7 +170,7 @@ class Grid:
         return int(self.bar_steps.max())
 
     def make_columns(self, vocabulary_size: int, slots: int) -> tuple[Column, ...]:
-        """Return the input columns that `make_inputs` fills."""
+        """Return the input columns that `make_grid_inputs` fills."""
         return (
             Column("token", vocabulary_size, tokens=True),
             Column("slot", slots),
@@ -177,6 +181,7 @@ class Grid:
             Column("key", vocabulary_size, tokens=True),
             Column("upbeat", self.longest_bar + 1),
             Column("left", self.longest_bar + 1),
+            *((Column("section", bar_sections.VALUES),) if self.sections else ()),
         )
 
 
@@ -191,6 +196,7 @@ def start(grid: Grid, request: Request, rows: int) -> NDArray[np.int64]:
     row[Field.POSITION] = row[Field.BAR] = -1
     row[Field.LEFT] = request.most_bars if request.bars is None else request.bars
     row[Field.EXACT] = request.bars is not None
+    row[Field.SECTION] = bar_sections.DUE if grid.sections else 0
     row[Field.FLOOR] = request.primer_ticks // grid.step_ticks if request.primer else -1
     if request.time_signature is not None:
         row[Field.REQUESTED_SIGNATURE] = _find_signature_token(grid, str(parse_time_signature(request.time_signature)))
@@ -238,9 +244,13 @@ def mask_tokens(grid: Grid, state: Array, may_move: Array) -> Array:
         _mask_signatures(grid, state, leave & ~last_bar),
         _match_condition(state, Field.REQUESTED_KEY, grid.first["Key"], len(ALL_KEYS)) & (slot == Slot.KEY)[:, None],
         (slot == Slot.UPBEAT)[:, None] & (make_range(grid.longest_bar, state) < state[:, Field.LENGTH][:, None]),
-        bar[:, None] & _mask_bars(state),
+        bar[:, None] & _mask_bars(grid, state),
         may_move[:, None] & _mask_positions(grid, state, late),
     ]
+    if grid.sections:
+        whole = count_whole_bars(state)
+        is_first = state[:, Field.BAR] == -1
+        blocks.append(bar[:, None] & bar_sections.mask_sections(state[:, Field.SECTION], whole, is_first))
     return xp.concat(blocks, axis=1)
 
 
@@ -262,24 +272,48 @@ def _mask_signatures(grid: Grid, state: Array, at_line: Array) -> Array:
     return opening | (change & (make_range(count, state) + first != state[:, Field.TIME_SIGNATURE][:, None]))
 
 
-def _mask_bars(state: Array) -> Array:
-    """Mask (B, COUNTDOWN + 1) the `Bar_k` that may begin the next bar.
-
-    A pickup, and bars that begin before a primer ends, do not count towards the requested bars.
-    """
+def _mask_bars(grid: Grid, state: Array) -> Array:
+    """Mask (B, COUNTDOWN + 1) the `Bar_k` that may begin the next bar."""
     xp = get_namespace(state)
     announced = make_range(COUNTDOWN + 1, state)
     countdown = state[:, Field.COUNTDOWN][:, None]
-    upbeat = (state[:, Field.BAR] == -1) & (state[:, Field.UPBEAT] > 0)
-    length = xp.maximum(state[:, Field.LENGTH], xp.ones_like(countdown[:, 0]))
-    primed = -((state[:, Field.NEXT] - state[:, Field.FLOOR]) // length)
-    uncounted = xp.where(upbeat, 1, xp.maximum(primed, xp.zeros_like(primed)))
-    left = (state[:, Field.LEFT] + uncounted)[:, None]
+    left, section = _count_left(state)[:, None], state[:, Field.SECTION]
     far = left > COUNTDOWN
     exactly = xp.where(far, announced == 0, announced == left)
     at_most = xp.where(announced == 0, far, announced <= left)
     free = xp.where(state[:, Field.EXACT][:, None] == 1, exactly, at_most)
-    return xp.where(countdown > 0, announced == countdown - 1, free)
+    if grid.sections:
+        free = free & bar_sections.mask_endings(section, left[:, 0], _is_pickup_next(state), announced)
+    allowed = xp.where(countdown > 0, announced == countdown - 1, free)
+    return allowed & ~bar_sections.is_due(section)[:, None] if grid.sections else allowed
+
+
+def _is_pickup_next(state: Array) -> Array:
+    """Tell (B,) which rows begin with a pickup, which is the next bar."""
+    return (state[:, Field.BAR] == -1) & (state[:, Field.UPBEAT] > 0)
+
+
+def _count_left(state: Array) -> Array:
+    """Count (B,) the bars that may still begin before the end is announced, the next one included.
+
+    A pickup, and bars that begin before a primer ends, do not count towards the requested bars.
+    """
+    xp = get_namespace(state)
+    return state[:, Field.LEFT] + xp.where(_is_pickup_next(state), 1, _count_primed(state, state[:, Field.NEXT]))
+
+
+def _count_primed(state: Array, begin: Array) -> Array:
+    """Count (B,) the bars from the step `begin` (B,) on that begin before a primer ends."""
+    xp = get_namespace(state)
+    length = xp.maximum(state[:, Field.LENGTH], xp.ones_like(begin))
+    return xp.maximum(-((begin - state[:, Field.FLOOR]) // length), xp.zeros_like(begin))
+
+
+def count_whole_bars(state: Array) -> Array:
+    """Count (B,) the bars that may still begin, without a pickup."""
+    xp, countdown = get_namespace(state), state[:, Field.COUNTDOWN]
+    begin = xp.where(_is_pickup_next(state), state[:, Field.UPBEAT], state[:, Field.NEXT])
+    return xp.where(countdown > 0, countdown - 1, state[:, Field.LEFT] + _count_primed(state, begin))
 
 
 def _mask_positions(grid: Grid, state: Array, late: Array) -> Array:
@@ -321,6 +355,11 @@ def advance(grid: Grid, state: Array, tokens: Array) -> Array:
     moved = xp.where(is_position, tokens - grid.first["Position"], old[Field.POSITION])
     columns[Field.POSITION] = xp.where(is_bar, xp.full_like(moved, -1), moved)
     slot = _find_slot(kinds, first_bar, old[Field.SLOT])
+    if grid.sections:
+        is_section = _is_section(grid, tokens)
+        value = tokens - grid.first["Section"]
+        columns[Field.SECTION] = bar_sections.advance_sections(old[Field.SECTION], value, is_section, is_bar & ~short)
+        slot = xp.where(is_section, Slot.BAR, slot)
     columns[Field.SLOT] = xp.where(tokens == EOS, Slot.END, slot)
     return xp.where(ended[:, None], state[:, : Field.OWN], stack_columns(columns))
 
@@ -331,6 +370,11 @@ def _mark_kinds(grid: Grid, tokens: Array) -> tuple[Array, ...]:
         (tokens >= grid.first[name]) & (tokens < grid.last[name])
         for name in ("TimeSignature", "Key", "Upbeat", "Bar", "Position")
     )
+
+
+def _is_section(grid: Grid, tokens: Array) -> Array:
+    """Tell (B,) which tokens begin a section, on a grid that has them."""
+    return (tokens >= grid.first["Section"]) & (tokens < grid.last["Section"])
 
 
 def _find_slot(kinds: tuple[Array, ...], first_bar: Array, slot: Array) -> Array:
@@ -369,7 +413,13 @@ def compute_states(grid: Grid, tokens: Tokens) -> NDArray[np.int64]:
     moved = np.where(is_bar, -1, tokens - grid.first["Position"])
     columns[Field.POSITION] = carry_forward(moved, is_bar | is_position, -1)
     slot = _find_slot(kinds, columns[Field.BAR] == -1, columns[Field.SLOT])
-    columns[Field.SLOT] = carry_forward(slot, np.any(kinds, axis=0), Slot.TIME_SIGNATURE)
+    is_known = np.any(kinds, axis=0)
+    if grid.sections:
+        is_section = _is_section(grid, tokens)
+        value = tokens - grid.first["Section"]
+        columns[Field.SECTION] = bar_sections.compute_sections(value, is_section, is_bar & ~short)
+        slot, is_known = np.where(is_section, Slot.BAR, slot), is_known | is_section
+    columns[Field.SLOT] = carry_forward(slot, is_known, Slot.TIME_SIGNATURE)
     return np.stack(columns).T  # columns are contiguous, since they are read one by one
 
 
@@ -398,6 +448,18 @@ def make_inputs(state: Array) -> Array:
         xp.where((state[:, Field.COUNTDOWN] == 1) & (left > 0), left, xp.zeros_like(left)),
     ]
     return stack_columns(columns)
+
+
+def make_grid_inputs(grid: Grid, state: Array) -> Array:
+    """Return (B, 9) the columns of `make_inputs`; with sections (B, 10), the last one the bars left in the section.
+
+    That is 0 for an unknown length. The current bar counts; before the bar line of a section, and in a pickup, it is
+    one more.
+    """
+    if not grid.sections:
+        return make_inputs(state)
+    xp, left = get_namespace(state), state[:, Field.SECTION]
+    return xp.concat([make_inputs(state), xp.maximum(left, xp.zeros_like(left))[:, None]], axis=1)
 
 
 def find_onset_step(state: Array) -> Array:

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import convert_like, get_namespace, make_range
+from composer.arrays import convert_like, get_namespace, look_up, make_parameter, make_range
 from composer.errors import BadOption
 from composer.music.score import Score, Track
-from composer.tokens.bar_encoding import Measures
-from composer.tokens.bar_grammar import COUNTDOWN, Field, Grid, Slot, find_last_step
+from composer.tokens import bar_sections
+from composer.tokens.bar_encoding import Measures, encode_sections
+from composer.tokens.bar_grammar import COUNTDOWN, Field, Grid, Slot, count_whole_bars, find_last_step
 from composer.types import Array, Span
 
 NEVER = 2**40
@@ -51,6 +52,7 @@ class FixedBars:
     upbeat: int  # steps, -1 for any
     last: int  # the last bar with a fixed part
     open: NDArray[np.bool_]  # (steps + 1,) whether any part is free at a step; the last one stands for all later
+    sections: NDArray[np.int64]  # (bars + 1,) token of the section before each bar; 0 and the last one allow any
 
     def mask(self, state: Array, need: Array) -> Array:
         """Mask (B, G) the grid's G tokens that keep the fixed notes.
@@ -60,8 +62,9 @@ class FixedBars:
         """
         xp, slot = get_namespace(state), state[:, Field.SLOT]
         leave = need >= state[:, Field.NEXT]
-        end = (need >= len(self.open) - 1) | (slot == Slot.END)  # sounding notes end with the piece
-        following = xp.clip(state[:, Field.BAR] + 1, 0, len(self.time_signatures) - 1)
+        steps, bars = (make_parameter(len(table) - 1, state) for table in (self.open, self.time_signatures))
+        end = (need >= steps) | (slot == Slot.END)  # sounding notes end with the piece
+        following = xp.minimum(xp.clip(state[:, Field.BAR] + 1, 0, None), bars)
         wanted = xp.take(convert_like(self.time_signatures, state), following)
         as_wanted = (wanted == 0) | (wanted == state[:, Field.TIME_SIGNATURE])
         rows, first = state.shape[0], self.grid.first
@@ -75,24 +78,35 @@ class FixedBars:
                 xp.broadcast_to(self._mask_pickups(state), (rows, self.grid.longest_bar)),
                 (leave & as_wanted)[:, None] & self._mask_countdown(state),
                 self._mask_positions(state, need),
+                *([self._mask_sections(state, leave & as_wanted)] if self.grid.sections else []),
             ],
             axis=1,
         )
 
+    def _mask_sections(self, state: Array, may_begin: Array) -> Array:
+        """Mask (B, sections) that of the score where it marks one, as long as that many bars may still begin."""
+        xp, first = get_namespace(state), self.grid.first["Section"]
+        following = xp.clip(state[:, Field.BAR] + 1, 0, len(self.sections) - 1)
+        wanted = xp.take(convert_like(self.sections, state), following)
+        is_free = (wanted == 0) | (wanted - first > count_whole_bars(state))
+        tokens = make_range(len(bar_sections.TOKENS), state) + first
+        return may_begin[:, None] & (is_free[:, None] | (tokens == wanted[:, None]))
+
     def _mask_pickups(self, state: Array) -> Array:
         steps = make_range(self.grid.longest_bar, state)
-        return (steps == self.upbeat) | (self.upbeat < 0 * steps)
+        upbeat = make_parameter(self.upbeat, state)
+        return (steps == upbeat) | (upbeat < 0)
 
     def _mask_countdown(self, state: Array) -> Array:
         """Mask (B, COUNTDOWN + 1) the bar lines: the end is not announced before the last fixed bar."""
         left = make_range(COUNTDOWN + 1, state)
-        return (left == 0) | (state[:, Field.BAR][:, None] + left >= self.last)
+        return (left == 0) | (state[:, Field.BAR][:, None] + left >= make_parameter(self.last, state))
 
     def _mask_positions(self, state: Array, need: Array) -> Array:
         xp = get_namespace(state)
         steps = state[:, Field.ORIGIN][:, None] + make_range(self.grid.longest_bar, state)
-        open_ = xp.take(convert_like(self.open, state), xp.reshape(xp.clip(steps, 0, len(self.open) - 1), (-1,)))
-        return (steps == need[:, None]) | ((steps < need[:, None]) & xp.reshape(open_, steps.shape))
+        inside = xp.minimum(xp.clip(steps, 0, None), make_parameter(len(self.open) - 1, state))
+        return (steps == need[:, None]) | ((steps < need[:, None]) & look_up(self.open, inside))
 
 
 def fix_bars(grid: Grid, found: Measures, cover: NDArray[np.bool_]) -> FixedBars:
@@ -105,12 +119,21 @@ def fix_bars(grid: Grid, found: Measures, cover: NDArray[np.bool_]) -> FixedBars
         upbeat=found.upbeat if bars else -1,
         last=bars - 1,
         open=np.any(~cover, axis=0, keepdims=True)[0],
+        sections=np.append(_list_sections(grid, found), 0) if bars else np.zeros(1, dtype=np.int64),
     )
+
+
+def _list_sections(grid: Grid, found: Measures) -> NDArray[np.int64]:
+    """List the tokens (bars,) of the sections that a score marks, 0 for none before a bar."""
+    if not len(found.sections):
+        return np.zeros_like(found.time_signatures)
+    return np.maximum(encode_sections(grid, found, len(found.time_signatures), ends=True), 0)
 
 
 def clip_step(state: Array, length: int, further: int = 0) -> Array:
     """Return (B,) the current step, plus `further`, clipped to a table of `length` rows."""
-    return get_namespace(state).clip(find_last_step(state) + further, 0, length - 1)
+    xp = get_namespace(state)
+    return xp.minimum(xp.clip(find_last_step(state) + further, 0, None), make_parameter(length - 1, state))
 
 
 # --- one part, whose tokens rise --------------------------------------------------------------------------------------

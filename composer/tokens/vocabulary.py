@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import convert_like, get_namespace
+from composer.arrays import convert_like, get_namespace, is_all_false
 from composer.music.keys import ALL_KEYS, parse_key
 from composer.types import Array, Context, MusicalState, RecentNotes, TokenInfo
 
@@ -116,7 +116,7 @@ def update_recent_notes(
     new = written >= 0
     if token_info.sustains:
         new = new & ~xp.any(pitch[:, None] == music.sounding, axis=1)
-    if not xp.any(new):
+    if is_all_false(new):
         return recent_notes
     pushed = (
         xp.where(new[:, None], xp.concat([old[:, 1:], now[:, None]], axis=1), old)

@@ -1,7 +1,8 @@
 """Likelihood: how well a model predicts music that it was not trained on.
 
 All figures are in nats (natural logarithm), so that models with different vocabularies can be compared. Nats are summed
-over every token of a piece, its end included, and divided by its notes or beats. For a tokenizer that writes frames,
+over every token of a piece, its end included, and divided by its notes or beats, and by the dataset's own unit if it
+states one. For a tokenizer that writes frames,
 they are also summed over the tokens of frames, and divided by the number of frames. Labels that a model is told cost no
 nats: it is given them, and does not predict them.
 """
@@ -42,6 +43,8 @@ class Likelihood:
     masked: bool
     frames: int = 0  # those that are scored: all but the first of each piece; 0 if the tokenizer writes none
     frame_nats: float = 0.0  # of the tokens of these frames
+    unit: str = ""  # of the dataset, such as a voice and a 16th; "" for none
+    units: int = 0
 
     @property
     def nats_per_note(self) -> float:
@@ -62,9 +65,14 @@ class Likelihood:
         """
         return self.frame_nats / self.frames if self.frames else None
 
+    @property
+    def nats_per_unit(self) -> float | None:
+        """Nats of all tokens, divided by all units of the dataset; None without such units."""
+        return self.nats / self.units if self.units else None
+
     def list_figures(self) -> dict[str, Any]:
-        """Return the figures for a card, ready for JSON; those per frame only where there are frames."""
-        found = {
+        """Return the figures for a card, ready for JSON; those per frame and per unit only where there are any."""
+        found: dict[str, Any] = {
             "nats_per_note": round(self.nats_per_note, 5),
             "nats_per_beat": round(self.nats_per_beat, 5),
             "pieces": self.pieces,
@@ -73,6 +81,8 @@ class Likelihood:
         }
         if self.nats_per_frame is not None:
             found |= {"nats_per_frame": round(self.nats_per_frame, 5), "frames": self.frames}
+        if self.nats_per_unit is not None:
+            found |= {"nats_per_unit": round(self.nats_per_unit, 5), "unit": self.unit, "units": self.units}
         return found
 
 
@@ -98,7 +108,8 @@ def compute_likelihood(
                 frame_nats += float(of_piece[: len(frame)][frame >= 1].sum())
     tokens = int(np.diff(corpus.offsets)[pieces].sum())
     notes, beats = int(corpus.notes[pieces].sum()), float(corpus.beats[pieces].sum())
-    return Likelihood(nats, tokens, notes, beats, len(pieces), masked, frames, frame_nats)
+    units = int(corpus.units[pieces].sum()) if corpus.unit else 0
+    return Likelihood(nats, tokens, notes, beats, len(pieces), masked, frames, frame_nats, corpus.unit, units)
 
 
 def compute_piece_nats(

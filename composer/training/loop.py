@@ -33,7 +33,7 @@ from composer.training.evaluation import compute_likelihood
 from composer.training.methods import USUAL, Method, Parts
 from composer.training.optimising import apply_gradient
 from composer.training.state import Point, Run, Trained
-from composer.types import Architecture, Objective, Tokenizer, Transform
+from composer.types import Architecture, Column, Objective, Tokenizer, Transform
 
 if TYPE_CHECKING:
     import torch
@@ -150,11 +150,11 @@ def _start(
     device: torch.device,
     beginning: Weights | None = None,
 ) -> Run:
-    sizes = [column.size for column in tokenizer.grammar.columns]
+    columns = tokenizer.grammar.columns
     if beginning is None:
-        module = build_new_network(architecture, sizes, len(tokenizer.vocabulary))
+        module = build_new_network(architecture, columns, len(tokenizer.vocabulary))
     else:
-        module = _load_beginning(architecture, sizes, len(tokenizer.vocabulary), beginning)
+        module = _load_beginning(architecture, columns, len(tokenizer.vocabulary), beginning)
     module = module.to(device)
     options = {type(architecture).__name__: get_values(architecture)}
     about = {"settings": asdict(settings), "architecture": options, "music": corpus.folder.name}
@@ -170,13 +170,13 @@ def _start(
 
 
 def _load_beginning(
-    architecture: Architecture, column_sizes: Sequence[int], vocabulary_size: int, weights: Weights
+    architecture: Architecture, columns: Sequence[Column], vocabulary_size: int, weights: Weights
 ) -> nn.Module:
     from composer.building import build_network
     from composer.fitting import UnfitWeights
 
     try:
-        return build_network(architecture, column_sizes, vocabulary_size, weights)
+        return build_network(architecture, columns, vocabulary_size, weights)
     except UnfitWeights as error:
         raise BadModelFile(f"the weights to begin with do not fit ({printable(str(error), 240)}).") from error
 
@@ -337,9 +337,10 @@ def _update_average(run: Run, settings: Settings) -> None:
     import torch
 
     held = min(settings.average, run.step / (run.step + 10))  # the first steps are soon forgotten
+    means: list[torch.Tensor] = list(run.average.parameters())
+    now: list[torch.Tensor] = list(run.module.parameters())
     with torch.no_grad():
-        for mean, now in zip(run.average.parameters(), run.module.parameters(), strict=True):
-            mean.lerp_(now, 1 - held)
+        torch._foreach_lerp_(means, now, 1 - held)  # one kernel for all on a GPU
 
 
 class Meter:

@@ -202,7 +202,7 @@ def _get_metre(score: Score) -> str:
 
 
 def _get_key(score: Score) -> str:
-    return str(score.key_signatures[0].key) if score.key_signatures else ""
+    return str(score.key_signatures[0].key.usual) if score.key_signatures else ""
 
 
 def _measure_condition(

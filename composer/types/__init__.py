@@ -31,12 +31,16 @@ from composer.types.architectures import (
     HasReasons,
     HasShapes,
     Layer,
+    ReadsFeatures,
+    Repeat,
     Step,
+    SupportsBlocks,
+    Turn,
 )
 from composer.types.arrays import Array, State, Tokens
 from composer.types.callbacks import Callback, RunView
 from composer.types.commands import OwnTask, ReadsTasks
-from composer.types.datasets import Dataset, ModelFile, PredefinedSplit
+from composer.types.datasets import Dataset, HasUnits, ModelFile, PredefinedSplit
 from composer.types.executors import Executor, Outcome
 from composer.types.files import (
     Exporter,
@@ -51,12 +55,14 @@ from composer.types.files import (
 from composer.types.grammars import Column, Grammar, MusicalState, Span, SupportsStates, TokenInfo
 from composer.types.metrics import Metric
 from composer.types.samplers import (
+    Annotates,
     ChoosesOptions,
     Constraint,
     Context,
     Drawn,
     HasMemory,
     HasOperations,
+    HasStatedOptions,
     Judges,
     LogitsProcessor,
     Occasion,
@@ -72,6 +78,7 @@ if TYPE_CHECKING:
     from composer.io.pieces import Piece
 
 __all__ = [
+    "Annotates",
     "Architecture",
     "Array",
     "Backend",
@@ -97,6 +104,8 @@ __all__ = [
     "HasReasons",
     "HasSamples",
     "HasShapes",
+    "HasStatedOptions",
+    "HasUnits",
     "IsGallery",
     "Judges",
     "Layer",
@@ -114,8 +123,10 @@ __all__ = [
     "Piece",
     "PredefinedSplit",
     "Reader",
+    "ReadsFeatures",
     "ReadsTasks",
     "RecentNotes",
+    "Repeat",
     "Rule",
     "RunView",
     "Sampler",
@@ -123,6 +134,7 @@ __all__ = [
     "Span",
     "State",
     "Step",
+    "SupportsBlocks",
     "SupportsFrames",
     "SupportsLint",
     "SupportsProvenance",
@@ -133,6 +145,7 @@ __all__ = [
     "Tokens",
     "Trainable",
     "Transform",
+    "Turn",
 ]
 
 Offers: TypeAlias = Mapping[str, Callable[..., Any]]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from composer.model import Model
+    from composer.types.grammars import Column
 
 
 class Architecture(Protocol):
@@ -89,6 +90,18 @@ class HasShapes(Protocol):
 
 
 @runtime_checkable
+class ReadsFeatures(Protocol):
+    """An architecture whose network needs to know what its features are, such as which of them counts bars.
+
+    It is built by this method wherever the features are known, and by `build_module` where their sizes are alone. Both
+    modules have the same arrays.
+    """
+
+    def build_module_for(self, columns: Sequence[Column], vocabulary_size: int) -> nn.Module:
+        """Build a module for these features. Raises BadOption where it needs others."""
+
+
+@runtime_checkable
 class HasEquations(Protocol):
     """An architecture with the equations of its layers; its docstring explains them in words."""
 
@@ -109,6 +122,44 @@ Step: TypeAlias = Callable[[Array, "State | None"], "tuple[Array, State]"]
 
 States are of one size. None is changed by a later step, since several pieces may share it.
 """
+
+
+Turn: TypeAlias = Callable[["Sequence[Array]", "Sequence[Array]"], "tuple[Sequence[Array], Sequence[Array]]"]
+"""One step of a loop: `(carried (B, …)…, given (B, …)…) -> (carried, made (B, …)…)`; shapes stay as they are."""
+
+Repeat: TypeAlias = Callable[["Sequence[Array]", "Sequence[Array]"], "tuple[Sequence[Array], Sequence[Array]]"]
+"""A loop of turns: `(carried (B, …)…, given (N, B, …)…) -> (carried, made (N, B, …)…)`, without a look at a number."""
+
+
+@runtime_checkable
+class SupportsBlocks(Protocol):
+    """A step whose arrays may stay on its device for a block of steps, so that the loop need not wait for each.
+
+    The engine writes a turn of the loop in array functions, and the step repeats it.
+    """
+
+    block: int
+    """Steps in a block."""
+    most: int
+    """Rows that it likes to run side by side."""
+
+    def pad(self, rows: int) -> int:
+        """Return the number of rows, no fewer, that it runs so many rows with."""
+
+    def place(self, array: NDArray[Any]) -> Array:
+        """Copy an array to the device."""
+
+    def read(self, array: Array) -> NDArray[Any]:
+        """Copy an array of the device to the host."""
+
+    def begin(self, rows: int) -> State:
+        """Make the state of rows before their first token, on the device."""
+
+    def run(self, inputs: Array, state: State) -> tuple[Array, State]:
+        """Take one step of so many rows as `pad` returns: `(inputs (B, C), state) -> (logits (B, V), state)`."""
+
+    def make_repeat(self, turn: Turn, carried: Sequence[Array], given: Sequence[Array]) -> Repeat | None:
+        """Make the loop of a turn; None if the turn looks at a number of such arrays, `given` (B, …) one step's."""
 
 
 class Backend(Protocol):

@@ -43,7 +43,21 @@ class PredefinedSplit(Protocol):
     """A dataset with a predefined split, so that published figures can be compared on the same pieces."""
 
     def split(self, source: str) -> str:
-        """Return the split of a source's pieces: `train`, `valid` or `test`. None of the three is empty."""
+        """Return the split of a source's pieces: `train`, `valid` or `test`, or "" to split them by content.
+
+        None of the three is empty.
+        """
+
+
+@runtime_checkable
+class HasUnits(Protocol):
+    """A dataset whose published likelihoods are per a unit of its own, such as a voice and a 16th."""
+
+    unit: str
+    """The unit's name, after the words "nats per"."""
+
+    def count_units(self, score: Score) -> int:
+        """Count the units of one of its pieces: the nats of all its tokens are divided by them."""
 
 
 ModelFile: TypeAlias = Callable[[], Path]

@@ -107,7 +107,8 @@ class Column:
     """One categorical feature of a model's input: whole numbers 0..size-1.
 
     With `tokens` they are token ids, which follow a transposition: the sounding pitch, the key in force. Then 0, the
-    vocabulary's BOS, stands for none.
+    vocabulary's BOS, stands for none. A feature named `bar` counts bars, modulo some number: it changes after the token
+    that begins a bar, and nowhere else.
     """
 
     name: str

@@ -39,6 +39,12 @@ class Context:
     recent_notes: RecentNotes  # at least as many notes as any sampler of the chain asks for by its attribute `lookback`
     memory: Array = field(default_factory=lambda: np.zeros((0, 0)))  # (B, M) float64 of this sampler, if it `HasMemory`
 
+    def restrict(self, allowed: Array) -> Context:
+        """Return the same context with another mask (B, V)."""
+        return Context(
+            self.step, self.music, self.token_info, self.history, allowed, self.recent_notes, self.memory
+        )  # `replace` takes as long as a constraint
+
 
 @dataclass(frozen=True)
 class Drawn:
@@ -134,6 +140,7 @@ class Occasion:
     is_whole: bool = False  # a piece from its beginning to its end, and not a part of one
     stretch: Fraction = Fraction(1)  # length of a note as the model reads the fixed music, of 1 as it is
     bars_of_one: int = 1  # bars that the model reads for one of the fixed music
+    semitones: int = 0  # by which it reads the fixed music higher
 
 
 @runtime_checkable
@@ -153,6 +160,26 @@ class Judges(Protocol):
 
     def describe_broken(self, score: Score) -> str:
         """Describe what is wrong with a piece, before its transforms; empty if nothing is."""
+
+
+@runtime_checkable
+class HasStatedOptions(Protocol):
+    """A sampler that means more today than it did: new requests state these options beside the user's.
+
+    Their defaults keep what they meant before, so that a request saved earlier makes the same piece.
+    """
+
+    @property
+    def stated(self) -> Mapping[str, Any]:
+        """The options that new requests state, unless the user does."""
+
+
+@runtime_checkable
+class Annotates(Protocol):
+    """A sampler that writes onto a finished score what it asked for, such as chord symbols."""
+
+    def annotate(self, score: Score) -> Score:
+        """Return the score with symbols for all of its bars; its notes are the same."""
 
 
 Sampler: TypeAlias = Constraint | LogitsProcessor

@@ -326,7 +326,7 @@ def _reduce_cell(cell: Cell) -> tuple[Cell, float]:
     if "form" in asked:
         sections = str(asked["form"]["sections"]).split()
         kinds = list(dict.fromkeys(sections))
-        asked["form"] = {**asked["form"], "sections": " ".join(kinds[:2])}
+        asked["form"] = {**asked["form"], "sections": " ".join(kinds[:2]), "titles": []}
         factor *= len(kinds) / len(kinds[:2])
     return replace(cell, asked={**asked, "request": request}, attempts=1), factor
 

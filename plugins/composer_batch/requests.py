@@ -16,14 +16,14 @@ from composer.generation.defaults import choose_new_samplers
 from composer.generation.finishing import read_transforms
 from composer.generation.form import check as check_form
 from composer.generation.form_spec import Form
-from composer.generation.generator import Generator, apply_samplers, check, make_samplers
-from composer.generation.options import merge_conditions
+from composer.generation.generator import Generator, apply_samplers, check, make_samplers, state_edition
+from composer.generation.options import merge_conditions, state_options
 from composer.generation.primers import is_typed, read_primer
 from composer.io.formats import make_exporter
 from composer.model import find_model, load
 from composer.music.score import Labels, Score
 from composer.plugins.registry import registry
-from composer.request import Request, SamplerSpec
+from composer.request import EDITION, Request, SamplerSpec
 from composer.types import Constraint
 from composer_batch.jobs import PATTERN, GridPoint, Job
 
@@ -125,8 +125,7 @@ class JobChecker:
         if job.transforms:
             stated["transforms"] = read_transforms(job.transforms)
         suggested = merge_conditions(generator.suggested, told)
-        request = apply_samplers(replace(suggested, **where, **stated), links)
-        request = choose_new_samplers(generator.tokenizer.token_info, request)
+        request = _apply_edition(generator, replace(suggested, **where, **stated), links, job.edition)
         primed = None if job.primer is None else self._add_primer(job, generator, request)
         if primed is not None:
             request = primed.apply_to(request)
@@ -171,6 +170,16 @@ class JobChecker:
                 found.request, plain["request"].get("primer", []), plain["primer"], len(whole)
             )
         return self.primed[key]
+
+
+def _apply_edition(generator: Generator, request: Request, links: Sequence[SamplerSpec], edition: int) -> Request:
+    """Apply the samplers of a job, and the edition of what it means. Raises BadOption for an unknown edition."""
+    if edition not in (1, EDITION):
+        raise BadOption(f"'edition' is {edition}, and must be 1 or {EDITION}.")
+    if edition == 1:
+        return apply_samplers(request, links)
+    request = apply_samplers(state_edition(generator, request), [state_options(link) for link in links])
+    return choose_new_samplers(generator.tokenizer.token_info, request)
 
 
 _CONDITIONS = ("bars", "time_signature", "key", "tempo", "beams")

@@ -40,6 +40,7 @@ _BOUNDS: dict[str, dict[str, Any]] = {
     "seed": {"minimum": 0},
     "index": {"minimum": 0},
     "tempo": {"minimum": 5, "maximum": 1000},
+    "edition": {"enum": [1, 2]},
     "beams": {"minimum": 1, "maximum": 1024},
 }
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer import metrics
+from composer.building import build_module
 from composer.data.corpus import Corpus
 from composer.devices import use_one_thread
 from composer.errors import ComposerError, TrainingFailed, printable
@@ -248,9 +249,7 @@ def train_on_recall(run: ExperimentRun, scratch: Path) -> Result:
     trained = _train_to_end(music, probes.SYMBOLS, architecture, settings, read_method(plain), scratch)
     import torch
 
-    module = architecture.build_module(
-        [column.size for column in probes.SYMBOLS.grammar.columns], len(probes.SYMBOLS.vocabulary)
-    )
+    module = build_module(architecture, probes.SYMBOLS.grammar.columns, len(probes.SYMBOLS.vocabulary))
     module.load_state_dict({name: torch.from_numpy(array) for name, array in trained.weights.items()})
     return {**_summarise_training(trained), "recall": probes.measure_recall(module, music, settings.seed)}
 

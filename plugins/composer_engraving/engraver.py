@@ -23,6 +23,7 @@ SMALLEST, LARGEST = 3.0, 12.0
 _COMPOSER = re.compile(r'<persName role="composer">([^<]+)</persName>')
 _TITLE = re.compile(r"<title>([^<]+)</title>")
 _HEARD = re.compile(r"<sound\b[^>]*?(?:/>|>.*?</sound>)", re.DOTALL)  # Verovio draws an empty mark for each
+_UNPRINTED = re.compile(r'<degree print-object="no">.*?</degree>', re.DOTALL)  # Verovio prints them all the same
 _FIRST_DEFINITION = re.compile(r"<scoreDef\b[^>]*>")
 
 _TIGHTER = {"spacingLinear": 0.22}
@@ -53,7 +54,7 @@ def engrave(musicxml: bytes, sheet: Sheet) -> list[str]:
         verovio.enableLog(verovio.LOG_OFF)
         toolkit = verovio.toolkit()
     toolkit.setOptions(_make_options(sheet))
-    if not toolkit.loadData(_HEARD.sub("", musicxml.decode())):
+    if not toolkit.loadData(_UNPRINTED.sub("", _HEARD.sub("", musicxml.decode()))):
         raise NotEngraved("Verovio cannot read it")
     if (headed := _add_composer(toolkit.getMEI())) and not toolkit.loadData(headed):
         raise NotEngraved("Verovio cannot read its own output")

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import convert_like, get_namespace, make_range
+from composer.arrays import convert_like, get_namespace, make_parameter, make_range
 from composer.errors import BadOption, CannotExpress
 from composer.music.score import TICKS_PER_QUARTER, Score, concatenate_notes, parse_time_signature
 from composer.request import Request
@@ -353,7 +353,7 @@ class FixedFrames:
         """Return the mask (B, V)."""
         xp, grammar = get_namespace(state), self.grammar
         frame = state[:, Field.FRAME]
-        row = xp.clip(frame, 0, len(self.fixed) - 1)
+        row = xp.minimum(xp.clip(frame, 0, None), make_parameter(len(self.fixed) - 1, state))
         fixed = xp.take(convert_like(self.fixed, state), row)[:, None]
         tokens = make_range(grammar.pitches, state) + grammar.first_pitch
         remains = xp.take(convert_like(self.wanted, state), row, axis=0) & (
@@ -362,5 +362,5 @@ class FixedFrames:
         highest = xp.max(xp.where(remains, tokens, 0 * tokens), axis=1)[:, None]
         barred = xp.take(convert_like(self.barred, state), row, axis=0)
         pitches = xp.where(fixed, remains & (tokens == highest), ~barred)
-        end = (frame >= self.least)[:, None]
+        end = (frame >= make_parameter(self.least, state))[:, None]
         return xp.concat([xp.zeros_like(end), end, ~fixed | (highest == 0), pitches], axis=1)

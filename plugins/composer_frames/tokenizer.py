@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from composer.errors import CannotExpress
 from composer.music.score import END, NOTE, TICKS_PER_QUARTER, Score, Text, Track, concatenate_notes
 from composer.request import Request
+from composer.tokens.lookback import add_lookback
 from composer.tokens.vocabulary import BOS, EOS, describe_tokens
-from composer.types import TokenInfo, Tokens
+from composer.types import Grammar, TokenInfo, Tokens
 from composer_frames.grammar import FRAME, LONGEST_AGREEMENT, OLDEST_AGE, Field, FramesGrammar
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Frames:
     most_notes: Annotated[int, "pitches in a frame at most"] = 12
     shown: Annotated[int, "pitches of this frame, and of the one before, in the model's input"] = 4
     lookback: Annotated[tuple[int, ...], "distances in frames of the earlier frames in the model's input"] = ()
+    recall: Annotated[bool, "tell the model what followed the longest earlier stretch that is as the latest"] = False
     in_c: Annotated[bool, "the music is in C already, whatever it was written in"] = False
     program: Annotated[int, "General MIDI program of what is written"] = 0
 
@@ -83,10 +85,16 @@ class Frames:
         return describe_tokens(self.vocabulary, self.frame_ticks, sustains=True)
 
     @cached_property
-    def grammar(self) -> FramesGrammar:
+    def rules(self) -> FramesGrammar:
         """The rules for the next token."""
         pitches = self.highest - self.lowest + 1
         return FramesGrammar(self.frame_ticks, self.lowest, pitches, self.most_notes, self.shown, self.lookback)
+
+    @cached_property
+    def grammar(self) -> Grammar:
+        """The rules for the next token, with what is recalled of the piece."""
+        room = self.rules.bar_frames * (1 + self.shown)
+        return add_lookback(self.rules, self.token_info, (), room, recall=self.recall)
 
     def encode(self, score: Score, *, ends: bool = True) -> Tokens:
         """Encode a score. Raises CannotExpress for one without notes, too long, or with pitches out of reach."""
@@ -100,7 +108,7 @@ class Frames:
         sounding, pitches = np.nonzero(frames[:, ::-1])  # from the top
         tokens = np.full(len(sounding) + len(frames) + ends, FRAME)
         places = np.arange(len(sounding)) + sounding  # each end of a frame before shifts them by one
-        tokens[places] = self.grammar.first_pitch + self.highest - self.lowest - pitches
+        tokens[places] = self.rules.first_pitch + self.highest - self.lowest - pitches
         if ends:
             tokens[-1] = EOS
         return tokens
@@ -128,9 +136,9 @@ class Frames:
         """Decode a score of one track; an incomplete last frame counts as far as it goes."""
         tokens = np.asarray(tokens)
         frame = np.cumsum(tokens == FRAME) - (tokens == FRAME)
-        is_pitch = tokens >= self.grammar.first_pitch
+        is_pitch = tokens >= self.rules.first_pitch
         sounding = np.zeros((int(frame.max(initial=-1)) + 2, self.highest - self.lowest + 1), dtype=np.int8)
-        sounding[frame[is_pitch], tokens[is_pitch] - self.grammar.first_pitch] = 1
+        sounding[frame[is_pitch], tokens[is_pitch] - self.rules.first_pitch] = 1
         changes = np.diff(sounding, axis=0, prepend=np.zeros_like(sounding[:1]))
         pitches, starts = np.nonzero(changes.T == 1)
         _, ends = np.nonzero(changes.T == -1)  # of each pitch as many, in the same order

@@ -1,4 +1,4 @@
-"""The constraints `scale`, `chords` and `ending`."""
+"""The constraints `scale`, `chords` and `ending`, and the transform `comp`, which plays chord symbols."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,3 +14,11 @@ def register_samplers() -> dict[str, Callable[..., Any]]:
     from composer_harmony.scale import Scale
 
     return {"scale": Scale, "chords": Chords, "ending": Ending}
+
+
+@hookimpl
+def register_transforms() -> dict[str, Callable[..., Any]]:
+    """Register the accompaniment."""
+    from composer_harmony.comp import Comp
+
+    return {"comp": Comp}

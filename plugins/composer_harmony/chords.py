@@ -1,131 +1,28 @@
-"""The constraint `chords`, and names of chords."""
+"""The constraint `chords`."""
 
 from __future__ import annotations
 
-import re
-import warnings
-from bisect import bisect_right
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import convert_like, get_namespace
-from composer.errors import RequestWarning, printable
-from composer.music.keys import ALL_KEYS
-from composer.music.score import Score, compute_bars
+from composer.arrays import convert_like, get_namespace, make_parameter
+from composer.music.chords import NO_CHORD, Chord, Progression, estimate_key, find_keys, parse_progression
+from composer.music.score import ChordSymbol, KeySignature, Score, TimeSignature, compute_bars
 from composer.tokens.vocabulary import mask_sustained
-from composer.types import Array, Context, Occasion
-from composer_harmony.scale import SCALES, mask_classes, parse_pitch_class, restrict_keys
+from composer.types import Array, Context
+from composer_harmony.lead_sheets import NONE, choose_chords
+from composer_harmony.scale import mask_classes, restrict_keys
 
-QUALITIES = {
-    **dict.fromkeys(["", "maj", "M"], (0, 4, 7)),
-    **dict.fromkeys(["m", "min", "-"], (0, 3, 7)),
-    **dict.fromkeys(["dim", "o", "°"], (0, 3, 6)),
-    **dict.fromkeys(["aug", "+"], (0, 4, 8)),
-    **dict.fromkeys(["sus", "sus4"], (0, 5, 7)),
-    "sus2": (0, 2, 7),
-    "5": (0, 7),
-    "6": (0, 4, 7, 9),
-    **dict.fromkeys(["m6", "min6", "-6"], (0, 3, 7, 9)),
-    "7": (0, 4, 7, 10),
-    **dict.fromkeys(["maj7", "M7", "Δ", "Δ7", "ma7"], (0, 4, 7, 11)),
-    **dict.fromkeys(["m7", "min7", "-7"], (0, 3, 7, 10)),
-    **dict.fromkeys(["mM7", "mmaj7", "m(maj7)", "minmaj7"], (0, 3, 7, 11)),
-    **dict.fromkeys(["dim7", "o7", "°7"], (0, 3, 6, 9)),
-    **dict.fromkeys(["m7b5", "min7b5", "-7b5", "ø", "ø7"], (0, 3, 6, 10)),
-    **dict.fromkeys(["aug7", "+7", "7#5"], (0, 4, 8, 10)),
-    "7b5": (0, 4, 6, 10),
-    **dict.fromkeys(["7sus4", "7sus"], (0, 5, 7, 10)),
-    "add9": (0, 2, 4, 7),
-    **dict.fromkeys(["madd9", "m(add9)"], (0, 2, 3, 7)),
-    "69": (0, 2, 4, 7, 9),
-    "9": (0, 2, 4, 7, 10),
-    "7b9": (0, 1, 4, 7, 10),
-    "7#9": (0, 3, 4, 7, 10),
-    **dict.fromkeys(["maj9", "M9"], (0, 2, 4, 7, 11)),
-    **dict.fromkeys(["m9", "min9", "-9"], (0, 2, 3, 7, 10)),
-    "11": (0, 2, 4, 5, 7, 10),
-    **dict.fromkeys(["m11", "min11", "-11"], (0, 2, 3, 5, 7, 10)),
-    "13": (0, 2, 4, 7, 9, 10),
-}
-"""Semitones above the root."""
+ALL_CLASSES = frozenset(range(12))
+"""What sounds where no chord is asked for."""
 
-_NAME = re.compile(r"^([A-G])(#|b)?([^/]*)(?:/([A-G])(#|b)?)?$")
-
-Classes = frozenset[int]
-
-
-def parse_chord(text: str) -> Classes:
-    """Parse the pitch classes of `Am7b5` or `D/F#`, including the bass after the slash. Raises ValueError."""
-    found = _NAME.match(text)
-    if not found or found[3] not in QUALITIES:
-        raise ValueError(f"'{printable(text)}' is not a chord such as C, Dm7, G7, Bdim or D/F#")
-    root = parse_pitch_class(found[1], found[2])
-    bass = {parse_pitch_class(found[4], found[5])} if found[4] else set()
-    return frozenset({(root + above) % 12 for above in QUALITIES[found[3]]} | bass)
-
-
-NONE = "none"
-"""Instead of chords: not even those that a lead sheet names."""
-
-
-def choose_chords(options: Mapping[str, Any] | None, occasion: Occasion) -> Mapping[str, Any] | None:
-    """Choose the options of `chords` for a new request: unasked, the chord symbols of the music that is given."""
-    if options is not None:
-        text = str(options.get("chords", "")).strip()
-        return None if text == NONE else {**options, "chords": _divide_bars(text, occasion.bars_of_one)}
-    text = "" if occasion.fixed is None else write_progression(occasion.fixed)
-    return {"chords": text, "yields": True} if text else None
-
-
-def write_progression(score: Score) -> str:
-    """Write the chord symbols of a score as a progression, with one for each beat; empty if it has none.
-
-    Before the first symbol its chord counts, and before a pickup the last. Warns with RequestWarning of symbols that
-    are unknown: of these the root and the third count, and otherwise the symbol before.
-    """
-    read = [(symbol.tick, _simplify(symbol.text)) for symbol in score.chords]
-    if unknown := sorted(
-        {symbol.text for symbol, (_, name) in zip(score.chords, read, strict=True) if symbol.text != name}
-    ):
-        shown = ", ".join(map(printable, unknown[:5])) + (", …" if len(unknown) > 5 else "")
-        warnings.warn(f"chord symbols that are taken in part: {shown}.", RequestWarning, stacklevel=2)
-    known = [(tick, name) for tick, name in read if name]
-    if not known:
-        return ""
-    ticks, bars = [tick for tick, _ in known], compute_bars(score)
-    written = []
-    for begin, end, metre in zip(bars.starts[:-1].tolist(), bars.starts[1:].tolist(), bars.signatures, strict=True):
-        places = [max(bisect_right(ticks, tick) - 1, 0) for tick in range(begin, end, metre.beat_ticks)]
-        written.append(" ".join(known[place][1] for place in places))
-    return " | ".join(written[1:] + written[:1] if score.upbeat > 0 else written)
-
-
-def _divide_bars(text: str, count: int) -> str:
-    """Write each bar of a progression as so many, in which its chords last as long together."""
-    if count == 1:
-        return text
-    bars = [[name for name in bar.split() for _ in range(count)] for bar in text.strip("|").split("|")]
-    return " | ".join(
-        " ".join(bar[n * len(bar) // count : (n + 1) * len(bar) // count]) for bar in bars for n in range(count)
-    )
-
-
-_ROOT = re.compile(r"[A-G][#b]?(?:m(?!aj)|-)?")
-
-
-def _simplify(text: str) -> str:
-    """Return a chord symbol that `parse_chord` knows: itself, or else its root and third; empty for none."""
-    with suppress(ValueError):
-        parse_chord(text)
-        return text
-    found = _ROOT.match(text)
-    return found[0] if found else ""
+EDITION = 2
+"""The meaning of new requests."""
 
 
 @dataclass(frozen=True)
@@ -134,60 +31,107 @@ class Chords:
 
     The n-th bar of the progression applies to the n-th whole bar of a piece. A pickup takes the last bar, after which
     the progression begins again. Chords share their bar equally: of k chords in a bar of length L, the chord at t after
-    the bar line is number floor(t k / L). An onset on a beat is a tone of that chord, in any octave and voice. An onset
-    between two beats is a tone of any chord of the progression. A note sustained into another chord is free. If the
-    model writes keys and none was requested, only keys with the most tones of the chords are allowed.
+    the bar line is number floor(t k / L). It begins on a beat, or on a part of one where a bar has more chords than
+    beats. An onset on a beat, or where a chord begins, is a tone of that chord, in any octave and voice. An onset
+    between two beats is a tone of any chord of the progression. A note sustained into another chord is free, and so are
+    all where there is no chord (`N.C.`). If the model writes keys and none was requested, the key is the one that the
+    chords are most likely in. The chords are written as symbols onto the piece.
+
+    In edition 1, which older requests mean, nothing is written, onsets are bound on beats alone, and all keys with the
+    most tones of the chords are allowed.
+
+    Unasked, the chords are the symbols of the music that is given (see `choose_chords`); these stay as they are.
     """
 
     chords: Annotated[str, 'bars of chords: "Dm7 G7 | Cmaj7 | Am7 D7 | Gmaj7"', "Dm7 G7 | Cmaj7"]
-
+    edition: Annotated[int, "1: as it was before chords were written onto pieces", 2] = 1
     yields: Annotated[bool, "give way where nothing else could be written"] = False
 
     choose_options = staticmethod(choose_chords)
 
+    @property
+    def stated(self) -> Mapping[str, Any]:
+        """The edition of new requests."""
+        return {"edition": EDITION}
+
     def __post_init__(self) -> None:
-        """Refuse an invalid progression."""
+        """Refuse an invalid progression, and an unknown edition."""
         self.bars  # noqa: B018  (for its ValueError)
+        if not 1 <= self.edition <= EDITION:
+            raise ValueError(f"there is no edition {self.edition}; it is from 1 to {EDITION}")
 
     @cached_property
-    def bars(self) -> tuple[tuple[Classes, ...], ...]:
-        """The pitch classes of the chords of each bar; none for `none`."""
-        if self.chords.strip() == NONE:
-            return ()
-        texts = self.chords.strip().strip("|").split("|")
-        found = tuple(tuple(parse_chord(name) for name in text.split()) for text in texts)
-        if not all(found):
-            raise ValueError(f"a bar of '{printable(self.chords)}' has no chord")
-        return found
+    def bars(self) -> Progression:
+        """The chords of each bar; of `none` no chord."""
+        return parse_progression(NO_CHORD if self.chords.strip() == NONE else self.chords)
 
     @cached_property
-    def _tables(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-        """(bars,) the first chord and the number of chords of each bar; (chords + 1, 12) their tones, and all."""
+    def _tables(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
+        """(bars,) the first chord and the number of chords of each bar; (chords + 1, 12) all tones, and each's.
+
+        The last array (chords + 1,) is true for `N.C.`
+        """
         counts = np.array([len(bar) for bar in self.bars])
-        chords = [chord for bar in self.bars for chord in bar]
-        tones = [np.isin(np.arange(12), sorted(chord)) for chord in [*chords, frozenset().union(*chords)]]
-        return np.cumsum(counts) - counts, counts, np.array(tones)
+        chords = [chord.tones for bar in self.bars for chord in bar]
+        every = frozenset().union(*chords)
+        tones = [np.isin(np.arange(12), sorted(chord or ALL_CLASSES)) for chord in [every, *chords]]
+        return np.cumsum(counts) - counts + 1, counts, np.array(tones), np.array([False, *(not one for one in chords)])
 
     @cached_property
     def _keys(self) -> frozenset[int]:
-        chords = [chord for bar in self.bars for chord in bar]
-        scales = [
-            {(key.tonic + degree) % 12 for degree in SCALES["natural minor" if key.minor else "major"]}
-            for key in ALL_KEYS
-        ]
-        held = [sum(len(chord & scale) for chord in chords) for scale in scales]
-        return frozenset(key.index for key, count in zip(ALL_KEYS, held, strict=True) if count == max(held))
+        key = estimate_key(self.bars) if self.edition > 1 else None
+        return frozenset(each.index for each in (find_keys(self.bars) if key is None else [key]))
 
     def mask(self, context: Context) -> Array:
         """Mask notes outside the progression. Tokens without a pitch are free."""
-        if not self.bars:
-            return get_namespace(context.allowed).ones_like(context.allowed)
         xp, music = get_namespace(context.allowed), context.music
-        first, counts, tones = (convert_like(table, music.bar) for table in self._tables)
-        bar = (music.bar - xp.where(music.upbeat > 0, 1, 0)) % len(self.bars)
+        first, counts, tones, silent = (convert_like(table, music.bar) for table in self._tables)
+        bar = (music.bar - xp.where(music.upbeat > 0, 1, 0)) % make_parameter(len(self.bars), music.bar)
         length = xp.where(music.bar_ticks > 0, music.bar_ticks, 1)
         count = xp.take(counts, bar)
-        chord = xp.take(first, bar) + xp.clip(music.position * count // length, 0, count - 1)
-        between = music.position % xp.where(music.beat_ticks > 0, music.beat_ticks, 1) != 0
-        admitted = xp.take(tones, xp.where(between, tones.shape[0] - 1, chord), axis=0)
+        number = xp.clip(music.position * count // length, 0, count - 1)
+        chord = xp.take(first, bar) + number
+        beat = xp.where(music.beat_ticks > 0, music.beat_ticks, 1)
+        between = (music.position % beat != 0) & ~xp.take(silent, chord)
+        if self.edition > 1:
+            between = between & (music.position != _find_start(number, count, length, beat))
+        admitted = xp.take(tones, xp.where(between, 0, chord), axis=0)
         return restrict_keys(context, mask_classes(context, admitted) | mask_sustained(context), self._keys)
+
+    def annotate(self, score: Score) -> Score:
+        """Write the chords onto a score, at the beginning of the progression and wherever they change."""
+        if self.edition == 1:
+            return score
+        found = compute_bars(score, score.length)
+        symbols: list[ChordSymbol] = []
+        has_pickup = len(found.nominal) > 0 and bool(found.nominal[0] < found.starts[0])
+        for place, (tick, metre) in enumerate(zip(found.nominal.tolist(), found.signatures, strict=True)):
+            number = (place - has_pickup) % len(self.bars)
+            if place or not has_pickup:
+                symbols += _place_symbols(tick, metre, self.bars[number], None if number == 0 else symbols[-1].text)
+        return replace(score, chords=tuple(symbols), key_signatures=self._spell_keys(score.key_signatures))
+
+    def _spell_keys(self, signatures: tuple[KeySignature, ...]) -> tuple[KeySignature, ...]:
+        """Spell the key of the chords as they are spelled."""
+        key = estimate_key(self.bars)
+        return tuple(
+            replace(one, key=key) if key == one.key and one.key.signature is None else one for one in signatures
+        )
+
+
+def _find_start(number: Array, count: Array, length: Array, beat: Array) -> Array:
+    """Find the tick in the bar at which chord `number` of `count` begins, (B,): on a beat, or on a part of one."""
+    xp = get_namespace(number)
+    part = xp.where(beat % 9 == 0, beat // 3, beat // 2)  # of a dotted beat a third, 240 of 720 ticks
+    unit = xp.where(count * beat <= length, beat, xp.where(count * part <= length, part, part // 2))
+    unit = xp.where(unit > 0, unit, 1)
+    return -(-(number * length) // (count * unit)) * unit
+
+
+def _place_symbols(tick: int, metre: TimeSignature, bar: Sequence[Chord], before: str | None) -> Iterator[ChordSymbol]:
+    """Yield the symbols of a bar that begins at `tick`, without those that repeat the one before."""
+    count, length, beat = (np.array([value]) for value in (len(bar), metre.bar_ticks, metre.beat_ticks))
+    for number, chord in enumerate(bar):
+        if str(chord) != before:
+            yield ChordSymbol(tick + int(_find_start(np.array([number]), count, length, beat)[0]), str(chord))
+        before = str(chord)

@@ -80,7 +80,7 @@ class Ending:
     def mask(self, context: Context) -> Array:
         """Mask tokens that preclude such an ending. Raises BadOption if the model announces no key or no end."""
         xp, music = get_namespace(context.allowed), context.music
-        if not self.ending or (self.yields and not self._can_end(context)):
+        if not self.ending or (self.yields and not self._has_key(context)):
             return xp.ones_like(context.allowed)
         if not self.yields:
             self._check(context)
@@ -144,14 +144,11 @@ class Ending:
     def _has_cadence(self, context: Context) -> bool:
         return self.kind == "cadence" and _is_full(context)
 
-    def _can_end(self, context: Context) -> bool:
-        has_key = self._own_key >= 0 or _writes_keys(context.token_info)
-        return has_key and not (
-            _has_any(ends := context.allowed[:, EOS]) and _has_any(ends & (context.music.bars_left == 0))
-        )
+    def _has_key(self, context: Context) -> bool:
+        return self._own_key >= 0 or _writes_keys(context.token_info)
 
     def _check(self, context: Context) -> None:
-        if self._own_key < 0 and not _writes_keys(context.token_info):
+        if not self._has_key(context):
             raise BadOption("this model writes no keys; state the key of the ending with --ending-key.")
         if _has_any(context.allowed[:, EOS] & (context.music.bars_left == 0)):
             raise BadOption("this model does not announce its end; --ending needs --bars.")

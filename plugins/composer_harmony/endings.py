@@ -48,7 +48,7 @@ def _ends_with_other_chord(occasion: Occasion, key: Key) -> bool:
     if request.key is None or request.bars is None or request.primer:
         return True
     bars = Chords(**asked.options).bars
-    degrees = {(tone - key.tonic) % 12 for tone in bars[(request.bars - 1) % len(bars)][-1]}
+    degrees = {(tone - key.tonic) % 12 for tone in bars[(request.bars - 1) % len(bars)][-1].tones}
     return not any(triad <= degrees for triad in _TRIADS)
 
 

@@ -82,7 +82,7 @@ def make_piece(session: Session, take: Take) -> Piece:
     for (program, is_drum, name), events in sorted(by_part.items()):
         rows = pair_notes((e.tick, e.pitch, e.velocity) for e in events)
         tracks.append(Track(make_notes(rows), name or "composer", program, is_drum))
-    keys = () if take.request.key is None else (KeySignature(0, parse_key(take.request.key)),)
+    keys = () if take.request.key is None else (KeySignature(0, parse_key(take.request.key).usual),)
     score = Score(
         tuple(track for track in tracks if len(track.notes)),
         tempos=tuple(Tempo(tick, bpm) for tick, bpm in take.setup.tempos),

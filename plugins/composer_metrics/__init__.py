@@ -1,4 +1,4 @@
-"""Metrics of music: pitch, rhythm, texture, endings, voice-leading and similarity of bars."""
+"""Metrics of music: pitch, rhythm, texture, endings, similarity of bars, phrases, voice-leading and cadences."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ from composer import hookimpl
 @hookimpl
 def register_metrics() -> dict[str, Callable[..., Any]]:
     """Register the metrics, in the order of tables."""
-    from composer_metrics import endings, likeness, pitch, rhythm, texture, voices
+    from composer_metrics import cadences, endings, likeness, phrases, pitch, rhythm, texture, voices
 
     return {
         **pitch.METRICS,
@@ -17,5 +17,7 @@ def register_metrics() -> dict[str, Callable[..., Any]]:
         **texture.METRICS,
         **endings.METRICS,
         **likeness.METRICS,
+        **phrases.METRICS,
         **voices.METRICS,
+        **cadences.METRICS,
     }

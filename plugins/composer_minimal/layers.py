@@ -3,7 +3,8 @@
 The sums of all gates come from one matrix. From them a cell computes the decay of the state and the addition to it. The
 candidate goes through the article's g, which is positive everywhere.
 
-The recurrence in time runs by a loop or by a parallel scan. `decay` and `fresh` are (B, T, H), and `before` is (B, H).
+The recurrence in time runs by a loop or by a parallel scan; on a GPU, gates and scan are one kernel where there is
+Triton, which comes with torch for CUDA. `decay` and `fresh` are (B, T, H), and `before` is (B, H).
 Both functions return (B, T, H)
 
     hidden[t] = decay[t] * hidden[t - 1] + fresh[t],   where hidden[-1] = before.
@@ -14,6 +15,8 @@ underflow.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -21,6 +24,21 @@ from torch.nn import functional
 from composer_minimal import compiled
 from composer_recurrent.dropout import Dropout
 from composer_recurrent.products import multiply
+
+
+def has_kernel(state: Tensor) -> bool:
+    """Tell whether the kernel of `composer_minimal.kernel` can be used with a state of this type, on its device."""
+    return state.is_cuda and state.dtype == torch.float32 and find_spec("triton") is not None
+
+
+def run_cells(sums: Tensor, before: Tensor) -> Tensor:
+    """Compute the hidden states (B, T, H) from the sums (B, T, 2 or 3 times H) of gates: by a kernel, or in torch."""
+    if sums.shape[1] > 1 and has_kernel(before):
+        from composer_minimal.kernel import run_scan
+
+        return run_scan(sums, before)
+    split = CELLS[sums.shape[-1] // before.shape[-1]]
+    return run_recurrence(*split(sums.to(before.dtype)), before)
 
 
 def run_recurrence(decay: Tensor, fresh: Tensor, before: Tensor) -> Tensor:
@@ -109,9 +127,7 @@ def run_plainly(
     gates: nn.Linear, x: Tensor, before: Tensor, below: Tensor | None, dropout: Dropout | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Compute a layer: the sum of it and those below, the same normalised and dropped, and the last state."""
-    split = CELLS[gates.out_features // before.shape[-1]]
-    decay, added = split(gates(x).to(before.dtype))
-    hidden = run_recurrence(decay, added, before)
+    hidden = run_cells(gates(x), before)
     total = hidden if below is None else below + hidden
     read = functional.layer_norm(total, total.shape[-1:])
     return total, read if dropout is None else dropout(read), hidden[:, -1]

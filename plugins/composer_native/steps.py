@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import get_address
+from composer.arrays import get_addresses
 from composer.errors import BadModelFile
 from composer.fitting import check_cell, check_columns, check_state, check_update, convert_columns
 from composer.types import Cell, Layer, State, Step
@@ -149,7 +149,7 @@ def _make_runner(kernel: ctypes.CDLL, model: _Model, threads: int) -> Callable[.
     tuners: dict[int, ThreadTuner] = {}
 
     def run(rows: int, *arrays: NDArray[Any]) -> int:
-        addresses = [get_address(array) for array in arrays]
+        addresses = get_addresses(arrays)
         if threads == 1 or rows * products < ENOUGH:
             return step(here, rows, *addresses, 1)
         tuner = tuners.setdefault(rows.bit_length(), ThreadTuner(threads))

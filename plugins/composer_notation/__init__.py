@@ -6,6 +6,7 @@ kern/         Humdrum kern, read
 abc/          ABC, read
 bargrid.py    bar lines and keys of measures end to end
 unfolding.py  the playing order of measures, and the notes that then sound
+sections.py   sections of a piece as it is played
 owntracks.py  names, provenance and programs of tracks
 writing/      MusicXML and ABC, written
 """

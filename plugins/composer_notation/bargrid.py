@@ -198,8 +198,8 @@ def find_keys(signatures: Sequence[Signature], tracks: Sequence[Track]) -> tuple
 def _find_key_by_mode(signature: Signature) -> Key | None:
     if signature.mode not in MODES:
         return None
-    major = get_signature_key(signature.fifths - MODES[signature.mode], minor=False)
-    return Key(major.tonic, has_minor_third(signature.mode))
+    minor = has_minor_third(signature.mode)
+    return get_signature_key(signature.fifths - MODES[signature.mode] - 3 * minor, minor)
 
 
 def _find_key_by_notes(signature: Signature, its: Notes) -> Key:

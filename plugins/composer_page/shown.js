@@ -39,7 +39,8 @@ function showPlaying() {
 
 function showTempo() {
   const rate = byId("tempo").value / 100;
-  const bpm = (current.music.piece.tempos[0]?.[1] ?? 120) * rate;
+  const beat = Math.max(metreOf(current.music, 0)?.[2] ?? TICKS_PER_QUARTER, TICKS_PER_QUARTER);
+  const bpm = ((current.music.piece.tempos[0]?.[1] ?? 120) * rate * TICKS_PER_QUARTER) / beat;
   byId("tempo-shown").textContent = `${Math.round(bpm)} bpm`;
   byId("tempo").setAttribute("aria-valuetext", `${byId("tempo").value} %, ${Math.round(bpm)} beats per minute`);
 }

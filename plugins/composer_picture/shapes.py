@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 from numpy.typing import NDArray
 
 from composer.errors import printable
-from composer.music.score import TimeSignature
+from composer.music.score import TICKS_PER_QUARTER, TimeSignature
 from composer.types import Piece
 
 # --- shapes -----------------------------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ def make_subtitle(piece: Piece, whole_bars: int, time_signature: TimeSignature) 
         key = score.key_signatures[0].key
         parts.append(str(key).removesuffix("m") + (" minor" if key.minor else " major"))
     if score.tempos:
-        parts.append(f"{score.tempos[0].bpm:.4g} bpm")
+        parts.append(f"{score.tempos[0].bpm * TICKS_PER_QUARTER / time_signature.pulse_ticks:.4g} bpm")
     return "  ·  ".join(parts)
 
 

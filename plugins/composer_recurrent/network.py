@@ -23,6 +23,7 @@ class RecurrentNetwork(nn.Module):
     """
 
     offsets: Tensor
+    places: Tensor
 
     def __init__(
         self,
@@ -53,6 +54,7 @@ class RecurrentNetwork(nn.Module):
             self.head = nn.Linear(seen, vocabulary_size)
         # Columns of the vocabulary's size hold tokens.
         self.pointed = [number for number, size in enumerate(column_sizes) if pointer and size == vocabulary_size]
+        self.register_buffer("places", torch.tensor(self.pointed, dtype=torch.int64), persistent=False)
         self.pointer = nn.Linear(seen, len(self.pointed)) if self.pointed else None
         nn.init.normal_(self.embedding.weight, std=0.25)
         if self.pointer is not None:
@@ -64,20 +66,27 @@ class RecurrentNetwork(nn.Module):
         rows, steps, _ = inputs.shape
         embedded = sum_rows(self.embedding.weight, (inputs + self.offsets).flatten(0, 1)).view(rows, steps, -1)
         embedded = self.dropout(embedded)
-        hidden, after = self.recurrence(embedded, None if state is None else self._move_layers_first(state))
+        before = None if state is None else tuple(tensor.transpose(0, 1).contiguous() for tensor in state)
+        hidden, after = self.run_recurrence(inputs, embedded, before)
         hidden = self.dropout(hidden)
         seen = torch.cat([hidden, embedded], dim=2) if self.skip else hidden
         logits, raised = self._compute_logits(seen)
         if raised is not None:
-            tokens = inputs[..., self.pointed]
-            raised = raised.masked_fill(tokens == 0, 0.0)  # 0 stands for no token
-            logits = logits.scatter_add(2, tokens, raised.to(logits.dtype))
-        after = after if isinstance(after, tuple) else (after,)
+            tokens = inputs[..., self.places]
+            raised = raised.masked_fill(tokens == 0, 0.0).to(logits.dtype)  # 0 stands for no token
+            # Two columns may hold the same token; a GPU would add both in any order.
+            width = 1 if logits.is_cuda and not self.training else len(self.pointed)
+            for index, added in zip(tokens.split(width, dim=2), raised.split(width, dim=2), strict=True):
+                logits = logits.scatter_add(2, index, added)
         return logits, tuple(tensor.transpose(0, 1) for tensor in after)
 
-    def _move_layers_first(self, state: tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
-        turned = tuple(tensor.transpose(0, 1).contiguous() for tensor in state)
-        return turned if len(turned) > 1 else turned[0]
+    def run_recurrence(
+        self, inputs: Tensor, embedded: Tensor, state: tuple[Tensor, ...] | None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Run the layers over (B, T, E); each part of a state has its rows second. Others may see the inputs, too."""
+        alone = state[0] if state is not None and len(state) == 1 else state
+        hidden, after = self.recurrence(embedded, alone)
+        return hidden, after if isinstance(after, tuple) else (after,)
 
     def _compute_logits(self, seen: Tensor) -> tuple[Tensor, Tensor | None]:
         """Compute (B, T, V) logits, and (B, T, columns) what the pointer adds to those of the tokens in its columns."""

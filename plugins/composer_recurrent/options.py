@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,17 +39,12 @@ class Recurrent(ABC):
         """Build the network, freshly initialised."""
         from composer_recurrent.network import RecurrentNetwork
 
-        return RecurrentNetwork(
-            self.build_recurrence(),
-            column_sizes,
-            vocabulary_size,
-            hidden_size=self.hidden_size,
-            embedding_size=self.embedding_size,
-            dropout=self.dropout,
-            skip=self.skip,
-            pointer=self.pointer,
-            tie_weights=self.tie_weights,
-        )
+        return RecurrentNetwork(self.build_recurrence(), column_sizes, vocabulary_size, **self.get_network_options())
+
+    def get_network_options(self) -> dict[str, Any]:
+        """Return the options of the network around the layers."""
+        names = ("hidden_size", "embedding_size", "dropout", "skip", "pointer", "tie_weights")
+        return {name: getattr(self, name) for name in names}
 
     def list_shapes(self, column_sizes: Sequence[int], vocabulary_size: int) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Yield the arrays of the network, from the input up."""
@@ -71,10 +66,6 @@ class Recurrent(ABC):
     @abstractmethod
     def build_recurrence(self) -> nn.Module:
         """Build the layers, freshly initialised, with the interface that `RecurrentNetwork` documents."""
-
-    @abstractmethod
-    def build_cell(self, column_sizes: Sequence[int], weights: Mapping[str, NDArray[np.float32]]) -> Cell:
-        """Build the network with these weights as arrays."""
 
 
 @dataclass(frozen=True)

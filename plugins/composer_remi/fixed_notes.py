@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import convert_like, get_namespace, make_range
+from composer.arrays import convert_like, get_namespace, make_parameter, make_range
 from composer.music.score import Score
 from composer.tokens.bar_encoding import find_bars
 from composer.tokens.bar_grammar import Field, find_last_step
@@ -86,7 +86,8 @@ class FixedNotes:
 
     def _pick(self, table: NDArray[np.int64], places: Array) -> Array:
         xp = get_namespace(places)
-        return xp.take(convert_like(table, places), xp.clip(places, 0, len(table) - 1))
+        inside = xp.minimum(xp.clip(places, 0, None), make_parameter(len(table) - 1, places))
+        return xp.take(convert_like(table, places), inside)
 
     def _match(self, table: NDArray[np.int64], places: Array, kind: str) -> Array:
         """Mask (B, tokens of a kind) to the token of a fixed note."""

@@ -224,11 +224,11 @@ class RemiGrammar:
     # --- views of a state ---------------------------------------------------------------------------------------------
 
     def make_inputs(self, state: Array) -> Array:
-        """Compute the features of the model's input, (B, 10)."""
+        """Compute the features of the model's input, (B, 12), or (B, 13) with sections."""
         xp = get_namespace(state)
         end = xp.clip(state[:, OwnField.END] - state[:, Field.ORIGIN], 0, self.grid.longest_bar + 1)
         own = xp.stack([state[:, OwnField.PROGRAM], state[:, OwnField.SOUND], end], axis=1)
-        return xp.concat([bar_grammar.make_inputs(state), own], axis=1)
+        return xp.concat([bar_grammar.make_grid_inputs(self.grid, state), own], axis=1)
 
     def interpret(self, state: Array) -> MusicalState:
         """Interpret states in musical terms: the voice is the index of the program.

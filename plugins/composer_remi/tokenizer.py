@@ -19,10 +19,12 @@ from typing import Annotated
 import numpy as np
 
 from composer.music.score import Score
+from composer.music.sections import name_sections
 from composer.tokens.bar_encoding import Reading, assemble_tokens, find_bars, make_heading, walk
 from composer.tokens.bar_grammar import TIME_SIGNATURES, Grid
+from composer.tokens.lookback import add_lookback, check_lookback
 from composer.tokens.vocabulary import describe_tokens
-from composer.types import TokenInfo, Tokens
+from composer.types import Grammar, TokenInfo, Tokens
 from composer_remi.events import (
     DRUMS,
     Events,
@@ -35,6 +37,9 @@ from composer_remi.events import (
     list_velocities,
 )
 from composer_remi.grammar import RemiGrammar
+
+TOKENS_PER_BAR = 64
+"""Tokens of a bar that a lookback has room for; music that has more of them is remembered for less long."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,9 @@ class Remi:
     drums: Annotated[bool, "keep drums; without, they are dropped"] = True
     longest_duration: Annotated[int, "in quarter notes; longer notes are shortened"] = 8
     time_signatures: Annotated[tuple[str, ...], "those that a piece may have"] = TIME_SIGNATURES
+    lookback: Annotated[tuple[int, ...], "distances in bars of what stood there, in the model's input"] = ()
+    recall: Annotated[bool, "tell the model what followed the longest earlier stretch that is as the latest"] = False
+    sections: Annotated[bool, "tell how many bars are left in the section, where a piece has them"] = False
 
     def __post_init__(self) -> None:
         """Refuse options without a valid vocabulary."""
@@ -64,13 +72,14 @@ class Remi:
             raise ValueError("programs go from 0 to 127")
         if not 1 <= self.longest_duration <= 1000:
             raise ValueError("longest_duration must be from 1 to 1000 quarters")
+        check_lookback(self.lookback)
         Grid(self.steps_per_quarter, self.time_signatures)
 
     @cached_property
     def events(self) -> Events:
         """The tokens, type by type."""
         return Events(
-            grid=Grid(self.steps_per_quarter, self.time_signatures),
+            grid=Grid(self.steps_per_quarter, self.time_signatures, self.sections),
             tempos=list_tempos(self.tempos),
             parts=(*(range(128) if self.programs else (self.program,)), *((DRUMS,) if self.drums else ())),
             named=self.programs or self.drums,
@@ -92,9 +101,11 @@ class Remi:
         return describe_tokens(self.vocabulary, self.events.grid.step_ticks, voices if self.events.named else ())
 
     @cached_property
-    def grammar(self) -> RemiGrammar:
-        """The rules for the next token."""
-        return RemiGrammar(self.events)
+    def grammar(self) -> Grammar:
+        """The rules for the next token, with what stood some bars ago."""
+        return add_lookback(
+            RemiGrammar(self.events), self.token_info, self.lookback, TOKENS_PER_BAR, recall=self.recall
+        )
 
     def encode(self, score: Score, *, ends: bool = True) -> Tokens:
         """Encode a score. Raises CannotExpress for one without notes, and for pitches and bars out of reach."""
@@ -109,8 +120,9 @@ class Remi:
         events, reading = self.events, Reading()
         pairs = np.array(list(walk(events.grid, tokens, reading)), dtype=np.int64).reshape(-1, 2)
         steps, own = pairs[:, 0], pairs[:, 1]
-        return Score(
+        score = Score(
             tracks=decode_tracks(events, steps, own, reading.end if reading.ended else None),
             tempos=decode_tempos(events, steps, own),
             **make_heading(events.grid, reading),
         )
+        return name_sections(score)

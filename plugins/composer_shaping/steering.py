@@ -12,7 +12,7 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import convert_like, get_namespace
+from composer.arrays import convert_like, get_namespace, stack_columns, take_columns
 from composer.tokens.vocabulary import EOS, mask_onsets
 from composer.types import Array, Context, Drawn, TokenInfo
 
@@ -53,7 +53,8 @@ class Mirostat:
     def update_memory(self, context: Context, drawn: Drawn) -> Array:
         """Move the bound."""
         bound = context.memory[:, 0]
-        return np.where(drawn.chosen, bound + self.eta * (self.tau + drawn.model), bound)[:, None]
+        moved = bound + self.eta * (self.tau + drawn.model)
+        return get_namespace(bound).where(drawn.chosen, moved, bound)[:, None]
 
 
 MOST_PULL = 4.0
@@ -87,17 +88,20 @@ class NotesPerBeat:
         """Add the pull to notes, less what is due in the time that a token skips."""
         xp = get_namespace(logits)
         due = self.notes * _count_skipped_beats(context)
-        return logits + convert_like(context.memory, logits)[:, :1] * (xp.where(mask_onsets(context), 1.0, 0.0) - due)
+        notes = xp.astype(mask_onsets(context), xp.float64)
+        return logits + convert_like(context.memory, logits)[:, :1] * (notes - due)
 
     def update_memory(self, context: Context, drawn: Drawn) -> Array:
         """Count the time that has passed, and the note drawn."""
-        pull, last, waiting = context.memory.T
-        music, rows = context.music, np.arange(len(pull))
-        waiting = np.where(music.tick > last, music.tick - last, waiting)
-        due = waiting / np.maximum(music.beat_ticks, 1) * (music.beat_ticks > 0)
-        owed = due - mask_onsets(context)[rows, drawn.token] / self.notes
-        pull = np.where(drawn.chosen, np.clip(pull + self.gain * owed, -MOST_PULL, MOST_PULL), pull)
-        return np.stack([pull, music.tick, np.where(drawn.chosen, 0.0, waiting)], axis=1)
+        xp, music = get_namespace(context.memory), context.music
+        pull, last, waiting = (context.memory[:, column] for column in range(3))
+        waiting = xp.where(music.tick > last, music.tick - last, waiting)
+        due = waiting / xp.where(music.beat_ticks > 0, music.beat_ticks, 1) * (music.beat_ticks > 0)
+        struck = take_columns(mask_onsets(context), drawn.token[:, None])[:, 0]
+        owed = due - xp.astype(struck, xp.float64) / self.notes
+        pull = xp.where(drawn.chosen, xp.clip(pull + self.gain * owed, -MOST_PULL, MOST_PULL), pull)
+        tick = xp.astype(music.tick, xp.float64)
+        return stack_columns([pull, tick, xp.where(drawn.chosen, 0.0, waiting)])
 
 
 def _count_skipped_beats(context: Context) -> Array:
@@ -107,5 +111,5 @@ def _count_skipped_beats(context: Context) -> Array:
     ends = np.array(token_info.is_bar)
     ends[EOS] = True
     to = xp.where(convert_like(ends, context.allowed)[None, :], music.bar_ticks[:, None], place)
-    skipped = xp.where(to > music.position[:, None], to - music.position[:, None], 0)
+    skipped = xp.astype(xp.where(to > music.position[:, None], to - music.position[:, None], 0), xp.float64)
     return skipped / xp.where(music.beat_ticks > 0, music.beat_ticks, 1)[:, None]

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import convert_like, get_namespace
+from composer.arrays import convert_like, get_namespace, look_up, make_parameter
 from composer.errors import BadOption, RequestWarning, printable
 from composer.music.score import TICKS_PER_QUARTER
 from composer.tokens.vocabulary import compute_pitches, mask_onsets, mask_sustained
@@ -82,11 +82,10 @@ class Rhythm:
     def _may_begin(self, place: Array, length: Array) -> Array:
         """Tell whether notes may begin at positions of bars of these lengths, all in ticks."""
         if self._value:
-            return place % self._value == 0
-        xp, signs = get_namespace(place), len(self._pattern)
-        sign = xp.clip(place * signs // length, 0, signs - 1)
-        chosen = xp.reshape(xp.take(convert_like(self._pattern, place), xp.reshape(sign, (-1,))), sign.shape)
-        return (place * signs % length == 0) & chosen
+            return place % make_parameter(self._value, place) == 0
+        signs, zero = make_parameter(len(self._pattern), place), get_namespace(place).zeros_like(place)
+        sign = get_namespace(place).clip(place * signs // length, zero, signs - 1)
+        return (place * signs % length == 0) & look_up(self._pattern, sign)
 
     def mask(self, context: Context) -> Array:
         """Mask onsets off the grid, and positions off the grid if others are left.
@@ -198,7 +197,7 @@ class Polyphony:
     def mask(self, context: Context) -> Array:
         """Mask pitches while as many notes sound as may."""
         _warn_of_voices(f"polyphony '{self.polyphony}'", self.polyphony, "at once", context.token_info)
-        room = context.music.others < self.polyphony
+        room = context.music.others < make_parameter(self.polyphony, context.music.others)
         return convert_like(context.token_info.pitch < 0, room)[None, :] | room[:, None]
 
 
@@ -242,7 +241,8 @@ class Density:
         begin = music.position - music.position % length  # of the bar or beat, in ticks of the bar
         since = music.tick - music.position + begin
         onsets = context.recent_notes.tick
-        full = xp.sum(xp.where((onsets >= since[:, None]) & (onsets >= 0), 1, 0), axis=1) >= self.density
+        full = xp.sum(xp.where((onsets >= since[:, None]) & (onsets >= 0), 1, 0), axis=1)
+        full = full >= make_parameter(self.density, full)
         place = convert_like(context.token_info.position, since)[None, :]
         stays = (place >= 0) & (place < (begin + length)[:, None])
         return ~full[:, None] | ~(mask_onsets(context) | stays)

@@ -8,6 +8,7 @@ indexing.py     those that join arrays, and look numbers up
 reductions.py   those that sum: over axes, and products of matrices
 loops.py        loops over the numbers of values
 program.py      the steps as a C program, and the arrays that they are given
+program_cache.py  steps kept for later processes, which then need no torch
 
 A program begins with the functions in `prelude.c`, and calls the matrix products in `products.c`.
 """

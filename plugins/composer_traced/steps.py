@@ -13,9 +13,11 @@ from composer.errors import BadOption, printable
 from composer.fitting import check_columns, convert_columns
 from composer.tokens.jit.c_compiler import find_compiler
 from composer.types import State, Step
+from composer_traced import program_cache
 from composer_traced.graph import trace_step
 from composer_traced.loops import Untraceable
 from composer_traced.program import Run, compile_graphs
+from composer_traced.program_cache import Shapes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -54,8 +56,15 @@ def make_traced_step(model: Model) -> Step:
 
 
 @lru_cache(maxsize=4)
-def _make_runs(model: Model) -> tuple[Run, Run, list[tuple[int, ...]]]:
+def _make_runs(model: Model) -> tuple[Run, Run, Shapes]:
     """Make the first step and the later ones of a model, and the shapes of a row's state. Raises Untraceable."""
+    if (known := program_cache.recall(model)) is not None and (runs := compile_graphs(known[0])) is not None:
+        return runs["begin"], runs["go_on"], known[1]
+    return _trace_runs(model)
+
+
+def _trace_runs(model: Model) -> tuple[Run, Run, Shapes]:
+    """Trace and compile them, hold them to the network, and keep them for later processes."""
     import torch
 
     module = model.make_module().eval()
@@ -69,6 +78,7 @@ def _make_runs(model: Model) -> tuple[Run, Run, list[tuple[int, ...]]]:
     begin, go_on = runs["begin"], runs["go_on"]
     shapes = [tuple(part.shape[1:]) for part in state]
     _compare(module, sizes, begin, go_on)
+    program_cache.keep(model, traced, shapes)
     return begin, go_on, shapes
 
 

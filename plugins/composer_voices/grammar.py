@@ -9,7 +9,15 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import carry_forward, convert_like, get_namespace, make_range, replace_column
+from composer.arrays import (
+    carry_forward,
+    convert_like,
+    get_namespace,
+    look_up,
+    make_parameter,
+    make_range,
+    replace_column,
+)
 from composer.music.keys import ALL_KEYS, Key
 from composer.music.score import Score
 from composer.request import Request
@@ -36,6 +44,9 @@ SILENT = 12
 ENDINGS = (0, 3, 4, 7)
 """Degrees, in semitones, of the major and the minor tonic chord."""
 
+AGES = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128])
+"""Steps at which the classes of ages begin in the model's input; 0 is a class of its own."""
+
 PERFECT = (0, 7)
 """Semitones, without octaves, of the intervals that must not move in parallel."""
 
@@ -56,6 +67,7 @@ class VoicesGrammar:
     lowest: int
     highest: int
     relative: bool = False  # whether pitches are transposed to C
+    ages: bool = False  # whether the model is told for how long each voice has been as it is
 
     @property
     def hold(self) -> int:
@@ -96,13 +108,16 @@ class VoicesGrammar:
         if self.voices > 1:
             columns.append(Column("voice in turn", self.size, tokens=True))
             columns += (Column(f"parallel with {name}", self.size, tokens=True) for name in names)
+        if self.ages:
+            columns += (Column(f"age of {name}", len(AGES) + 1) for name in ("the voice in turn", *names))
         return tuple(columns)
 
     def start(self, request: Request, rows: int) -> NDArray[np.int64]:
         """Return states before the first token: silence in every voice."""
         own = np.full((rows, 1 + 2 * self.voices), self.rest, dtype=np.int64)
         own[:, 0] = 0
-        return np.concatenate([bar_grammar.start(self.grid, request, rows), own], axis=1)
+        begins = np.zeros((rows, self.voices if self.ages else 0), dtype=np.int64)
+        return np.concatenate([bar_grammar.start(self.grid, request, rows), own, begins], axis=1)
 
     def mask(self, state: Array) -> Array:
         """Return the mask of allowed tokens, (B, V)."""
@@ -120,6 +135,14 @@ class VoicesGrammar:
     def get_sounding(self, state: Array) -> Array:
         """Return the token that sounds in each voice, (B, voices)."""
         return state[:, FIRST_VOICE : FIRST_VOICE + self.voices]
+
+    def _get_before(self, state: Array) -> Array:
+        """Return the token that sounded in each voice before this frame, (B, voices)."""
+        return state[:, FIRST_VOICE + self.voices : FIRST_VOICE + 2 * self.voices]
+
+    def _get_begins(self, state: Array) -> Array:
+        """Return the step since which each voice has sounded so, (B, voices), or (B, 0) if that is not told."""
+        return state[:, FIRST_VOICE + 2 * self.voices :]
 
     def _get_sounding_in_turn(self, state: Array) -> Array:
         """Return the token that sounds in the voice in turn, (B,); any voice's between turns."""
@@ -140,8 +163,11 @@ class VoicesGrammar:
         has_moved = xp.where(opened, xp.zeros_like(voice), xp.where(moves, xp.ones_like(voice), state[:, MOVED]))
         here = moves[:, None] & (make_range(self.voices, state) == voice[:, None])
         sounding = xp.where(here, tokens[:, None], self.get_sounding(state))
-        before = xp.where(opened[:, None], sounding, state[:, FIRST_VOICE + self.voices :])
-        return xp.concat([shared, has_moved[:, None], sounding, before], axis=1)
+        before = xp.where(opened[:, None], sounding, self._get_before(state))
+        begins = self._get_begins(state)
+        if self.ages:
+            begins = xp.where(here, bar_grammar.find_onset_step(shared)[:, None], begins)
+        return xp.concat([shared, has_moved[:, None], sounding, before, begins], axis=1)
 
     def compute_states(self, tokens: Tokens) -> NDArray[np.int64]:
         """Compute the states before each token of a piece, (T, S), equal to those of `advance`."""
@@ -155,12 +181,20 @@ class VoicesGrammar:
         has_moved = carry_forward(np.where(moves, 1, 0), opened | moves, 0)
         sounding = [carry_forward(previous, moves & (voice == turn), self.rest) for turn in range(self.voices)]
         before = [carry_forward(sounds, opened, self.rest) for sounds in sounding]
-        return np.concatenate([shared.T, [has_moved], sounding, before]).T
+        columns = [*shared.T, has_moved, *sounding, *before]
+        if self.ages:
+            steps = bar_grammar.find_onset_step(shared)
+            columns += [carry_forward(steps, moves & (voice == turn), 0) for turn in range(self.voices)]
+        return np.stack(columns, axis=1)
 
     def make_inputs(self, state: Array) -> Array:
         """Compute the features of the model's input, (B, C)."""
         xp = get_namespace(state)
-        columns = [bar_grammar.make_inputs(state), self.get_sounding(state), self._compute_degrees(state)]
+        columns = [
+            bar_grammar.make_grid_inputs(self.grid, state),
+            self.get_sounding(state),
+            self._compute_degrees(state),
+        ]
         if self.relative:
             columns[0] = replace_column(columns[0], KEY_COLUMN, self._get_written_key(state))
             columns.append((self._get_tonic_offset(state) % 12)[:, None])
@@ -169,10 +203,22 @@ class VoicesGrammar:
         columns.append(self._find_endings(state, turn))
         if self.voices > 1:
             columns += [turn, self._find_parallels(state)]
+        if self.ages:
+            columns.append(self._classify_ages(state))
         return xp.concat(columns, axis=1)
 
+    def _classify_ages(self, state: Array) -> Array:
+        """Classify (B, 1 + voices) the ages of the voice in turn, or the first one between turns, and of each voice."""
+        xp, edges = get_namespace(state), convert_like(AGES, state)
+        ages = bar_grammar.find_onset_step(state)[:, None] - self._get_begins(state)
+        classes = xp.sum(xp.where(ages[:, :, None] >= edges, 1, 0), axis=2)
+        voice = xp.clip(state[:, Field.SLOT] - Slot.OWN, 0, self.voices - 1)
+        return xp.concat([xp.take_along_axis(classes, voice[:, None], axis=1), classes], axis=1)
+
     def _find_endings(self, state: Array, turn: Array) -> Array:
-        """Find the tones of the tonic chord nearest to `turn` (B, 1) in the last bar, (B, 4); BOS before it.
+        """Find the tones of the tonic chord nearest to `turn` (B, 1) in a last bar, (B, 4); BOS elsewhere.
+
+        It is that of the piece, or of a section where these are told.
 
         `turn` is the sound of the voice in turn. BOS also if it is silent, or if the nearest tone is out of reach.
         """
@@ -181,7 +227,10 @@ class VoicesGrammar:
         above = (convert_like(_ENDINGS, state) - (turn - self.first_pitch + self.lowest - tonic) + 6) % 12 - 6
         near = turn + above
         exists = (turn > self.rest) & (near >= self.first_pitch) & (near < self.size)
-        return xp.where(exists & (state[:, Field.COUNTDOWN] == 1)[:, None], near, xp.full_like(near, BOS))
+        is_last = state[:, Field.COUNTDOWN] == 1
+        if self.grid.sections:
+            is_last = is_last | (state[:, Field.SECTION] == 1)
+        return xp.where(exists & is_last[:, None], near, xp.full_like(near, BOS))
 
     def _compute_degrees(self, state: Array) -> Array:
         """Compute semitones of each voice above the tonic, without octaves, (B, voices)."""
@@ -203,7 +252,7 @@ class VoicesGrammar:
         BOS if the other voice has not moved, or was in no such interval.
         """
         xp = get_namespace(state)
-        now, before = self.get_sounding(state), state[:, FIRST_VOICE + self.voices :]
+        now, before = self.get_sounding(state), self._get_before(state)
         own = self._get_sounding_in_turn(state)[:, None]
         apart = xp.abs(own - before) % 12
         perfect = (apart == PERFECT[0]) | (apart == PERFECT[1])
@@ -294,15 +343,14 @@ class FixedNotes:
 
     def _look_up(self, table: NDArray[np.generic], steps: Array) -> Array:
         """Look up a table (B, voices) at `steps` (B,) or (B, voices)."""
-        xp, voices = get_namespace(steps), make_range(self.grammar.voices, steps)
-        places = voices * self.steps + (steps[:, None] if steps.ndim == 1 else steps)
-        return xp.reshape(xp.take(convert_like(table, steps), xp.reshape(places, (-1,))), places.shape)
+        voices, length = make_range(self.grammar.voices, steps), make_parameter(self.steps, steps)
+        return look_up(table, voices * length + (steps[:, None] if steps.ndim == 1 else steps))
 
     def _find_need(self, state: Array) -> Array:
         """Find the next step (B,) at which the score differs from the current sound, or has an onset."""
         xp = get_namespace(state)
         first = self._look_up(self.next_fixed, clip_step(state, self.steps, 1))
-        at_first = xp.clip(first, 0, self.steps - 1)
+        at_first = xp.minimum(xp.clip(first, 0, None), make_parameter(self.steps - 1, state))
         differs = self._look_up(self.onsets, at_first) | (
             self._look_up(self.sounds, at_first) != self.grammar.get_sounding(state)
         )

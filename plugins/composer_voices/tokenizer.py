@@ -15,14 +15,19 @@ import numpy as np
 
 from composer.errors import CannotExpress
 from composer.music.score import NOTE, Notes, Score, Track
+from composer.music.sections import name_sections
 from composer.tokens.bar_encoding import Reading, assemble_tokens, find_bars, make_heading, walk
 from composer.tokens.bar_grammar import TIME_SIGNATURES, Grid
+from composer.tokens.lookback import add_lookback, check_lookback
 from composer.tokens.vocabulary import describe_tokens
-from composer.types import TokenInfo, Tokens
+from composer.types import Grammar, TokenInfo, Tokens
 from composer_voices.grammar import VoicesGrammar
 from composer_voices.parts import Line, check_range, extract_lines
 
 VELOCITY = 80
+
+FRAMES_PER_BAR = 8
+"""Frames in a bar that a lookback has room for; music that has more of them is remembered for less long."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,10 @@ class Voices:
     lowest: Annotated[int, "lowest MIDI pitch"] = 28
     highest: Annotated[int, "highest MIDI pitch"] = 96
     time_signatures: Annotated[tuple[str, ...], "those that a piece may have"] = TIME_SIGNATURES
+    ages: Annotated[bool, "tell the model for how long each voice has sounded"] = False
+    lookback: Annotated[tuple[int, ...], "distances in bars of what stood there, in the model's input"] = ()
+    recall: Annotated[bool, "tell the model what followed the longest earlier stretch that is as the latest"] = False
+    sections: Annotated[bool, "tell how many bars are left in the section, where a piece has them"] = False
 
     def __post_init__(self) -> None:
         """Refuse options without a valid vocabulary."""
@@ -45,12 +54,13 @@ class Voices:
             raise ValueError("pitches go from 0 to 127, and lowest must not be above highest")
         if not 0 <= self.program <= 127:
             raise ValueError("programs go from 0 to 127")
+        check_lookback(self.lookback)
         Grid(self.steps_per_quarter, self.time_signatures)
 
     @cached_property
     def grid(self) -> Grid:
         """The grid in time."""
-        return Grid(self.steps_per_quarter, self.time_signatures)
+        return Grid(self.steps_per_quarter, self.time_signatures, self.sections)
 
     @cached_property
     def vocabulary(self) -> tuple[str, ...]:
@@ -65,9 +75,17 @@ class Voices:
         return describe_tokens(self.vocabulary, self.grid.step_ticks, self.names)
 
     @cached_property
-    def grammar(self) -> VoicesGrammar:
+    def rules(self) -> VoicesGrammar:
         """The rules for the next token."""
-        return VoicesGrammar(self.grid, len(self.names), self.lowest, self.highest, self.relative)
+        return VoicesGrammar(self.grid, len(self.names), self.lowest, self.highest, self.relative, self.ages)
+
+    @cached_property
+    def grammar(self) -> Grammar:
+        """The rules for the next token, with what stood some bars ago."""
+        room = 1 + FRAMES_PER_BAR * (1 + len(self.names))
+        return add_lookback(
+            self.rules, self.token_info, self.lookback, room, sequences=self.relative, recall=self.recall
+        )
 
     def encode(self, score: Score, *, ends: bool = True) -> Tokens:
         """Encode a score whose parts are single lines. Raises CannotExpress."""
@@ -85,7 +103,7 @@ class Voices:
 
     def _find_frames(self, parts: list[Line], silent_from: int | None) -> tuple[Tokens, Tokens]:
         """Return the steps of all changes, (E,), and the token of each voice there, (E, voices)."""
-        grammar = self.grammar
+        grammar = self.rules
         stops = []
         for line in parts:
             following = np.append(line.starts[1:], -1)
@@ -100,7 +118,7 @@ class Voices:
 
     def decode(self, tokens: Tokens) -> Score:
         """Decode a score with one track a voice; an incomplete last frame counts as far as it goes."""
-        grammar, reading = self.grammar, Reading()
+        grammar, reading = self.rules, Reading()
         changes: list[list[tuple[int, int]]] = [[] for _ in self.names]
         at, voice = -1, 0
         for step, token in walk(self.grid, tokens, reading):
@@ -114,10 +132,10 @@ class Voices:
             Track(self._decode_notes(voice_changes, end, shift), name, self.program)
             for name, voice_changes in zip(self.names, changes, strict=True)
         )
-        return Score(tracks=tuple(tracks), **make_heading(self.grid, reading))
+        return name_sections(Score(tracks=tuple(tracks), **make_heading(self.grid, reading)))
 
     def _decode_notes(self, changes: list[tuple[int, int]], end: int, shift: int) -> Notes:
-        grammar, tick = self.grammar, self.grid.step_ticks
+        grammar, tick = self.rules, self.grid.step_ticks
         ends = [step for step, _ in changes[1:]] + [end]
         rows = [
             (step * tick, (stop - step) * tick, token - grammar.first_pitch + self.lowest + shift, VELOCITY)

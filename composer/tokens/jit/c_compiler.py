@@ -57,10 +57,18 @@ def find_compiler() -> str | None:
 
 def _locate_library(source: str, program: str, flags: Sequence[str]) -> Path:
     """Return the path of a library. It differs by source, compiler (even a patched one) and processor."""
-    found = Path(program).resolve().stat()
-    about = [source, program, f"{found.st_size} {found.st_mtime_ns}", *flags, describe_processor()]
+    about = [source, describe_compiler(program), *flags, describe_processor()]
     digest = hashlib.blake2b("\0".join(about).encode(), digest_size=12).hexdigest()
     return find_cache_folder() / "native" / f"{digest}.so"
+
+
+def describe_compiler(program: str | None = None) -> str:
+    """Describe the compiler (this `program`, or the one found) and its file; empty if there is none. Raises OSError."""
+    program = program or find_compiler()
+    if not program:
+        return ""
+    found = Path(program).resolve().stat()
+    return f"{program} {found.st_size} {found.st_mtime_ns}"
 
 
 def _is_private(folder: Path) -> bool:

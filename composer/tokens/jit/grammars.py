@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import get_address
+from composer.arrays import get_addresses
 from composer.music.score import Score
 from composer.request import Request
 from composer.tokens.jit.c_compiler import load_library
-from composer.tokens.jit.c_source import Function, write_source
-from composer.tokens.jit.tracing import Untraceable, make_argument, trace
+from composer.tokens.jit.c_source import GUARDED, Function, write_source
+from composer.tokens.jit.tracing import Untraceable, collect_guards, make_argument, trace
 from composer.types import Array, Column, Grammar, MusicalState, Span, TokenInfo, Tokenizer, Tokens
 
 TURN = """
@@ -89,7 +89,26 @@ class CompiledGrammar:
 
     def fix_notes(self, score: Score, spans: Sequence[Span]) -> Callable[[Array], Array]:
         """Return masks that keep the fixed notes of `score`."""
-        return self.grammar.fix_notes(score, spans)
+        return compile_mask(self.grammar.fix_notes(score, spans), self.width)
+
+    @property
+    def width(self) -> int:
+        """The numbers of a state, S."""
+        return self._advance.result_shapes[0][0]
+
+    @cached_property
+    def turn_address(self) -> int:
+        """The address of `grammar_turn`, for C."""
+        return ctypes.cast(self._advance.function, ctypes.c_void_p).value or 0
+
+    def make_results(self, rows: int) -> tuple[NDArray[Any], ...]:
+        """Make arrays for the results of `grammar_turn`."""
+        shapes = zip(self._advance.result_shapes, self._advance.bools, strict=True)
+        return tuple(np.empty((rows, *shape), dtype=np.bool_ if is_bool else np.int64) for shape, is_bool in shapes)
+
+    def remember(self, results: tuple[NDArray[Any], ...]) -> None:
+        """Remember what `grammar_turn` has computed: `mask` and `make_inputs` are asked for next."""
+        self._last["step"] = results
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +137,16 @@ class CompiledTokenizer:
         return self.tokenizer.decode(tokens)
 
 
+class Tables:
+    """The tables of a function, as C gets them."""
+
+    def __init__(self, function: Function) -> None:
+        self._arrays = [table.detail.astype(np.bool_ if table.is_bool else np.int64) for table in function.tables]
+        self._pointers = np.array([array.ctypes.data for array in self._arrays] or [0], dtype=np.uintp)
+        self._lengths = np.array([len(array) for array in self._arrays] or [0], dtype=np.int64)
+        self.addresses = get_addresses([self._pointers, self._lengths])
+
+
 @dataclass(frozen=True)
 class _Call:
     """A compiled function. Its integer results share one block of memory: one allocation is faster than many."""
@@ -127,6 +156,7 @@ class _Call:
     result_shapes: tuple[tuple[int, ...], ...]  # shape of a row of each result
     bools: tuple[bool, ...]
     plain: Callable[..., Any]  # the function that was traced
+    tables: Tables | None = None  # where tables are arguments
 
     @cached_property
     def layout(self) -> tuple[tuple[tuple[int, ...], bool, int], ...]:
@@ -145,31 +175,33 @@ class _Call:
         Raises ValueError for arrays of other shapes, or of other than whole numbers, and IndexError where NumPy does.
         """
         rows = len(arguments[0])
-        pointers: list[int] = []
-        kept = []  # what the pointers point at
+        arrays: list[NDArray[Any]] = []
         for argument, shape in zip(arguments, self.argument_shapes, strict=True):
             if argument.dtype.kind not in "iub":
                 raise ValueError("states or tokens are no whole numbers")  # they would be rounded
             if argument.shape != (rows, *shape):
                 raise ValueError("states or tokens have other shapes than the compiled ones")  # C would read beyond
-            kept.append(np.ascontiguousarray(argument, dtype=np.int64))
-            pointers.append(get_address(kept[-1]))
+            arrays.append(np.ascontiguousarray(argument, dtype=np.int64))
         block = np.empty(rows * self.width, dtype=np.int64)
-        here, results = get_address(block), []
-        begin = 0
+        masks = [np.empty((rows, *shape), dtype=np.bool_) for shape, is_bool, _ in self.layout if is_bool]
+        places = iter(get_addresses([*arrays, block, *masks]))
+        pointers = [] if self.tables is None else [*self.tables.addresses]
+        pointers += [next(places) for _ in arrays]
+        begin, here, waiting, results = 0, next(places), iter(masks), list[NDArray[Any]]()
         for shape, is_bool, size in self.layout:
             if is_bool:
-                result: NDArray[Any] = np.empty((rows, *shape), dtype=np.bool_)
-                pointers.append(get_address(result))
+                results.append(next(waiting))
+                pointers.append(next(places))
             else:
                 end = begin + rows * size
-                result = block[begin:end].reshape(rows, *shape) if shape else block[begin:end]
+                results.append(block[begin:end].reshape(rows, *shape) if shape else block[begin:end])
                 pointers.append(here + begin * block.itemsize)
                 begin = end
-            results.append(result)
         status = self.function(rows, *pointers)
-        if status & BEYOND:
-            self.plain(*arguments)  # raises what NumPy says of the index
+        if status & (BEYOND | GUARDED):
+            plain = self.plain(*arguments)  # raises what NumPy says of the index, or the author of what a guard finds
+            if status & GUARDED:
+                return list(plain) if isinstance(plain, tuple) else [plain]
             raise IndexError("an index is beyond its array")
         return results if not status else results[:1]
 
@@ -191,6 +223,28 @@ def compile_grammar(tokenizer: Tokenizer) -> Tokenizer:
     return CompiledTokenizer(tokenizer, CompiledGrammar(grammar, grammar.columns, *parts))
 
 
+def compile_mask(mask: Callable[[Array], Array], width: int) -> Callable[[Array], Array]:
+    """Return a function from states (B, `width`) to masks, compiled, or the function itself where that is impossible.
+
+    Its tables are arguments, so that functions of one kind have one library.
+    """
+    state = make_argument("state", width)
+    try:
+        with collect_guards() as guards:
+            traced = Function((state,), (trace(mask(state)),), guards)
+        text = write_source({"mask": traced}, tables=True)
+    except Exception:  # a plugin's function may fail in any way on traced arrays
+        return mask
+    if not traced.results[0].is_bool or (made := load_library(text, FLAGS)) is None:
+        return mask
+    call = _bind_function(made, "mask", traced, mask, Tables(traced))
+
+    def compiled(state: Array) -> Array:
+        return call(state)[0] if type(state) is np.ndarray else mask(state)
+
+    return compiled
+
+
 def _trace_grammar(grammar: Grammar) -> tuple[str, dict[str, Function]]:
     """Trace a grammar; return the C source and the functions. Raises Untraceable, or any error of the grammar."""
     begun = grammar.start(Request(), 1)
@@ -208,12 +262,14 @@ def _trace_grammar(grammar: Grammar) -> tuple[str, dict[str, Function]]:
     return write_source(named) + TURN, functions
 
 
-def _bind_function(made: ctypes.CDLL, name: str, function: Function, plain: Callable[..., Any]) -> _Call:
-    compiled = getattr(made, name)
+def _bind_function(
+    made: ctypes.CDLL, name: str, function: Function, plain: Callable[..., Any], tables: Tables | None = None
+) -> _Call:
+    compiled, pointers = getattr(made, name), len(function.arguments) + len(function.results) + 2 * bool(tables)
     compiled.restype = ctypes.c_int
-    compiled.argtypes = [ctypes.c_int64] + [ctypes.c_void_p] * (len(function.arguments) + len(function.results))
+    compiled.argtypes = [ctypes.c_int64] + [ctypes.c_void_p] * pointers
     taken, shapes = (tuple(a.shape[1:] for a in of) for of in (function.arguments, function.results))
-    return _Call(compiled, taken, shapes, tuple(result.is_bool for result in function.results), plain)
+    return _Call(compiled, taken, shapes, tuple(result.is_bool for result in function.results), plain, tables)
 
 
 def _bind_turn(made: ctypes.CDLL, calls: Mapping[str, _Call]) -> _Call:

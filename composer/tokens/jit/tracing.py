@@ -1,15 +1,17 @@
 """Trace a function of integer arrays: call it once with arrays that record each operation.
 
 `Traced` is an array of the array API without values. Axis 0 has length 1, and stands for any number of rows. So a
-function can be traced if it treats all rows alike: no branch on a value, no loop over rows.
+function can be traced if it treats all rows alike: no loop over rows, and no branch on a value but one: `any` of all
+numbers of an array may be a condition, as that of an error. It is taken to be false, and becomes a guard.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
@@ -20,6 +22,9 @@ Shape: TypeAlias = tuple[int, ...]
 Values: TypeAlias = "Traced | NDArray[Any] | int | bool"
 
 _SERIAL = itertools.count()
+
+
+_GUARDS: ContextVar[list[Traced] | None] = ContextVar("_GUARDS", default=None)
 
 
 class Untraceable(TypeError):
@@ -59,8 +64,12 @@ class Traced:
         return self.shape[0]
 
     def __bool__(self) -> bool:
-        """Refuse to be a condition."""
-        raise Untraceable("a branch depends on values")
+        """Return False for `any` of everything, and note it as a guard if these are collected; else refuse."""
+        guards = _GUARDS.get()
+        if self.operation != "anywhere" or guards is None:
+            raise Untraceable("a branch depends on values")
+        guards.append(self.arguments[0])
+        return False
 
     def __iter__(self) -> Any:
         """Refuse to be iterated over."""
@@ -173,6 +182,22 @@ def make_argument(name: str, columns: int | None) -> Traced:
     return Traced("argument", (), (1,) if columns is None else (1, columns), name, is_bool=False)
 
 
+def make_mask_argument(name: str, columns: int) -> Traced:
+    """Create an argument of bools, of shape (1, columns)."""
+    return Traced("argument", (), (1, columns), name, is_bool=True)
+
+
+@contextmanager
+def collect_guards() -> Iterator[list[Traced]]:
+    """Collect the guards of what is traced here: what is computed is right where all of their numbers are 0."""
+    guards: list[Traced] = []
+    token = _GUARDS.set(guards)
+    try:
+        yield guards
+    finally:
+        _GUARDS.reset(token)
+
+
 def trace(value: Any) -> Traced:
     """Return a traced array as it is, and any other value as a constant."""
     if isinstance(value, Traced):
@@ -186,7 +211,6 @@ def trace(value: Any) -> Traced:
     return Traced("constant", (), array.shape, array.astype(np.int64), is_bool=is_bool)
 
 
-@lru_cache(maxsize=256)
 def _make_constant(value: int) -> Traced:
     return Traced("constant", (), (), np.array(value), is_bool=False)
 
@@ -243,8 +267,9 @@ def _minimum(one: Values, other: Values) -> Traced:
     return _apply_elementwise("min", one, other)
 
 
-def _clip(value: Traced, least: Values, most: Values) -> Traced:
-    return _apply_elementwise("min", _apply_elementwise("max", value, least), most)
+def _clip(value: Traced, least: Values | None = None, most: Values | None = None) -> Traced:
+    value = value if least is None else _apply_elementwise("max", value, least)
+    return value if most is None else _apply_elementwise("min", value, most)
 
 
 def _abs(value: Traced) -> Traced:
@@ -264,8 +289,7 @@ def _ones_like(value: Traced) -> Traced:
 
 
 def _full_like(value: Traced, fill: int) -> Traced:
-    of: NDArray[Any] = np.full(value.shape, fill, dtype=np.bool_ if value.is_bool else np.int64)
-    return trace(of)
+    return Traced("broadcast", (trace(bool(fill) if value.is_bool else int(fill)),), value.shape, is_bool=value.is_bool)
 
 
 def _broadcast_to(value: Values, shape: Shape) -> Traced:
@@ -294,11 +318,44 @@ def _stack(values: Sequence[Values], axis: int = 0) -> Traced:
     return _concat([part[index] for part in parts], axis=axis)
 
 
-def _take(values: Values, indices: Traced, axis: int | None = None) -> Traced:
-    of = trace(values)
-    if of.ndim != 1 or not of.size or axis not in (None, 0, -1):
-        raise Untraceable("take needs a 1-D array")
-    return Traced("take", (of, trace(indices)), trace(indices).shape, is_bool=of.is_bool)
+def _take(values: Values, indices: Values, axis: int | None = None) -> Traced:
+    of, where = trace(values), trace(indices)
+    if not of.size or (axis is None and of.ndim != 1):
+        raise Untraceable("take needs numbers, and an axis")
+    axis = (axis or 0) % of.ndim
+    if axis == 0 and _depends_on_rows(of):
+        raise Untraceable("rows are combined")
+    shape = (*of.shape[:axis], *where.shape, *of.shape[axis + 1 :])
+    return Traced("take", (of, where), shape, axis, is_bool=of.is_bool)
+
+
+def _depends_on_rows(value: Traced) -> bool:
+    return any(node.operation == "argument" for node in collect_nodes([value]))
+
+
+def collect_nodes(results: Sequence[Traced]) -> list[Traced]:
+    """Collect the results and everything they depend on, each after its arguments."""
+    found: set[Traced] = set()
+    waiting = list(results)
+    while waiting:
+        node = waiting.pop()
+        if node not in found:
+            found.add(node)
+            waiting += node.arguments
+    return sorted(found, key=lambda node: node.serial)
+
+
+def _searchsorted(table: Values, values: Traced, *, side: str = "left") -> Traced:
+    of = trace(table)
+    if of.operation != "constant" or of.is_bool or of.ndim != 1 or side not in ("left", "right"):
+        raise Untraceable("searchsorted needs a sorted table")
+    return Traced("search", (of, values), values.shape, side, is_bool=False)
+
+
+def _argsort(value: Traced, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Traced:
+    if descending or not stable or value.ndim != 2 or axis % value.ndim != 1:
+        raise Untraceable("argsort needs rows, and rising numbers")
+    return Traced("argsort", (value,), value.shape, is_bool=False)
 
 
 def _take_along_axis(values: Traced, indices: Traced, axis: int = -1) -> Traced:
@@ -316,6 +373,8 @@ def _sum(value: Traced, axis: int | None = None, *, keepdims: bool = False) -> T
 
 
 def _any(value: Traced, axis: int | None = None, *, keepdims: bool = False) -> Traced:
+    if axis is None and not keepdims:
+        return Traced("anywhere", (value,), (), is_bool=True)  # a condition, or nothing
     return _reduce("any", value, axis, keepdims=keepdims, is_bool=True)
 
 
@@ -332,6 +391,7 @@ def _min(value: Traced, axis: int | None = None, *, keepdims: bool = False) -> T
 
 
 FUNCTIONS = SimpleNamespace(
+    takes_any_shape=True,
     int64=np.int64,
     bool=np.bool_,
     asarray=_asarray,
@@ -350,6 +410,8 @@ FUNCTIONS = SimpleNamespace(
     stack=_stack,
     take=_take,
     take_along_axis=_take_along_axis,
+    searchsorted=_searchsorted,
+    argsort=_argsort,
     sum=_sum,
     any=_any,
     all=_all,

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from composer_notation import unfolding
 from composer_notation.abc.melody import WrittenMeasure
+from composer_notation.sections import name_played_sections
 from composer_notation.unfolding import BEGINNING, Signs
 
 _CLOSING, _OPENING = re.compile(r"(:++)[|\]]"), re.compile(r"[|\[](:++)")
@@ -70,6 +71,13 @@ def find_signs(measures: Sequence[WrittenMeasure], *, has_jumps: bool = False) -
                 )
             )
     return found
+
+
+def name_sections(measures: Sequence[WrittenMeasure], order: Sequence[int]) -> Mapping[int, str]:
+    """Name the sections as played: the place in `order` of the first whole measure of each, and its letter."""
+    starts = [section.start for section in find_sections(measures)]
+    is_short = [measure.length < measure.bar for measure in measures]
+    return name_played_sections(order, starts, is_short, [measure.notes for measure in measures])
 
 
 def is_repeat_end(measure: WrittenMeasure) -> bool:

@@ -10,11 +10,20 @@ from fractions import Fraction
 from itertools import accumulate
 from typing import TypeVar
 
-from composer.music.score import KeySignature, Score, Tempo, Text, Track, concatenate_notes, make_notes
+from composer.music.score import (
+    KeySignature,
+    Score,
+    Tempo,
+    Text,
+    Track,
+    concatenate_notes,
+    make_chord_symbols,
+    make_notes,
+)
 from composer_notation.abc.fields import choose_unit_length, expand_parts, parse_tempo, parse_unit_length
 from composer_notation.abc.fields import parse_time_signature as metre_of
 from composer_notation.abc.melody import WrittenMeasure, read_voice
-from composer_notation.abc.playing import find_order
+from composer_notation.abc.playing import find_order, name_sections
 from composer_notation.abc.symbols import MOST_SYMBOLS, decode_text
 from composer_notation.abc.tunebook import MOST_CHARACTERS, MOST_VOICES, Tune, Voice
 from composer_notation.bargrid import Measure, find_pickup, find_time_signatures, lay_measures, round_to_ticks
@@ -71,8 +80,11 @@ def make_score(tune: Tune) -> tuple[Score, Counter[str]]:
             if key is not None
         ),
         upbeat=find_pickup(laid),
-        markers=_find_texts(timeline, ([measure.parts for measure in part.measures] for part in parts)),
-        chords=_find_texts(timeline, ([measure.chords for measure in part.measures] for part in parts)),
+        markers=_find_texts(timeline, ([measure.parts for measure in part.measures] for part in parts))
+        or tuple(Text(round_to_ticks(laid[place].start), name) for place, name in name_sections(led, order).items()),
+        chords=make_chord_symbols(
+            _find_texts(timeline, ([measure.chords for measure in part.measures] for part in parts))
+        ),
         title=decode_text(tune.header.get("T", "")),
     )
     return score, +left_out

@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from composer.errors import printable
+from composer.music.chords import find_chord
 
 # --- symbols ----------------------------------------------------------------------------------------------------------
 
@@ -282,7 +283,7 @@ def parse_chord(text: str) -> str:
     """Parse the chord symbol at the start of a quoted text, without alternatives in brackets; "" for none."""
     first = re.split(r"[;\n]|\\n", text.strip(), maxsplit=1)[0].translate(_UNICODE)
     plain = _ALTERNATE.sub("", first).strip()
-    return plain if _CHORD.fullmatch(plain) else ""
+    return plain if find_chord(plain) or _CHORD.fullmatch(plain) else ""
 
 
 def is_remark(text: str) -> bool:

@@ -88,6 +88,7 @@ class Measure:
     labels: tuple[str, ...] = ()
     opens: bool = False
     closes: bool = False
+    is_last: bool = False  # a double bar line follows
     length: Time = 0
     signs: dict[str, bool | str] = field(default_factory=dict)
     notes: list[WrittenNote] = field(default_factory=list)
@@ -124,6 +125,7 @@ class _Pending:
     is_new: bool = False  # a measure begins
     opens: bool = False
     closes: bool = False
+    is_double: bool = False
     labels: dict[str, None] = field(default_factory=dict)  # in their order, each once
     keys: dict[Spine, tuple[int, str]] = field(default_factory=dict)
     tempo: float | None = None
@@ -173,10 +175,11 @@ class _Reader:
         self.music.has_bars = True
         self.here.is_new = True
         for path, text in zip(row.paths, row.tokens, strict=True):
-            if path.kind == KERN and ":" in text:
+            if path.kind == KERN and (":" in text or "||" in text or "==" in text):
                 bar = read_bar(text.strip())
                 self.here.closes |= bar.closes
                 self.here.opens |= bar.opens
+                self.here.is_double |= bar.is_double
         self._settle_signs()
 
     def _settle_signs(self) -> None:
@@ -364,7 +367,7 @@ class _Reader:
         self.now, self.paths = at, row.paths
         if latest is None or here.is_new:
             if latest is not None:
-                latest.length, latest.closes = at - latest.start, here.closes
+                latest.length, latest.closes, latest.is_last = at - latest.start, here.closes, here.is_double
             if len(self.music.measures) == MOST_MEASURES:
                 raise Malformed(f"has more than {MOST_MEASURES:,} measures; split it into pieces")
             latest = Measure(at, self.time_signature, tuple(here.labels), here.opens)

@@ -12,12 +12,22 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from composer.errors import ReadingWarning
-from composer.music.score import TICKS_PER_QUARTER, Score, Tempo, Text, Track, make_notes
+from composer.music.score import TICKS_PER_QUARTER, ChordSymbol, Score, Tempo, Text, Track, make_notes
 from composer_notation.bargrid import Measure as Bar
 from composer_notation.bargrid import Signature, find_keys, find_pickup, find_time_signatures, transpose_fifths
 from composer_notation.kern.measures import MOST_KEYS, MOST_NOTES, Measure, Music, Player, read_music
-from composer_notation.kern.spines import Malformed, MarkedMeasure, Spine, Time, order_sections, read_rows, split_pieces
+from composer_notation.kern.spines import (
+    Malformed,
+    MarkedMeasure,
+    Spine,
+    Time,
+    find_section_starts,
+    order_sections,
+    read_rows,
+    split_pieces,
+)
 from composer_notation.kern.tokens import GRID, find_player
+from composer_notation.sections import name_played_sections
 from composer_notation.unfolding import VELOCITY, Signs, split_voices
 
 # --- ties over splits and joins of columns ----------------------------------------------------------------------------
@@ -107,6 +117,7 @@ class _Played:
 
     measures: Sequence[tuple[Measure, Time]]
     has_bars: bool
+    names: Mapping[int, str]  # of sections, each at the place of its first whole measure
 
     @property
     def bars(self) -> list[Bar]:
@@ -145,6 +156,7 @@ def read_piece(lines: Sequence[tuple[int, str]], left_out: Counter[str]) -> Scor
         time_signatures=find_time_signatures(bars),
         key_signatures=find_keys(_find_signatures(music, played), tracks),
         upbeat=find_pickup(bars),
+        markers=tuple(Text(_round_to_ticks(played.measures[place][1]), name) for place, name in played.names.items()),
         chords=_find_chords(played),
         title=_find_title([line for _, line in lines]),
     )
@@ -152,7 +164,7 @@ def read_piece(lines: Sequence[tuple[int, str]], left_out: Counter[str]) -> Scor
 
 def _play(music: Music) -> _Played:
     """Put the measures in playing order, and count those that are never played. Raises Malformed and Unplayable."""
-    marked = [MarkedMeasure(measure.labels, _make_signs(measure)) for measure in music.measures]
+    marked = [MarkedMeasure(measure.labels, _make_signs(measure), measure.is_last) for measure in music.measures]
     order, fault = order_sections(marked, music.plan)
     if fault:
         warnings.warn(fault, ReadingWarning, stacklevel=2)
@@ -164,7 +176,17 @@ def _play(music: Music) -> _Played:
     for index in order:
         played.append((music.measures[index], start))
         start += music.measures[index].length
-    return _Played(played, music.has_bars)
+    return _Played(played, music.has_bars, _name_sections(music.measures, order, find_section_starts(marked)))
+
+
+def _name_sections(measures: Sequence[Measure], order: Sequence[int], starts: Sequence[int]) -> Mapping[int, str]:
+    """Name the sections as played, each at the place of its first whole measure."""
+    metres = [measure.time_signature for measure in measures]
+    is_short = [
+        measure.length < 4 * GRID * numerator // denominator
+        for measure, (numerator, denominator) in zip(measures, metres, strict=True)
+    ]
+    return name_played_sections(order, starts, is_short, [tuple(measure.notes) for measure in measures])
 
 
 def _make_signs(measure: Measure) -> Signs:
@@ -259,8 +281,8 @@ def _find_signatures(music: Music, played: _Played) -> list[Signature]:
     return []
 
 
-def _find_chords(played: _Played) -> tuple[Text, ...]:
-    found = {Text(_round_to_ticks(start + at), text) for m, start in played.measures for at, text in m.chords}
+def _find_chords(played: _Played) -> tuple[ChordSymbol, ...]:
+    found = {ChordSymbol(_round_to_ticks(start + at), text) for m, start in played.measures for at, text in m.chords}
     return tuple(sorted(found))
 
 

@@ -16,6 +16,7 @@ from itertools import groupby
 from typing import NamedTuple, TypeAlias
 
 from composer_notation.musicxml.signs import Marks, add_words
+from composer_notation.sections import find_starts
 from composer_notation.unfolding import MOST_MEASURES, SignMissing, Signs, Unplayable, find_order
 
 # --- columns ----------------------------------------------------------------------------------------------------------
@@ -242,10 +243,11 @@ class SectionPlan:
 
 @dataclass(frozen=True)
 class MarkedMeasure:
-    """A measure in the plan: its labels, and the signs around it."""
+    """A measure in the plan: its labels, the signs around it, and whether a double bar line follows."""
 
     labels: tuple[str, ...]
     signs: Signs
+    is_last: bool = False
 
 
 @lru_cache(maxsize=1024)
@@ -276,6 +278,14 @@ def order_sections(measures: Sequence[MarkedMeasure], plan: SectionPlan) -> tupl
         return expanded, ""
     order, fault = _order_by_signs(measures)
     return order, fault or "its list of sections names some that are missing; its repeat signs were followed instead"
+
+
+def find_section_starts(measures: Sequence[MarkedMeasure]) -> list[int]:
+    """Find the measures that begin a section: those with labels that are no endings, and those after its signs."""
+    signs = _add_endings(measures)
+    marked = enumerate(zip(measures, signs, strict=True))
+    labelled = {index for index, (measure, sign) in marked if measure.labels and not sign.endings}
+    return sorted(labelled.union(find_starts(signs, [measure.is_last for measure in measures])))
 
 
 def _expand_labels(measures: Sequence[MarkedMeasure], labels: Sequence[str]) -> list[int] | None:

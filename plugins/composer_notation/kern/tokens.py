@@ -60,10 +60,11 @@ class Token(NamedTuple):
 
 
 class Bar(NamedTuple):
-    """The repeat signs at a bar line."""
+    """The repeat signs at a bar line, and whether it is double."""
 
     closes: bool
     opens: bool
+    is_double: bool
 
 
 def read_token(text: str) -> Token:
@@ -137,14 +138,14 @@ def read_length(text: str) -> Time | None:
 
 def read_bar(text: str) -> Bar:
     """Read the repeat signs of a bar line: those before its strokes close, those after them open."""
-    signs = text.lstrip("=")
+    signs, is_double = text.lstrip("="), text.startswith("==") or "||" in text
     strokes = [index for index, sign in enumerate(signs) if sign in "|!"]
     dots = [index for index, sign in enumerate(signs) if sign == ":"]
     if not dots:
-        return Bar(False, False)
+        return Bar(False, False, is_double)
     if not strokes:
-        return Bar(True, len(dots) > 1)
-    return Bar(dots[0] < strokes[-1], dots[-1] > strokes[0])
+        return Bar(True, len(dots) > 1, is_double)
+    return Bar(dots[0] < strokes[-1], dots[-1] > strokes[0], is_double)
 
 
 def read_time_signature(text: str) -> tuple[int, int] | None:

@@ -10,7 +10,7 @@ from fractions import Fraction
 from xml.etree.ElementTree import Element
 
 from composer.errors import ReadingWarning
-from composer.music.score import Score, Tempo, Text, Track, make_notes
+from composer.music.score import Score, Tempo, Text, Track, make_chord_symbols, make_notes
 from composer_notation.bargrid import Measure as Bar
 from composer_notation.bargrid import (
     Signature,
@@ -25,7 +25,8 @@ from composer_notation.musicxml.parts import MOST_PARTS, Part, read_parts
 from composer_notation.musicxml.signs import join_marks, make_signs
 from composer_notation.musicxml.values import TooLarge, get_text
 from composer_notation.owntracks import CHOIR, TRACKS, OwnTrack, find_program, parse_tracks
-from composer_notation.unfolding import Sounding, Unplayable, find_order, make_rows, split_voices
+from composer_notation.sections import find_starts, name_played_sections
+from composer_notation.unfolding import Signs, Sounding, Unplayable, find_order, make_rows, split_voices
 
 SLOWEST, FASTEST = 5, 1000  # quarter notes a minute; others are left out
 MOST_NOTES = 300_000
@@ -62,11 +63,14 @@ def make_score(parts: Sequence[Part], *, repeats: bool = True, own: Sequence[Own
     """
     count = max((len(part.measures) for part in parts), default=0)
     columns = [[part.measures[index] for part in parts if index < len(part.measures)] for index in range(count)]
-    order = _find_order(columns) if repeats else list(range(count))
+    marks = [join_marks(measure.marks for measure in column) for column in columns]
+    signs = make_signs(marks)
+    order = _find_order(signs) if repeats else list(range(count))
     _check_size(columns, order)
     lengths = [[measure.length for measure in part.measures] for part in parts]
     times = [next((measure.time for measure in column if measure.time), None) for column in columns]
     played = _Played(order, lay_measures(lengths, times, order))
+    names = _name_sections(columns, find_starts(signs, [mark.is_double for mark in marks]), played)
     tracks = (
         _make_own_tracks(own, parts, played)
         if own
@@ -80,18 +84,28 @@ def make_score(parts: Sequence[Part], *, repeats: bool = True, own: Sequence[Own
         time_signatures=find_time_signatures(played.bars),
         key_signatures=find_keys(_find_signatures(parts, played), tracks),
         upbeat=find_pickup(played.bars),
-        markers=_find_texts(parts, played, lambda measure: measure.sections),
-        chords=_find_texts(parts, played, lambda measure: measure.chords),
+        markers=_find_texts(parts, played, lambda measure: measure.sections) or names,
+        chords=make_chord_symbols(_find_texts(parts, played, lambda measure: measure.chords)),
     )
 
 
-def _find_order(columns: Sequence[Sequence[Measure]]) -> list[int]:
-    """Find the playing order of measures, each given as all parts have it."""
+def _find_order(signs: Sequence[Signs]) -> list[int]:
+    """Find the playing order of measures by their signs."""
     try:
-        return find_order(make_signs([join_marks(measure.marks for measure in column) for column in columns]))
+        return find_order(signs)
     except Unplayable as error:
         warnings.warn(f"{error}; its measures are played once, as written", ReadingWarning, stacklevel=2)
-        return list(range(len(columns)))
+        return list(range(len(signs)))
+
+
+def _name_sections(columns: Sequence[Sequence[Measure]], starts: Sequence[int], played: _Played) -> tuple[Text, ...]:
+    """Name the sections as played, a marker at the first whole measure of each."""
+    is_short = [False] * len(columns)
+    for index, bar in zip(played.order, played.bars, strict=True):
+        is_short[index] = bar.length < bar.bar
+    music = [tuple(tuple(notes) for measure in column for notes in measure.notes.values()) for column in columns]
+    names = name_played_sections(played.order, starts, is_short, music)
+    return tuple(Text(round_to_ticks(played.bars[place].start), name) for place, name in names.items())
 
 
 def _check_size(columns: Sequence[Sequence[Measure]], order: Sequence[int]) -> None:

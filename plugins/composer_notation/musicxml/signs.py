@@ -7,13 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from xml.etree.ElementTree import Element
 
-from composer_notation.musicxml.values import read_endings
+from composer_notation.musicxml.values import get_text, read_endings
 from composer_notation.unfolding import BEGINNING, MOST_TIMES, Signs
 
 _CAPO = re.compile(r"^d\.? ?c\b|^da capo\b")
 _SEGNO = re.compile(r"^d\.? ?s\b|^dal segno\b|^del segno\b")
 _TO_CODA = re.compile(r"^to (?:the )?coda\b|^al coda$|^alla coda$")
 _FINE = re.compile(r"^(?:il )?fine\.?$")
+_DOUBLE = frozenset(("light-light", "light-heavy", "heavy-light", "heavy-heavy"))
 _UNNAMED = "1"
 _JUMPS = {"dacapo", "dalsegno", "tocoda", "segno", "coda", "fine", "forward-repeat"}
 
@@ -28,6 +29,7 @@ class Marks:
     signs: Signs = field(default_factory=Signs)
     ending_stops: bool = False
     coda_signs: int = 0
+    is_double: bool = False  # a double bar line follows
 
 
 PLAIN = Marks()
@@ -54,7 +56,8 @@ def join_marks(marks: Iterable[Marks]) -> Marks:
             jump=a.jump or b.jump,
         )
         coda_signs = max(result.coda_signs, mark.coda_signs)
-        result = Marks(signs, result.ending_stops or mark.ending_stops, coda_signs)
+        ending_stops, is_double = result.ending_stops or mark.ending_stops, result.is_double or mark.is_double
+        result = Marks(signs, ending_stops, coda_signs, is_double)
     return result
 
 
@@ -106,7 +109,8 @@ def add_barline(mark: Marks, element: Element) -> Marks:
             signs = replace(signs, endings=read_endings(ending.get("number", "")), begins_ending=True)
         else:
             stops = True
-    return replace(mark, signs=signs, ending_stops=stops)
+    is_double = element.get("location") != "left" and get_text(element, "bar-style") in _DOUBLE
+    return replace(mark, signs=signs, ending_stops=stops, is_double=mark.is_double or is_double)
 
 
 def add_sign(mark: Marks, tag: str) -> Marks:

@@ -8,8 +8,8 @@ from fractions import Fraction
 from functools import lru_cache
 from xml.etree.ElementTree import Element
 
+from composer.music.chords import find_chord
 from composer.music.keys import SEMITONES
-from composer_notation.writing.above import parse_harmony
 
 # --- numbers ----------------------------------------------------------------------------------------------------------
 
@@ -161,6 +161,11 @@ NAMES = {
     "minor-ninth": "m9", "dominant-11th": "11", "major-11th": "maj11", "minor-11th": "m11", "dominant-13th": "13",
     "major-13th": "maj13", "minor-13th": "m13", "suspended-second": "sus2", "suspended-fourth": "sus4", "power": "5",
 }  # fmt: skip
+"""Usual qualities of chords, by MusicXML's kinds."""
+
+KINDS = {name: kind for kind, name in NAMES.items()} | {"69": "major-sixth", "m69": "minor-sixth", "mM9": "major-minor"}
+"""MusicXML's kinds, by the bases of qualities; a ninth that the kind lacks is a degree of its own."""
+
 _ALTERS = {-2: "bb", -1: "b", 0: "", 1: "#", 2: "##"}
 
 
@@ -169,11 +174,12 @@ def read_chord(element: Element) -> str:
     kind = get_text(element, "kind")
     if kind == "none":
         return "N.C."
-    root = _read_letter(element.find("root"), "root")
-    quality = _read_quality(element, kind, root)
+    root, bass = (_read_letter(element.find(name), name) for name in ("root", "bass"))
+    quality = _read_quality(element, kind)
     if not root or quality is None:
         return ""
-    bass = _read_letter(element.find("bass"), "bass")
+    if quality[:1] in ("#", "b") and len(quality) > 1:
+        quality = f"({quality})"
     return f"{root}{quality}{'/' if bass else ''}{bass}"
 
 
@@ -186,15 +192,20 @@ def _read_letter(element: Element | None, name: str) -> str:
     return step + _ALTERS[int(alter)]
 
 
-def _read_quality(element: Element, kind: str, root: str) -> str | None:
+def _read_quality(element: Element, kind: str) -> str | None:
     """Return the text after the root: as printed if that agrees with the kind, else the usual name of the kind."""
     printed = "".join(text for found in element.iterfind("kind") for text in found.get("text", "").split())
-    parsed = parse_harmony(root + printed)
-    if printed and (kind == "other" or (parsed and parsed.kind == kind)):
-        return printed
-    if kind not in NAMES:
-        return printed or None
-    return NAMES[kind] + "".join(_read_degree(degree) for degree in element.iterfind("degree"))
+    degrees = "".join(_read_degree(degree) for degree in element.iterfind("degree"))
+    named = NAMES.get(kind, printed) + degrees
+    agreed, fits = _find_tones(named), [_find_tones(text) for text in (printed, printed + degrees)]
+    if printed and agreed in fits:
+        return (printed, printed + degrees)[fits.index(agreed)]
+    return named if kind in NAMES else printed or None
+
+
+def _find_tones(quality: str) -> frozenset[int] | None:
+    found = find_chord(f"C({quality})")
+    return None if found is None else found.tones
 
 
 def _read_degree(element: Element) -> str:

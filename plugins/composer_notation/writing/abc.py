@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,9 @@ from itertools import pairwise
 from typing import TypeVar
 
 from composer.music.keys import LETTERS, Key
+from composer.music.score import TICKS_PER_QUARTER, Tempo, TimeSignature
 from composer_notation.abc.symbols import parse_chord
+from composer_notation.writing.above import choose_beat
 from composer_notation.writing.musicxml import Heading
 from composer_notation.writing.pages import Pages
 from composer_notation.writing.rhythm import Event, Measure, Symbol, divide_events, find_beams, write_symbols
@@ -47,7 +50,7 @@ def write_tune(pages: Pages, heading: Heading) -> str:
     if heading.composer:
         lines.append(f"C:{_clean_text(heading.composer)}")
     lines += [f"M:{first.numerator}/{first.denominator}", "L:1/8"]
-    lines += [f"Q:1/4={_round_tempo(tempo.bpm)}" for tempo in pages.tempos[:1] if tempo.tick == 0]
+    lines += [f"Q:{_format_tempo(pages, tempo)}" for tempo in pages.tempos[:1] if tempo.tick == 0]
     marks = _format_marks(pages)
     if len(voices) == 1:
         lines += _format_instrument(voices[0])
@@ -66,8 +69,12 @@ def _format_key(key: Key) -> str:
     return "K:D#m" if key.minor and key.fifths == 6 else f"K:{key}"
 
 
-def _round_tempo(bpm: float) -> int:
-    return max(1, min(999, round(bpm)))
+def _format_tempo(pages: Pages, tempo: Tempo) -> str:
+    """Format a tempo in beats of its measure, such as `3/8=112`."""
+    measure = pages.measures[max(bisect_right([each.start for each in pages.measures], tempo.tick) - 1, 0)]
+    ticks, beats = choose_beat(tempo.bpm, TimeSignature(0, measure.numerator, measure.denominator), digits=0)
+    unit = Fraction(ticks, TICKS_PER_QUARTER * 4)
+    return f"{unit.numerator}/{unit.denominator}={max(1, min(999, round(beats)))}"
 
 
 def _clean_text(text: str) -> str:
@@ -116,9 +123,9 @@ def _format_instrument(voice: _Voice) -> Iterator[str]:
 def _format_marks(pages: Pages) -> _Marks:
     """Format section names, tempo changes and chord symbols, in order; a text that is no chord symbol is a remark."""
     found = [(mark.tick, 0, f"[P:{text}]") for mark in pages.markers if (text := _clean_text(mark.text))]
-    rates = [(tempo.tick, _round_tempo(tempo.bpm)) for tempo in pages.tempos]
+    rates = [(tempo.tick, _format_tempo(pages, tempo)) for tempo in pages.tempos]
     found += [
-        (tick, 1, f"[Q:1/4={rate}]")
+        (tick, 1, f"[Q:{rate}]")
         for index, (tick, rate) in enumerate(rates)
         if tick and (index == 0 or rate != rates[index - 1][1])
     ]

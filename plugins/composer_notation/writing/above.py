@@ -5,63 +5,14 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from xml.etree.ElementTree import Element, SubElement
 
-from composer.music.score import Text
+from composer.music.chords import BASES, Chord, measure_degree, write_plain_signs
+from composer.music.score import TICKS_PER_QUARTER, ChordSymbol, TimeSignature
+from composer_notation.musicxml.values import KINDS
 from composer_notation.writing.pages import Pages
 from composer_notation.writing.xmltext import add, clean
-
-# --- chord symbols in text --------------------------------------------------------------------------------------------
-
-
-_KINDS = {
-    **dict.fromkeys(["", "maj", "M"], "major"),
-    **dict.fromkeys(["m", "min", "-"], "minor"),
-    **dict.fromkeys(["dim", "o", "°"], "diminished"),
-    **dict.fromkeys(["aug", "+"], "augmented"),
-    **dict.fromkeys(["sus", "sus4"], "suspended-fourth"),
-    "sus2": "suspended-second",
-    "5": "power",
-    "6": "major-sixth",
-    **dict.fromkeys(["m6", "min6", "-6"], "minor-sixth"),
-    "7": "dominant",
-    **dict.fromkeys(["maj7", "M7", "Δ", "Δ7", "ma7"], "major-seventh"),
-    **dict.fromkeys(["m7", "min7", "-7"], "minor-seventh"),
-    **dict.fromkeys(["mM7", "mmaj7", "m(maj7)", "minmaj7"], "major-minor"),
-    **dict.fromkeys(["dim7", "o7", "°7"], "diminished-seventh"),
-    **dict.fromkeys(["m7b5", "min7b5", "-7b5", "ø", "ø7"], "half-diminished"),
-    **dict.fromkeys(["aug7", "+7", "7#5"], "augmented-seventh"),
-    "9": "dominant-ninth",
-    **dict.fromkeys(["maj9", "M9"], "major-ninth"),
-    **dict.fromkeys(["m9", "min9", "-9"], "minor-ninth"),
-    "11": "dominant-11th",
-    **dict.fromkeys(["m11", "min11", "-11"], "minor-11th"),
-    "13": "dominant-13th",
-}
-_NAME = re.compile(r"^([A-G])([#b]?)([^/]*?)(?:/([A-G])([#b]?))?$")
-_ALTERS = {"#": 1, "b": -1, "": 0}
-
-
-@dataclass(frozen=True)
-class Harmony:
-    """A chord symbol: letters with their alterations, and the kind as MusicXML names it, `other` if it has no name."""
-
-    root: tuple[str, int]
-    kind: str
-    text: str  # of the kind, as it was written
-    bass: tuple[str, int] | None = None
-
-
-def parse_harmony(text: str) -> Harmony | None:
-    """Parse a chord symbol such as `Am7b5`, `Bb7` or `D/F#`; None for a text that is none."""
-    found = _NAME.match(text.strip())
-    if not found:
-        return None
-    root, sign, kind, bass, bass_sign = found.groups()
-    below = (bass, _ALTERS[bass_sign]) if bass else None
-    return Harmony((root, _ALTERS[sign]), _KINDS.get(kind, "other"), kind, below)
-
 
 # --- elements ---------------------------------------------------------------------------------------------------------
 
@@ -97,47 +48,91 @@ def _make_tempos(pages: Pages) -> Iterator[tuple[int, Element]]:
     for tempo in pages.tempos:
         index = max(bisect_right(starts, tempo.tick) - 1, 0)
         measure = pages.measures[index]
-        is_compound = measure.denominator >= 8 and measure.numerator % 3 == 0 and measure.numerator > 3
         if index == last or abs(tempo.bpm - shown) <= _SHOWN_CHANGE * shown:
             yield tempo.tick, Element("sound", tempo=f"{tempo.bpm:.6g}")
             continue
         element, kind = _make_direction()
-        _add_metronome(kind, tempo.bpm, is_compound=is_compound)
+        _add_metronome(kind, tempo.bpm, TimeSignature(0, measure.numerator, measure.denominator))
         SubElement(element, "sound", tempo=f"{tempo.bpm:.6g}")
         shown, last = tempo.bpm, index
         yield tempo.tick, element
 
 
-def _add_metronome(kind: Element, bpm: float, *, is_compound: bool) -> None:
+def choose_beat(bpm: float, time_signature: TimeSignature, digits: int = 2) -> tuple[int, float]:
+    """Choose what a tempo mark counts: the ticks of the beat and beats a minute, or quarter notes if those are odd.
+
+    Beats that are no number of so many `digits` are odd.
+    """
+    beats = bpm * TICKS_PER_QUARTER / time_signature.pulse_ticks
+    is_round = time_signature.pulse_ticks in _UNITS and abs(beats - round(beats, digits)) < 1e-9
+    return (time_signature.pulse_ticks, beats) if is_round else (TICKS_PER_QUARTER, bpm)
+
+
+_UNITS = {1920: ("whole", 0), 1440: ("half", 1), 960: ("half", 0), 720: ("quarter", 1), 480: ("quarter", 0)}
+"""Note values that tempo marks count, with their dots, by ticks."""
+
+
+def _add_metronome(kind: Element, bpm: float, metre: TimeSignature) -> None:
+    ticks, beats = choose_beat(bpm, metre)
     mark = SubElement(kind, "metronome")
-    dotted = bpm / 1.5
-    is_round = abs(dotted - round(dotted, 2)) < 1e-9
-    add(mark, "beat-unit", "quarter")
-    if is_compound and is_round:
+    unit, dots = _UNITS[ticks]
+    add(mark, "beat-unit", unit)
+    for _ in range(dots):
         SubElement(mark, "beat-unit-dot")
-    add(mark, "per-minute", f"{dotted if is_compound and is_round else bpm:.6g}")
+    add(mark, "per-minute", f"{beats:.6g}")
 
 
-def _make_harmony(chord: Text) -> Element:
+_DEGREE = re.compile(r"(add|no|sus|)([#b]*)(\d+)")
+_ALTERED = ("b5", "#5", "b9", "#9")  # degrees of `alt`, which MusicXML has no kind for
+
+
+def _make_harmony(symbol: ChordSymbol) -> Element:
     """Make the element of a chord symbol, or of words if it is none."""
-    found = parse_harmony(clean(chord.text))
-    if found is None:
+    text = clean(symbol.text)
+    chord = replace(symbol, text=text).chord
+    if chord is None:
         element, kind = _make_direction()
-        add(kind, "words", clean(chord.text))
+        add(kind, "words", text)
         return element
     element = Element("harmony")
-    root = SubElement(element, "root")
-    _add_letter(root, "root", found.root)
-    add(element, "kind", found.kind, text=found.text)
-    if found.bass:
-        _add_letter(SubElement(element, "bass"), "bass", found.bass)
+    if not chord.root:
+        _add_letter(SubElement(element, "root"), "root", "C")  # a root is needed, and not shown
+        element[0][0].set("text", "")
+        add(element, "kind", "none", text=text)
+        return element
+    _add_letter(SubElement(element, "root"), "root", chord.root)
+    shown = write_plain_signs(text).strip().removeprefix(chord.root)
+    add(element, "kind", KINDS[chord.base], text=shown.rpartition("/")[0] if chord.bass else shown)
+    if chord.bass:
+        _add_letter(SubElement(element, "bass"), "bass", chord.bass)
+    element.extend(_make_degrees(chord))
     return element
 
 
-def _add_letter(element: Element, name: str, letter: tuple[str, int]) -> None:
+def _make_degrees(chord: Chord) -> Iterator[Element]:
+    """Make the elements of degrees, which are printed already in the text of the kind."""
+    ninth = ("add9",) if chord.base in ("69", "m69", "mM9") else ()
+    for degree in (part for each in (*ninth, *chord.degrees) for part in (_ALTERED if each == "alt" else (each,))):
+        kind, sign, number = _DEGREE.fullmatch(degree).groups()  # type: ignore[union-attr]
+        alters = not kind and measure_degree(number) in BASES[chord.base]
+        how = "subtract" if kind == "no" else "alter" if alters else "add"
+        yield _make_degree(number, sign.count("#") - sign.count("b"), how)
+        if kind == "sus":
+            yield _make_degree("3", 0, "subtract")
+
+
+def _make_degree(number: str, alter: int, how: str) -> Element:
+    element = Element("degree", {"print-object": "no"})
+    add(element, "degree-value", number)
+    add(element, "degree-alter", alter)
+    add(element, "degree-type", how)
+    return element
+
+
+def _add_letter(element: Element, name: str, letter: str) -> None:
     add(element, f"{name}-step", letter[0])
-    if letter[1]:
-        add(element, f"{name}-alter", letter[1])
+    if alter := letter.count("#") - letter.count("b"):
+        add(element, f"{name}-alter", alter)
 
 
 def place_mark(element: Element, offset: int, staff: int) -> Element:

@@ -10,7 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.music.keys import Key, estimate_key
-from composer.music.score import END, Bars, KeySignature, Score, Tempo, Text, Track, compute_bars, concatenate_notes
+from composer.music.score import (
+    END,
+    Bars,
+    ChordSymbol,
+    KeySignature,
+    Score,
+    Tempo,
+    Text,
+    Track,
+    compute_bars,
+    concatenate_notes,
+)
 from composer_notation.writing.grid import SHORTEST, move_to_grid
 from composer_notation.writing.rhythm import Measure
 from composer_notation.writing.spelling import Spelled, spell
@@ -31,7 +42,7 @@ class Pages:
     parts: tuple[Part, ...]
     keys: tuple[Key, ...]  # one a measure
     tempos: tuple[Tempo, ...]
-    chords: tuple[Text, ...]
+    chords: tuple[ChordSymbol, ...]
     markers: tuple[Text, ...]
     tracks: tuple[Track, ...]  # as written
     moved: int  # ticks by which a note was moved, at most
