@@ -71,10 +71,15 @@ def test_lists_make_a_grid_in_the_order_of_the_file(here):
     requests = [cell.asked["request"] for cell in cells]
     assert [request.get("key") for request in requests[:4]] == ["C", "C", "Dm", "Dm"]
     chains = [[(link["name"], link["options"]) for link in request["samplers"]] for request in requests[:4]]
-    ending = ("ending", {"kind": "cadence", "yields": True})
-    assert chains[1] == [("temperature", {"temperature": 1.0}), ("top-p", {"p": 0.9}), ending]
+    assert chains[1] == [("temperature", {"temperature": 1.0}), ("top-p", {"p": 0.9})]
     assert [request.get("bars") for request in requests[4:]] == [2, 4]
     assert cells[4].gates == {"rules_broken": 2}
+
+
+def test_pieces_of_jobs_of_the_second_edition_end_as_those_of_the_command(here):
+    cells = planned(here, TOML.replace("[defaults]", "[defaults]\nedition = 2"))
+    chains = [[(link["name"], link["options"]) for link in cell.asked["request"]["samplers"]] for cell in cells]
+    assert all(chain[-1] == ("ending", {"kind": "cadence", "yields": True}) for chain in chains)
 
 
 def test_names_are_those_of_the_patterns(here):

@@ -1,10 +1,15 @@
 """How new pieces end: with a cadence, unless they are left open or asked for something else."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from composer import open_model
 from composer.generation.composer import Composer
+from composer.generation.defaults import choose_new_samplers
+from composer.generation.finishing import BROKEN
+from composer.generation.generator import generate
 from composer.generation.tasks import make, regenerate
 from composer.metrics.score_view import find_final_chord
 from composer.music.keys import parse_key
@@ -105,3 +110,13 @@ def test_a_tune_that_ends_on_another_tone_is_left_open(chorales):
     piece = chorales.harmonize("C4 E4 G4 D4", key="C", seed=1, particles=4)
     assert "ending" not in str(piece.provenance["request"]["samplers"])
     assert np.array_equal(piece.score.tracks[0].notes["pitch"], [60, 64, 67, 62])
+
+
+@pytest.mark.parametrize("metre", ["3/4", "4/4"])
+def test_even_an_untrained_model_ends_at_its_first_attempt(model_file, metre):
+    """The bass is there, and lowest: a wish that gives way cannot go back to mend it."""
+    walks = open_model(str(model_file))
+    one = replace(walks.suggested, bars=1, time_signature=metre, seed=1, backend="numpy")
+    wanted = choose_new_samplers(walks.tokenizer.token_info, one)
+    pieces = generate(walks, [replace(wanted, index=index) for index in range(40)], redraws=0)
+    assert not any(BROKEN in piece.provenance for piece in pieces)

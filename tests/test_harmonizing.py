@@ -153,3 +153,19 @@ def test_several_are_written_to_a_gallery_and_the_best_chosen(run, tmp_path, mon
 def test_what_is_no_reading_is_refused(values):
     with pytest.raises((BadOption, ValueError, ZeroDivisionError)):
         Reading.from_json(values)
+
+
+def test_symbols_of_a_lead_sheet_stay_as_they_are_written(chorales, tmp_path):
+    score = read_abc(tmp_path, 'X:1\nM:4/4\nL:1/4\nK:C\n"C"E2"D-7"F2|"G7"D2"CM7"C2|]\n')
+    piece = chorales.harmonize(score, seed=1, particles=4)
+    assert piece.score.chords == score.chords
+
+
+def test_chords_that_are_asked_for_are_written_where_they_are_heard(chorales, tmp_path):
+    """The model reads a jig in 3/4, and a fourth higher."""
+    score = read_abc(tmp_path, "X:1\nM:6/8\nL:1/8\nK:G\nGAB ABc|d3 G3|]\n")
+    piece = chorales.harmonize(score, chords="G D | C G", transpose=5, seed=1, particles=4)
+    (chords,) = [one["options"] for one in piece.provenance["request"]["samplers"] if one["name"] == "chords"]
+    assert chords["chords"] == "C C | G G | F F | C C"
+    symbols = [(symbol.tick, symbol.text) for symbol in piece.score.chords]
+    assert symbols == [(0, "G"), (720, "D"), (1440, "C"), (2160, "G")]

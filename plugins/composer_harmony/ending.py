@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import convert_like, get_namespace, is_all_false, make_range, take_columns
+from composer.arrays import convert_like, get_namespace, is_all_false, make_parameter, make_range, take_columns
 from composer.errors import BadOption
 from composer.music.keys import ALL_KEYS, parse_key
 from composer.music.score import Score
@@ -118,7 +118,7 @@ class Ending:
     def _find_tonic(self, context: Context) -> tuple[Array, Array]:
         """Find the tones of the final chord, (B, 12), and the tonic, (B,), -1 where it is unknown."""
         xp, own = get_namespace(context.allowed), context.music.key
-        key = own if self._own_key < 0 else xp.full_like(own, self._own_key)
+        key = own if self._own_key < 0 else _fill_like(own, self._own_key)
         chord = xp.take(convert_like(CHORDS, own), xp.clip(key, 0, 23), axis=0) | (key < 0)[:, None]
         return chord, xp.where(key < 0, -1, xp.take(convert_like(TONICS, own), xp.clip(key, 0, 23)))
 
@@ -139,7 +139,7 @@ class Ending:
 
     def _find_final_onset(self, music: MusicalState) -> Array:
         """Return ticks from the beginning of the last bar to its final chord at the latest, (B,)."""
-        return _find_last_strong_beat(music) if self.at < 0 else 0 * music.bar_ticks + self.at
+        return _find_last_strong_beat(music) if self.at < 0 else _fill_like(music.bar_ticks, self.at)
 
     def _has_cadence(self, context: Context) -> bool:
         return self.kind == "cadence" and _is_full(context)
@@ -172,6 +172,10 @@ class Ending:
         last_voice = (music.voice == music.sounding.shape[1] - 1)[:, None]
         may = may & (~last_voice | (pitch < 0) | lowest)
         fits = fits & (~last_voice | (held < 0) | _is_tonic(held, tonic))
+        if self.kind != "chord":  # the last voice sounds, and below all others
+            others = xp.min(xp.where(music.written < 0, 128, music.written), axis=1)[:, None]
+            may = may & (~last_voice | (pitch <= others))
+            fits = fits & (~last_voice | ((held >= 0) & (held <= others)))
         if self.kind != "chord" and _is_full(context):  # the last voice but one has the third, if no other has
             wanted = (music.voice == music.sounding.shape[1] - 2)[:, None] & ~_has_third(music.written, tonic)
             may = may & (~wanted | (pitch < 0) | _is_third(pitch, tonic))
@@ -264,6 +268,11 @@ class Ending:
 @lru_cache(maxsize=32)
 def _writes_keys(token_info: TokenInfo) -> bool:
     return bool(np.any(token_info.key >= 0))
+
+
+def _fill_like(array: Array, value: int) -> Array:
+    """Return (B,) a number for each row of `array`; masks are compiled once for all such numbers."""
+    return 0 * array + make_parameter(value, array)
 
 
 def _is_full(context: Context) -> bool:
