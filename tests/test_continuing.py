@@ -141,7 +141,7 @@ def test_a_file_name_may_have_spaces(run, folder, model_file):
 
 
 def test_a_batch_writes_the_same_file(run, folder, model_file):
-    options = {"model": str(model_file), "bars": 2, "seed": 5, "primer": "mine.mid"}
+    options = {"model": str(model_file), "bars": 2, "seed": 5, "primer": "mine.mid", "edition": 2}
     Path("jobs.jsonl").write_text(json.dumps({**options, "file": "a", "count": 1}) + "\n")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -186,7 +186,7 @@ def select_rows(context: Context, rows: slice | NDArray[np.int64]) -> Context:
         RecentNotes(**_select(context.recent_notes, rows)),
     )
     step, history, allowed = (part[rows] for part in (context.step, context.history, context.allowed))
-    memory = context.memory[rows] if context.memory.shape[1] else context.memory
+    memory = context.memory[rows] if len(context.memory) else context.memory  # none in contexts made for checks
     return Context(step, music, context.token_info, history, allowed, recent_notes, memory)
 
 
