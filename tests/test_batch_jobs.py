@@ -76,6 +76,12 @@ def test_lists_make_a_grid_in_the_order_of_the_file(here):
     assert cells[4].gates == {"rules_broken": 2}
 
 
+def test_pieces_of_jobs_of_the_second_edition_end_as_those_of_the_command(here):
+    cells = planned(here, TOML.replace("[defaults]", "[defaults]\nedition = 2"))
+    chains = [[(link["name"], link["options"]) for link in cell.asked["request"]["samplers"]] for cell in cells]
+    assert all(chain[-1] == ("ending", {"kind": "cadence", "yields": True}) for chain in chains)
+
+
 def test_names_are_those_of_the_patterns(here):
     stems = [cell.names.make_stem(number, index) for number, index, cell in iterate_pieces(planned(here, TOML))]
     assert stems[:3] == ["0000/000000", "0000/000001", "0000/000002"]

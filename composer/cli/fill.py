@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import click
 
 from composer.cli import fixed_notes, writing
 from composer.errors import BadOption
-from composer.generation.options import choose_seed, parse_bars, parse_voices
+from composer.generation.options import parse_bars, parse_voices
+from composer.generation.readings import parse_grid
 
 # --- fill -------------------------------------------------------------------------------------------------------------
 
@@ -20,6 +22,7 @@ from composer.generation.options import choose_seed, parse_bars, parse_voices
 @writing.add_outs
 @click.option("--bars", metavar="A-B", help="Bars to rewrite; 1 is the first whole bar, 0 a pickup.")
 @click.option("--voice", metavar="NAMES", help="Voices to rewrite, such as tenor,bass, or 3,4.")
+@fixed_notes.count
 @fixed_notes.add_options
 @click.pass_context
 def fill(
@@ -35,20 +38,19 @@ def fill(
     composer fill piece.mid out.mid --voice tenor,bass
     composer fill piece.mid out.mid --bars 5-8 --voice bass --particles 256 --seed 7
     """  # noqa: D301  (a \b keeps click from filling the lines)
-    asked = fixed_notes.FillOptions(**options)
-    shelf = asked.make_shelf(ctx, outs, piece)
-    span = None if bars is None else parse_bars(bars)
-    names = parse_voices(voice)
-    if span is None and not names:
-        raise BadOption("choose with --bars or --voice which notes to rewrite.")
-    from composer.generation.infilling import plan_gap
-    from composer.io.formats import read_notes
+    asked = fixed_notes.FillOptions.of(options)
+    with asked.open_shelf(ctx, outs, piece) as shelf:
+        span = None if bars is None else parse_bars(bars)
+        names = parse_voices(voice)
+        if span is None and not names:
+            raise BadOption("choose with --bars or --voice which notes to rewrite.")
+        from composer.generation.infilling import plan_gap
+        from composer.io.formats import read_notes
 
-    generator, score = fixed_notes.choose_generator(piece, asked), read_notes(piece)
-    request = fixed_notes.make_request(ctx, generator, asked)
-    fixed_notes.make(
-        generator, [plan_gap(generator, score, request, bars=span, voices=names, **asked.search_options)], shelf
-    )
+        generator, score = fixed_notes.choose_generator(piece, asked), read_notes(piece)
+        around: dict[str, Any] = {"bars": span, "voices": names, **asked.search_options}
+        plan = partial(plan_gap, generator, score, **around)
+        fixed_notes.make(generator, plan, fixed_notes.make_request(ctx, generator, asked), asked, shelf)
 
 
 # --- harmonize --------------------------------------------------------------------------------------------------------
@@ -60,6 +62,12 @@ def fill(
 @click.option("--voice", metavar="NAME", help="The voice that has the melody.  [the first]")
 @click.option("--key", help="Key of a melody without one, such as Dm, F# or Bb.  [estimated]")
 @click.option("--time-signature", metavar="N/D", help="Time signature of a melody without one, such as 3/4.  [4/4]")
+@click.option("--track", metavar="NAME", help="The melody's track, by name or number, in a file with others.")
+@click.option(
+    "--transpose", type=click.IntRange(-48, 48), default=0, help="Read a low or high melody so many semitones higher."
+)
+@click.option("--quantize", metavar="1/8", help="Read a played melody on this grid, or `no`; it stays as it is.")
+@fixed_notes.count
 @fixed_notes.add_options
 @click.pass_context
 def harmonize(
@@ -70,6 +78,9 @@ def harmonize(
     voice: str | None,
     key: str | None,
     time_signature: str | None,
+    track: str | None,
+    transpose: int,
+    quantize: str | None,
     **options: Any,
 ) -> None:
     """Write the other voices to MELODY, which stays note for note.
@@ -81,20 +92,23 @@ def harmonize(
     composer harmonize melody.mid harmonized.mid --model chorales
     composer harmonize melody.mid harmonized.mid --voice tenor --seed 7
     composer harmonize "D4 E4 F4/2 A4/2 G4*2" harmonized.mid --key Dm
+    composer harmonize song.mid choose.html --track Melody --count 8 --best 3
     """  # noqa: D301  (a \b keeps click from filling the lines)
-    asked = fixed_notes.FillOptions(**options)
-    shelf = asked.make_shelf(ctx, outs, melody, "MELODY")
-    from composer.generation import infilling
-    from composer.generation.primers import is_typed, read_primer
-    from composer.music.score import Tempo
+    asked = fixed_notes.FillOptions.of(options)
+    grid = None if quantize is None else parse_grid(quantize)
+    with asked.open_shelf(ctx, outs, melody, "MELODY") as shelf:
+        from composer.generation.infilling import plan_harmony
+        from composer.generation.primers import is_typed, read_primer
+        from composer.music.score import Tempo
 
-    typed, score = is_typed(melody), read_primer(melody, "the melody")
-    generator = fixed_notes.choose_generator(None if typed else Path(melody), asked)
-    if typed and generator.suggested.tempo is not None:
-        score = replace(score, tempos=(Tempo(0, generator.suggested.tempo),))
-    request = replace(fixed_notes.make_request(ctx, generator, asked), key=key, time_signature=time_signature)
-    wanted = infilling.plan_harmony(generator, score, request, voice=voice, own_track=not typed, **asked.search_options)
-    fixed_notes.make(generator, [wanted], shelf)
+        typed, score = is_typed(melody), read_primer(melody, "the melody")
+        generator = fixed_notes.choose_generator(None if typed else Path(melody), asked)
+        if typed and generator.suggested.tempo is not None:
+            score = replace(score, tempos=(Tempo(0, generator.suggested.tempo),))
+        request = fixed_notes.make_request(ctx, generator, asked)
+        around: dict[str, Any] = {"voice": voice, "track": track, "transpose": transpose, "grid": grid}
+        plan = partial(plan_harmony, generator, score, own_track=not typed, **around, **asked.search_options)
+        fixed_notes.make(generator, plan, replace(request, key=key, time_signature=time_signature), asked, shelf)
 
 
 # --- vary -------------------------------------------------------------------------------------------------------------
@@ -109,27 +123,20 @@ def harmonize(
 )
 @fixed_notes.add_options
 @click.pass_context
-def vary(ctx: click.Context, /, piece: Path, out: str, count: int, keep: float, **options: Any) -> None:
-    """Write variations of PIECE to the folder OUT.
+def vary(ctx: click.Context, /, piece: Path, out: str, keep: float, **options: Any) -> None:
+    """Write variations of PIECE to OUT: a folder, or one page (.html) to choose from.
 
     Each keeps some bars of some voices, chosen at random; the others are rewritten to fit.
 
     \b
     composer vary piece.mid out/ --count 8 --keep 0.7
+    composer vary piece.mid choose.html --count 8 --best 3
     """  # noqa: D301  (a \b keeps click from filling the lines)
-    asked = fixed_notes.FillOptions(**options)
-    asked = replace(asked, seed=(seed := choose_seed(asked.seed)))
-    kept: dict[str, Any] = {"reads": asked.list_reads(ctx, piece), "force": asked.force, "quiet": asked.quiet}
-    stems = (writing.name_piece(seed, index) for index in range(count))
-    with writing.open_shelf([out], asked.export_options, asked.title, stems=stems, several=True, **kept) as shelf:
-        from composer.generation import infilling
+    asked = fixed_notes.FillOptions.of(options)
+    with asked.open_shelf(ctx, [out], piece, several=True) as shelf:
+        from composer.generation.infilling import plan_variation
         from composer.io.formats import read_notes
 
         generator, score = fixed_notes.choose_generator(piece, asked), read_notes(piece)
-        request = fixed_notes.make_request(ctx, generator, asked)
-        wanted = (replace(request, index=index) for index in range(count))
-        fixed_notes.make(
-            generator,
-            [infilling.plan_variation(generator, score, one, keep=keep, **asked.search_options) for one in wanted],
-            shelf,
-        )
+        plan = partial(plan_variation, generator, score, keep=keep, **asked.search_options)
+        fixed_notes.make(generator, plan, fixed_notes.make_request(ctx, generator, asked), asked, shelf)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,7 @@ _OPTIONS = (
         help="Bars after a gap that influence it; `all` for all of them.",
     ),
     click.option("--seed", type=int, help="The same seed gives the same music.  [a new one, which is shown]"),
+    click.option("--best", type=click.IntRange(1), help="Write only this many of the --count pieces: the best ranked."),
     writing.transform,
     writing.rule,
     writing.add_options,
@@ -56,6 +57,12 @@ _OPTIONS = (
 )
 
 
+count = click.option(
+    "--count", type=click.IntRange(1, 1_000_000), default=1, help="How many; OUT is then a folder, or a page (.html)."
+)
+"""The option of the commands that write one piece unless more are asked for."""
+
+
 @dataclass(frozen=True)
 class FillOptions:
     """The values of the options."""
@@ -64,6 +71,8 @@ class FillOptions:
     particles: int
     look_ahead: str
     seed: int | None
+    count: int
+    best: int | None
     transforms: tuple[str, ...]
     rules: tuple[str, ...]
     force: bool
@@ -74,15 +83,27 @@ class FillOptions:
     precision: str
     quiet: bool
 
-    def make_shelf(self, ctx: click.Context, outs: Sequence[str], piece: str | Path, name: str = "PIECE") -> Shelf:
-        """Prepare to write one piece made from `piece`, an argument called `name`.
+    @contextmanager
+    def open_shelf(
+        self, ctx: click.Context, outs: Sequence[str], piece: str | Path, name: str = "PIECE", *, several: bool = False
+    ) -> Iterator[Shelf]:
+        """Prepare to write pieces made from `piece`, an argument called `name`: one to files, `several` to a folder.
 
         Raises CannotWrite and BadOption before the work.
         """
-        made = writing.make_outputs(
-            outs, self.export_options, reads=self.list_reads(ctx, piece), force=self.force, piece=name
-        )
-        return Shelf(made, title=self.title, quiet=self.quiet)
+        kept: dict[str, Any] = {"reads": self.list_reads(ctx, piece), "force": self.force, "quiet": self.quiet}
+        stems = (writing.name_piece(self.seed or 0, index) for index in range(self.count))
+        several = several or self.count > 1
+        with writing.open_shelf(
+            outs, self.export_options, self.title, stems=stems, several=several, piece=name, **kept
+        ) as shelf:
+            writing.check_best(self.best, self.count, shelf)
+            yield shelf
+
+    @staticmethod
+    def of(options: Mapping[str, Any]) -> FillOptions:
+        """Take the options of a command, with a seed drawn now if none was given."""
+        return FillOptions(**{**options, "seed": choose_seed(options["seed"])})
 
     def list_reads(self, ctx: click.Context, piece: str | Path) -> list[str | Path | None]:
         """List the words of the command line that may name files to read."""
@@ -150,6 +171,12 @@ def make_request(ctx: click.Context, generator: Generator, asked: FillOptions) -
     return apply_samplers(request, list_samplers(ctx))
 
 
-def make(generator: Generator, fills: Sequence[Fill], shelf: Shelf) -> None:
-    """Make the pieces and write them."""
-    writing.write(generator, fills, shelf)
+def make(
+    generator: Generator, plan: Callable[[Request], Fill], request: Request, asked: FillOptions, shelf: Shelf
+) -> None:
+    """Make the pieces of a request, one for each index, and write them, or the best of them."""
+    fills = [plan(replace(request, index=index)) for index in range(asked.count)]
+    if asked.best is None:
+        writing.write(generator, fills, shelf)
+    else:
+        writing.write_best(generator, fills, asked.best, shelf)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,6 @@ from composer.cli import completing, presets, writing
 from composer.cli.conditions import WithConditions, list_conditions
 from composer.cli.options import add_backend, list_samplers, list_texts
 from composer.cli.transforms import list_flagged_values
-from composer.cli.writing import Shelf
 from composer.errors import BadOption
 from composer.generation.options import choose_seed, merge_conditions, read_time_signature
 
@@ -34,7 +32,9 @@ if TYPE_CHECKING:
     shell_complete=completing.complete_names("models", or_files=True),
     help="Name of a model, or a .safetensors file.",
 )
-@click.option("--count", type=click.IntRange(1, 1_000_000), default=1, help="How many pieces; OUT is then a folder.")
+@click.option(
+    "--count", type=click.IntRange(1, 1_000_000), default=1, help="How many; OUT is then a folder, or a page (.html)."
+)
 @click.option("--best", type=click.IntRange(1), help="Write only this many of the --count pieces: the best ranked.")
 @click.option("--seed", type=int, help="The same seed gives the same music.  [a new one, which is shown]")
 @click.option("--index", type=int, help="Only this piece of the seed, counted from 0.")
@@ -108,7 +108,7 @@ def generate(
     kept: dict[str, Any] = {"reads": [primer, model_name, *list_texts(links)], "force": force, "quiet": quiet}
     stems = (writing.name_piece(chosen, (index or 0) + n) for n in range(count))
     with writing.open_shelf(outs, export_options, title, stems=stems, several=count > 1, **kept) as shelf:
-        _check_best(best, count, shelf)
+        writing.check_best(best, count, shelf)
         from composer.generation.annotating import check_comp
         from composer.generation.composer import open_model
         from composer.generation.finishing import add_comp
@@ -130,11 +130,12 @@ def generate(
         if best is None:
             writing.write(generator, wanted, shelf)
         else:
-            _write_best(generator, wanted, best, shelf)
+            writing.write_best(generator, wanted, best, shelf)
 
 
 def _build_request(ctx: click.Context, generator: Generator, seed: int, stated: dict[str, Any]) -> Request:
     """Build a request: the model's suggestion, with what is stated, conditions and samplers of the command line."""
+    from composer.generation.defaults import choose_new_samplers
     from composer.generation.finishing import add_flagged, read_finish
     from composer.generation.generator import apply_samplers, state_edition
 
@@ -145,7 +146,7 @@ def _build_request(ctx: click.Context, generator: Generator, seed: int, stated: 
     given = {name: value for name, value in stated.items() if value is not None}
     suggested = merge_conditions(generator.suggested, list_conditions(ctx))
     request = state_edition(generator, replace(suggested, seed=seed, **given))
-    return apply_samplers(request, list_samplers(ctx))
+    return choose_new_samplers(generator.tokenizer.token_info, apply_samplers(request, list_samplers(ctx)))
 
 
 def _check_index(index: int | None, count: int) -> None:
@@ -161,14 +162,6 @@ def _index_training_music(generator: Generator) -> None:
         generator.load_training_music(report)
 
 
-def _check_best(best: int | None, count: int, shelf: Shelf) -> None:
-    """Raise BadOption unless --best can choose from several pieces."""
-    if best is not None and shelf.folder is None:
-        raise BadOption("--best chooses among the pieces of a folder; give --count, or a folder to write to.")
-    if best is not None and best > count:
-        raise BadOption(f"--best {best} cannot be chosen from --count {count}; ask for more pieces, or keep fewer.")
-
-
 def _add_primer(generator: Generator, request: Request, primer: str, tempo: float | None) -> Continuation:
     from composer.generation.continuation import make_continuation
     from composer.generation.primers import is_typed, read_primer
@@ -181,14 +174,3 @@ def _divide_into_sections(request: Request, text: str) -> Form:
     from composer.generation.form_spec import Form
 
     return Form.parse(request, text)
-
-
-def _write_best(generator: Generator, asked: Iterable[Task], count: int, shelf: Shelf) -> None:
-    """Write the best pieces, best first. Each is the same as it would be without the others."""
-    from composer.generation import ranking
-
-    for rank, ranked in enumerate(ranking.find_best(generator, asked, count, lost=shelf.report_missing), start=1):
-        broken = f"breaks {', '.join(ranked.broken)}" if ranked.broken else "no rule broken"
-        text = f"{writing.describe(ranked.piece)}, {ranked.nats_per_note:.3f} nats per note, {broken}"
-        shelf.put(ranked.piece, text, f"{rank}. ")
-    shelf.close()

@@ -6,10 +6,10 @@ something is shown, so that help stays fast.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -81,6 +81,31 @@ class StatusLine:
         from rich.text import Text
 
         self._console.print(Text(text))
+
+
+@contextmanager
+def show_elapsed(*, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """Show the time since the work began, from its first second; yield what takes a word on how far it is."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    hidden = quiet or not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
+        task = progress.add_task("writing", total=None)
+        yield lambda text: progress.update(task, description=text)
+
+
+Item = TypeVar("Item")
+
+
+def show_work(items: Iterable[Item], *, quiet: bool) -> Iterator[Item]:
+    """Yield pieces as they come, and show the time and their number while they are made."""
+    with show_elapsed(quiet=quiet) as tell:
+        for number, item in enumerate(items, start=1):
+            yield item
+            tell(f"writing · {number} {'piece' if number == 1 else 'pieces'}")
 
 
 @contextmanager

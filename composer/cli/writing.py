@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from composer.cli import completing
+from composer.cli.progress import show_elapsed, show_work
 from composer.errors import BadOption, BatchFailed, ComposerError, NothingAllowed, RequestWarning, printable
 from composer.plugins.registry import registry
+from composer.types import IsGallery
 
 if TYPE_CHECKING:
     from composer.generation.generator import Generator
@@ -121,6 +123,8 @@ def guard_plot(plot: Path | None, *, reads: Iterable[str | Path | None], force: 
 
 def _find_folder(outs: Sequence[str], *, several: bool) -> Path | None:
     """Return the requested folder, or None for files of one piece. Raises BadOption."""
+    if several and len(outs) == 1 and _is_gallery(Path(outs[0])):
+        return None
     folders = [out for out in outs if several or out.endswith(("/", "\\")) or os.path.isdir(out)]  # noqa: PTH112
     if not folders:
         return None
@@ -131,6 +135,12 @@ def _find_folder(outs: Sequence[str], *, several: bool) -> Path | None:
     return Path(outs[0])
 
 
+def _is_gallery(path: Path) -> bool:
+    """Tell whether a file of this name shows several pieces."""
+    offer = registry().offers["exporters"].get(path.suffix.lower())
+    return offer is not None and isinstance(offer.make, IsGallery) and not path.is_dir()
+
+
 @dataclass(frozen=True)
 class Shelf:
     """The destination of a command's pieces, one or many, and how they are announced."""
@@ -139,7 +149,13 @@ class Shelf:
     folder: Path | None = None  # pieces in it are named after seed and index
     title: str | None = None
     quiet: bool = False
+    gallery: list[Piece] | None = None  # pieces that are to be shown together in one file
     missing: list[int] = field(default_factory=list)  # numbers of pieces that cannot be made
+
+    @property
+    def takes_several(self) -> bool:
+        """Whether there is room for more than one piece."""
+        return self.folder is not None or self.gallery is not None
 
     def put(self, piece: Piece, more: str = "", before: str = "") -> None:
         """Write a piece, and print a line about it."""
@@ -151,23 +167,29 @@ class Shelf:
             where = where.rename(self.folder / name_piece(request.get("seed", 0), request.get("index", 0)))
         if self.title is not None:
             piece = replace(piece, provenance={**piece.provenance, "title": self.title})
-        where.write(piece)
+        if self.gallery is None:
+            where.write(piece)
+        else:
+            self.gallery.append(piece)
         if outside := describe_out_of_range(piece.score):
             warnings.warn(f"{printable(str(where.paths[0]))}: {outside}", RequestWarning, stacklevel=2)
         if not self.quiet:
             shown = ", ".join(printable(str(path)) for path in where.paths)
             seed = f", seed {request.get('seed', 0)}" if request else ""
+            seed += f", index {request.get('index', 0)}" if self.gallery is not None else ""
             click.echo(f"{before}{shown}: {piece.score.note_count} notes, {_count_bars(piece.score)}{more}{seed}")
 
     def report_missing(self, number: int, error: ComposerError) -> None:
         """Report that a piece cannot be made. Raise the error again if it would stop every other piece, too."""
-        if self.folder is None or not isinstance(error, NothingAllowed):
+        if not self.takes_several or not isinstance(error, NothingAllowed):
             raise error
         self.missing.append(number)
         click.echo(f"composer: piece {number} cannot be written: {error}", err=True)
 
     def close(self) -> None:
-        """Raise BatchFailed if pieces are missing."""
+        """Write the gallery, if there is one. Raises BatchFailed if pieces are missing."""
+        if self.gallery:
+            self.outputs.write_gallery(self.gallery)
         if self.missing:
             shown = f"{len(self.missing)} of the pieces {'is' if len(self.missing) == 1 else 'are'} missing"
             raise BatchFailed(f"{shown}; loosen the samplers, or ask for another seed.")
@@ -191,7 +213,7 @@ def write(generator: Generator, asked: Iterable[Task], shelf: Shelf) -> None:
     from composer.generation.tasks import generate_each, put_in_order
 
     count: Counter[str] = Counter()
-    for number, piece in enumerate(put_in_order(generate_each(generator, asked))):
+    for number, piece in enumerate(show_work(put_in_order(generate_each(generator, asked)), quiet=shelf.quiet)):
         if isinstance(piece, ComposerError):
             shelf.report_missing(number, piece)
             continue
@@ -206,15 +228,45 @@ def write(generator: Generator, asked: Iterable[Task], shelf: Shelf) -> None:
     shelf.close()
 
 
+def check_best(best: int | None, count: int, shelf: Shelf) -> None:
+    """Raise BadOption unless --best can choose from several pieces."""
+    if best is not None and not shelf.takes_several:
+        raise BadOption("--best chooses among the pieces of a folder; give --count, or a folder to write to.")
+    if best is not None and best > count:
+        raise BadOption(f"--best {best} cannot be chosen from --count {count}; ask for more pieces, or keep fewer.")
+
+
+def write_best(generator: Generator, asked: Iterable[Task], count: int, shelf: Shelf) -> None:
+    """Write the best pieces, best first. Each is the same as it would be without the others."""
+    from composer.generation import ranking
+
+    with show_elapsed(quiet=shelf.quiet):
+        best = ranking.find_best(generator, asked, count, lost=shelf.report_missing)
+    for rank, ranked in enumerate(best, start=1):
+        broken = f"breaks {', '.join(ranked.broken)}" if ranked.broken else "no rule broken"
+        text = f"{describe(ranked.piece)}, {ranked.nats_per_note:.3f} nats per note, {broken}"
+        shelf.put(ranked.piece, text, f"{rank}. ")
+    shelf.close()
+
+
 def describe(piece: Piece) -> str:
     """Describe a piece: how often it was retried, whether it still loops or breaks rules, the cost of constraints."""
     times, found = piece.provenance.get("redrawn", 0), piece.provenance.get("degenerate")
     redrawn = f", redrawn {_TIMES.get(times, f'{times} times')}" if times else ""
-    cost = piece.provenance["nats"].get("constraints")
+    cost = piece.provenance["nats"].get("constraints") if _has_asked_constraints(piece) else None
     still = f", still degenerate ({found})" if found else ""
     broken = piece.provenance.get("broken", {})
     still += f", still against a rule ({'; '.join(map(printable, broken.values()))})" if broken else ""
     return redrawn + still + ("" if cost is None else f", constraints cost {cost:.1f} nats")
+
+
+def _has_asked_constraints(piece: Piece) -> bool:
+    """Tell whether a piece has constraints that never yield; those that do were hardly asked for."""
+    from composer.generation.generator import make_constraints
+    from composer.request import Request
+    from composer.tokens.yielding import list_firm
+
+    return bool(list_firm(make_constraints(Request.from_json(piece.provenance["request"]))))
 
 
 _TIMES = {1: "once", 2: "twice"}
@@ -236,6 +288,7 @@ def open_shelf(
     reads: Iterable[str | Path | None],
     force: bool,
     quiet: bool,
+    piece: str = "",
 ) -> Iterator[Shelf]:
     """Choose where the pieces of a command go: files for one piece, or a folder, which is removed if it stays empty.
 
@@ -247,7 +300,8 @@ def open_shelf(
 
     folder = _find_folder(outs, several=several)
     if folder is None:
-        yield Shelf(make_outputs(outs, export_options, reads=reads, force=force), None, title, quiet)
+        made = make_outputs(outs, export_options, reads=reads, force=force, piece=piece)
+        yield Shelf(made, None, title, quiet, gallery=[] if several else None)
         return
     with make_whole_folder(folder):
         found = Outputs.of([folder / f"piece{SUFFIX}"], parse_options(export_options), force=force)

@@ -9,6 +9,8 @@ primers.py       primers from files and typed notes
 infilling.py     new music around fixed notes
 form_spec.py     the sections of a form
 form.py          pieces in sections
+readings.py      fixed music as a model reads it: transposed, in other bars, quantised
+defaults.py      samplers that a new request has unasked
 annotating.py    symbols on finished pieces, such as chords
 presets.py       named sets of options, such as hymn
 finishing.py     transforms and rules of finished pieces

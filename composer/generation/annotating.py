@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from composer.errors import BadOption
 from composer.generation.generator import make_samplers
+from composer.generation.readings import PLAIN, Reading
 from composer.music.score import ChordSymbol, Score, TimeSignature
 from composer.request import Request, SamplerSpec
 from composer.types import Annotates, Piece
@@ -31,14 +32,25 @@ class Stretch:
 
 def annotate_piece(task: object, request: Request, piece: Piece) -> Piece:
     """Write what the samplers of a request ask for onto its piece, wherever the notes are new."""
-    score = piece.score
+    from composer.generation.infilling import Fill
+
+    score, reading = piece.score, task.reading if isinstance(task, Fill) else PLAIN
     for sampler in find_annotating(request.samplers):
-        score = sampler.annotate(score)
+        score = _annotate(sampler, score, reading)
     if score is piece.score:
         return piece
     stretches = list(_list_stretches(task, request, score))
     chords = tuple(_select_symbols(stretches, piece.score.chords, score.chords))
     return replace(piece, score=replace(score, chords=chords))
+
+
+def _annotate(sampler: Annotates, score: Score, reading: Reading) -> Score:
+    """Let a sampler write onto a score as the model reads it."""
+    read = reading.apply(score)
+    written = sampler.annotate(read)
+    if written is read:
+        return score
+    return written if reading.is_plain else replace(score, chords=reading.undo(written).chords)
 
 
 def check_comp(request: Request) -> None:

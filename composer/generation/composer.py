@@ -8,16 +8,18 @@ chorales.generate(bars=8, temperature=0.95, seed=7).write("first.mid")
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from inspect import signature
 from pathlib import Path
-from typing import Any, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 from composer.errors import BadOption
 from composer.generation import streaming, tasks
 from composer.generation.annotating import check_comp
 from composer.generation.continuation import Continuation, make_continuation
+from composer.generation.defaults import choose_new_samplers
 from composer.generation.finishing import Typed, add_comp, add_flagged, read_finish, split_flagged
 from composer.generation.generator import Generator, apply_samplers, state_edition
 from composer.generation.options import (
@@ -34,6 +36,7 @@ from composer.generation.options import (
 )
 from composer.generation.presets import get_preset
 from composer.generation.primers import is_typed, read_primer
+from composer.generation.readings import parse_grid
 from composer.generation.streaming import Bar
 from composer.generation.tasks import Task
 from composer.model import find_model, load
@@ -41,6 +44,9 @@ from composer.music.score import Score, Tempo
 from composer.request import Request
 from composer.tokens.conditions import split_conditions
 from composer.types import Piece
+
+if TYPE_CHECKING:
+    from composer.generation.infilling import Fill
 
 DEFAULT_MODEL = "chorales"
 
@@ -119,7 +125,6 @@ class Composer(Generator):
         anything that `composer.read` takes. The `tempo` counts beats of the time signature. `beams` searches for the
         likeliest piece instead of sampling one.
         """
-        from composer.generation import ranking
         from composer.generation.form_spec import Form
 
         conditions: dict[str, Any] = {"time_signature": time_signature, "key": key, "tempo": tempo}
@@ -132,16 +137,9 @@ class Composer(Generator):
         one: Task = request if primer is None else _continue_primer(self, request, primer, tempo)
         if form is not None:
             one = Form.parse(replace(tasks.get_request(one), bars=bars), form)
-        if count is None:
-            if best is not None:
-                raise BadOption("'best' chooses among several pieces; give 'count' as well.")
-            return tasks.make(self, [_set_index(one, index)])[0]
-        wanted = [_set_index(one, index + n) for n in range(_check_count(count))]
-        if best is None:
-            return tasks.make(self, wanted)
-        if not 1 <= best <= count:
-            raise BadOption(f"'best' is {best}, and must be from 1 to the {count} of 'count'.")
-        return [kept.piece for kept in ranking.find_best(self, wanted, best)]
+        wanted = [_set_index(one, index + n) for n in range(1 if count is None else _check_count(count))]
+        made = self._choose_best(wanted, count, best)
+        return made[0] if count is None else made
 
     def stream(
         self,
@@ -170,6 +168,8 @@ class Composer(Generator):
         *,
         bars: str | int | Sequence[int] | None = None,
         voice: str | Sequence[str] | None = None,
+        count: int | None = None,
+        best: int | None = None,
         seed: int | None = None,
         particles: int = 64,
         look_ahead: int | str = 2,
@@ -179,11 +179,11 @@ class Composer(Generator):
         backend: str = "auto",
         precision: str = "float32",
         **samplers: Any,
-    ) -> Piece:
+    ) -> Any:
         """Rewrite bars or voices of a piece, as `composer fill` does: `bars="5-8"` or `(5, 8)`, `voice="bass"`.
 
         `particles` is the size of the particle set. `look_ahead` is the number of bars after a gap, or `"all"`, whose
-        fixed notes guide it.
+        fixed notes guide it. `count` asks for a list of pieces, `best` for the best of these.
         """
         from composer.generation import infilling
         from composer.io.objects import read_notes
@@ -194,8 +194,8 @@ class Composer(Generator):
         span, names = None if bars is None else read_bars(bars), read_voices(voice)
         if span is None and not names:
             raise BadOption("name the part to rewrite by 'bars' or 'voice'.")
-        wanted = infilling.plan_gap(self, read_notes(piece), request, bars=span, voices=names, **around)
-        return tasks.make(self, [wanted])[0]
+        plan = partial(infilling.plan_gap, self, read_notes(piece), bars=span, voices=names, **around)
+        return self._make_fills(plan, request, count, best)
 
     def harmonize(
         self,
@@ -204,6 +204,11 @@ class Composer(Generator):
         voice: str | None = None,
         key: str | None = None,
         time_signature: str | None = None,
+        track: str | None = None,
+        transpose: int = 0,
+        quantize: str | None = None,
+        count: int | None = None,
+        best: int | None = None,
         seed: int | None = None,
         particles: int = 64,
         look_ahead: int | str = 2,
@@ -213,11 +218,12 @@ class Composer(Generator):
         backend: str = "auto",
         precision: str = "float32",
         **samplers: Any,
-    ) -> Piece:
+    ) -> Any:
         """Write the other voices to a melody, which stays note for note, as `composer harmonize` does.
 
         The melody is notes, such as `"D4 E4 F4/2 A4/2"`, or anything that `composer.read` takes. Its `voice` is the
-        first unless named.
+        first unless named, and its `track` the only one. The model reads it `transpose` semitones higher, and on the
+        grid `quantize` (`"1/8"`, or `"no"`) if it is played. `count` asks for a list of pieces, `best` for the best.
         """
         from composer.generation import infilling
 
@@ -228,14 +234,16 @@ class Composer(Generator):
         score, typed = _read_music(melody, "the melody")
         if typed and self.suggested.tempo is not None:
             score = replace(score, tempos=(Tempo(0, self.suggested.tempo),))
-        wanted = infilling.plan_harmony(self, score, request, voice=voice, own_track=not typed, **around)
-        return tasks.make(self, [wanted])[0]
+        around |= {"track": track, "transpose": transpose, "grid": None if quantize is None else parse_grid(quantize)}
+        plan = partial(infilling.plan_harmony, self, score, voice=voice, own_track=not typed, **around)
+        return self._make_fills(plan, request, count, best)
 
     def vary(
         self,
         piece: Music,
         *,
         count: int = 8,
+        best: int | None = None,
         keep: float = 0.7,
         seed: int | None = None,
         particles: int = 64,
@@ -257,9 +265,29 @@ class Composer(Generator):
         runtime = {"device": device, "backend": backend, "precision": precision}
         request = _build_request(self, "vary", seed, read_finish(transforms, rules), runtime, samplers)
         around: dict[str, Any] = {"particles": particles, "look_ahead": _read_look_ahead(look_ahead)}
-        score = read_notes(piece)
-        requests = [replace(request, index=index) for index in range(_check_count(count))]
-        return tasks.make(self, [infilling.plan_variation(self, score, one, keep=keep, **around) for one in requests])
+        plan = partial(infilling.plan_variation, self, read_notes(piece), keep=keep, **around)
+        made: list[Piece] = self._make_fills(plan, request, count, best)
+        return made
+
+    def _make_fills(
+        self, plan: Callable[[Request], Fill], request: Request, count: int | None, best: int | None
+    ) -> Any:
+        """Make the pieces of a request, one for each index, or the best of them; without a `count`, one alone."""
+        wanted = [plan(replace(request, index=index)) for index in range(1 if count is None else _check_count(count))]
+        made = self._choose_best(wanted, count, best)
+        return made[0] if count is None else made
+
+    def _choose_best(self, wanted: Sequence[Task], count: int | None, best: int | None) -> list[Piece]:
+        """Make pieces, and keep the best if so many are asked for. Raises BadOption."""
+        from composer.generation import ranking
+
+        if best is None:
+            return tasks.make(self, wanted)
+        if count is None:
+            raise BadOption("'best' chooses among several pieces; give 'count' as well.")
+        if not 1 <= best <= count:
+            raise BadOption(f"'best' is {best}, and must be from 1 to the {count} of 'count'.")
+        return [kept.piece for kept in ranking.find_best(self, wanted, best)]
 
     def regenerate(self, piece: Music) -> Piece:
         """Generate a piece again from its provenance. Raises BadOption for a piece without any."""
@@ -293,8 +321,9 @@ def _build_request(
     suggested = merge_conditions(model.suggested, told)
     if "time_signature" in stated:
         stated["time_signature"] = read_time_signature(stated["time_signature"])
-    request = replace(suggested, seed=choose_seed(seed), **backend, **stated)
-    return apply_samplers(state_edition(model, request), links)
+    request = state_edition(model, replace(suggested, seed=choose_seed(seed), **backend, **stated))
+    request = apply_samplers(request, links)
+    return choose_new_samplers(model.tokenizer.token_info, request) if method in ("generate", "stream") else request
 
 
 def _set_index(task: Task, index: int) -> Task:

@@ -136,7 +136,7 @@ def finish_piece(piece: Piece, fixed: Fixed | None = None) -> Piece:
     if request.transforms:
         made_by.setdefault("written_notes", count_new_notes(piece.score, request.primer_ticks))
     if broken := describe_broken(score, request.rules):
-        made_by[BROKEN] = broken
+        made_by[BROKEN] = {**made_by.get(BROKEN, {}), **broken}
     return Piece(score, made_by)
 
 

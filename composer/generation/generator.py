@@ -25,6 +25,8 @@ from composer.errors import OF_ONE_PIECE, BadOption, ComposerError, NothingAllow
 from composer.fitting import check_grammar
 from composer.generation import degeneration
 from composer.generation.backends import Backends
+from composer.generation.defaults import describe_unmet
+from composer.generation.finishing import BROKEN
 from composer.model import Model
 from composer.music.keys import parse_key
 from composer.music.score import (
@@ -320,9 +322,12 @@ def _decide_retry(generator: Generator, request: Request, made: PieceResult, red
 
 
 def should_retry(made: PieceResult, attempt: int, redraws: int) -> bool:
-    """Tell whether to retry a dead end or a degenerate piece: `redraws` is the last attempt."""
-    failed = isinstance(made, NothingAllowed) or (isinstance(made, Piece) and "degenerate" in made.provenance)
-    return failed and attempt < redraws
+    """Tell whether to retry a dead end, or a piece that is degenerate or not what a sampler is for.
+
+    `redraws` is the last attempt.
+    """
+    faulty = isinstance(made, Piece) and bool(made.provenance.keys() & {"degenerate", BROKEN})
+    return (faulty or isinstance(made, NothingAllowed)) and attempt < redraws
 
 
 def group_alike(requests: Mapping[int, Request]) -> list[list[int]]:
@@ -341,7 +346,13 @@ def _make_piece(generator: Generator, request: Request, result: SampledPiece) ->
     score = _apply_heading(score, request)
     task = {"request": request.to_json()}
     made_by = build_provenance(generator, task, round_nats(result), request.attempt, found, score.labels)
-    return Piece(score, made_by)
+    return Piece(score, made_by | judge(score, request))
+
+
+def judge(score: Score, request: Request) -> dict[str, Any]:
+    """Return what a piece did not become, as its provenance has it; nothing if it is what its samplers are for."""
+    unmet = describe_unmet(score, request.samplers)
+    return {BROKEN: unmet} if unmet else {}
 
 
 def _apply_heading(score: Score, request: Request) -> Score:

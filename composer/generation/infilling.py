@@ -11,6 +11,7 @@ piece = tasks.make(chorales, [wanted])[0]
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,7 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.errors import OF_ONE_PIECE, BadOption, CannotExpress, NothingAllowed, printable
+from composer.errors import OF_ONE_PIECE, BadOption, CannotExpress, NothingAllowed, RequestWarning, printable
+from composer.generation.defaults import choose_samplers
 from composer.generation.degeneration import RETRIES, describe_loops
 from composer.generation.finishing import check_fixed
 from composer.generation.generator import (
@@ -27,22 +29,24 @@ from composer.generation.generator import (
     Results,
     build_provenance,
     group_alike,
+    judge,
     make_constraints,
     make_samplers,
     round_nats,
     should_retry,
 )
 from composer.generation.primers import apply_request
-from composer.music.merging import LATEST, check_start, splice
-from composer.music.parts import find_voice
-from composer.music.score import Bars, Score, compute_bars
+from composer.generation.readings import PLAIN, Reading, choose_bars, find_grid, name_grid
+from composer.music.merging import LATEST, check_start, is_fixed, splice
+from composer.music.parts import find_voice, select_melody, warn_of_range
+from composer.music.score import Bars, Score, Track, compute_bars
 from composer.music.score_json import score_from_json, score_to_json
 from composer.request import Request
 from composer.sampling.feasibility import check_gaps
 from composer.sampling.kept import warn_of_fixed_notes
 from composer.sampling.random_streams import BLOCK, draw_uniforms
 from composer.sampling.smc import Condition, ConditionedPiece, sample_conditioned
-from composer.types import Piece, Span
+from composer.types import Occasion, Piece, Span
 
 PARTICLES = 64
 """Particles of a piece by default."""
@@ -70,6 +74,12 @@ class Fill:
     fixed: tuple[Span, ...]
     particles: int = PARTICLES
     look_ahead: int | None = LOOK_AHEAD  # bars after a gap; None: to the end of the piece
+    reading: Reading = PLAIN  # how the model reads the score
+
+    @property
+    def read_spans(self) -> tuple[Span, ...]:
+        """The fixed spans as the model reads them."""
+        return self.reading.apply_to_spans(self.fixed)
 
     def __post_init__(self) -> None:
         """Check every value by itself."""
@@ -88,7 +98,8 @@ class Fill:
         spans = [[span.start, span.end, span.track] for span in self.fixed]
         score = score_to_json(self.score)
         given = {"score": score, "spans": spans, "particles": self.particles, "look_ahead": self.look_ahead}
-        return {"request": self.request.to_json(), "given": given}
+        reading = {} if self.reading.is_plain else {"reading": self.reading.to_json()}
+        return {"request": self.request.to_json(), "given": {**given, **reading}}
 
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> Fill:
@@ -97,7 +108,8 @@ class Fill:
             request, given = Request.from_json(values["request"]), values["given"]
             spans = tuple(Span(int(a), int(b), None if t is None else int(t)) for a, b, t in given["spans"])
             score = score_from_json(given["score"])
-            return Fill(request, score, spans, given["particles"], given["look_ahead"])
+            reading = Reading.from_json(given.get("reading", {}))
+            return Fill(request, score, spans, given["particles"], given["look_ahead"], reading)
         except (TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
             raise BadOption(f"invalid fixed notes: {printable(str(error))}.") from None
 
@@ -149,9 +161,8 @@ class _ResolvedFill:
 
 def _prepare(generator: Generator, wanted: Fill) -> _ResolvedFill:
     """Resolve and check a fill. Raises BadOption, CannotExpress."""
-    resolved = _ResolvedFill(
-        replace(wanted, request=generator.resolve(wanted.request)), quantise(generator, wanted.score)
-    )
+    quantised = quantise(generator, wanted.reading.apply(wanted.score))
+    resolved = _ResolvedFill(replace(wanted, request=generator.resolve(wanted.request)), quantised)
     generator.tokenizer.grammar.start(resolved.request, 1)
     _check(generator, resolved.wanted, resolved.quantised)
     return resolved
@@ -174,7 +185,7 @@ def _check(generator: Generator, wanted: Fill, quantised: Score) -> None:
     """Refuse constraints that contradict each other in the gaps. Raises BadOption."""
     request = wanted.request
     if request.time_signature is not None or len(quantised.time_signatures) < 2:
-        check_gaps(generator.tokenizer, make_constraints(request), request, wanted.fixed, quantised.upbeat)
+        check_gaps(generator.tokenizer, make_constraints(request), request, wanted.read_spans, quantised.upbeat)
 
 
 def quantise(generator: Generator, score: Score) -> Score:
@@ -200,7 +211,7 @@ def _split_batches(fills: Mapping[int, _ResolvedFill]) -> Iterator[list[int]]:
 
 
 def _make_condition(generator: Generator, wanted: Fill, quantised: Score) -> Condition:
-    mask = generator.writing.grammar.fix_notes(quantised, wanted.fixed)
+    mask = generator.writing.grammar.fix_notes(quantised, wanted.read_spans)
     return Condition(wanted.request, mask, wanted.particles, find_settled_bars(wanted, quantised))
 
 
@@ -209,7 +220,8 @@ def find_settled_bars(wanted: Fill, quantised: Score) -> tuple[int, ...]:
     if wanted.look_ahead is None:
         return ()
     found = compute_bars(quantised)
-    free = np.array([not _is_fixed(wanted.fixed, quantised, a, b) for a, b in _pair_bar_lines(found)] + [False])
+    spans = wanted.read_spans
+    free = np.array([not _is_fixed(spans, quantised, a, b) for a, b in _pair_bar_lines(found)] + [False])
     last = np.flatnonzero(free[:-1] & ~free[1:])
     after = [int(bar) + 1 + wanted.look_ahead for bar in last]
     return tuple(bar for bar in after if not free[:-1][bar - wanted.look_ahead : bar].any())
@@ -234,11 +246,11 @@ def _is_covered(spans: Sequence[Span], start: int, end: int) -> bool:
 
 def _make_piece(generator: Generator, wanted: Fill, quantised: Score, result: ConditionedPiece) -> Piece:
     answer = generator.tokenizer.decode(result.tokens)
-    score = splice(wanted.score, quantised, answer, wanted.fixed)
-    found = describe_loops(answer, generator.limits, wanted.fixed)
+    found, reading = describe_loops(answer, generator.limits, wanted.read_spans), wanted.reading
+    score = splice(wanted.score, reading.hear(wanted.score, quantised), reading.undo(answer), wanted.fixed)
     nats = {**round_nats(result), "given": round(result.fixed_nats, 6)}
     made_by = build_provenance(generator, wanted.to_json(), nats, wanted.request.attempt, found, score.labels)
-    return Piece(score, made_by)
+    return Piece(score, made_by | judge(answer, wanted.request))  # as it was written: players are never together
 
 
 # --- asking -----------------------------------------------------------------------------------------------------------
@@ -280,17 +292,36 @@ def plan_gap(
     number from 1. Raises BadOption for missing bars and voices and for transforms of whole pieces, CannotExpress. Warns
     with RequestWarning of constraints that fixed notes break, as `harmonize` and `vary` do.
     """
-    quantised = quantise(generator, score)
+    reading = choose_bars(score, generator.model.card.get("metres", {}))
+    quantised = quantise(generator, reading.apply(score))
     if bars is None and not voices:
         raise BadOption("name the bars or the voices to rewrite.")
-    start, end = (0, ALWAYS) if bars is None else locate_bars(quantised, bars)
+    start, end = (0, ALWAYS) if bars is None else locate_bars(reading.hear(score, quantised), bars)
     free = {find_voice(quantised, name) for name in voices}
     around = [Span(0, start), Span(end, ALWAYS)]
     beside = [Span(start, end, track) for track in range(len(quantised.tracks)) if voices and track not in free]
     given = tuple(span for span in [*around, *beside] if span.start < span.end)
-    return _check_and_warn(
-        generator, Fill(build_request(request, quantised), score, given, particles, look_ahead), quantised
-    )
+    request = build_request(request, quantised)
+    wanted = Fill(request, score, given, particles, look_ahead, reading)
+    return _check_and_warn(generator, _choose_samplers(generator, wanted, quantised), quantised)
+
+
+def _choose_samplers(generator: Generator, wanted: Fill, quantised: Score, *, is_whole: bool = False) -> Fill:
+    """Let the samplers of a fill choose their options, by its fixed notes as the model reads them."""
+    tracks = [
+        replace(track, notes=track.notes[_mask_fixed(wanted.read_spans, number, track)])
+        for number, track in enumerate(quantised.tracks)
+    ]
+    read = wanted.reading.apply(replace(wanted.score, tracks=()))
+    fixed = replace(quantised, tracks=tuple(tracks), chords=read.chords)
+    reading, info = wanted.reading, generator.tokenizer.token_info
+    bars = reading.count_bars(wanted.score)
+    occasion = Occasion(info, wanted.request, fixed, is_whole, reading.stretch, bars, reading.semitones)
+    return replace(wanted, request=choose_samplers(occasion))
+
+
+def _mask_fixed(spans: Sequence[Span], number: int, track: Track) -> NDArray[np.bool_]:
+    return np.array([is_fixed(spans, number, start) for start in track.notes["start"].tolist()], dtype=bool)
 
 
 def _check_and_warn(generator: Generator, wanted: Fill, quantised: Score) -> Fill:
@@ -298,7 +329,7 @@ def _check_and_warn(generator: Generator, wanted: Fill, quantised: Score) -> Fil
     check_fixed(wanted.request)
     _check(generator, wanted, quantised)
     warn_of_fixed_notes(
-        generator.tokenizer, make_samplers(wanted.request.samplers), wanted.request, quantised, wanted.fixed
+        generator.tokenizer, make_samplers(wanted.request.samplers), wanted.request, quantised, wanted.read_spans
     )
     return wanted
 
@@ -312,40 +343,49 @@ def plan_harmony(
     particles: int = PARTICLES,
     look_ahead: int | None = LOOK_AHEAD,
     own_track: bool = True,
+    track: str | None = None,
+    transpose: int = 0,
+    grid: int | None = None,
 ) -> Fill:
     """Make the fill that adds voices to a melody, which stays in the named voice, or in the first.
 
-    The piece has the melody's length, pickup, time signature and key. A melody without one or the other takes that of
-    the request; a key stated nowhere is estimated. With `own_track`, the melody keeps its program, and its name if it
-    has one; without, it takes those of the model's voice. Raises BadOption for music in several parts, a time signature
-    or key unlike the melody's, a missing voice, or a model with one voice; CannotExpress.
+    The piece has the melody's length, pickup, time signature and key, and ends with it. A melody without one or the
+    other takes that of the request; a key stated nowhere is estimated. With `own_track`, the melody keeps its program,
+    and its name if it has one; without, it takes those of the model's voice. `track` chooses one of several. The model
+    reads it `transpose` semitones higher, and on a `grid` in ticks (None: if it is played, 0: never); what it writes is
+    moved back. Raises BadOption for music in several parts, a time signature or key unlike the melody's, a missing
+    voice, or a model with one voice; CannotExpress. Warns with RequestWarning of a melody out of the voice's range.
     """
-    if request.time_signature is not None or request.key is not None:
+    melody = select_melody(melody, track)
+    if request.time_signature is not None or request.key is not None or transpose:
         melody = apply_request(melody, request, "the melody")
-    parts = [track for track in melody.tracks if len(track.notes)]
-    if len(parts) != 1 or parts[0].is_drum:
-        if all(track.is_drum for track in parts):
-            raise BadOption("a melody is one part with pitches, and there is none.")
-        raise BadOption(
-            f"a melody is one part, and there are {len(parts)}; to keep one voice of several, fill the others."
-        )
-    quantised = quantise(generator, replace(melody, tracks=(parts[0],)))
+    own, reading = melody.tracks[0], _read_melody(generator, melody, transpose, grid)
+    quantised = quantise(generator, reading.apply(melody))
     if len(quantised.tracks) < 2:
         raise BadOption("this model does not write in several voices; it cannot write others to a melody.")
     if np.count_nonzero([len(track.notes) for track in quantised.tracks]) > 1:
         raise BadOption("a melody is a single line, and there are chords in it.")
     place = 0 if voice is None else find_voice(quantised, voice)
-    own, voices = parts[0], [replace(track, notes=parts[0].notes[:0]) for track in quantised.tracks]
+    voices = [replace(track, notes=own.notes[:0]) for track in quantised.tracks]
+    warn_of_range(voices[place].name, own, transpose)
     program = own.program if own_track else voices[place].program
     voices[place] = replace(own, name=own.name or voices[place].name, program=program)
     times, keys = melody.time_signatures or quantised.time_signatures, melody.key_signatures or quantised.key_signatures
     score = replace(melody, tracks=tuple(voices), time_signatures=times, key_signatures=keys)
-    quantised = quantise(generator, score)
-    return _check_and_warn(
-        generator,
-        Fill(build_request(request, quantised), score, (Span(0, ALWAYS, place),), particles, look_ahead),
-        quantised,
-    )
+    quantised = quantise(generator, reading.apply(score))
+    end = reading.hear(score, quantised).end
+    spans = (Span(0, ALWAYS, place), Span(end, ALWAYS))
+    wanted = Fill(build_request(request, quantised), score, spans, particles, look_ahead, reading)
+    return _check_and_warn(generator, _choose_samplers(generator, wanted, quantised, is_whole=True), quantised)
+
+
+def _read_melody(generator: Generator, melody: Score, transpose: int, grid: int | None) -> Reading:
+    """Choose how the model reads a melody. Warns with RequestWarning of a played one."""
+    found = find_grid(melody.tracks[0].notes) if grid is None else grid
+    if grid is None and found:
+        text = f"the melody is played freely: the model reads it in notes of {name_grid(found)}, and it stays as it is."
+        warnings.warn(text, RequestWarning, stacklevel=3)
+    return replace(choose_bars(melody, generator.model.card.get("metres", {})), semitones=transpose, grid=found)
 
 
 def plan_variation(
@@ -364,16 +404,19 @@ def plan_variation(
     """
     if not 0 <= keep < 1:
         raise BadOption(f"'keep' is {keep}, and must be from 0 up to, but not, 1.")
-    quantised = quantise(generator, score)
+    reading = choose_bars(score, generator.model.card.get("metres", {}))
+    quantised = quantise(generator, reading.apply(score))
+    heard = reading.hear(score, quantised)
     lines = [n for n, track in enumerate(quantised.tracks) if len(track.notes)]
-    cells = [(track, a, b) for track in lines for a, b in _pair_bar_lines(compute_bars(quantised))]
+    cells = [(track, a, b) for track in lines for a, b in _pair_bar_lines(compute_bars(heard))]
     kept = _choose_parts(request, len(cells), min(round(keep * len(cells)), len(cells) - 1))
     silent = [Span(0, ALWAYS, track) for track in range(len(quantised.tracks)) if track not in lines]
-    end = quantised.end
+    end = heard.end
     given = [
         Span(a, ALWAYS if b >= end else b, track) for (track, a, b), keep_it in zip(cells, kept, strict=True) if keep_it
     ]
-    wanted = Fill(build_request(request, quantised), score, (*silent, *given), particles, look_ahead)
+    wanted = Fill(build_request(request, quantised), score, (*silent, *given), particles, look_ahead, reading)
+    wanted = _choose_samplers(generator, wanted, quantised)
     return _check_and_warn(generator, wanted, quantised) if request.index == 0 else wanted  # once for all variations
 
 

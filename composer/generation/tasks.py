@@ -105,7 +105,8 @@ def _list_fixed(generator: Generator, task: Task) -> Fixed | None:
 
     if not isinstance(task, Fill):
         return None
-    return list_fixed(task.score, quantise(generator, task.score), task.fixed)
+    quantised = quantise(generator, task.reading.apply(task.score))
+    return list_fixed(task.score, task.reading.hear(task.score, quantised), task.fixed)
 
 
 def _find_generator(kind: type) -> Callable[..., Results]:

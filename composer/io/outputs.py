@@ -202,6 +202,14 @@ class Outputs:
                 beside.unlink()  # it belongs to another piece
         tell_piece_written(self.paths, piece)
 
+    def write_gallery(self, pieces: Sequence[Piece]) -> None:
+        """Write all pieces to each file, whose exporters show several. Raises CannotWrite."""
+        with nullcontext() if self.force else keep_existing(self.paths):
+            for path, export in zip(self.paths, self.exporters, strict=True):
+                export(pieces, path)
+        for piece in pieces:
+            tell_piece_written(self.paths, piece)
+
 
 def _is_sidecar(path: Path) -> bool:
     """Tell whether a file is a sidecar, and not another file of that name."""

@@ -1,13 +1,15 @@
-"""Parts: a track of a score by its name or number, and the one that has the melody."""
+"""Parts: a track of a score by its name or number, the one that has the melody, and the ranges of singers."""
 
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import replace
 
 import numpy as np
 
-from composer.errors import BadOption, printable, suggest
+from composer.errors import BadOption, RequestWarning, printable, suggest
+from composer.music.keys import name_pitch
 from composer.music.score import Notes, Score, Track
 
 LINE = 0.9
@@ -15,6 +17,9 @@ LINE = 0.9
 
 DOUBLE = 2.2
 """Notes at an onset, on average, of a melody in double stops."""
+
+RANGES = {"soprano": (60, 81), "alto": (53, 74), "tenor": (48, 69), "bass": (40, 64)}
+"""The usual ranges of a choir's voices, as pitches."""
 
 _NAMES = re.compile(r"\b(melody|lead|tune|vocals?|voice|singer|solo|soprano|fiddle)\b", re.IGNORECASE)
 
@@ -60,3 +65,46 @@ def _cut_top_line(track: Track) -> Notes:
     top = notes[np.append(notes["start"][1:] != notes["start"][:-1], True)].copy()
     top["duration"][:-1] = np.minimum(top["duration"][:-1], np.diff(top["start"]))
     return top
+
+
+def select_melody(score: Score, name: str | None) -> Score:
+    """Return a score with the track of a melody alone, by name or number, or the only one that has notes.
+
+    Warns with RequestWarning of tracks that are left out. Raises BadOption for several, and for one without pitches.
+    """
+    parts = [track for track in score.tracks if len(track.notes)]
+    if all(track.is_drum for track in parts):
+        raise BadOption("a melody is one part with pitches, and there is none.")
+    if name is not None:
+        part = score.tracks[find_voice(score, name)]
+        if part.is_drum or not len(part.notes):
+            raise BadOption(f"track '{printable(name)}' has no pitches, and cannot be the melody.")
+        if len(parts) > 1:
+            text = f"{len(parts) - 1} other track{'s are' if len(parts) > 2 else ' is'} left out."
+            warnings.warn(text, RequestWarning, stacklevel=3)
+        return replace(score, tracks=(part,))
+    if len(parts) > 1 or parts[0].is_drum:
+        shown = ", ".join(printable(track.name) or str(number) for number, track in enumerate(score.tracks, start=1))
+        raise BadOption(
+            f"a melody is one part, and there are {len(parts)}; to keep one voice of several, fill the others, or "
+            f"choose one with --track: {shown}."
+        )
+    return replace(score, tracks=(parts[0],))
+
+
+def warn_of_range(voice: str, melody: Track, semitones: int) -> None:
+    """Warn with RequestWarning of a melody, read so many semitones higher, that lies beyond what the voice sings."""
+    low, high = RANGES.get(voice.casefold(), (0, 127))
+    pitches = melody.notes["pitch"].astype(int) + semitones
+    if np.mean((pitches < low - 2) | (pitches > high + 2)) <= 0.1:
+        return
+    octaves = [12 * octave for octave in (1, -1, 2, -2, 3, -3) if _count_outside(pitches + 12 * octave, low, high) == 0]
+    moved = semitones + min(octaves, key=abs) if octaves else 0
+    advice = f"; --transpose {moved} lets the model read it there, and moves all back" if octaves else ""
+    text = f"the melody goes from {name_pitch(pitches.min())} to {name_pitch(pitches.max())}, and the {voice.lower()} "
+    text += f"of this model from {name_pitch(low)} to {name_pitch(high)}{advice}."
+    warnings.warn(text, RequestWarning, stacklevel=3)
+
+
+def _count_outside(pitches: np.ndarray, low: int, high: int) -> int:
+    return int(np.count_nonzero((pitches < low) | (pitches > high)))

@@ -30,6 +30,7 @@ from composer.sampling.memory import list_memoryless
 from composer.sampling.random_streams import BLOCK, draw_uniforms
 from composer.sampling.turns import Turns
 from composer.tokens.vocabulary import EOS
+from composer.tokens.yielding import list_firm
 from composer.types import Constraint, Context, MusicalState, Tokenizer
 
 Mask = NDArray[np.bool_]
@@ -214,10 +215,11 @@ class Backtracker:
 
     def _explain(self, context: Context, request: Request) -> str:
         """Name the bar and the constraints that together allow nothing; empty if they still allow something."""
-        masks = [constraint.mask(context)[0] & context.allowed[0] for constraint in self._constraints]
-        if np.all(masks, axis=0).any():
+        constraints = list_firm(self._constraints)
+        masks = [constraint.mask(context)[0] & context.allowed[0] for constraint in constraints]
+        if not masks or np.all(masks, axis=0).any():
             return ""  # the tokens left are excluded after dead ends
-        titles = [name_sampler(self._constraints[number], request) for number in find_conflict(masks)]
+        titles = [name_sampler(constraints[number], request) for number in find_conflict(masks)]
         what = "one of them" if len(titles) > 1 else "it"
         where = f"in bar {get_bar_number(context.music, 0)}"
         return f"{where} {begin_sentence(titles)} nothing that could be written; loosen {what}."

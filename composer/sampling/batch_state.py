@@ -17,6 +17,7 @@ from composer.request import Request
 from composer.sampling.distribution import KINDS
 from composer.sampling.memory import begin_memory
 from composer.tokens.vocabulary import make_recent_notes, update_recent_notes
+from composer.tokens.yielding import compute_mask
 from composer.types import Array, Constraint, Context, MusicalState, RecentNotes, Sampler, State, Step, Tokenizer
 
 Stepped: TypeAlias = tuple[State | None, NDArray[np.float64], NDArray[np.float64]]
@@ -185,7 +186,8 @@ def select_rows(context: Context, rows: slice | NDArray[np.int64]) -> Context:
         RecentNotes(**_select(context.recent_notes, rows)),
     )
     step, history, allowed = (part[rows] for part in (context.step, context.history, context.allowed))
-    return Context(step, music, context.token_info, history, allowed, recent_notes, context.memory[rows])
+    memory = context.memory[rows] if len(context.memory) else context.memory  # none in contexts made for checks
+    return Context(step, music, context.token_info, history, allowed, recent_notes, memory)
 
 
 def _select(part: MusicalState | RecentNotes, rows: slice | NDArray[np.int64]) -> dict[str, Array]:
@@ -205,8 +207,14 @@ class _LazyState(MusicalState):
         return vars(self)[name]
 
 
-def constrain(constraints: Sequence[Constraint], context: Context) -> Context:
-    """Mask the context by every constraint."""
+def constrain(constraints: Sequence[Constraint], context: Context, within: Array | None = None) -> Context:
+    """Mask the context by every constraint; one that `yields` gives way in rows where it would leave nothing.
+
+    Constraints see the tokens of `within` (B, V) alone; the result has the others, too.
+    """
+    seen = context if within is None else context.restrict(context.allowed & within)
     for constraint in constraints:
-        context = context.restrict(context.allowed & constraint.mask(context))
+        mask = compute_mask(constraint, seen)
+        context = context.restrict(context.allowed & mask)
+        seen = context if within is None else seen.restrict(seen.allowed & mask)
     return context

@@ -44,6 +44,7 @@ from composer.sampling.feasibility import (
 from composer.sampling.hypotheses import ENDED, Hypotheses, begin_hypotheses, find_slowest, join_hypotheses
 from composer.sampling.loop import SampledPiece, Source
 from composer.sampling.turns import Turns
+from composer.tokens.yielding import list_firm
 from composer.types import Context, Sampler, Step, Tokenizer
 
 Floats = NDArray[np.float64]
@@ -206,8 +207,9 @@ class _Search:
             titles = [name_sampler(self._chain.links[link], request)]
         else:
             plain = build_context(self._tokenizer, one)
-            masks = [(constraint.mask(plain) & plain.allowed)[0] for constraint in self._chain.constraints]
-            titles = [name_sampler(self._chain.constraints[n], request) for n in find_conflict(masks)]
+            firm = list_firm(self._chain.constraints)
+            masks = [(constraint.mask(plain) & plain.allowed)[0] for constraint in firm]
+            titles = [name_sampler(firm[n], request) for n in find_conflict(masks)]
         many = "the only beam" if request.beams == 1 else f"any of the {request.beams} beams"
         what = "one of them" if len(titles) > 1 else "it"
         text = f"in bar {bar} {begin_sentence(titles)} nothing that could be written on {many}"

@@ -141,7 +141,8 @@ class Chain:
 class Choice:
     """The distributions of B rows over their next token."""
 
-    free: Distribution | None  # of the model within the grammar, if there are constraints
+    narrowed: Array | None  # (B,) whether constraints allow less than the grammar, if there are constraints
+    free: Distribution | None  # of the model within the grammar, unless no row is known to be narrowed
     model: Distribution  # of the model within grammar and constraints
     kept: Distribution  # the same within the mask `kept`
     chain: Distribution  # after all logits processors; before them in rows that these leave empty
@@ -151,9 +152,10 @@ class Choice:
         """Compute (N, kinds) the costs of tokens by `KINDS`, one token for each row or for each of `rows` (N,)."""
         model = -self.model.compute_log_probability(tokens, rows)
         chain = model if self.chain is self.model else -self.chain.compute_log_probability(tokens, rows)
-        constraints = get_namespace(model).zeros_like(model)
+        xp = get_namespace(model)
+        constraints = xp.zeros_like(model)
         if self.free is not None:
-            lost = self.free.log_mass - self.model.log_mass
+            lost = xp.where(self.narrowed, self.free.log_mass - self.model.log_mass, 0.0)
             constraints = lost if rows is None else lost[rows]
         return stack_columns([model, chain, constraints])
 
@@ -170,11 +172,12 @@ def choose(
     With `kept` (B, V), the logits processors see only these of the allowed tokens.
     """
     model = plain = _mask_logits(logits, context.allowed)
-    free = None if legal is None else _mask_logits(logits, legal)
+    narrowed = None if legal is None else get_namespace(legal).any(legal != context.allowed, axis=1)
+    free = None if legal is None or is_all_false(narrowed) else _mask_logits(logits, legal)
     if kept is not None:
         plain, context = _mask_logits(logits, kept), replace(context, allowed=kept)
     chain, emptied = _apply_processors(links, plain, context)
-    return Choice(free, model, plain, chain, emptied)
+    return Choice(narrowed, free, model, plain, chain, emptied)
 
 
 def _mask_logits(logits: Array, mask: Array) -> Distribution:

@@ -209,7 +209,8 @@ int64_t choose_tokens(int64_t rows, int64_t width, const float *logits, const ui
         }
         Tokens t = {0, ids, scratch, scratch + width, scratch + 2 * width};
         double *sums = scratch + 3 * width, free_mass = 0.0;
-        if (legal) {
+        int narrowed = legal && memcmp(legal, allowed, width);  /* else constraints cost nothing */
+        if (narrowed) {
             gather(&t, logits, legal, width);
             double top = find_top(&t);
             free_mass = top + log(sum_exponentials(&t, top, sums));
@@ -233,7 +234,7 @@ int64_t choose_tokens(int64_t rows, int64_t width, const float *logits, const ui
         tokens[row] = t.ids[at];
         costs[0] = -((double)logits[tokens[row]] - mass);
         costs[1] = operations ? -(t.values[at] - chain_mass) : costs[0];
-        costs[2] = legal ? free_mass - mass : 0.0;
+        costs[2] = narrowed ? free_mass - mass : 0.0;
     }
     return unsound;
 }

@@ -26,6 +26,7 @@ from composer.request import Request, SamplerSpec
 from composer.sampling.batch_state import find_history, find_lookback
 from composer.sampling.memory import list_memoryless, unbind
 from composer.tokens.vocabulary import compute_pitches, make_recent_notes
+from composer.tokens.yielding import list_firm
 from composer.types import Constraint, Context, MusicalState, Sampler, Span, Tokenizer
 
 # --- contradictions ---------------------------------------------------------------------------------------------------
@@ -59,11 +60,11 @@ def check_request(
     found = {} if found is None else found
     conditions = (request.bars, request.time_signature, request.key, bool(request.primer))
     if conditions not in found:
-        asked, memoryless = _Asked(conditions, request), tuple(list_memoryless(constraints))
-        is_known = _is_hashable((tokenizer, memoryless))
-        found[conditions] = (_check_once if is_known else _check)(tokenizer, memoryless, asked)
-        if request.key is not None and memoryless and tokenizer.token_info.names_pitches:
-            _warn_of_key(tokenizer, memoryless, request)
+        asked, firm = _Asked(conditions, request), tuple(list_firm(list_memoryless(constraints)))
+        is_known = _is_hashable((tokenizer, firm))
+        found[conditions] = (_check_once if is_known else _check)(tokenizer, firm, asked)
+        if request.key is not None and firm and tokenizer.token_info.names_pitches:
+            _warn_of_key(tokenizer, firm, request)
     return found[conditions]
 
 
@@ -87,7 +88,7 @@ def check_gaps(
     tokenizer: Tokenizer, constraints: Sequence[Constraint], request: Request, given: Sequence[Span], upbeat: int
 ) -> None:
     """Check the free parts of a piece around fixed notes, with `upbeat` ticks before its first whole bar."""
-    constraints = list_memoryless(constraints)
+    constraints = list_firm(list_memoryless(constraints))
     if not constraints or request.bars is None or not tokenizer.token_info.names_pitches:
         return
     spans = given if tokenizer.token_info.has_voices else [span for span in given if span.track is None]

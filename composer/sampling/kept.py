@@ -16,6 +16,7 @@ from composer.sampling.batch_state import find_history, find_lookback
 from composer.sampling.feasibility import get_bar_number, name_sampler
 from composer.sampling.memory import list_memoryless
 from composer.tokens.vocabulary import make_recent_notes, update_recent_notes
+from composer.tokens.yielding import list_firm
 from composer.types import Constraint, Context, RecentNotes, Sampler, Span, Tokenizer, Tokens
 
 Mask = NDArray[np.bool_]
@@ -42,7 +43,7 @@ def _warn(
     what: str,
     given: tuple[Score, Sequence[Span]] | None,
 ) -> None:
-    constraints = list_memoryless([sampler for sampler in samplers if isinstance(sampler, Constraint)])
+    constraints = list_firm(list_memoryless([sampler for sampler in samplers if isinstance(sampler, Constraint)]))
     notes = np.flatnonzero(tokenizer.token_info.pitch[tokens] >= 0)
     if not constraints or not len(notes):
         return

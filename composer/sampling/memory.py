@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.arrays import get_namespace
+from composer.tokens.yielding import is_yielding
 from composer.types import Array, Constraint, Context, Drawn, HasMemory, Sampler, TokenInfo
 
 Floats = NDArray[np.float64]
@@ -36,6 +37,11 @@ class BoundSampler:
 
 class BoundConstraint(BoundSampler):
     """A bound constraint."""
+
+    @property
+    def yields(self) -> bool:
+        """Whether the constraint gives way where it would leave nothing."""
+        return is_yielding(self.sampler)
 
     def mask(self, context: Context) -> Array:
         """Mask (B, V) the tokens that are allowed."""

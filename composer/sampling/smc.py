@@ -43,6 +43,7 @@ from composer.sampling.hypotheses import BEATS, ENDED, Hypotheses, begin_hypothe
 from composer.sampling.loop import SampledPiece
 from composer.sampling.random_streams import BLOCK, draw_uniforms
 from composer.sampling.turns import Turns
+from composer.tokens.yielding import list_firm
 from composer.types import Array, Constraint, Context, Sampler, Step, Tokenizer
 
 Floats = NDArray[np.float64]
@@ -245,10 +246,12 @@ def _find_cause(tokenizer: Tokenizer, chain: Chain, conditions: Sequence[Conditi
     """Explain the dead end of one row."""
     context = build_context(tokenizer, row)
     given = context.allowed & _mask_fixed_notes(conditions, row)
-    masks = [(constraint.mask(context) & given)[0] for constraint in chain.constraints]
+    context = replace(context, allowed=given)
+    constraints = list_firm(chain.constraints)
+    masks = [(constraint.mask(context) & given)[0] for constraint in constraints]
     left = not masks or np.all(masks, axis=0).any()  # then a logits processor left nothing
     return _DeadEnd(
-        get_bar_number(context.music, 0), () if left else tuple(chain.constraints[n] for n in find_conflict(masks))
+        get_bar_number(context.music, 0), () if left else tuple(constraints[n] for n in find_conflict(masks))
     )
 
 
@@ -338,7 +341,7 @@ def _mask(
     legal = plain.allowed
     given = legal & _mask_fixed_notes(conditions, rows)
     forced = given.sum(axis=1) == 1
-    context, _ = turns.constrain(rows, plain)
+    context, _ = turns.constrain(rows, plain, within=given)
     if chain.constraints and forced.any():
         context = context.restrict(np.where(forced[:, None], legal, context.allowed))
     kept = context.allowed & given

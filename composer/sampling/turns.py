@@ -31,8 +31,13 @@ class Turns:
             None  # the last rows, what is allowed for their requests, and what is known there
         )
 
-    def constrain(self, rows: BatchState, context: Context, requested: Mask | None = None) -> tuple[Context, bool]:
-        """Mask the context by `requested` (B, V) and all constraints; tell whether a row has no token left."""
+    def constrain(
+        self, rows: BatchState, context: Context, requested: Mask | None = None, within: Mask | None = None
+    ) -> tuple[Context, bool]:
+        """Mask the context by `requested` (B, V) and all constraints; tell whether a row has no token left.
+
+        Constraints see the tokens of `within` (B, V) alone; the result has the others, too.
+        """
         if not self._constraints and requested is None:
             return context, False
         requested = np.ones(context.allowed.shape, dtype=np.bool_) if requested is None else requested
@@ -41,10 +46,13 @@ class Turns:
             return context.restrict(last[2].allowed), last[2].is_dead
         compiled = self._get_compiled(rows)
         if compiled is not None:
-            found = compiled.mask(rows.grammar, rows.index, _get_past(rows), context.allowed, requested)
+            past = _get_past(rows)
+            whole = None if within is None else context.allowed & requested
+            seen = requested if within is None else requested & within
+            found = compiled.mask(rows.grammar, rows.index, past, context.allowed, seen, whole)
             if found is not None:
                 return context.restrict(found[0]), found[1]
-        context = constrain(self._constraints, context.restrict(context.allowed & requested))
+        context = constrain(self._constraints, context.restrict(context.allowed & requested), within)
         return context, not context.allowed.any(axis=1).all()
 
     def advance(

@@ -42,18 +42,30 @@ from composer.types.callbacks import Callback, RunView
 from composer.types.commands import OwnTask, ReadsTasks
 from composer.types.datasets import Dataset, HasUnits, ModelFile, PredefinedSplit
 from composer.types.executors import Executor, Outcome
-from composer.types.files import Exporter, Finding, HasPieces, HasReading, Reader, SupportsLint, SupportsProvenance
+from composer.types.files import (
+    Exporter,
+    Finding,
+    HasPieces,
+    HasReading,
+    IsGallery,
+    Reader,
+    SupportsLint,
+    SupportsProvenance,
+)
 from composer.types.grammars import Column, Grammar, MusicalState, Span, SupportsStates, TokenInfo
 from composer.types.metrics import Metric
 from composer.types.samplers import (
     Annotates,
+    ChoosesOptions,
     Constraint,
     Context,
     Drawn,
     HasMemory,
     HasOperations,
     HasStatedOptions,
+    Judges,
     LogitsProcessor,
+    Occasion,
     Operation,
     RecentNotes,
     Sampler,
@@ -72,6 +84,7 @@ __all__ = [
     "Backend",
     "Callback",
     "Cell",
+    "ChoosesOptions",
     "Column",
     "Constraint",
     "Context",
@@ -94,12 +107,15 @@ __all__ = [
     "HasShapes",
     "HasStatedOptions",
     "HasUnits",
+    "IsGallery",
+    "Judges",
     "Layer",
     "LogitsProcessor",
     "Metric",
     "ModelFile",
     "MusicalState",
     "Objective",
+    "Occasion",
     "Offers",
     "Operation",
     "Optimiser",

@@ -70,6 +70,13 @@ Exporter: TypeAlias = Callable[["Sequence[Piece]", Path], None]
 
 
 @runtime_checkable
+class IsGallery(Protocol):
+    """An exporter that shows several pieces in one file, to choose among them."""
+
+    is_gallery: ClassVar[bool]
+
+
+@runtime_checkable
 class HasReading(Protocol):
     """An exporter for which music is best read with certain options."""
 

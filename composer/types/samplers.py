@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from math import inf
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -14,6 +15,7 @@ from composer.types.grammars import MusicalState, TokenInfo
 
 if TYPE_CHECKING:
     from composer.music.score import Score
+    from composer.request import Request
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ class Drawn:
 class Constraint(Protocol):
     """A rule that is never broken. All constraints are intersected with the grammar, before any logits processor.
 
-    At a dead end the engine backtracks, and refuses only when that does not help.
+    At a dead end the engine backtracks, and refuses only when that does not help. A constraint whose attribute `yields`
+    is true is a wish instead: where it would leave nothing, everything stays allowed.
     """
 
     def mask(self, context: Context) -> Array:
@@ -125,6 +128,38 @@ class HasMemory(Protocol):
 
         The arguments are unchanged.
         """
+
+
+@dataclass(frozen=True)
+class Occasion:
+    """What a new request is for, by which samplers choose their options."""
+
+    token_info: TokenInfo
+    request: Request  # with all that was asked for, its other samplers among it
+    fixed: Score | None = None  # the fixed notes, in the model's tracks; None for new music
+    is_whole: bool = False  # a piece from its beginning to its end, and not a part of one
+    stretch: Fraction = Fraction(1)  # length of a note as the model reads the fixed music, of 1 as it is
+    bars_of_one: int = 1  # bars that the model reads for one of the fixed music
+    semitones: int = 0  # by which it reads the fixed music higher
+
+
+@runtime_checkable
+class ChoosesOptions(Protocol):
+    """A sampler, as it is registered, that chooses its options for each new request, and may join it unasked."""
+
+    def choose_options(self, options: Mapping[str, Any] | None, occasion: Occasion) -> Mapping[str, Any] | None:
+        """Choose the options, where `options` were given (None: it was not asked for); None leaves it out.
+
+        A request that is repeated has the options that were chosen when it was new.
+        """
+
+
+@runtime_checkable
+class Judges(Protocol):
+    """A sampler that can tell whether a piece became what it is for; a piece that did not is retried."""
+
+    def describe_broken(self, score: Score) -> str:
+        """Describe what is wrong with a piece, before its transforms; empty if nothing is."""
 
 
 @runtime_checkable

@@ -166,7 +166,7 @@ class Job:
     time_signature: Annotated[str | None, "time signature, such as 3/4"] = None
     key: Annotated[str | None, "key, such as Dm, F# or Bb"] = None
     tempo: Annotated[float | None, "quarter notes per minute; beats in edition 2"] = None
-    edition: Annotated[int, "2: tempos, keys and chords mean what they mean for `composer generate`"] = 1
+    edition: Annotated[int, "2: tempos, keys, chords and endings are those of `composer generate`"] = 1
     beams: Annotated[int | None, "search for the likeliest piece with so many beams"] = None
     primer: Annotated[str | None, "a music file, or notes: D4 E4 F4/2 A4/2"] = None
     transforms: Annotated[tuple[str, ...], "changes of the finished piece, in order: quantize:grid=8"] = ()

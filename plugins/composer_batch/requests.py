@@ -12,6 +12,7 @@ from typing import Any
 
 from composer.errors import BadOption, printable, suggest
 from composer.generation.continuation import make_continuation
+from composer.generation.defaults import choose_new_samplers
 from composer.generation.finishing import add_flagged, read_transforms
 from composer.generation.form import check as check_form
 from composer.generation.form_spec import Form
@@ -177,7 +178,8 @@ def _apply_edition(generator: Generator, request: Request, links: Sequence[Sampl
         raise BadOption(f"'edition' is {edition}, and must be 1 or {EDITION}.")
     if edition == 1:
         return apply_samplers(request, links)
-    return apply_samplers(state_edition(generator, request), [state_options(link) for link in links])
+    request = apply_samplers(state_edition(generator, request), [state_options(link) for link in links])
+    return choose_new_samplers(generator.tokenizer.token_info, request)
 
 
 _CONDITIONS = ("bars", "time_signature", "key", "tempo", "beams")

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.arrays import convert_like, get_namespace, make_parameter
-from composer.music.chords import Chord, Progression, estimate_key, find_keys, parse_progression
+from composer.music.chords import NO_CHORD, Chord, Progression, estimate_key, find_keys, parse_progression
 from composer.music.score import ChordSymbol, KeySignature, Score, TimeSignature, compute_bars
 from composer.tokens.vocabulary import mask_sustained
 from composer.types import Array, Context
+from composer_harmony.lead_sheets import NONE, choose_chords
 from composer_harmony.scale import mask_classes, restrict_keys
 
 ALL_CLASSES = frozenset(range(12))
@@ -38,10 +39,15 @@ class Chords:
 
     In edition 1, which older requests mean, nothing is written, onsets are bound on beats alone, and all keys with the
     most tones of the chords are allowed.
+
+    Unasked, the chords are the symbols of the music that is given (see `choose_chords`); these stay as they are.
     """
 
     chords: Annotated[str, 'bars of chords: "Dm7 G7 | Cmaj7 | Am7 D7 | Gmaj7"', "Dm7 G7 | Cmaj7"]
     edition: Annotated[int, "1: as it was before chords were written onto pieces", 2] = 1
+    yields: Annotated[bool, "give way where nothing else could be written"] = False
+
+    choose_options = staticmethod(choose_chords)
 
     @property
     def stated(self) -> Mapping[str, Any]:
@@ -56,8 +62,8 @@ class Chords:
 
     @cached_property
     def bars(self) -> Progression:
-        """The chords of each bar."""
-        return parse_progression(self.chords)
+        """The chords of each bar; of `none` no chord."""
+        return parse_progression(NO_CHORD if self.chords.strip() == NONE else self.chords)
 
     @cached_property
     def _tables(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:

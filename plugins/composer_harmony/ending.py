@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Annotated
+from functools import cached_property, lru_cache
+from typing import Annotated, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from composer.arrays import convert_like, get_namespace, is_all_false, make_range, take_columns
+from composer.arrays import convert_like, get_namespace, is_all_false, make_parameter, make_range, take_columns
 from composer.errors import BadOption
 from composer.music.keys import ALL_KEYS, parse_key
+from composer.music.score import Score
+from composer.sampling.batch_state import select_rows
 from composer.tokens.vocabulary import EOS, compute_pitches, mask_onsets
-from composer.types import Array, Context, MusicalState
+from composer.types import Array, Context, MusicalState, TokenInfo
+from composer_harmony.endings import choose_ending, describe_end
 from composer_harmony.scale import mask_classes
 
 MAJOR, MINOR = (0, 4, 7), (0, 3, 4, 7)
 """Degrees of the final chord, in semitones. In minor either third is right: a piece in minor may end in major."""
 
+APPROACHES = (5, 7)
+"""Degrees from which the bass comes to the tonic: the fourth and the fifth."""
+
 CHORDS = np.array([np.isin((np.arange(12) - key.tonic) % 12, MINOR if key.minor else MAJOR) for key in ALL_KEYS])
 TONICS = np.array([key.tonic for key in ALL_KEYS])
+
+VOICES = 3
+"""Voices at least that make a full chord."""
 
 
 @dataclass(frozen=True)
@@ -33,16 +43,35 @@ class Ending:
     the last strong beat; otherwise on any. No note with a duration is sustained into the final chord, whose notes are
     as long as the bar, if a token exists for that. Drums are free, but end with these onsets. The key is the one in
     force at the end, or the option.
+
+    Three voices and more: a `full` chord has its third. A `cadence` also has a bass that comes to the tonic from the
+    fifth or the fourth, and is there on the beat before. New pieces have a cadence, and wholes end so unasked, where
+    the model writes keys and announces the last bar. Around a given melody that ends with them, the final chord is at
+    its last onset, and ends with it.
     """
 
-    ending: Annotated[bool, "end with a cadence"] = True
+    ending: Annotated[bool, "end with a cadence; whole pieces do"] = True
     key: Annotated[str, "its key, such as Dm, unless the model writes keys", "Dm"] = ""
-
-    lookback = 8  # notes of the final chord
+    kind: Annotated[Literal["chord", "full", "cadence"], "what it ends with"] = "chord"
+    at: Annotated[int, "where the final chord begins, in ticks of the last bar; -1 for the strong beats"] = -1
+    yields: Annotated[bool, "give way where nothing else could be written"] = False
 
     def __post_init__(self) -> None:
         """Refuse an invalid key."""
         self._own_key  # noqa: B018  (for its ValueError)
+
+    choose_options = staticmethod(choose_ending)
+
+    def describe_broken(self, score: Score) -> str:
+        """Describe an end that is none, as far as this is not the mask's to prevent."""
+        if not self.ending or self.kind == "chord":
+            return ""
+        return describe_end(score, None if self._own_key < 0 else ALL_KEYS[self._own_key], VOICES)
+
+    @property
+    def lookback(self) -> int:
+        """The notes of the final chord, and of a cadence those back to the bass before it."""
+        return 32 if self.kind == "cadence" else 8
 
     @cached_property
     def _own_key(self) -> int:
@@ -51,30 +80,75 @@ class Ending:
     def mask(self, context: Context) -> Array:
         """Mask tokens that preclude such an ending. Raises BadOption if the model announces no key or no end."""
         xp, music = get_namespace(context.allowed), context.music
-        if not self.ending:
+        if not self.ending or (self.yields and not self._has_key(context)):
             return xp.ones_like(context.allowed)
-        self._check(context)
-        place = music.position[:, None]
-        middle = _find_last_strong_beat(music)[:, None]
-        strong = (place == 0) | (place == middle)
-        last = (music.bars_left == 1)[:, None]
-        if is_all_false(last):  # until then only lengths matter: none may reach into the last chord
-            return xp.broadcast_to(self._mask_durations(context, middle, last), context.allowed.shape)
+        if not self.yields:
+            self._check(context)
+        last = music.bars_left == 1
+        near = last | (music.bars_left == 2) if self._has_cadence(context) else last
+        if is_all_false(near):  # until then only lengths matter: none may reach into the last chord
+            middle = self._find_final_onset(music)[:, None]
+            return xp.broadcast_to(self._mask_durations(context, middle, last[:, None]), context.allowed.shape)
+        if type(near) is np.ndarray and context.token_info.has_voices:
+            return self._mask_few_rows(context, last, near)
+        may = self._mask_chord(context) & self._mask_end(context)
+        return may & self._mask_bass(context) & self._mask_passing(context) if self._has_cadence(context) else may
+
+    def _mask_few_rows(self, context: Context, last: NDArray[np.bool_], near: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Mask tokens, (B, V), with voices, by the rows that each part concerns: few of a batch are there at once."""
+        music = context.music
+        may = np.ones(context.allowed.shape, dtype=bool)
+        middle, moves = self._find_final_onset(music), music.voice < 0
+        in_chord = last & ((music.position > middle) | ((music.position == middle) & ~moves))
+        parts = [(in_chord, self._mask_chord), (last & moves, self._mask_end)]
+        if self._has_cadence(context):
+            bass = music.sounding.shape[1] - 1
+            left = np.where(last, middle, middle + music.bar_ticks) - music.position
+            parts.append((near & (music.voice == bass) & (left > 0) & (left <= music.beat_ticks), self._mask_bass))
+            passing = near & moves & (left >= music.beat_ticks)
+            if passing.any():
+                tonic = self._find_tonic(context)[1]
+                passing &= ~_is_approach(music.sounding[:, bass][:, None], tonic)[:, 0]
+            parts.append((passing, self._mask_passing))
+        for concerned, mask in parts:
+            if len(rows := np.flatnonzero(concerned)):
+                may[rows] &= mask(select_rows(context, rows))
+        return may
+
+    def _find_tonic(self, context: Context) -> tuple[Array, Array]:
+        """Find the tones of the final chord, (B, 12), and the tonic, (B,), -1 where it is unknown."""
+        xp, own = get_namespace(context.allowed), context.music.key
+        key = own if self._own_key < 0 else _fill_like(own, self._own_key)
+        chord = xp.take(convert_like(CHORDS, own), xp.clip(key, 0, 23), axis=0) | (key < 0)[:, None]
+        return chord, xp.where(key < 0, -1, xp.take(convert_like(TONICS, own), xp.clip(key, 0, 23)))
+
+    def _mask_chord(self, context: Context) -> Array:
+        """Mask tokens, (B, V), so that the final chord is right, and nothing begins after it."""
+        music = context.music
+        place, middle = music.position[:, None], self._find_final_onset(music)[:, None]
+        last, (chord, tonic) = (music.bars_left == 1)[:, None], self._find_tonic(context)
         at_end, after_end = last & (place == middle), last & (place > middle)
-        key = music.key if self._own_key < 0 else xp.full_like(music.key, self._own_key)
-        chord = xp.take(convert_like(CHORDS, music.key), xp.clip(key, 0, 23), axis=0) | (key < 0)[:, None]
-        tonic = xp.where(key < 0, -1, xp.take(convert_like(TONICS, music.key), xp.clip(key, 0, 23)))
-        may = ~(last & (convert_like(context.token_info.position, place)[None, :] > middle))
-        may = may & (~at_end | self._mask_final_chord(context, chord, tonic))
-        may = may & (~after_end | ~mask_onsets(context))
+        may = ~at_end | self._mask_final_chord(context, chord, tonic)
         may = may & self._mask_durations(context, middle, last)
+        if is_all_false(after_end):
+            return may
+        may = may & (~after_end | ~mask_onsets(context))
         if not context.token_info.is_framed:  # a frame cannot announce that it passes the chord by
-            may = may & (~after_end | _is_held(context, chord, tonic, middle))
-        return may & self._mask_end(context, chord, tonic, last, strong, middle)
+            may = may & (~after_end | self._is_sustained(context, chord, tonic, middle))
+        return may
+
+    def _find_final_onset(self, music: MusicalState) -> Array:
+        """Return ticks from the beginning of the last bar to its final chord at the latest, (B,)."""
+        return _find_last_strong_beat(music) if self.at < 0 else _fill_like(music.bar_ticks, self.at)
+
+    def _has_cadence(self, context: Context) -> bool:
+        return self.kind == "cadence" and _is_full(context)
+
+    def _has_key(self, context: Context) -> bool:
+        return self._own_key >= 0 or _writes_keys(context.token_info)
 
     def _check(self, context: Context) -> None:
-        token_info = context.token_info
-        if self._own_key < 0 and not np.any(token_info.key >= 0):
+        if not self._has_key(context):
             raise BadOption("this model writes no keys; state the key of the ending with --ending-key.")
         if _has_any(context.allowed[:, EOS] & (context.music.bars_left == 0)):
             raise BadOption("this model does not announce its end; --ending needs --bars.")
@@ -98,8 +172,47 @@ class Ending:
         last_voice = (music.voice == music.sounding.shape[1] - 1)[:, None]
         may = may & (~last_voice | (pitch < 0) | lowest)
         fits = fits & (~last_voice | (held < 0) | _is_tonic(held, tonic))
+        if self.kind != "chord":  # the last voice sounds, and below all others
+            others = xp.min(xp.where(music.written < 0, 128, music.written), axis=1)[:, None]
+            may = may & (~last_voice | (pitch <= others))
+            fits = fits & (~last_voice | ((held >= 0) & (held <= others)))
+        if self.kind != "chord" and _is_full(context):  # the last voice but one has the third, if no other has
+            wanted = (music.voice == music.sounding.shape[1] - 2)[:, None] & ~_has_third(music.written, tonic)
+            may = may & (~wanted | (pitch < 0) | _is_third(pitch, tonic))
+            fits = fits & (~wanted | _is_third(held, tonic))
         may = may & (fits | ~convert_like(token_info.is_hold, chord)[None, :])
         return may & ~convert_like(token_info.is_rest, chord)[None, :]
+
+    def _mask_bass(self, context: Context) -> Array:
+        """Mask tokens, (B, V), that keep the bass from the fifth or the fourth on the beat before the final chord."""
+        xp, music, token_info = get_namespace(context.allowed), context.music, context.token_info
+        bass, tonic = music.sounding.shape[1] - 1, self._find_tonic(context)[1]
+        ready = _is_approach(music.sounding[:, bass][:, None], tonic)
+        pitch = compute_pitches(token_info, music)
+        right = (pitch < 0) | _is_approach(pitch, tonic)
+        right = right & (~convert_like(token_info.is_hold, right)[None, :] | ready)
+        right = right & ~convert_like(token_info.is_rest, right)[None, :]
+        left = self._count_ticks_left(music)
+        near = (music.bars_left == 1) | (music.bars_left == 2)
+        turn = near & (music.voice == bass) & (left > 0) & (left <= music.beat_ticks)
+        return xp.where(turn[:, None], right, xp.ones_like(right))
+
+    def _mask_passing(self, context: Context) -> Array:
+        """Mask positions and bar lines, (B, V), that pass by that beat while the bass is on another tone."""
+        music, token_info = context.music, context.token_info
+        bass, left = music.sounding.shape[1] - 1, self._count_ticks_left(music)
+        ready = _is_approach(music.sounding[:, bass][:, None], self._find_tonic(context)[1])
+        until = (music.position + left - music.beat_ticks)[:, None]  # that beat, in ticks of this bar
+        places = convert_like(token_info.position, left)[None, :]
+        line = convert_like(token_info.is_bar, ready)[None, :] & (music.bar_ticks[:, None] > until)
+        near = (music.bars_left == 1) | (music.bars_left == 2)
+        waits = (near & (left >= music.beat_ticks))[:, None] & ~ready
+        return ~(waits & ((places > until) | line))
+
+    def _count_ticks_left(self, music: MusicalState) -> Array:
+        """Count the ticks up to the final chord at the latest, (B,), of rows in the last two bars."""
+        xp, middle = get_namespace(music.position), self._find_final_onset(music)
+        return xp.where(music.bars_left == 1, middle, middle + music.bar_ticks) - music.position
 
     def _mask_durations(self, context: Context, middle: Array, last: Array) -> Array:
         """Mask durations, (B, V): they end before the final chord, or are its own, the longest."""
@@ -116,24 +229,55 @@ class Ending:
         own = ticks == xp.max(allowed, axis=1)[:, None]
         return (ticks < 0) | xp.where(last & (place == middle), own, before)
 
-    def _mask_end(
-        self, context: Context, chord: Array, tonic: Array, last: Array, strong: Array, middle: Array
-    ) -> Array:
-        """Mask the end of the piece, and of frames in the last bar, (B, V), until the final chord is right."""
-        xp, music, token_info = get_namespace(chord), context.music, context.token_info
-        place = music.position[:, None]
-        after = place > middle
+    def _mask_end(self, context: Context) -> Array:
+        """Mask the end of the piece, and of frames in the last bar, (B, V), until the final chord is right.
+
+        Positions after the last strong beat are masked, too.
+        """
+        xp, music, token_info = get_namespace(context.allowed), context.music, context.token_info
+        place, middle = music.position[:, None], self._find_final_onset(music)[:, None]
+        last, (chord, tonic) = (music.bars_left == 1)[:, None], self._find_tonic(context)
+        after, at_middle = place > middle, place == middle
+        strong = at_middle | (place == 0) if self.at < 0 else at_middle
+        late = last & (convert_like(token_info.position, place)[None, :] > middle)
+        if self.at >= 0:  # what is given may end before its bar: the next position is there
+            places = convert_like(token_info.position, place)[None, :]
+            farthest = xp.max(xp.where(context.allowed, places, -1), axis=1)[:, None]
+            late = late & (context.allowed[:, EOS][:, None] | (places < farthest))
         begins_here = context.recent_notes.tick[:, -1:] == music.tick[:, None]
         final = strong & begins_here & _is_final_chord(music.written, chord, tonic)
-        if np.any(context.token_info.ticks >= 0):
-            final = final & (place == middle)
+        if np.any(token_info.ticks >= 0):
+            final = final & at_middle
+        if self._has_cadence(context):  # before the last strong beat, nothing has seen to it
+            final = final & (at_middle | _has_approach(context, tonic))
         end = convert_like(token_info.kind == "EOS", chord)[None, :]
         if not token_info.is_framed:
-            return ~end | ~last | final | after  # once it is sustained; otherwise no token would be left
+            return ~late & (~end | ~last | final | after)  # once it is sustained; otherwise no token would be left
         held = _count(music.written) == _count(music.sounding)
         frame = convert_like(token_info.is_frame, chord)[None, :]
-        at_frame = xp.where(after, held, (place != middle) | final)
-        return (~frame | ~last | at_frame) & (~end | ~last | after)
+        at_frame = xp.where(after, held, ~at_middle | final)
+        return ~late & (~frame | ~last | at_frame) & (~end | ~last | after)
+
+    def _is_sustained(self, context: Context, chord: Array, tonic: Array, middle: Array) -> Array:
+        """Tell whether the final chord was there, and nothing else sounds, (B, 1)."""
+        if self.at >= 0 and context.token_info.has_voices:  # voices may have ended, with what is given
+            return _are_inside(context.music.sounding, chord, tonic)
+        return _is_held(context, chord, tonic, middle)
+
+
+@lru_cache(maxsize=32)
+def _writes_keys(token_info: TokenInfo) -> bool:
+    return bool(np.any(token_info.key >= 0))
+
+
+def _fill_like(array: Array, value: int) -> Array:
+    """Return (B,) a number for each row of `array`; masks are compiled once for all such numbers."""
+    return 0 * array + make_parameter(value, array)
+
+
+def _is_full(context: Context) -> bool:
+    """Tell whether there are voices enough for a full chord."""
+    return context.token_info.has_voices and context.music.sounding.shape[1] >= VOICES
 
 
 def _find_last_strong_beat(music: MusicalState) -> Array:
@@ -147,6 +291,33 @@ def _find_last_strong_beat(music: MusicalState) -> Array:
 def _is_tonic(pitch: Array, tonic: Array) -> Array:
     """Tell whether pitches (B, n) are the tonic; all are if the tonic is unknown."""
     return (pitch % 12 == tonic[:, None]) | (tonic < 0)[:, None]
+
+
+def _is_third(pitch: Array, tonic: Array) -> Array:
+    """Tell whether pitches (B, n) are a third of the tonic; all are if it is unknown."""
+    degree = (pitch - tonic[:, None]) % 12
+    return ((pitch >= 0) & ((degree == 3) | (degree == 4))) | (tonic < 0)[:, None]
+
+
+def _has_third(written: Array, tonic: Array) -> Array:
+    return get_namespace(written).any(_is_third(written, tonic), axis=1)[:, None]
+
+
+def _is_approach(pitch: Array, tonic: Array) -> Array:
+    """Tell whether pitches (B, n) are the fourth or the fifth of the tonic; all are if it is unknown."""
+    degree = (pitch - tonic[:, None]) % 12
+    near = (degree == APPROACHES[0]) | (degree == APPROACHES[1])
+    return ((pitch >= 0) & near) | (tonic < 0)[:, None]
+
+
+def _has_approach(context: Context, tonic: Array) -> Array:
+    """Tell whether the bass was on the fourth or the fifth before its last pitch, (B, 1)."""
+    xp, music, past = get_namespace(tonic), context.music, context.recent_notes
+    bass = music.sounding.shape[1] - 1
+    other = (past.voice == bass) & (past.pitch != music.sounding[:, bass][:, None])
+    at = xp.max(xp.where(other, make_range(past.pitch.shape[1], past.pitch), -1), axis=1)[:, None]
+    before = take_columns(past.pitch, xp.where(at < 0, 0, at))
+    return (at >= 0) & _is_approach(before, tonic)
 
 
 def _mark_other_third(written: Array, tonic: Array) -> Array:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
@@ -48,6 +48,8 @@ class PageExporter:
     left out. The score is shown as an image: in an image no script runs and nothing is loaded, which no sanitiser can
     promise.
     """
+
+    is_gallery: ClassVar[bool] = True
 
     score: Annotated[bool, "whether the engraved score is on the page"] = True
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil, sqrt
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 
@@ -78,6 +78,8 @@ class PngExporter:
     The font is DejaVu Sans. Letters that it lacks, such as Chinese, show as boxes.
     """
 
+    is_gallery: ClassVar[bool] = True
+
     theme: Annotated[str, "light or dark"] = "light"
     width: Annotated[int, "of the picture, in units (400 to 8000)"] = 1200
     bars: Annotated[int, "in a row; 0: as many as are easily read"] = 0
@@ -99,6 +101,8 @@ class PngExporter:
 @dataclass(frozen=True)
 class SvgExporter:
     """Writes a piano roll as SVG: one piece in rows of bars, or several as small rolls side by side."""
+
+    is_gallery: ClassVar[bool] = True
 
     theme: Annotated[str, "light or dark"] = "light"
     width: Annotated[int, "of the picture, in units (400 to 8000)"] = 1200

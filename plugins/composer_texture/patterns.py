@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property, lru_cache
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +20,7 @@ from composer.arrays import convert_like, get_namespace, look_up, make_parameter
 from composer.errors import BadOption, RequestWarning, printable
 from composer.music.score import TICKS_PER_QUARTER
 from composer.tokens.vocabulary import compute_pitches, mask_onsets, mask_sustained
-from composer.types import Array, Context, TokenInfo
+from composer.types import Array, Context, Occasion, TokenInfo
 
 # --- positions of onsets, melodic figures -----------------------------------------------------------------------------
 
@@ -27,16 +29,33 @@ WHOLE = 4 * TICKS_PER_QUARTER
 MOST_WINDOW = 1024
 
 
+def choose_rhythm(options: Mapping[str, Any] | None, occasion: Occasion) -> Mapping[str, Any] | None:
+    """Choose the options of `rhythm` for a new request: note values are as long as the model reads them.
+
+    Unasked, new notes to a melody in compound time begin where its eighths do: the model, which reads these as
+    quarters, would divide them as quarters are divided.
+    """
+    if occasion.stretch == 1:
+        return options
+    if options is None:
+        return {"rhythm": "1/4"} if occasion.is_whole else None
+    value = re.fullmatch(r"1/(\d{1,3})", str(options.get("rhythm")))
+    read = Fraction(1, int(value[1])) * occasion.stretch if value and int(value[1]) else None
+    return {**options, "rhythm": f"1/{read.denominator}"} if read and read.numerator == 1 else options
+
+
 @dataclass(frozen=True)
 class Rhythm:
     """Let notes begin only on a grid, or on the beats of a pattern; drums, too.
 
     With `1/8` a note may begin if its distance from the bar line is a multiple of an eighth note. A pattern such as
     `x..x..x.` divides a bar into equal parts, and a note may begin where a part x does. A pickup is the end of a whole
-    bar. If positions are tokens, other positions are masked for all events.
+    bar. If positions are tokens, others are masked for all events, unless what is fixed goes on there.
     """
 
     rhythm: Annotated[str, "a note value, such as 1/8, or a pattern of a bar, such as x..x..x.", "1/8"]
+
+    choose_options = staticmethod(choose_rhythm)
 
     def __post_init__(self) -> None:
         """Refuse anything but a note value or a pattern."""
@@ -81,8 +100,9 @@ class Rhythm:
         places = convert_like(context.token_info.position, here)[None, :]
         off = (places >= 0) & ~self._may_begin(xp.where(places < 0, 0, places), length[:, None])
         allowed = here[:, None] | ~notes
-        left = xp.any(context.allowed & allowed & ~off, axis=1)  # a primer may end off the grid
-        return allowed & (~off | ~left[:, None])
+        left = xp.any(context.allowed & allowed & ~off, axis=1)  # a primer, or what is fixed, may be off the grid
+        farthest = xp.max(xp.where(context.allowed, places, -1), axis=1)[:, None]
+        return allowed & (~off | (~left[:, None] & (places == farthest)))
 
 
 @lru_cache(maxsize=64)

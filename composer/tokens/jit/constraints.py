@@ -19,6 +19,7 @@ from composer.tokens.jit.c_source import Function, write_source
 from composer.tokens.jit.grammars import FLAGS, CompiledGrammar, CompiledTokenizer, Tables
 from composer.tokens.jit.tracing import Traced, Untraceable, collect_guards, make_argument, make_mask_argument, trace
 from composer.tokens.vocabulary import update_recent_notes
+from composer.tokens.yielding import compute_mask
 from composer.types import Constraint, Context, HasMemory, RecentNotes, Tokenizer
 
 Ints = NDArray[np.int64]
@@ -28,14 +29,15 @@ TURN = """
 typedef int GrammarTurn(int64_t rows, const int64_t *state, const int64_t *tokens,
                         int64_t *after, int64_t *inputs, uint8_t *allowed);
 
-/* Masks of rows within `requested`, in the first half of `allowed`. Bit 8 of the status: a row has no token left. */
+/* Masks of rows, in the first half of `allowed`. Constraints see what is legal and requested; the result is of that, or
+   of `whole`, unless that is 0. Bit 8 of the status: a row has no token left. */
 static int constrain(int64_t rows, const void *const *tables, const int64_t *lengths, const int64_t *state,
-                     const int64_t *step{parameters}, const uint8_t *legal, const uint8_t *requested, uint8_t *allowed,
-                     int64_t width)
+                     const int64_t *step{parameters}, const uint8_t *legal, const uint8_t *requested,
+                     const uint8_t *whole, uint8_t *allowed, int64_t width)
 {{
     uint8_t *within = allowed + rows * width;
     for (int64_t i = 0; i < rows * width; i++) within[i] = legal[i] & requested[i];
-    int status = constraints_mask(rows, tables, lengths, state, step{names}, within, allowed);
+    int status = constraints_mask(rows, tables, lengths, state, step{names}, within, whole ? whole : within, allowed);
     for (int64_t row = 0; row < rows; row++, allowed += width) {{
         uint8_t some = 0;
         for (int64_t i = 0; i < width; i++) some |= allowed[i];
@@ -45,9 +47,10 @@ static int constrain(int64_t rows, const void *const *tables, const int64_t *len
 }}
 
 int constrained_mask(int64_t rows, const void *const *tables, const int64_t *lengths, const int64_t *state,
-                     const int64_t *step{parameters}, const uint8_t *legal, const uint8_t *requested, uint8_t *allowed)
+                     const int64_t *step{parameters}, const uint8_t *legal, const uint8_t *requested,
+                     const uint8_t *whole, uint8_t *allowed)
 {{
-    return constrain(rows, tables, lengths, state, step{names}, legal, requested, allowed, {width});
+    return constrain(rows, tables, lengths, state, step{names}, legal, requested, whole, allowed, {width});
 }}
 
 int constrained_turn(int64_t rows, const void *const *tables, const int64_t *lengths,
@@ -58,7 +61,7 @@ int constrained_turn(int64_t rows, const void *const *tables, const int64_t *len
 {{
     int status = turn(rows, state, tokens, after, inputs, legal);
     {follow}
-    return status | constrain(rows, tables, lengths, after, step{outs}, legal, requested, allowed, {width});
+    return status | constrain(rows, tables, lengths, after, step{outs}, legal, requested, 0, allowed, {width});
 }}
 """
 
@@ -101,18 +104,24 @@ class CompiledConstraints:
         """Bind the functions of the library, and keep the tables alive."""
         self._grammar, self._kept = grammar, [Tables(function) for function in functions.values()]
         self._tables = [address for tables in self._kept for address in tables.addresses]
-        self._arrays = len(functions["constraints_mask"].arguments) - 3  # of the past
+        self._arrays = len(functions["constraints_mask"].arguments) - 4  # of the past
         self._mask, self._turn = made.constrained_mask, made.constrained_turn
-        for function, count in ((self._mask, 7), (self._turn, 13 + self._arrays)):
+        for function, count in ((self._mask, 8), (self._turn, 13 + self._arrays)):
             function.restype = ctypes.c_int
             function.argtypes = [ctypes.c_int64, *[ctypes.c_void_p] * (count + self._arrays)]
 
-    def mask(self, state: Ints, step: Ints, past: Past, legal: Mask, requested: Mask) -> tuple[Mask, bool] | None:
-        """Return the mask (B, V) within `legal` and `requested`, and whether it leaves a row without a token."""
+    def mask(
+        self, state: Ints, step: Ints, past: Past, legal: Mask, requested: Mask, whole: Mask | None = None
+    ) -> tuple[Mask, bool] | None:
+        """Return the mask (B, V) within `legal` and `requested`, and whether it leaves a row without a token.
+
+        Constraints see only these tokens; with `whole` (B, V), the result is the mask of all of its tokens instead.
+        """
         allowed = np.empty((2, *legal.shape), dtype=np.bool_)
-        arrays = [state, step, *past.arrays, legal, requested]
+        arrays = [state, step, *past.arrays, legal, requested, *([] if whole is None else [whole])]
         arrays = [np.ascontiguousarray(array) for array in arrays]
-        status = self._mask(len(state), *self._tables[:2], *get_addresses([*arrays, allowed]))
+        *places, result = get_addresses([*arrays, allowed])
+        status = self._mask(len(state), *self._tables[:2], *places, *([0] if whole is None else []), result)
         return None if status & ~DEAD else (allowed[0], bool(status))
 
     def advance(self, state: Ints, tokens: Ints, step: Ints, past: Past, requested: Mask) -> Turn | None:
@@ -153,23 +162,24 @@ def _trace_constraints(
     """Trace the masks of all constraints, and how the past goes on. Raises Untraceable, or any error of theirs."""
     grammar, token_info = tokenizer.grammar.grammar, tokenizer.token_info  # type: ignore[attr-defined]
     state, tokens = make_argument("state", tokenizer.grammar.width), make_argument("tokens", None)  # type: ignore[attr-defined]
-    step, allowed = make_argument("step", None), make_mask_argument("allowed", len(token_info.kind))
+    step = make_argument("step", None)
+    seen, whole = (make_mask_argument(name, len(token_info.kind)) for name in ("allowed", "whole"))
     tokens_before = make_argument("history", history)
     notes = RecentNotes(*(make_argument(name, lookback) for name in ("tick", "pitch", "voice")))
     past: list[Traced] = [tokens_before] if history else []
     past += [notes.tick, notes.pitch, notes.voice] if lookback else []
-    music, masked = grammar.interpret(state), allowed
+    music, masked, arguments = grammar.interpret(state), whole, (state, step, *past, seen, whole)
     with collect_guards() as guards:
         for constraint in constraints:
-            context = Context(step, music, token_info, tokens_before, masked, notes)
-            masked = masked & trace(constraint.mask(context))
-    if not masked.is_bool or masked.shape != allowed.shape:
+            mask = trace(compute_mask(constraint, Context(step, music, token_info, tokens_before, seen, notes)))
+            seen, masked = seen & mask, masked & mask
+    if not masked.is_bool or masked.shape != whole.shape:
         raise Untraceable("a mask is not of bools, or of another shape")
     after = update_recent_notes(notes, music, token_info, tokens)
     pushed = [tokens_before.__array_namespace__().concat([tokens_before[:, 1:], tokens[:, None]], axis=1)]
     results = (pushed if history else []) + ([after.tick, after.pitch, after.voice] if lookback else [])
     return {
-        "constraints_mask": Function((state, step, *past, allowed), (masked,), guards),
+        "constraints_mask": Function(arguments, (masked,), guards),
         "constraints_follow": Function((state, tokens, *past), results),
     }
 
