@@ -229,7 +229,7 @@ def test_a_piece_is_the_same_alone_as_among_those_that_are_redrawn(strict, monke
 
 def test_a_redrawn_piece_is_made_again_byte_for_byte(strict, vain, tmp_path):
     for player in (strict, vain):
-        piece = max(generate(player, asked(range(4))), key=redrawn)
+        piece = max(generate(player, asked(range(COUNT))), key=redrawn)
         assert redrawn(piece) > 0
         assert generate(player, [Request.from_json(piece.provenance["request"])]) == [piece]
         write_piece(piece, tmp_path / "one.mid")

@@ -142,7 +142,9 @@ def read_each(path: Path) -> Iterator[tuple[str, Score | Exception]]:
     A piece that cannot be read comes as its error. Raises UnreadableFile for a file that cannot be.
     """
     reader, shown = make_reader(path), str(path)
-    found = list(read_pieces(reader, path)) if isinstance(reader, HasPieces) else []
+    found: list[tuple[str, Score | Exception]] = []
+    if isinstance(reader, HasPieces):
+        found = list(read_pieces(reader, path))
     if len(found) < 2:
         yield shown, read_notes(path)
         return
