@@ -40,6 +40,7 @@ class Jsb16:
     tokenizer_options: ClassVar[Mapping[str, Any]] = {
         "relative": True,
         "steps_per_quarter": 4,
+        "recall": True,
         "time_signatures": ("3/4", "4/4"),
     }
     training_options: ClassVar[Mapping[str, Any]] = {}
