@@ -145,6 +145,10 @@ _LOOKED_AT = 100
 """Characters of a name that are compared: the time grows with their square."""
 
 
+MOST_NAMES = 32
+"""Names that a sentence lists."""
+
+
 def suggest(name: str, names: Iterable[str]) -> str:
     """End a sentence about an unknown `name`: with the closest of `names`, or with all of them if none is close."""
     import difflib  # only once something is wrong
@@ -152,7 +156,8 @@ def suggest(name: str, names: Iterable[str]) -> str:
     known = sorted(names)
     if close := difflib.get_close_matches(name[:_LOOKED_AT], known, n=1):
         return f"did you mean '{close[0]}'?"
-    return f"there is: {', '.join(known)}." if known else "there is none."
+    shown = known if len(known) <= MOST_NAMES else [*known[:MOST_NAMES], f"and {len(known) - MOST_NAMES} more"]
+    return f"there is: {', '.join(shown)}." if known else "there is none."
 
 
 def printable(text: str, limit: int = 80) -> str:

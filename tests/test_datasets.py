@@ -340,7 +340,7 @@ def test_names_that_are_hard_to_write_are_read_and_shown_safely(tmp_path, tmp_pa
     assert (refused.name, refused.reason.isprintable()) == (os.fsdecode(b"\xff\n.mid"), True)
     checked = run("check", tmp_path)
     assert all(line.isprintable() for line in checked.out.split("\n"))
-    assert "\\udcff\\n.mid: 1 error" in checked.out
+    assert "in \\udcff\\n.mid\n" in checked.out
 
 
 def test_what_is_no_file_is_refused_and_the_rest_is_read(music):

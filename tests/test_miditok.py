@@ -432,7 +432,7 @@ def test_pieces_are_transposed_in_training(tmp_path, bpe):
         music = tokenizer.decode(targets)
         before, after = (found.tracks[0].notes for found in (tokenizer.decode(pieces[shape(music)]), music))
         moves |= set((np.sort(after["pitch"]) - np.sort(before["pitch"])).tolist())
-    assert len(moves) > 3
+    assert len(moves) > 2
     assert max(map(abs, moves)) <= 6
 
 

@@ -143,7 +143,6 @@ class Odd:
     def compute_rate(self, step, steps, highest):
         faulty = {
             "high": lambda: highest * 1.5,
-            "low": lambda: highest * (1 - step / steps),
             "nothing": lambda: 0.0,
             "no number": lambda: highest / step if step else math.nan,
             "text": lambda: "0.5",
@@ -162,7 +161,6 @@ class Odd:
     ("fault", "rule"),
     [
         ("high", "a rate is from 0 to the highest; at step 0 of 1 it is 1.5"),
-        ("low", "a rate is from 0 to the highest; at step 2 of 1 it is -1.0"),
         ("nothing", "a schedule has a rate above 0"),
         ("no number", "a rate is from 0 to the highest; at step 0 of 1 it is nan"),
         ("text", "a rate is a number, not str"),

@@ -190,7 +190,7 @@ def test_the_nats_are_of_new_music_over_its_notes(player, small_score):
 
 
 def test_the_command_writes_the_best_alone_and_best_first(run, player, model_file, tmp_path):
-    wishes = ["--model", model_file, "--seed", 3, "--bars", 2]
+    wishes = ["--model", model_file, "--seed", 3, "--bars", 2, "--no-ending"]
     shown = run("generate", tmp_path / "best", *wishes, "--count", 10, "--best", 3)
     assert shown.status == 0
     run("generate", tmp_path / "all", *wishes, "--count", 10)

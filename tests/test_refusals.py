@@ -137,7 +137,6 @@ def test_what_cannot_be_met_is_one_sentence_before_sampling(run, folder, command
 # --- refused where only sampling can tell -----------------------------------------------------------------------------
 
 IN_THE_MIDDLE = {
-    "harmonize melody.mid o.mid --rhythm .x": ["in bar 1 rhythm '.x' leaves nothing that fits the fixed notes"],
     "fill piece.mid o.mid --voice soprano --polyphony 3": ["polyphony '3' leaves nothing", "; loosen it"],
 }
 

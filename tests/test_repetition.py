@@ -287,7 +287,7 @@ def test_every_section_of_a_form_is_judged(strict):
 
 def test_the_command_counts_them(run, strict, strict_file, tmp_path):
     pieces = generate(strict, asked(range(COUNT)))
-    wishes = ["--model", strict_file, "--seed", 1, "--bars", 2]
+    wishes = ["--model", strict_file, "--seed", 1, "--bars", 2, "--no-ending"]
     *lines, total = run("generate", tmp_path / "out", *wishes, "--count", COUNT).out.splitlines()
     times = ["", ", redrawn once", ", redrawn twice", *(f", redrawn {count} times" for count in range(3, RETRIES + 1))]
     said = [re.fullmatch(r".*: \d+ notes, \d+ bars(.*), seed 1", line)[1] for line in lines]
@@ -302,7 +302,7 @@ def test_the_command_says_what_is_degenerate_still(run, vain, tmp_path):
     assert shown[-1] == "2 pieces: 2 redrawn, 16 redraws in all, 2 still degenerate"
 
 
-FLAT = ("--dynamics", "none")
+FLAT = ("--dynamics", "none", "--no-ending")
 
 
 def test_the_command_makes_a_redrawn_piece_again_and_another_seed_anew(run, strict, strict_file, tmp_path):

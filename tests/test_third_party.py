@@ -159,7 +159,7 @@ def test_its_architecture_is_trained_and_its_sampler_and_format_are_used(python,
         registry().make("exporters", ".mid")([Piece(walk(number))], tmp_path / f"{number}.mid")
     model = tmp_path / "x.safetensors"
     things = ["--architecture", "fading", "--width", 9, "--tokenizer", "voices", "--names", "A,B,C,D"]
-    wishes = ["--model", model, "--bars", 4, "--seed", 1]
+    wishes = ["--model", model, "--bars", 4, "--seed", 1, "--no-ending"]
     commands = [
         ["train", f"folder:{tmp_path}", "--out", model, *things, "--steps", 2, "--evaluations", 1],
         ["generate", tmp_path / "plain.txt", *wishes],

@@ -32,10 +32,13 @@ class Stretch:
 
 def annotate_piece(task: object, request: Request, piece: Piece) -> Piece:
     """Write what the samplers of a request ask for onto its piece, wherever the notes are new."""
+    annotating = find_annotating(request.samplers)
+    if not annotating:
+        return piece
     from composer.generation.infilling import Fill
 
     score, reading = piece.score, task.reading if isinstance(task, Fill) else PLAIN
-    for sampler in find_annotating(request.samplers):
+    for sampler in annotating:
         score = _annotate(sampler, score, reading)
     if score is piece.score:
         return piece

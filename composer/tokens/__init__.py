@@ -8,8 +8,6 @@ fixed_bars.py    fixed notes, for infilling
 lookback.py      what stood some bars ago, told to the model
 matching.py      the longest earlier stretch that is as the latest
 conditions.py    labels of a piece as tokens before it
-lookback.py      what stood at the same place some bars ago, as features
-matching.py      the longest earlier stretch that is as the latest
 yielding.py      constraints that give way
 jit/             grammars traced and compiled to C
 """

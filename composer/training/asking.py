@@ -197,7 +197,7 @@ def evaluate(
     generator = model if isinstance(model, Generator) else open_model(model)
     corpus = _build_corpus(generator, dataset, options, workers)
     module = generator.model.make_module().to(choose_device(device))
-    found = evaluation.evaluate(module, corpus, generator.tokenizer, split)
+    found = evaluation.evaluate(module, corpus, generator.tokenizer, split, kinds=True)
     if metrics is None:
         return found
     from composer.plugins.specs import split_specs

@@ -15,6 +15,7 @@ from composer import metrics
 from composer.data.corpus import Corpus, build
 from composer.data.datasets import make_training_dataset
 from composer.generation import degeneration, ranking
+from composer.generation.defaults import choose_new_samplers
 from composer.generation.generator import Generator, generate
 from composer.metrics import Contrast, Figure, Measurements, ReferenceRange, plain_values
 from composer.model import Model
@@ -57,7 +58,7 @@ def measure_model(model: Model, *, seed: int = 0) -> Model:
     found = {
         "listening": {
             "title": f"What it writes, beside {corpus.about['title']}",
-            "request": generator.suggested.to_json(),
+            "request": get_suggested(generator).to_json(),
             "seed": seed,
             "pieces": count,
             "level": LEVEL,
@@ -128,9 +129,17 @@ def read_real_scores(generator: Generator, corpus: Corpus | None = None) -> list
     return [generator.tokenizer.decode(found.read_piece(number)) for number in range(len(found.names))]
 
 
+def get_suggested(generator: Generator) -> Request:
+    """Return the suggested request as a user would make it, with the samplers that it has unasked."""
+    return choose_new_samplers(generator.tokenizer.token_info, generator.suggested)
+
+
 def generate_suggested(generator: Generator, count: int, seed: int) -> list[Score]:
-    """Generate `count` pieces as the card suggests, each in one attempt, without retries."""
-    requests = [replace(generator.suggested, seed=seed, index=index) for index in range(count)]
+    """Generate `count` pieces as the card suggests, each in one attempt, without retries.
+
+    They have the samplers that new requests have unasked.
+    """
+    requests = [replace(get_suggested(generator), seed=seed, index=index) for index in range(count)]
     return [piece.score for piece in generate(generator, requests, redraws=0)]
 
 

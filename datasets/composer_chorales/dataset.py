@@ -121,8 +121,8 @@ class Chorales:
         "tempo": 84.0,
         "most_bars": 40,  # the length of the longest: in the rare 3/4 a model may not find an end
         "samplers": [
-            {"name": "temperature", "options": {"temperature": 0.95}},
-            {"name": "min-p", "options": {"p": 0.025}},
+            {"name": "temperature", "options": {"temperature": 1.0}},
+            {"name": "min-p", "options": {"p": 0.01}},
         ],
     }
 
