@@ -528,7 +528,10 @@ def test_piano_rolls_are_trained_on_and_evaluated_on_the_sides_of_their_file(run
     ran = run(*evaluate)  # its frames are eighths, as they were in training
     assert "8 pieces kept (5 train, 1 valid, 2 test), 0 refused." in ran.err
     card = load(here / "mine.safetensors").card
-    assert json.loads(ran.out) == json.loads(run(*evaluate, *eighths).out) == card["test"]
+    found = json.loads(ran.out)
+    assert found == json.loads(run(*evaluate, *eighths).out)
+    del found["nats_per_note_by_kind"]
+    assert found == card["test"]
     assert json.loads(run(*evaluate, "--frames-per-quarter", 1).out)["frames"] > card["test"]["frames"]
     assert card["test"]["pieces"] == 2
     assert "not stated" in card["licence"]

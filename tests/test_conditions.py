@@ -261,6 +261,12 @@ def test_labels_are_given_and_cost_nothing(styles, trained):
         assert (nats[:, 1] > 0).any()
 
 
+LITTLE = (
+    "9 pieces are little to learn from: the model may copy, which `composer originality` shows, and its figures are of "
+    "1 and 1 held-out pieces alone."
+)
+
+
 def test_training_says_which_flag_a_condition_gets_and_which_values_it_cannot_learn(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_folders(Path("music"), count=5)
@@ -272,8 +278,7 @@ def test_training_says_which_flag_a_condition_gets_and_which_values_it_cannot_le
     assert [str(warning.message) for warning in told] == [
         "--key is another option already: ask for the key by --condition-key.",
         "pieces whose key the model does not know count as unlabelled: rare (1).",
-        "9 pieces are little to learn from: the model may copy, which `composer originality` shows, and its figures are "
-        "of 1 and 1 held-out pieces alone.",
+        LITTLE,
     ]
     assert run("generate", "x.mid", "--model", "x.safetensors", "--condition-key", "deep", "--bars", 1).status == 0
 

@@ -114,7 +114,7 @@ def test_a_primer_is_remembered_and_not_chosen(player, small_score):
     assert any(chosen for _, chosen, _ in seen[len(primer) :])
 
 
-MIROSTAT = SamplerSpec("mirostat", {"tau": 0.3})
+MIROSTAT = SamplerSpec("mirostat", {"tau": 0.4})
 BUSIER = SamplerSpec("notes-per-beat", {"notes": 6.0})
 
 
@@ -145,10 +145,10 @@ def test_pieces_have_as_many_notes_a_beat_as_were_asked_for(notes, least, most):
 
 def test_the_surprise_of_pieces_is_what_was_asked_for():
     model = open_model("chorales")
-    chain = (SamplerSpec("mirostat", {"tau": 0.3}),)
-    found = sampled(model, [registry().make("samplers", "mirostat", tau=0.3)], asked(4, bars=8, samplers=chain))
+    chain = (SamplerSpec("mirostat", {"tau": 0.4}),)
+    found = sampled(model, [registry().make("samplers", "mirostat", tau=0.4)], asked(4, bars=8, samplers=chain))
     chosen = [count_choices(model, piece.tokens) for piece in found]
-    assert sum(piece.model_nats for piece in found) / sum(chosen) == pytest.approx(0.3, abs=0.05)
+    assert sum(piece.model_nats for piece in found) / sum(chosen) == pytest.approx(0.4, abs=0.08)
 
 
 def count_choices(model, tokens):

@@ -107,7 +107,6 @@ REFUSED = {
     "fill piece.mid o.mid --bars 1 --model tunes": ["the model has no tokens for this piece: there are 4 parts"],
     "vary piece.mid melody.mid": ["melody.mid: is a file; several pieces need a folder."],
     "vary empty.mid o/": ["empty.mid: contains no notes."],
-    "harmonize melody.mid folder.mid": ["folder.mid: is a folder."],
     "harmonize melody.mid nowhere/o.mid": ["there is no folder nowhere."],
     "regenerate folder.mid o.mid": ["folder.mid: is a folder."],
     "regenerate pipe.mid o.mid": ["pipe.mid: is a named pipe, not a file."],

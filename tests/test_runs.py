@@ -92,7 +92,8 @@ def test_samples_are_eight_bars_of_the_model_as_it_was(run, here):
         score = formats.read(path)
         assert len(compute_bars(score).signatures) - (score.upbeat > 0) == 8
     best = load(here / "mine.safetensors").card["training"]["best_step"]
-    line = ["generate", "x.mid", "--model", "mine.safetensors", "--seed", 3, "--bars", 8, "--dynamics", "none", "--no-ending"]
+    plain = ["--dynamics", "none", "--no-ending"]
+    line = ["generate", "x.mid", "--model", "mine.safetensors", "--seed", 3, "--bars", 8, *plain]
     assert run(*line).status == 0
     sample = formats.read(here / f"run/samples/step-{best:06d}.mid")
     assert [track.notes.tolist() for track in formats.read(here / "x.mid").tracks] == [

@@ -173,7 +173,8 @@ def build_corpus(dataset: Dataset, tokenizer: Any, name: str, workers: int | Non
 
 def _is_users_own(name: str) -> bool:
     """Tell whether a dataset, by its name, is of files that the user chose; of others the summary is enough."""
-    return any(option.required for option in registry().get_offer("datasets", name.partition(":")[0]).options)
+    offer = registry().offers["datasets"].get(name.partition(":")[0])
+    return offer is None or any(option.required for option in offer.options)
 
 
 def _format_refusals(corpus: Corpus) -> Iterator[str]:
