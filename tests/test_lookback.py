@@ -133,7 +133,7 @@ def test_nothing_is_recalled_that_was_not_there():
 # --- the contract -----------------------------------------------------------------------------------------------------
 
 VARIANTS = {
-    "four voices": Voices(lookback=(1, 2, 4), ages=True),
+    "four voices": Voices(lookback=(1, 2, 4)),
     "a relative tune": Voices(names=("Tune",), relative=True, lookback=(1, 8), recall=True, sections=True),
     "remi": Remi(lookback=(2, 1), recall=True),
     "recall alone": Voices(names=("Tune", "Bass"), recall=True),

@@ -27,7 +27,7 @@ from composer.arrays import carry_forward, convert_like, get_namespace, make_ran
 from composer.music.keys import ALL_KEYS
 from composer.music.score import Score
 from composer.request import Request
-from composer.tokens.matching import advance_matches, compute_matches, find_longest_match
+from composer.tokens.matching import LONGEST, advance_matches, compute_matches, find_longest_match
 from composer.tokens.vocabulary import BOS, EOS
 from composer.types import Array, Column, Grammar, MusicalState, Span, SupportsStates, TokenInfo, Tokens
 
@@ -46,13 +46,10 @@ TOKENS = 2**16
 RECALLED_BARS = 16
 """Bars that there is room for at least, to recall matches."""
 
-LONGEST_RUN = 255
-"""Tokens in a row that are counted."""
-
 RUNS = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192])
 """Where the classes of run lengths begin in the model's input; 0 is a class of its own."""
 
-_RUN_CLASSES = np.searchsorted(RUNS, np.arange(LONGEST_RUN + 1), side="right")
+_RUN_CLASSES = np.searchsorted(RUNS, np.arange(LONGEST + 1), side="right")
 
 SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10))
 """Semitones of the major and of the natural minor scale, by which sequences move."""
@@ -301,7 +298,7 @@ def _take(table: NDArray[np.int64], indices: Array) -> Array:
 def _count_on(runs: Array, expected: Array, written: Array) -> Array:
     """Count (B, K) the tokens in a row that were as expected."""
     xp = get_namespace(runs)
-    return xp.where(expected == written, xp.clip(runs + 1, 0, LONGEST_RUN), 0 * runs)
+    return xp.where(expected == written, xp.clip(runs + 1, 0, LONGEST), 0 * runs)
 
 
 # --- the states along a whole piece, computed at once -----------------------------------------------------------------
@@ -375,7 +372,7 @@ def _count_runs(agreed: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Count (T, K) the steps in a row, up to each, that agreed; the first is no step."""
     agreed[0] = False
     times = np.arange(len(agreed))[:, None]
-    return np.minimum(times - np.maximum.accumulate(np.where(agreed, 0, times), axis=0), LONGEST_RUN)
+    return np.minimum(times - np.maximum.accumulate(np.where(agreed, 0, times), axis=0), LONGEST)
 
 
 def add_lookback(

@@ -17,7 +17,7 @@ from composer.tokens.vocabulary import BOS
 from composer.types import Array
 
 LONGEST = 255
-"""Tokens of a match that are counted."""
+"""Tokens in a row that are counted."""
 
 
 def advance_matches(lengths: Array, ring: Array, count: Array, written: Array) -> Array:

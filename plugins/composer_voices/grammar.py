@@ -44,9 +44,6 @@ SILENT = 12
 ENDINGS = (0, 3, 4, 7)
 """Degrees, in semitones, of the major and the minor tonic chord."""
 
-AGES = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128])
-"""Steps at which the classes of ages begin in the model's input; 0 is a class of its own."""
-
 PERFECT = (0, 7)
 """Semitones, without octaves, of the intervals that must not move in parallel."""
 
@@ -67,7 +64,6 @@ class VoicesGrammar:
     lowest: int
     highest: int
     relative: bool = False  # whether pitches are transposed to C
-    ages: bool = False  # whether the model is told for how long each voice has been as it is
 
     @property
     def hold(self) -> int:
@@ -108,16 +104,13 @@ class VoicesGrammar:
         if self.voices > 1:
             columns.append(Column("voice in turn", self.size, tokens=True))
             columns += (Column(f"parallel with {name}", self.size, tokens=True) for name in names)
-        if self.ages:
-            columns += (Column(f"age of {name}", len(AGES) + 1) for name in ("the voice in turn", *names))
         return tuple(columns)
 
     def start(self, request: Request, rows: int) -> NDArray[np.int64]:
         """Return states before the first token: silence in every voice."""
         own = np.full((rows, 1 + 2 * self.voices), self.rest, dtype=np.int64)
         own[:, 0] = 0
-        begins = np.zeros((rows, self.voices if self.ages else 0), dtype=np.int64)
-        return np.concatenate([bar_grammar.start(self.grid, request, rows), own, begins], axis=1)
+        return np.concatenate([bar_grammar.start(self.grid, request, rows), own], axis=1)
 
     def mask(self, state: Array) -> Array:
         """Return the mask of allowed tokens, (B, V)."""
@@ -140,10 +133,6 @@ class VoicesGrammar:
         """Return the token that sounded in each voice before this frame, (B, voices)."""
         return state[:, FIRST_VOICE + self.voices : FIRST_VOICE + 2 * self.voices]
 
-    def _get_begins(self, state: Array) -> Array:
-        """Return the step since which each voice has sounded so, (B, voices), or (B, 0) if that is not told."""
-        return state[:, FIRST_VOICE + 2 * self.voices :]
-
     def _get_sounding_in_turn(self, state: Array) -> Array:
         """Return the token that sounds in the voice in turn, (B,); any voice's between turns."""
         xp = get_namespace(state)
@@ -164,10 +153,7 @@ class VoicesGrammar:
         here = moves[:, None] & (make_range(self.voices, state) == voice[:, None])
         sounding = xp.where(here, tokens[:, None], self.get_sounding(state))
         before = xp.where(opened[:, None], sounding, self._get_before(state))
-        begins = self._get_begins(state)
-        if self.ages:
-            begins = xp.where(here, bar_grammar.find_onset_step(shared)[:, None], begins)
-        return xp.concat([shared, has_moved[:, None], sounding, before, begins], axis=1)
+        return xp.concat([shared, has_moved[:, None], sounding, before], axis=1)
 
     def compute_states(self, tokens: Tokens) -> NDArray[np.int64]:
         """Compute the states before each token of a piece, (T, S), equal to those of `advance`."""
@@ -182,9 +168,6 @@ class VoicesGrammar:
         sounding = [carry_forward(previous, moves & (voice == turn), self.rest) for turn in range(self.voices)]
         before = [carry_forward(sounds, opened, self.rest) for sounds in sounding]
         columns = [*shared.T, has_moved, *sounding, *before]
-        if self.ages:
-            steps = bar_grammar.find_onset_step(shared)
-            columns += [carry_forward(steps, moves & (voice == turn), 0) for turn in range(self.voices)]
         return np.stack(columns, axis=1)
 
     def make_inputs(self, state: Array) -> Array:
@@ -203,17 +186,7 @@ class VoicesGrammar:
         columns.append(self._find_endings(state, turn))
         if self.voices > 1:
             columns += [turn, self._find_parallels(state)]
-        if self.ages:
-            columns.append(self._classify_ages(state))
         return xp.concat(columns, axis=1)
-
-    def _classify_ages(self, state: Array) -> Array:
-        """Classify (B, 1 + voices) the ages of the voice in turn, or the first one between turns, and of each voice."""
-        xp, edges = get_namespace(state), convert_like(AGES, state)
-        ages = bar_grammar.find_onset_step(state)[:, None] - self._get_begins(state)
-        classes = xp.sum(xp.where(ages[:, :, None] >= edges, 1, 0), axis=2)
-        voice = xp.clip(state[:, Field.SLOT] - Slot.OWN, 0, self.voices - 1)
-        return xp.concat([xp.take_along_axis(classes, voice[:, None], axis=1), classes], axis=1)
 
     def _find_endings(self, state: Array, turn: Array) -> Array:
         """Find the tones of the tonic chord nearest to `turn` (B, 1) in the last bar, (B, 4); BOS before it.

@@ -41,7 +41,6 @@ class Voices:
     lowest: Annotated[int, "lowest MIDI pitch"] = 28
     highest: Annotated[int, "highest MIDI pitch"] = 96
     time_signatures: Annotated[tuple[str, ...], "those that a piece may have"] = TIME_SIGNATURES
-    ages: Annotated[bool, "tell the model for how long each voice has sounded"] = False
     lookback: Annotated[tuple[int, ...], "distances in bars of what stood there, in the model's input"] = ()
     recall: Annotated[bool, "tell the model what followed the longest earlier stretch that is as the latest"] = False
     sections: Annotated[bool, "tell how many bars are left in the section, where a piece has them"] = False
@@ -77,7 +76,7 @@ class Voices:
     @cached_property
     def rules(self) -> VoicesGrammar:
         """The rules for the next token."""
-        return VoicesGrammar(self.grid, len(self.names), self.lowest, self.highest, self.relative, self.ages)
+        return VoicesGrammar(self.grid, len(self.names), self.lowest, self.highest, self.relative)
 
     @cached_property
     def grammar(self) -> Grammar:
