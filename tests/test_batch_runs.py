@@ -438,6 +438,7 @@ def test_how_it_goes_as_json_and_quietly(run, here):
 # --- killed -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.uncounted
 @pytest.mark.parametrize("moments", [pytest.param(2), pytest.param(50, marks=pytest.mark.soak)])
 def test_a_batch_that_is_killed_again_and_again_ends_as_if_it_had_not_been(run, here, moments):
     rng = random.Random(moments)

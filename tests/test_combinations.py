@@ -1,7 +1,8 @@
 """Every pair of an architecture, a tokenizer, a sampler, a backend and an exporter works: ours and somebody else's.
 
 Models are trained for a moment, once for each architecture and tokenizer; each piece is one row of a pairwise cover of
-what makes it, and each exporter writes pieces that have all of that among them.
+what makes it, and each exporter writes pieces that have all of that among them. Samplers change logits, whichever
+network they are from: with an architecture they are paired in the soak run alone.
 """
 
 import importlib
@@ -61,9 +62,12 @@ FEW_NOTES = (SamplerSpec("density", {"density": 24}),)
 """A model as little trained as these may strike notes at one place for thousands of tokens."""
 
 
-def cover(axes, possible=lambda row: True):
-    """Rows with one value of each axis, in which every possible pair of values of two axes stands; greedily, few."""
-    places = list(itertools.combinations(range(len(axes)), 2))
+def cover(axes, possible=lambda row: True, apart=()):
+    """Rows with one value of each axis, in which every possible pair of values of two axes stands; greedily, few.
+
+    Pairs of the axes `apart` stand in them as it comes.
+    """
+    places = [place for place in itertools.combinations(range(len(axes)), 2) if place not in apart]
     missing = {
         (i, a, j, b): None for i, j in places for a, b in itertools.product(axes[i], axes[j]) if possible({i: a, j: b})
     }  # a dict keeps its order, so that the cover is always the same
@@ -105,6 +109,7 @@ def test_a_cover_holds_every_possible_pair():
         assert {(row[i], row[j]) for row in rows} == wanted
     assert len(rows) < 3 * 3 + 4
     assert rows == cover(axes, lambda row: not (row.get(0) == "c" and row.get(1) == 2))
+    assert len(cover(axes, apart=[(0, 2)])) < 3 * 3
     for values, axis in zip(zip(*few(rows), strict=True), axes, strict=True):
         assert set(values) == set(axis)
 
@@ -162,13 +167,14 @@ def tune(player, samplers, backend, seed):
     raise AssertionError("not a note in eight pieces")
 
 
+@pytest.mark.uncounted
 def test_every_pair_of_things_works(site):
-    """Of each plugin one tokenizer; the soak run takes all."""
+    """Of each plugin one tokenizer; the soak run takes all, and lets samplers meet all architectures."""
     axes = [registry().list_names(kind) for kind in KINDS]
     assert "fading" in axes[0]
     by_plugin = {registry().get_offer("tokenizers", name).plugin.name: name for name in axes[1]}
     axes[1] = sorted(by_plugin.values())
-    check(axes, site)
+    check(axes, site, apart=[(0, 2)])
 
 
 @pytest.mark.soak
@@ -178,7 +184,7 @@ def test_every_pair_of_things_works_whatever_is_installed(site, monkeypatch):
     check([registry().list_names(kind) for kind in KINDS], site)
 
 
-def check(axes, tmp_path):
+def check(axes, tmp_path, apart=()):
     axes = [axes[0], [name for name in axes[1] if name != "drums"], *axes[2:]]  # walks have pitches
     corpora = {name: build(Walks(6), made("tokenizers", name), name="walks", cache=tmp_path) for name in axes[1]}
     players = {
@@ -197,7 +203,7 @@ def check(axes, tmp_path):
 
     pieces, failed = {}, []
     with warnings.catch_warnings(action="ignore"):
-        for seed, row in enumerate(cover(axes[:4], possible)):
+        for seed, row in enumerate(cover(axes[:4], possible, apart)):
             architecture, tokenizer, sampler, backend = row
             samplers = (SamplerSpec(sampler, OPTIONS.get(sampler, {})), *FEW_NOTES)
             try:

@@ -137,6 +137,7 @@ def test_a_grammar_that_reads_beyond_a_table_fails_alike_compiled_and_plain():
             grammar.make_inputs(state)
 
 
+@pytest.mark.machine
 @needs_compiler
 @pytest.mark.filterwarnings("ignore:overflow")
 def test_numbers_as_large_as_can_be_are_as_numpy_has_them():
@@ -255,6 +256,7 @@ def test_states_that_are_no_whole_numbers_are_never_rounded(kind):
         in_c(lambda s: s + 1)(np.zeros((3, 6), dtype=kind))
 
 
+@pytest.mark.machine
 def test_without_a_compiler_a_grammar_goes_the_plain_way(monkeypatch, tokenizer):
     monkeypatch.setattr("composer.tokens.jit.grammars.load_library", lambda *_: None)
     assert compile_grammar(tokenizer) is tokenizer
@@ -280,6 +282,7 @@ def list_bars(numbers):
     return function
 
 
+@pytest.mark.machine
 @needs_compiler
 @pytest.mark.filterwarnings("ignore:divide by zero")
 def test_c_says_what_numpy_says_with_tables_as_arguments():
@@ -356,6 +359,7 @@ def make_chain(name):
     return tuple(registry().make("samplers", sampler, **options) for sampler, options in CHAINS[name].items())
 
 
+@pytest.mark.machine
 @needs_compiler
 @pytest.mark.parametrize("chain", CHAINS)
 @pytest.mark.parametrize("name", ["voices", "remi", "frames"])
@@ -422,6 +426,7 @@ def test_fixed_notes_in_c_are_those_of_numpy_and_scores_share_a_library(name, mo
     assert len(set(sources)) == 1
 
 
+@pytest.mark.machine
 def test_without_a_compiler_constraints_go_the_plain_way(monkeypatch):
     monkeypatch.setattr("composer.tokens.jit.constraints.load_library", lambda *_: None)
     writing, samplers = make_small("voices").writing, make_chain("harmony")

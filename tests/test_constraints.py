@@ -294,6 +294,7 @@ def check(model, name, seeds, folder):
                 assert not wrong, (model, name, number, sampler, wrong[:5])
 
 
+@pytest.mark.uncounted
 @pytest.mark.parametrize("name", [*ALONE, *TOGETHER])
 @pytest.mark.parametrize("model", MODELS)
 def test_no_piece_breaks_a_constraint(model, name, tmp_path):

@@ -44,16 +44,42 @@ HERE = (": options", ": a long score", ": fixed notes")
 NEED_FILES = ("folder", "piano-rolls", "jsb16", "groove")
 
 
+ON_MACHINES = ("lstm", "mingru")
+"""Architectures with which `.ci/machines` checks each backend; the kernels of others consist of the same."""
+
+
+def find_others():
+    """Tokenizers beside another one of the same plugin."""
+    first = {}
+    found = registry().offers["tokenizers"].items()
+    return {name for name, offer in found if first.setdefault(offer.plugin.name, name) != name}
+
+
 def cases():
+    others = find_others()
     for kind, offers in registry().offers.items():
         for name, offer in offers.items():
             found = list(make_cases(offer, OPTIONS.get(name, {})))
             if kind in ELSEWHERE or name in NEED_FILES:
                 found = [case for case in found if case.name.endswith(HERE)]
-            yield from found
+            for number, case in enumerate(found):
+                yield pytest.param(case, id=str(case), marks=list(list_marks(kind, number, case, others)))
 
 
-@pytest.mark.parametrize("case", list(cases()), ids=str)
+def list_marks(kind, number, case, others):
+    """What is checked with several companions, or by training or tracing, runs the same lines again and again.
+
+    Of each plugin one tokenizer is enough for a sampler; soak runs take all.
+    """
+    if kind == "samplers" and case.name.rpartition(" with ")[2] in others:
+        yield pytest.mark.soak
+    if kind == "architectures" or (kind in ("samplers", "backends") and number > 1):  # the first is that of options
+        yield pytest.mark.uncounted
+    if kind == "backends" and case.name.endswith(tuple(f"with {name}" for name in ON_MACHINES)):
+        yield pytest.mark.machine
+
+
+@pytest.mark.parametrize("case", list(cases()))
 def test_all_that_is_registered_keeps_its_contract(case):
     case.run()
 
@@ -78,6 +104,8 @@ def with_threads(count, name, precision, rows):
         torch.set_num_threads(before)
 
 
+@pytest.mark.machine
+@pytest.mark.uncounted
 def test_logits_are_the_same_bits_in_any_batch_with_any_threads_and_in_another_process(shared_steps):
     environment = {**os.environ, "OMP_NUM_THREADS": "2"}
     if found := native.load_kernel():  # it need not be compiled again
@@ -95,6 +123,7 @@ def test_logits_are_the_same_bits_in_any_batch_with_any_threads_and_in_another_p
     assert json.loads(said) == here
 
 
+@pytest.mark.uncounted
 @pytest.mark.parametrize("options", [{"skip": False}, {"tie_weights": True}, {"layers": 1, "hidden_size": 33}], ids=str)
 @pytest.mark.parametrize("architecture", RECURRENT)
 def test_the_cells_described_are_those_of_torch_with_any_options(architecture, options):

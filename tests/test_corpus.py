@@ -269,6 +269,7 @@ def test_a_folder_is_read_again_when_a_file_in_it_changes(tokenizer, tmp_path):
     assert np.array_equal(second.read_piece(3), tokenizer.encode(walk(17)))
 
 
+@pytest.mark.machine
 def test_two_processes_build_what_one_does(built, tokenizer, tmp_path, monkeypatch):
     serial = built(Half(count=40))
     monkeypatch.setattr(processes, "POOL_AFTER", 0.0)  # at once, and not only after some work
@@ -336,12 +337,14 @@ def test_a_refused_dataset_leaves_nothing(built, tmp_path):
     assert list((tmp_path / "corpora").iterdir()) == []
 
 
+@pytest.mark.machine
 def test_a_cache_that_cannot_be_written_is_named(tokenizer, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(CannotWrite, match="the cache cannot be written"):
         build(Walks(), tokenizer, cache=tmp_path / "file", workers=1)
 
 
+@pytest.mark.machine
 def test_where_the_cache_cannot_be_written_a_corpus_is_for_this_process_and_its_children(
     tokenizer, tmp_path, monkeypatch
 ):

@@ -8,6 +8,8 @@ import pytest
 from composer import devices
 from composer.errors import BadOption
 
+pytestmark = pytest.mark.machine
+
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere torch is asked")
 @pytest.mark.parametrize("name", ["cuda", "cuda:1"])

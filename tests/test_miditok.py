@@ -105,11 +105,13 @@ def test_a_thousand_random_pieces_keep_the_contract(cls, learned):
     check_grammar(learned)
 
 
+@pytest.mark.uncounted
 def test_without_programs_and_velocities_it_is_the_contract_still(tune):
     check_tokenizer(tune, [MUSIC["rests"]])
     check_grammar(tune, rows=3)
 
 
+@pytest.mark.uncounted
 def test_with_tokens_that_were_learnt_it_is_the_contract_still(learned):
     assert any("+" in token for token in learned.vocabulary)
     check_tokenizer(learned, [common(1)])
@@ -447,6 +449,7 @@ def shape(music):
 TRAINING = ("--hidden-size", 8, "--embedding-size", 8, "--layers", 1, "--steps", 4, "--evaluations", 1)
 
 
+@pytest.mark.uncounted
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("bpe", [0, 30])
 def test_a_model_is_trained_and_writes_music(run, tunes, tmp_path, name, bpe):
@@ -476,6 +479,7 @@ def test_a_model_is_trained_and_writes_music(run, tunes, tmp_path, name, bpe):
 
 @pytest.mark.parametrize("bars", [1, pytest.param(2, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.uncounted
 def test_an_ending_is_kept_by_tokens_that_do_not_say_beforehand_where_they_go(name, bars):
     """Of models that know nothing: some pieces come to a dead end, and none goes on for ever."""
     player = Generator(make_random_model("gru", name, options(NAMES[name], **TUNE), hidden_size=16, embedding_size=16))

@@ -161,6 +161,7 @@ def test_a_state_that_fades_by_a_thousandth_is_not_rounded_away_in_bf16(way):
 # --- the layers -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.uncounted
 @pytest.mark.parametrize("name", NAMES)
 def test_the_contract_holds_both_ways(way, name):
     check_architecture(registry().make("architectures", name, hidden_size=8, embedding_size=8, layers=3))

@@ -24,6 +24,8 @@ from composer_native.packing import round_to_brain
 from composer_native.steps import _Update, build_model, make_native_step
 from composer_native.threads import ThreadTuner, count_threads
 
+pytestmark = pytest.mark.machine
+
 needs_compiler = pytest.mark.skipif(c_compiler.find_compiler() is None, reason="there is no C compiler here")
 
 
@@ -101,6 +103,7 @@ def test_lower_precisions_are_near(architecture, precision, rows):
     assert 1e-4 < np.abs(near - arrays).max() < 0.1
 
 
+@pytest.mark.uncounted
 @needs_compiler
 @pytest.mark.parametrize("name", ["chorales", "tunes"])
 def test_lower_precisions_keep_the_likelihood_of_what_a_trained_model_writes(name):

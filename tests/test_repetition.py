@@ -148,6 +148,7 @@ def test_a_trained_model_states_what_its_pieces_reach(player, corpus):
     assert model_card.measure_reach(module, corpus, player.tokenizer)["repetition"] == found
 
 
+@pytest.mark.machine
 @pytest.mark.parametrize("name", ["chorales", "tunes"])
 def test_what_a_shipped_model_writes_is_no_loop(name):
     shipped = open_model(name)
@@ -274,6 +275,7 @@ def test_a_fill_that_repeats_itself_is_drawn_anew(strict, small_score):
     assert tasks.regenerate(strict, pieces[again].provenance) == pieces[again]
 
 
+@pytest.mark.uncounted
 def test_every_section_of_a_form_is_judged(strict):
     forms = [Form.parse(Request(seed=1, index=n, bars=2, time_signature="4/4"), "ABC") for n in range(6)]
     pieces = tasks.make(strict, forms)

@@ -319,6 +319,7 @@ def newest(folder):
     return max((path.name for path in folder.glob("step-*.checkpoint")), default="")
 
 
+@pytest.mark.uncounted
 @pytest.mark.parametrize(("moments", "steps"), [(2, 200), pytest.param(40, 600, marks=pytest.mark.soak)])
 def test_a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been(run, here, moments, steps):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

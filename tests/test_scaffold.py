@@ -60,6 +60,7 @@ def test_there_is_a_beginning_of_every_kind():
     assert {f"{FULLER.get(kind, kind)}s" for kind in list_kinds()} == {*KINDS, "events"}
 
 
+@pytest.mark.uncounted
 def test_a_new_package_of_each_kind_passes_its_tests_and_the_contracts(tmp_path):
     site = tmp_path / "site"
     site.mkdir()
@@ -88,6 +89,7 @@ main(["plugins", "check", sys.argv[1]])
 """In one process, which starts once."""
 
 
+@pytest.mark.uncounted
 def test_in_its_folder_pytest_alone_checks_the_contracts_and_names_the_rule_that_is_broken(tmp_path):
     folder, site = begin(NAME, "sampler", tmp_path), tmp_path / "site"
     site.mkdir()

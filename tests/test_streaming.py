@@ -38,6 +38,7 @@ def notes_of(events):
     return sorted(notes), [event for begun in sounding.values() for event in begun]
 
 
+@pytest.mark.uncounted
 @pytest.mark.parametrize("chain", [(), (RANGE,)], ids=["free", "constrained"])
 @pytest.mark.parametrize("name", PLAYERS)
 def test_a_stream_is_the_piece_that_is_generated(name, chain):
@@ -101,6 +102,7 @@ def test_a_bar_is_there_before_the_next_is_written(monkeypatch):
     assert sum(1 for _ in streaming.stream_tokens(player, Request(seed=1, bars=5))) > seen[0]
 
 
+@pytest.mark.uncounted
 def test_memory_does_not_grow_with_the_bars():
     """What is kept is bounded: sampler's history, window of bars, a block of uniforms."""
     player = PLAYERS["voices"]

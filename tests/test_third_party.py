@@ -154,6 +154,7 @@ def test_its_package_is_listed_with_all_that_it_offers(python):
     assert offers.strip() == "architectures: fading; samplers: hush; exporters: .txt"
 
 
+@pytest.mark.uncounted
 def test_its_architecture_is_trained_and_its_sampler_and_format_are_used(python, tmp_path):
     for number in range(6):
         registry().make("exporters", ".mid")([Piece(walk(number))], tmp_path / f"{number}.mid")
@@ -174,6 +175,7 @@ def test_its_architecture_is_trained_and_its_sampler_and_format_are_used(python,
     assert made["request"]["samplers"] == [{"name": "hush", "options": {"amount": 50}}]
 
 
+@pytest.mark.uncounted
 def test_its_contracts_are_checked_by_our_suite(python):
     said = python("-m", "composer", "plugins", "check", "composer-fading")
     assert "ok      sampler hush with voices" in said

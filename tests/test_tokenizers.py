@@ -60,6 +60,7 @@ def onsets(music):
     return sorted((int(n["start"]), int(n["pitch"])) for track in music.tracks for n in track.notes)
 
 
+@pytest.mark.uncounted
 def test_a_thousand_random_pieces_keep_the_contract(tokenizer):
     check_grammar(tokenizer, rows=1000)
 

@@ -172,6 +172,7 @@ def test_a_traced_step_computes_what_the_network_does_and_rows_stand_alone(name)
             assert one.tobytes() == found[row : row + 1].tobytes()
 
 
+@pytest.mark.machine
 def test_it_keeps_the_contract_of_a_backend():
     model = make_random_model("gru", "remi", hidden_size=40, layers=2)
     check_backend(TracedOfAnything(), model)

@@ -83,6 +83,7 @@ def test_the_weights_kept_are_those_of_the_best_validation(trained, corpus, toke
     assert found.nats_per_note == trained.best.valid == min(point.valid for point in trained.history)
 
 
+@pytest.mark.machine
 def test_the_same_seed_gives_the_same_weights(trained, corpus, tokenizer, gru):
     short = replace(SETTINGS, evaluations=1)
     once, again = (train(corpus, tokenizer, gru, short) for _ in range(2))
@@ -259,6 +260,7 @@ def test_a_device_that_is_not_here_is_refused(corpus, tokenizer, gru, device):
 # --- stopping and going on --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.machine
 @pytest.mark.parametrize("validation", [2, 4, 6])
 @pytest.mark.parametrize("error", [RuntimeError("power cut"), KeyboardInterrupt()], ids=["killed", "interrupted"])
 def test_a_run_that_was_stopped_goes_on_to_the_bit(corpus, tokenizer, gru, trained, tmp_path, validation, error):
@@ -506,6 +508,7 @@ def _in_short_chunks(monkeypatch):
     )
 
 
+@pytest.mark.machine
 @pytest.mark.usefixtures("_in_short_chunks")
 def test_a_piece_is_as_likely_in_a_batch_as_alone(module, corpus, tokenizer):
     pieces = corpus.split("train")
@@ -514,6 +517,7 @@ def test_a_piece_is_as_likely_in_a_batch_as_alone(module, corpus, tokenizer):
     assert together == pytest.approx(np.array(alone), rel=1e-5)
 
 
+@pytest.mark.machine
 @pytest.mark.usefixtures("_in_short_chunks")
 @pytest.mark.parametrize("masked", [False, True])
 def test_a_likelihood_is_that_of_every_token_of_the_piece(module, corpus, tokenizer, masked):

@@ -14,6 +14,7 @@ def sanitised(tmp_path):
     return found
 
 
+@pytest.mark.uncounted
 @pytest.mark.parametrize("count", [1000, pytest.param(20_000, marks=pytest.mark.soak)])
 def test_models_of_parts_that_do_not_belong_together_touch_no_memory_but_their_own(count, sanitised, tmp_path):
     found = fuzz("sanitised", count, tmp_path, seed=count, environment=sanitised)
@@ -23,6 +24,7 @@ def test_models_of_parts_that_do_not_belong_together_touch_no_memory_but_their_o
     assert found.ended["refused"] > count / 5
 
 
+@pytest.mark.uncounted
 @pytest.mark.parametrize("count", [3, pytest.param(100, marks=pytest.mark.soak)])
 def test_compiled_grammars_touch_no_memory_but_their_own_whatever_the_state(count, sanitised, tmp_path):
     found = fuzz("grammars", count, tmp_path, seed=count, environment=sanitised)
