@@ -58,7 +58,11 @@ def tmp_path(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def _libraries(tmp_path_factory):
-    return tmp_path_factory.mktemp("native")
+    """Where all workers of a run keep what they compile."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "native"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
 
 
 @pytest.fixture(autouse=True)

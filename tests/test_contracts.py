@@ -67,13 +67,13 @@ def cases():
 
 
 def list_marks(kind, number, case, others):
-    """What is checked with several companions, or by training or tracing, runs the same lines again and again.
+    """What is checked with several companions runs the same lines with each.
 
     Of each plugin one tokenizer is enough for a sampler; soak runs take all.
     """
     if kind == "samplers" and case.name.rpartition(" with ")[2] in others:
         yield pytest.mark.soak
-    if kind == "architectures" or (kind in ("samplers", "backends") and number > 1):  # the first is that of options
+    if kind in ("samplers", "backends") and number > 1:  # the first is that of options
         yield pytest.mark.uncounted
     if kind == "backends" and case.name.endswith(tuple(f"with {name}" for name in ON_MACHINES)):
         yield pytest.mark.machine

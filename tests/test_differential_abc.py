@@ -105,7 +105,6 @@ def readings(step, path):
     return compared(played_once, path), compared(repeated, path)
 
 
-@pytest.mark.uncounted
 def test_tunes_sound_as_another_program_plays_them(tmp_path):
     played_once, repeated = readings(120, tmp_path / "tune.abc")
     assert played_once[""] > 100

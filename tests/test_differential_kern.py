@@ -141,7 +141,6 @@ def agreeing(path, verovio):
     return found
 
 
-@pytest.mark.uncounted
 def test_pieces_are_read_as_others_read_them():
     verovio = by_verovio(SOME)
     for path in SOME:

@@ -79,7 +79,6 @@ def sounding(notes):
     return {pitch: round(total / 240) for pitch, total in found.items()}
 
 
-@pytest.mark.uncounted
 def test_some_pieces_are_read_as_music21_reads_them():
     for path in random.Random(3).sample(SMALL, 12):
         (ours, metres), (theirs, other_metres) = by_ours(path), by_music21(path)

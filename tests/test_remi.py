@@ -167,7 +167,6 @@ VARIANTS = {
 }
 
 
-@pytest.mark.uncounted
 @pytest.mark.parametrize("tokenizer", VARIANTS.values(), ids=VARIANTS)
 def test_every_choice_of_options_keeps_the_contract(tokenizer):
     check_tokenizer(tokenizer, [score(line((60, 1), (0, 2), (62, 5)), line((55, 8)), upbeat=QUARTER)])

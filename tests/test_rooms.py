@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,12 @@ def name_of(module, name):
     return inner if inner.removeprefix("composer.") in MODULES else module
 
 
-ARROWS = {(name, aim) for name in MODULES for aim in imported(name)}
+@cache
+def find_arrows():
+    """Each module with each that it imports."""
+    return {(name, aim) for name in MODULES for aim in imported(name)}
+
+
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
 
@@ -78,7 +84,7 @@ def room(name):
 def test_no_room_imports_one_above_it():
     up = {
         (name, aim)
-        for name, aim in ARROWS
+        for name, aim in find_arrows()
         if room(name) in FLOOR and FLOOR[room(name)] < FLOOR.get(room(aim), len(FLOORS))
     }
     assert up == EXCEPTIONS
@@ -93,7 +99,7 @@ def reached(name):
     """All modules that one imports, and that those import."""
     found, waiting = set(), {name}
     while waiting:
-        new = {aim for one, aim in ARROWS if one in waiting} - found
+        new = {aim for one, aim in find_arrows() if one in waiting} - found
         found, waiting = found | new, new
     return found
 

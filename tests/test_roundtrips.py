@@ -64,7 +64,6 @@ HELD = {".musicxml": told, ".mxl": told, ".abc": told_in_abc}
 SOME = [pytest.param(range(60)), pytest.param(range(60, 2000), marks=pytest.mark.soak)]
 
 
-@pytest.mark.uncounted
 @pytest.mark.parametrize("seeds", SOME)
 @pytest.mark.parametrize("suffix", HELD)
 def test_random_music_comes_back_or_what_changed_is_said(again, suffix, seeds):
@@ -128,7 +127,6 @@ def test_signs_within_a_bar_come_back(again):
     assert [round(tempo.bpm) for tempo in again(music, ".abc")[0].tempos] == [90, 102]
 
 
-@pytest.mark.uncounted
 @pytest.mark.parametrize("seeds", [pytest.param(range(4)), pytest.param(range(4, 200), marks=pytest.mark.soak)])
 @pytest.mark.parametrize("suffix", [".svg", ".pdf"])
 @pytest.mark.filterwarnings("ignore::composer.errors.ReadingWarning")

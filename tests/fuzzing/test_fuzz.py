@@ -37,7 +37,6 @@ FEW = {
 }
 
 
-@pytest.mark.uncounted
 @pytest.mark.parametrize("kind", FEW)
 def test_some_damaged_files_are_read_or_refused(kind, tmp_path):
     check(fuzz(kind, FEW[kind], tmp_path, seed=2), FEW[kind])
