@@ -63,6 +63,7 @@ class Remi:
     lookback: Annotated[tuple[int, ...], "distances in bars of what stood there, in the model's input"] = ()
     recall: Annotated[bool, "tell the model what followed the longest earlier stretch that is as the latest"] = False
     sections: Annotated[bool, "tell how many bars are left in the section, where a piece has them"] = False
+    harmony: Annotated[bool, "tell the model the outer pitches that sound, and the degrees above the tonic"] = False
 
     def __post_init__(self) -> None:
         """Refuse options without a valid vocabulary."""
@@ -119,7 +120,7 @@ class Remi:
     def grammar(self) -> Grammar:
         """The rules for the next token, with what stood some bars ago."""
         return add_lookback(
-            RemiGrammar(self.events), self.token_info, self.lookback, TOKENS_PER_BAR, recall=self.recall
+            RemiGrammar(self.events, self.harmony), self.token_info, self.lookback, TOKENS_PER_BAR, recall=self.recall
         )
 
     def encode(self, score: Score, *, ends: bool = True) -> Tokens:
