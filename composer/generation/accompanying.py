@@ -30,7 +30,6 @@ from composer.music.score import Score, concatenate_notes
 from composer.request import Request
 from composer.types import PlacesGiven, Span
 
-
 SLOWEST, FASTEST = 5.0, 1000.0
 """The bounds of a request's tempo."""
 
