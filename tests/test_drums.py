@@ -39,12 +39,13 @@ def list_pairs(music):
     return [(tick, sound) for tick, sound, _ in list_hits(music)]
 
 
-def test_a_piece_reads_as_tempo_bars_positions_and_hits():
+def test_a_piece_reads_as_tempo_bars_rhythms_positions_and_hits():
     tokenizer = Drums()
     music = play((0, KICK, 100), (SIXTEENTH * 4 + 15, SNARE, 60), (SIXTEENTH * 4 - 10, CLOSED, 20), tempo=100.0)
     assert words(tokenizer, tokenizer.encode(music)) == (
-        "TimeSignature_4/4 Key_C Upbeat_0 Tempo_99 Bar_1 Position_0 Drum_36 Velocity_100 Timing_0 "
-        "Position_12 Drum_38 Velocity_60 Timing_3 Drum_42 Velocity_20 Timing_-2 EOS_None"
+        "TimeSignature_4/4 Key_C Upbeat_0 Tempo_99 Bar_1 Rhythm_0 Position_0 Drum_36 Velocity_100 "
+        "Timing_0 Rhythm_0 Position_12 Drum_38 Velocity_60 Timing_3 Drum_42 Velocity_20 Timing_-2 "
+        "Rhythm_None Rhythm_None EOS_None"
     )
 
 
@@ -59,20 +60,30 @@ def test_onsets_come_back_to_the_fine_step_and_loudness_to_the_degree():
         assert abs(loudness - velocity) <= 4
 
 
-def test_triplets_and_16ths_are_positions_and_the_nearest_is_taken():
-    ticks = [0, SIXTEENTH, TRIPLET, 2 * SIXTEENTH, 2 * TRIPLET, 3 * SIXTEENTH]
-    tokenizer = Drums(fine_steps=0, velocities=0, tempos=0)
+@pytest.mark.parametrize("width", [SIXTEENTH, TRIPLET])
+def test_a_beat_has_16ths_or_triplets_whichever_its_hits_are_nearer_to(width):
+    ticks = [*range(0, QUARTER, width), *range(QUARTER, 2 * QUARTER, SIXTEENTH)]
     early = play(*((max(tick - 15, 0), SNARE, 80) for tick in ticks))
-    assert [tick for tick, *_ in list_hits(tokenizer.decode(tokenizer.encode(early)))] == ticks
+    assert [tick for tick, *_ in come_back(early, fine_steps=0, velocities=0, tempos=0)] == ticks
+    assert [tick for tick, *_ in come_back(early)] == [max(tick - 15, 0) for tick in ticks]
+
+
+def test_a_single_hit_between_a_16th_and_a_triplet_is_a_16th():
+    tokenizer = Drums()
+    written = words(tokenizer, tokenizer.encode(play((0, KICK, 80), (3 * SIXTEENTH - 20, KICK, 80))))
+    assert "Rhythm_09 Position_0 Drum_36 Velocity_84 Timing_0 Position_9 Drum_36 Velocity_84 Timing_-4" in written
+
+
+def test_beats_without_triplets_have_16ths_alone():
     plain = Drums(triplets=False, fine_steps=0)
     assert "Position_4 " not in words(plain, plain.encode(play((TRIPLET, SNARE, 80)))) + " "
-    odd = play((TRIPLET, SNARE, 80), time_signatures=score(metres=((0, 7, 8),)).time_signatures)
+    tokenizer, odd = Drums(), play((TRIPLET, SNARE, 80), time_signatures=score(metres=((0, 7, 8),)).time_signatures)
     assert "Position_3 " in words(tokenizer, tokenizer.encode(odd))  # bars of 7/8 have 16ths alone
 
 
 def test_a_hit_before_the_bar_line_belongs_to_the_bar_after_it():
     tokenizer, music = Drums(), play((0, KICK, 80), (BAR - 20, KICK, 80))
-    assert "Bar_1 Position_0 Drum_36 Velocity_84 Timing_-4" in words(tokenizer, tokenizer.encode(music))
+    assert "Bar_1 Rhythm_0 Position_0 Drum_36 Velocity_84 Timing_-4" in words(tokenizer, tokenizer.encode(music))
     assert list_pairs(tokenizer.decode(tokenizer.encode(music))) == [(0, KICK), (BAR - 20, KICK)]
 
 

@@ -42,14 +42,18 @@ def find_longest_match(lengths: Array, ring: Array, count: Array) -> Array:
 
 
 def compute_matches(
-    tokens: NDArray[np.int64], places: int, kept: NDArray[np.int64], count: NDArray[np.int64]
+    tokens: NDArray[np.int64],
+    compared: NDArray[np.int64],
+    places: int,
+    kept: NDArray[np.int64],
+    count: NDArray[np.int64],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Compute what the two functions above return at all T steps: (T, N) and (T, 2).
 
-    `tokens` (E,) are all that enter the ring. At a step `count` (T,) of them are in it, and `kept` (T, N) tells which,
-    -1 for none.
+    `tokens` (E,) are all that enter the ring, `compared` (E,) as they are compared. At a step `count` (T,) of them are
+    in it, and `kept` (T, N) tells which, -1 for none.
     """
-    runs = _measure_runs(tokens, places)
+    runs = _measure_runs(compared, places)
     last = count - 1
     lags = np.where(kept >= 0, last[:, None] - kept, 0)
     lengths = np.where(last[:, None] >= 0, runs[np.maximum(last, 0)[:, None], lags], 0)

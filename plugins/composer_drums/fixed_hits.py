@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from composer.arrays import convert_like, get_namespace, look_up, make_parameter, make_range
 from composer.music.score import TICKS_PER_QUARTER, Score
 from composer.tokens.bar_encoding import Measures
-from composer.tokens.bar_grammar import Grid, find_last_step
+from composer.tokens.bar_grammar import Field, Grid, find_last_step
 from composer.tokens.fixed_bars import NEVER, FixedBars, choose_spans, clip_step, fix_bars, mark_fixed
 from composer.types import Array, Span
-from composer_drums.events import Events, Ints
+from composer_drums.events import STEPS, Events, Ints
 from composer_drums.grammar import OwnField
 from composer_drums.hits import encode_hits, find_hits, find_tempo
 
@@ -36,6 +36,8 @@ class FixedHits:
     cover: NDArray[np.bool_]  # (N,) whether each fine step is fixed; the last one stands for all later
     order: Ints  # (N + 1,) step * V + first token of each fixed hit, rising; the last is never reached
     rest: Ints  # (N + 1, 2) velocity and offset of each, -1 for none
+    struck: Ints  # (steps + STEPS,) the pattern that the rhythm of a beat has, if it begins STEPS before each step
+    free: Ints  # (steps + STEPS,) the pattern that it may have, likewise; the last one stands for all later
 
     def __call__(self, state: Array) -> Array:
         """Return the mask (B, V)."""
@@ -56,8 +58,26 @@ class FixedHits:
         timing = self._list_tokens("Timing", state) == rest[:, 1:]
         timings = xp.where(is_fixed, timing, self._mask_free_offsets(state))
         return xp.concat(
-            [self.bars.mask(state, due_step), self._mask_tempos(state), drums, velocities, timings], axis=1
+            [
+                self.bars.mask(state, due_step),
+                self._mask_tempos(state),
+                self._mask_rhythms(state, due_step),
+                drums,
+                velocities,
+                timings,
+            ],
+            axis=1,
         )
+
+    def _mask_rhythms(self, state: Array, due_step: Array) -> Array:
+        """Mask (B, patterns) those of the next beat that have all that is fixed, and nothing else where all is."""
+        xp = get_namespace(state)
+        begin = state[:, Field.ORIGIN] + (state[:, OwnField.BEAT] + 1) * STEPS
+        place = xp.minimum(xp.clip(begin + STEPS, 0, None), make_parameter(len(self.free) - 1, state))
+        struck = (look_up(self.struck, place) & self.grammar.find_places(state))[:, None]  # the rest is the next bar's
+        free = look_up(self.free, place)[:, None]
+        patterns = convert_like(self.grammar.events.patterns, state)
+        return (due_step >= begin)[:, None] & ((patterns & struck) == struck) & ((patterns & ~free) == 0)
 
     def _list_tokens(self, kind: str, state: Array) -> Array:
         """List (1, count) the tokens of a type."""
@@ -92,6 +112,7 @@ def fix_hits(grammar: DrumGrammar, score: Score, spans: Sequence[Span]) -> Fixed
     fixed = cover[hits.steps * events.fine + hits.offsets]
     touched, closed = _mark_cells(events, found, cover)
     bars = replace(fix_bars(events.grid, found, touched[None]), open=~closed)
+    struck, free = _list_patterns(events, hits.steps[fixed], closed)
     return FixedHits(
         grammar,
         bars,
@@ -99,7 +120,24 @@ def fix_hits(grammar: DrumGrammar, score: Score, spans: Sequence[Span]) -> Fixed
         cover,
         np.append((hits.steps * size + rows[:, 0])[fixed], NEVER * size),
         np.concatenate([rows[fixed, 1:], np.full_like(rows[:1, 1:], -1)]),
+        struck,
+        free,
     )
+
+
+def _list_patterns(events: Events, struck: Ints, closed: NDArray[np.bool_]) -> tuple[Ints, Ints]:
+    """List (steps + STEPS,) the patterns struck, and those free, of beats that begin STEPS before each of the steps.
+
+    `struck` are steps of fixed hits, and `closed` (steps + 1,) tells where nothing else may be, at last for all later.
+    """
+    tables = np.zeros((2, len(closed) + STEPS), dtype=np.int64)
+    tables[0, struck + STEPS] = 1
+    tables[1, STEPS:] = ~closed
+    tables[1] |= tables[0]
+    padded = np.concatenate([tables, np.repeat(tables[:, -1:], STEPS - 1, axis=1)], axis=1)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, STEPS, axis=1)
+    found = events.gather_bits(windows)
+    return found[0], found[1]
 
 
 def _mark_cells(events: Events, found: Measures, cover: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], ...]:
