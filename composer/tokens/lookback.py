@@ -27,7 +27,7 @@ from composer.arrays import carry_forward, convert_like, get_namespace, look_up,
 from composer.music.keys import ALL_KEYS
 from composer.music.score import Score
 from composer.request import Request
-from composer.tokens.matching import LONGEST, advance_matches, compute_matches, find_longest_match
+from composer.tokens.matching import LONGEST, advance_matches, compute_longest, compute_matches, find_longest_match
 from composer.tokens.vocabulary import BOS, EOS
 from composer.types import Array, Column, Grammar, MusicalState, Span, SupportsStates, TokenInfo, Tokens
 
@@ -328,12 +328,7 @@ class LookbackStates(LookbackGrammar):
         """Compute the states before each token of a piece, (T, S), equal to those of `advance`."""
         inner = self.inner.compute_states(tokens)  # type: ignore[attr-defined]
         music = self.inner.interpret(inner)
-        times = np.arange(len(tokens))
-        same = np.append(False, (music.bar[1:] == music.bar[:-1]) & (music.position[1:] == music.position[:-1]))
-        ordinal = np.minimum(times - np.maximum.accumulate(np.where(same, 0, times)), ORDINALS - 1)
-        place = _number_place(music.bar, music.position, ordinal)
-        written = self._kept_as[tokens[:-1]]  # the token before each state but the first
-        keeps = music.bar[1:] >= 0
+        ordinal, place, written, keeps = self._list_places(tokens, music)
         entries = ((place[1:] + 1) * TOKENS + written)[keeps]
         count = np.append(0, np.cumsum(keeps))
         own = np.stack([np.zeros_like(count), ordinal, count], axis=1)
@@ -345,6 +340,35 @@ class LookbackStates(LookbackGrammar):
             past = entries % TOKENS
             blocks += compute_matches(past, self._classify(past), self.room, index, count)
         return np.concatenate(blocks, axis=1)
+
+    def compute_inputs(self, tokens: Tokens) -> NDArray[np.int64]:
+        """Compute the model's inputs before each token of a piece, (T, C), equal to those of `make_inputs`.
+
+        States hold the memory of many bars, so this takes a small part of their time and room.
+        """
+        inner = self.inner.compute_states(tokens)  # type: ignore[attr-defined]
+        music = self.inner.interpret(inner)
+        _, place, written, keeps = self._list_places(tokens, music)
+        entries = ((place[1:] + 1) * TOKENS + written)[keeps]
+        count = np.append(0, np.cumsum(keeps))
+        expected = self._look_up_all(entries, count, music.bar, place)
+        runs, *moved = self._compute_runs(np.append(BOS, written), expected, music)
+        blocks = [self.inner.make_inputs(inner), expected, _RUN_CLASSES[runs]]
+        if moved:
+            blocks += [moved[1], _RUN_CLASSES[moved[2]]]
+        if self.recall:
+            past = entries % TOKENS
+            longest = compute_longest(past, self._classify(past), self.room)[count]
+            blocks += [longest[:, :1], _RUN_CLASSES[longest[:, 1:]]]
+        return np.concatenate(blocks, axis=1)
+
+    def _list_places(self, tokens: Tokens, music: MusicalState) -> tuple[NDArray[np.int64], ...]:
+        """List the ordinal and the place of each step (T,), the token before it as it is kept, and whether it is."""
+        times = np.arange(len(tokens))
+        same = np.append(False, (music.bar[1:] == music.bar[:-1]) & (music.position[1:] == music.position[:-1]))
+        ordinal = np.minimum(times - np.maximum.accumulate(np.where(same, 0, times)), ORDINALS - 1)
+        place = _number_place(music.bar, music.position, ordinal)
+        return ordinal, place, self._kept_as[tokens[:-1]], music.bar[1:] >= 0
 
     def _list_kept(self, count: NDArray[np.int64]) -> NDArray[np.int64]:
         """List (T, N) which tokens are kept at each step, where `advance` puts them; -1 for none."""

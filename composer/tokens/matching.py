@@ -65,6 +65,27 @@ def compute_matches(
     return lengths, np.where(last[:, None] >= 0, found[np.maximum(last, 0)], 0)
 
 
+def compute_longest(tokens: NDArray[np.int64], compared: NDArray[np.int64], places: int) -> NDArray[np.int64]:
+    """Compute (E + 1, 2) what `find_longest_match` finds after each of the E tokens, and BOS and 0 before the first.
+
+    It goes lag by lag, and so holds no numbers for each place in the ring.
+    """
+    count = len(tokens)
+    length, lag = np.zeros(count, dtype=np.int32), np.zeros(count, dtype=np.int32)
+    times = np.arange(1, count + 1, dtype=np.int32)
+    narrow = compared.astype(np.int32)
+    for lags in range(1, min(places, count)):
+        same = narrow[lags:] == narrow[:-lags]
+        runs = times[: count - lags] - np.maximum.accumulate(np.where(same, 0, times[: count - lags]))
+        better = np.flatnonzero(np.minimum(runs, LONGEST) > length[lags:])
+        length[better + lags], lag[better + lags] = np.minimum(runs[better], LONGEST), lags
+    found = np.zeros((count + 1, 2), dtype=np.int64)
+    found[:, 0] = BOS
+    has = np.flatnonzero(length)
+    found[has + 1, 0], found[has + 1, 1] = tokens[has - lag[has] + 1], length[has]
+    return found
+
+
 def _measure_runs(tokens: NDArray[np.int64], places: int) -> NDArray[np.int64]:
     """Measure (E, N) how many tokens up to each equal those that came so many places before; 0 for the lag 0."""
     padded = np.concatenate([np.full(places, -1), tokens, [-1] * (not len(tokens))])
