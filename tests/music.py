@@ -81,6 +81,20 @@ def save_chorales(path, train, valid, test):
     Path(path).write_text(json.dumps({side: [chorale() for _ in range(count)] for side, count in counts.items()}))
 
 
+def save_openscore(folder, train, valid, test):
+    """A folder as OpenScore's songs: so many of four bars in each split, a voice above a piano."""
+    sets = {"train": (1, 2, 4, 6), "valid": (11,), "test": (3, 5)}  # by the hashes of their names
+    for side, count in {"train": train, "valid": valid, "test": test}.items():
+        for number in range(count):
+            random = np.random.default_rng((number, len(side)))
+            tune = [(int(pitch), 1) for pitch in random.integers(60, 80, 16)]
+            chords = [((48, 52 + int(random.integers(3)), 55), 2) for _ in range(8)]
+            tracks = line(*tune, name="Voice", program=52), line(*chords, name="Piano")
+            path = Path(folder, "Haydn,_Joseph", f"Set_{sets[side][number % len(sets[side])]}", f"{number}.musicxml")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            formats.write([Piece(score(*tracks))], path)
+
+
 def save_groove(folder, train, valid, test):
     """A folder as the Groove MIDI Dataset: so many takes of two bars in each split, rock beats and funk fills."""
     random, root = np.random.default_rng(0), Path(folder)

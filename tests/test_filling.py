@@ -10,8 +10,9 @@ from music import line, notes, score
 
 from composer.errors import BadOption, CannotExpress, RequestWarning
 from composer.generation import generator, infilling
+from composer.generation.accompanying import plan_parts
 from composer.generation.composer import open_model
-from composer.generation.infilling import ALWAYS, Fill, find_settled_bars, plan_gap, plan_harmony, plan_variation
+from composer.generation.infilling import ALWAYS, Fill, find_settled_bars, plan_gap, plan_variation
 from composer.generation.tasks import make
 from composer.io import formats
 from composer.music.merging import is_fixed
@@ -180,7 +181,7 @@ def test_what_constraints_cost_is_told(player, whole):
 def test_a_melody_stays_in_its_voice(player, voice, place):
     melody = score(line((69, 1), (71, 1.5), (72, 0.5), (74, 2), (0, 1), (76, 3), name="Tune"), key="Am", upbeat=480)
     melody = replace(melody, tempos=(Tempo(0, 63.0),))
-    (piece,) = make(player, [plan_harmony(player, melody, Request(seed=1), voice=voice, **FEW)])
+    (piece,) = make(player, [plan_parts(player, melody, Request(seed=1), voice=voice, **FEW)])
     assert rows(piece.score.tracks[place]) == rows(melody.tracks[0])
     names = ["Soprano", "Alto", "Tenor", "Bass"]
     assert [track.name for track in piece.score.tracks] == [*names[:place], "Tune", *names[place + 1 :]]
@@ -193,22 +194,22 @@ def test_a_melody_stays_in_its_voice(player, voice, place):
 def test_a_melody_keeps_its_program_unless_it_has_no_track_of_its_own(player):
     melody = score(line((69, 1), (71, 1), (72, 2), program=73))
     for own_track, program in ((True, 73), (False, 52)):
-        wanted = plan_harmony(player, melody, Request(seed=1), voice="alto", own_track=own_track, **FEW)
+        wanted = plan_parts(player, melody, Request(seed=1), voice="alto", own_track=own_track, **FEW)
         alto = wanted.score.tracks[1]
         assert (alto.name, alto.program, rows(alto)) == ("Alto", program, rows(melody.tracks[0]))
 
 
 def test_a_melody_takes_on_a_key_and_a_metre_that_it_does_not_state(player):
     bare = replace(score(line((69, 1), (71, 1), (72, 1))), key_signatures=(), time_signatures=())
-    wanted = plan_harmony(player, bare, Request(key="Am", time_signature="3/4"), **FEW)
+    wanted = plan_parts(player, bare, Request(key="Am", time_signature="3/4"), **FEW)
     assert (wanted.request.key, wanted.request.time_signature) == ("Am", "3/4")
     with pytest.raises(BadOption, match="the melody is in C, and Am was asked for; leave one of them out"):
-        plan_harmony(player, score(line((69, 1))), Request(key="Am"), **FEW)
+        plan_parts(player, score(line((69, 1))), Request(key="Am"), **FEW)
 
 
 def test_the_key_of_a_melody_is_estimated(player):
     melody = replace(score(line((62, 1), (66, 1), (69, 1), (67, 1), (66, 1), (64, 1), (62, 2))), key_signatures=())
-    wanted = plan_harmony(player, melody, Request(), **FEW)
+    wanted = plan_parts(player, melody, Request(), **FEW)
     assert wanted.request.key == "D" == str(wanted.score.key_signatures[0].key)
 
 
@@ -236,7 +237,7 @@ def test_variations_differ_and_keep_what_they_say(player, whole):
 
 def test_a_fill_is_the_same_alone_and_among_others(player, whole, tmp_path, monkeypatch):
     wanted = [plan_gap(player, whole, Request(seed=3, index=i), bars=(2, 2 + i), particles=3 + i) for i in range(2)]
-    wanted.append(plan_harmony(player, replace(whole, tracks=whole.tracks[:1]), Request(seed=3), particles=3))
+    wanted.append(plan_parts(player, replace(whole, tracks=whole.tracks[:1]), Request(seed=3), particles=3))
     together = written(player, tmp_path, make(player, wanted))
     assert [written(player, tmp_path, make(player, [one]))[0] for one in wanted] == together
     monkeypatch.setattr(infilling, "ROWS", 7)

@@ -273,3 +273,59 @@ def test_a_given_note_that_is_longer_than_the_piece_is_shortened():
 def test_a_track_that_is_not_there_cannot_be_given():
     with pytest.raises(BadOption, match="no track 7 to keep; the tracks are 0 to 3"):
         BAND.grammar.fix_notes(BAND_MUSIC, [Span(0, BAR, 7)])
+
+
+# --- named parts ------------------------------------------------------------------------------------------------------
+
+DUO = Remi(parts=("Voice=52", "Piano=0"), drums=False, velocities=0, tempos=0, steps_per_quarter=4)
+SONG = score(line((67, 2), (69, 2), name="Voice", program=52), line(((48, 52), 4), name="Piano"))
+
+
+def test_parts_are_written_in_their_order_and_all_come_back_by_name():
+    check_tokenizer(DUO, [SONG])
+    assert words(DUO, DUO.encode(SONG)) == (
+        "TimeSignature_4/4 Key_C Upbeat_0 Bar_1 Position_0 Part_0 Pitch_67 Duration_8 "
+        "Part_1 Pitch_48 Duration_16 Pitch_52 Duration_16 Position_8 Part_0 Pitch_69 Duration_8 EOS_None"
+    )
+    assert DUO.decode(DUO.encode(SONG)).tracks == SONG.tracks
+    alone = DUO.decode(DUO.encode(score(SONG.tracks[0])))
+    assert [(track.name, track.program, len(track.notes)) for track in alone.tracks] == [
+        ("Voice", 52, 2),
+        ("Piano", 0, 0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tracks", "parts"),
+    [
+        ([("Piano", 0), ("Voice", 52)], ["Piano", "Voice"]),  # by name
+        ([("Melody", 0), ("Piano", 0)], ["Voice", "Piano"]),  # in order, as many as there are parts
+        ([("Soprano", 52), ("Alto", 52), ("Klavier", 0)], ["Voice", "Voice", "Piano"]),  # by program
+        ([("Oboe", 68), ("Soprano", 52), ("Klavier", 0)], ["Voice", "Voice", "Piano"]),  # the first, if there is none
+    ],
+)
+def test_a_track_is_of_the_part_of_its_name_its_place_or_its_program(tracks, parts):
+    music = score(*(line((60 + n, 4), name=name, program=program) for n, (name, program) in enumerate(tracks)))
+    found = DUO.decode(DUO.encode(music)).tracks
+    assert [next(t.name for t in found if 60 + n in t.notes["pitch"]) for n in range(len(tracks))] == parts
+
+
+def test_two_parts_of_one_program_stay_apart_and_a_fixed_one_keeps_its_notes():
+    violins = Remi(parts=("Violin 1=40", "Violin 2=40"), drums=False, steps_per_quarter=4)
+    music = score(line((72, 4), program=40), line((60, 2), (62, 2), program=40))
+    check_tokenizer(violins, [music])
+    check_fixed_notes(violins, music, [Span(0, ALWAYS, 0)])
+    assert [track.notes["pitch"].tolist() for track in violins.decode(violins.encode(music)).tracks] == [[72], [60, 62]]
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        (("Voice",), "'Voice' is no part; give a name and a program from 0 to 127, such as Voice=52"),
+        (("Voice=200",), "is no part"),
+        (("Voice=52", "voice=0"), "parts must have different names"),
+    ],
+)
+def test_wrong_parts_are_refused(parts, message):
+    with pytest.raises(ValueError, match=message):
+        Remi(parts=parts)

@@ -1,7 +1,8 @@
 """The command line: one file for each command, loaded when it is called. Errors become messages here.
 
 generate.py     `generate`
-fill.py         `fill`, `harmonize` and `vary`
+fill.py         `fill` and `vary`
+accompany.py    `harmonize` and `accompany`
 regenerate.py   `regenerate`
 export.py       `export`
 check.py        `check`
@@ -45,7 +46,8 @@ from composer.plugins import commands
 COMMANDS = {
     "generate": ("composer.cli.generate:generate", "Write new pieces of music."),
     "fill": ("composer.cli.fill:fill", "Rewrite bars or voices of a piece."),
-    "harmonize": ("composer.cli.fill:harmonize", "Write voices to a melody."),
+    "harmonize": ("composer.cli.accompany:harmonize", "Write voices to a melody."),
+    "accompany": ("composer.cli.accompany:accompany", "Write an accompaniment to a melody."),
     "vary": ("composer.cli.fill:vary", "Write variations of a piece."),
     "regenerate": ("composer.cli.regenerate:regenerate", "Make a piece again from its file, or rewrite some bars."),
     "export": ("composer.cli.export:export", "Write a piece in other formats."),

@@ -1,8 +1,7 @@
-"""`composer fill`, `harmonize` and `vary`: new bars, new voices or variations around the notes of a piece."""
+"""`composer fill` and `vary`: new bars and voices, or variations, around the notes of a piece."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import click
 from composer.cli import fixed_notes, writing
 from composer.errors import BadOption
 from composer.generation.options import parse_bars, parse_voices
-from composer.generation.readings import parse_grid
 
 # --- fill -------------------------------------------------------------------------------------------------------------
 
@@ -51,64 +49,6 @@ def fill(
         around: dict[str, Any] = {"bars": span, "voices": names, **asked.search_options}
         plan = partial(plan_gap, generator, score, **around)
         fixed_notes.make(generator, plan, fixed_notes.make_request(ctx, generator, asked), asked, shelf)
-
-
-# --- harmonize --------------------------------------------------------------------------------------------------------
-
-
-@click.command(cls=fixed_notes.WithPiece)
-@click.argument("melody")
-@writing.add_outs
-@click.option("--voice", metavar="NAME", help="The voice that has the melody.  [the first]")
-@click.option("--key", help="Key of a melody without one, such as Dm, F# or Bb.  [estimated]")
-@click.option("--time-signature", metavar="N/D", help="Time signature of a melody without one, such as 3/4.  [4/4]")
-@click.option("--track", metavar="NAME", help="The melody's track, by name or number, in a file with others.")
-@click.option(
-    "--transpose", type=click.IntRange(-48, 48), default=0, help="Read a low or high melody so many semitones higher."
-)
-@click.option("--quantize", metavar="1/8", help="Read a played melody on this grid, or `no`; it stays as it is.")
-@fixed_notes.count
-@fixed_notes.add_options
-@click.pass_context
-def harmonize(
-    ctx: click.Context,
-    /,
-    melody: str,
-    outs: tuple[str, ...],
-    voice: str | None,
-    key: str | None,
-    time_signature: str | None,
-    track: str | None,
-    transpose: int,
-    quantize: str | None,
-    **options: Any,
-) -> None:
-    """Write the other voices to MELODY, which stays note for note.
-
-    MELODY is a music file, or notes such as "D4 E4 F4/2 A4/2". The piece has its time signature, length, pickup and
-    key.
-
-    \b
-    composer harmonize melody.mid harmonized.mid --model chorales
-    composer harmonize melody.mid harmonized.mid --voice tenor --seed 7
-    composer harmonize "D4 E4 F4/2 A4/2 G4*2" harmonized.mid --key Dm
-    composer harmonize song.mid choose.html --track Melody --count 8 --best 3
-    """  # noqa: D301  (a \b keeps click from filling the lines)
-    asked = fixed_notes.FillOptions.of(options)
-    grid = None if quantize is None else parse_grid(quantize)
-    with asked.open_shelf(ctx, outs, melody, "MELODY") as shelf:
-        from composer.generation.infilling import plan_harmony
-        from composer.generation.primers import is_typed, read_primer
-        from composer.music.score import Tempo
-
-        typed, score = is_typed(melody), read_primer(melody, "the melody")
-        generator = fixed_notes.choose_generator(None if typed else Path(melody), asked)
-        if typed and generator.suggested.tempo is not None:
-            score = replace(score, tempos=(Tempo(0, generator.suggested.tempo),))
-        request = fixed_notes.make_request(ctx, generator, asked)
-        around: dict[str, Any] = {"voice": voice, "track": track, "transpose": transpose, "grid": grid}
-        plan = partial(plan_harmony, generator, score, own_track=not typed, **around, **asked.search_options)
-        fixed_notes.make(generator, plan, replace(request, key=key, time_signature=time_signature), asked, shelf)
 
 
 # --- vary -------------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ backends.py      the inference backend of a request
 continuation.py  new music after a primer
 primers.py       primers from files and typed notes
 infilling.py     new music around fixed notes
+accompanying.py  new parts beside given ones
 form_spec.py     the sections of a form
 form.py          pieces in sections
 readings.py      fixed music as a model reads it: transposed, in other bars, quantised

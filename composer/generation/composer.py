@@ -225,7 +225,7 @@ class Composer(Generator):
         first unless named, and its `track` the only one. The model reads it `transpose` semitones higher, and on the
         grid `quantize` (`"1/8"`, or `"no"`) if it is played. `count` asks for a list of pieces, `best` for the best.
         """
-        from composer.generation import infilling
+        from composer.generation import accompanying
 
         runtime = {"device": device, "backend": backend, "precision": precision}
         request = _build_request(self, "harmonize", seed, read_finish(transforms, rules), runtime, samplers)
@@ -235,8 +235,15 @@ class Composer(Generator):
         if typed and self.suggested.tempo is not None:
             score = replace(score, tempos=(Tempo(0, self.suggested.tempo),))
         around |= {"track": track, "transpose": transpose, "grid": None if quantize is None else parse_grid(quantize)}
-        plan = partial(infilling.plan_harmony, self, score, voice=voice, own_track=not typed, **around)
+        plan = partial(accompanying.plan_parts, self, score, voice=voice, own_track=not typed, **around)
         return self._make_fills(plan, request, count, best)
+
+    def accompany(self, melody: Music, **options: Any) -> Any:
+        """Write an accompaniment to a melody, which stays note for note, as `composer accompany` does.
+
+        It is the model's parts beside the one that the melody stands for. The options are those of `harmonize`.
+        """
+        return self.harmonize(melody, **options)
 
     def vary(
         self,

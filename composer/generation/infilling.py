@@ -11,7 +11,6 @@ piece = tasks.make(chorales, [wanted])[0]
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.errors import OF_ONE_PIECE, BadOption, CannotExpress, NothingAllowed, RequestWarning, printable
+from composer.errors import OF_ONE_PIECE, BadOption, CannotExpress, NothingAllowed, printable
 from composer.generation.defaults import choose_samplers
 from composer.generation.degeneration import RETRIES, describe_loops
 from composer.generation.finishing import check_fixed
@@ -35,10 +34,9 @@ from composer.generation.generator import (
     round_nats,
     should_retry,
 )
-from composer.generation.primers import apply_request
-from composer.generation.readings import PLAIN, Reading, choose_bars, find_grid, name_grid
+from composer.generation.readings import PLAIN, Reading, choose_bars
 from composer.music.merging import LATEST, check_start, is_fixed, splice
-from composer.music.parts import find_voice, select_melody, warn_of_range
+from composer.music.parts import find_voice
 from composer.music.score import Bars, Score, Track, compute_bars
 from composer.music.score_json import score_from_json, score_to_json
 from composer.request import Request
@@ -290,7 +288,7 @@ def plan_gap(
 
     Bars are counted as musicians do: bar 1 is the first whole bar, and a pickup is bar 0. Voices go by name, or by
     number from 1. Raises BadOption for missing bars and voices and for transforms of whole pieces, CannotExpress. Warns
-    with RequestWarning of constraints that fixed notes break, as `harmonize` and `vary` do.
+    with RequestWarning of constraints that fixed notes break, as plans of parts and of variations do.
     """
     reading = choose_bars(score, generator.model.card.get("metres", {}))
     quantised = quantise(generator, reading.apply(score))
@@ -303,10 +301,10 @@ def plan_gap(
     given = tuple(span for span in [*around, *beside] if span.start < span.end)
     request = build_request(request, quantised)
     wanted = Fill(request, score, given, particles, look_ahead, reading)
-    return _check_and_warn(generator, _choose_samplers(generator, wanted, quantised), quantised)
+    return check_and_warn(generator, choose_fill_samplers(generator, wanted, quantised), quantised)
 
 
-def _choose_samplers(generator: Generator, wanted: Fill, quantised: Score, *, is_whole: bool = False) -> Fill:
+def choose_fill_samplers(generator: Generator, wanted: Fill, quantised: Score, *, is_whole: bool = False) -> Fill:
     """Let the samplers of a fill choose their options, by its fixed notes as the model reads them."""
     tracks = [
         replace(track, notes=track.notes[_mask_fixed(wanted.read_spans, number, track)])
@@ -324,7 +322,7 @@ def _mask_fixed(spans: Sequence[Span], number: int, track: Track) -> NDArray[np.
     return np.array([is_fixed(spans, number, start) for start in track.notes["start"].tolist()], dtype=bool)
 
 
-def _check_and_warn(generator: Generator, wanted: Fill, quantised: Score) -> Fill:
+def check_and_warn(generator: Generator, wanted: Fill, quantised: Score) -> Fill:
     """Check a fill, warn of constraints that its fixed notes break, and return it."""
     check_fixed(wanted.request)
     _check(generator, wanted, quantised)
@@ -332,60 +330,6 @@ def _check_and_warn(generator: Generator, wanted: Fill, quantised: Score) -> Fil
         generator.tokenizer, make_samplers(wanted.request.samplers), wanted.request, quantised, wanted.read_spans
     )
     return wanted
-
-
-def plan_harmony(
-    generator: Generator,
-    melody: Score,
-    request: Request,
-    *,
-    voice: str | None = None,
-    particles: int = PARTICLES,
-    look_ahead: int | None = LOOK_AHEAD,
-    own_track: bool = True,
-    track: str | None = None,
-    transpose: int = 0,
-    grid: int | None = None,
-) -> Fill:
-    """Make the fill that adds voices to a melody, which stays in the named voice, or in the first.
-
-    The piece has the melody's length, pickup, time signature and key, and ends with it. A melody without one or the
-    other takes that of the request; a key stated nowhere is estimated. With `own_track`, the melody keeps its program,
-    and its name if it has one; without, it takes those of the model's voice. `track` chooses one of several. The model
-    reads it `transpose` semitones higher, and on a `grid` in ticks (None: if it is played, 0: never); what it writes is
-    moved back. Raises BadOption for music in several parts, a time signature or key unlike the melody's, a missing
-    voice, or a model with one voice; CannotExpress. Warns with RequestWarning of a melody out of the voice's range.
-    """
-    melody = select_melody(melody, track)
-    if request.time_signature is not None or request.key is not None or transpose:
-        melody = apply_request(melody, request, "the melody")
-    own, reading = melody.tracks[0], _read_melody(generator, melody, transpose, grid)
-    quantised = quantise(generator, reading.apply(melody))
-    if len(quantised.tracks) < 2:
-        raise BadOption("this model does not write in several voices; it cannot write others to a melody.")
-    if np.count_nonzero([len(track.notes) for track in quantised.tracks]) > 1:
-        raise BadOption("a melody is a single line, and there are chords in it.")
-    place = 0 if voice is None else find_voice(quantised, voice)
-    voices = [replace(track, notes=own.notes[:0]) for track in quantised.tracks]
-    warn_of_range(voices[place].name, own, transpose)
-    program = own.program if own_track else voices[place].program
-    voices[place] = replace(own, name=own.name or voices[place].name, program=program)
-    times, keys = melody.time_signatures or quantised.time_signatures, melody.key_signatures or quantised.key_signatures
-    score = replace(melody, tracks=tuple(voices), time_signatures=times, key_signatures=keys)
-    quantised = quantise(generator, reading.apply(score))
-    end = reading.hear(score, quantised).end
-    spans = (Span(0, ALWAYS, place), Span(end, ALWAYS))
-    wanted = Fill(build_request(request, quantised), score, spans, particles, look_ahead, reading)
-    return _check_and_warn(generator, _choose_samplers(generator, wanted, quantised, is_whole=True), quantised)
-
-
-def _read_melody(generator: Generator, melody: Score, transpose: int, grid: int | None) -> Reading:
-    """Choose how the model reads a melody. Warns with RequestWarning of a played one."""
-    found = find_grid(melody.tracks[0].notes) if grid is None else grid
-    if grid is None and found:
-        text = f"the melody is played freely: the model reads it in notes of {name_grid(found)}, and it stays as it is."
-        warnings.warn(text, RequestWarning, stacklevel=3)
-    return replace(choose_bars(melody, generator.model.card.get("metres", {})), semitones=transpose, grid=found)
 
 
 def plan_variation(
@@ -416,8 +360,8 @@ def plan_variation(
         Span(a, ALWAYS if b >= end else b, track) for (track, a, b), keep_it in zip(cells, kept, strict=True) if keep_it
     ]
     wanted = Fill(build_request(request, quantised), score, (*silent, *given), particles, look_ahead, reading)
-    wanted = _choose_samplers(generator, wanted, quantised)
-    return _check_and_warn(generator, wanted, quantised) if request.index == 0 else wanted  # once for all variations
+    wanted = choose_fill_samplers(generator, wanted, quantised)
+    return check_and_warn(generator, wanted, quantised) if request.index == 0 else wanted  # once for all variations
 
 
 def _choose_parts(request: Request, count: int, most: int) -> NDArray[np.bool_]:

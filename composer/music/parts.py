@@ -67,6 +67,15 @@ def _cut_top_line(track: Track) -> Notes:
     return top
 
 
+def make_monophonic(notes: Notes, *, lowest: bool = False) -> Notes:
+    """Return the highest (or lowest) note at each onset, cut at the next onset."""
+    order = np.lexsort((notes["pitch"] if lowest else -notes["pitch"], notes["start"]))
+    _, first = np.unique(notes["start"][order], return_index=True)
+    melody = notes[order][first].copy()
+    melody["duration"][:-1] = np.minimum(melody["duration"][:-1], np.diff(melody["start"]))
+    return melody
+
+
 def select_melody(score: Score, name: str | None) -> Score:
     """Return a score with the track of a melody alone, by name or number, or the only one that has notes.
 

@@ -70,7 +70,14 @@ from composer.types.samplers import (
     RecentNotes,
     Sampler,
 )
-from composer.types.tokenizers import HasSamples, SupportsFrames, SupportsTranspose, Tokenizer, Trainable
+from composer.types.tokenizers import (
+    HasSamples,
+    PlacesGiven,
+    SupportsFrames,
+    SupportsTranspose,
+    Tokenizer,
+    Trainable,
+)
 from composer.types.training import Objective, Optimiser, Schedule
 from composer.types.transforms import DrawsTransposition, HasFlag, Rule, Transform
 
@@ -122,6 +129,7 @@ __all__ = [
     "Outcome",
     "OwnTask",
     "Piece",
+    "PlacesGiven",
     "PredefinedSplit",
     "Reader",
     "ReadsFeatures",

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from composer.music.score import Score
 from composer.types.arrays import Tokens
-from composer.types.grammars import Grammar, TokenInfo
+from composer.types.grammars import Grammar, Span, TokenInfo
 
 
 class Tokenizer(Protocol):
@@ -83,3 +83,17 @@ class SupportsFrames(Protocol):
 
     def assign_frames(self, tokens: Tokens) -> NDArray[np.int64]:
         """Assign a frame to each token of a piece: (T,) from 0 without a gap; -1 for none (heading, EOS)."""
+
+
+@runtime_checkable
+class PlacesGiven(Protocol):
+    """A tokenizer that places given music, to which its own is to be written, in a way of its own.
+
+    Any other one takes one track of it as one of its parts. A tokenizer of drums may take the rhythm of them all.
+    """
+
+    def place_given(self, given: Score) -> tuple[Score, tuple[Span, ...]]:
+        """Return the score that the piece begins with, and the spans of it that are fixed; all else is written.
+
+        `given` are the tracks that stay. Raises CannotExpress for music that it cannot take, with the reason.
+        """

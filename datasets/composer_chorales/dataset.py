@@ -18,7 +18,8 @@ import numpy as np
 
 from composer.errors import ComposerError, EmptyDataset, UnreadableFile
 from composer.music.keys import Key, estimate_key
-from composer.music.score import KeySignature, Notes, Score, Track, compute_bars, concatenate_notes
+from composer.music.parts import make_monophonic
+from composer.music.score import KeySignature, Score, Track, compute_bars, concatenate_notes
 from composer_notation.musicxml.document import open_document
 from composer_notation.musicxml.parts import Part, read_parts
 from composer_notation.musicxml.score import make_score
@@ -53,15 +54,6 @@ def _check_voices(score: Score, shown: str) -> tuple[Track, ...]:
     if len(score.tracks) != len(NAMES) or not all(len(track.notes) for track in score.tracks):
         raise UnreadableFile(f"{shown}: does not have four voices that sing.")
     return score.tracks
-
-
-def make_monophonic(notes: Notes, *, lowest: bool = False) -> Notes:
-    """Return the highest (or lowest) note at each onset, cut at the next onset."""
-    order = np.lexsort((notes["pitch"] if lowest else -notes["pitch"], notes["start"]))
-    _, first = np.unique(notes["start"][order], return_index=True)
-    melody = notes[order][first].copy()
-    melody["duration"][:-1] = np.minimum(melody["duration"][:-1], np.diff(melody["start"]))
-    return melody
 
 
 def find_longest_silence(tracks: tuple[Track, ...]) -> int:

@@ -5,6 +5,7 @@ The notes of a score lie on a grid, in the order of their tokens.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -98,6 +99,7 @@ class Events:
     highest: int
     velocities: tuple[int, ...]  # rising
     durations: tuple[int, ...]  # in steps, rising
+    names: tuple[str, ...] = ()  # of the parts, where they are told apart by name; two may have one program
 
     @cached_property
     def tokens(self) -> tuple[str, ...]:
@@ -105,12 +107,19 @@ class Events:
         return (
             *self.grid.tokens,
             *(f"Tempo_{tempo}" for tempo in self.tempos),
-            *(f"Program_{program}" for program in self.parts if self.named),
+            *self._list_part_tokens(),
             *(f"Pitch_{pitch}" for pitch in range(self.lowest, self.highest + 1)),
             *(f"Drum_{sound}" for sound in range(self.count["Drum"])),
             *(f"Velocity_{velocity}" for velocity in self.velocities),
             *(f"Duration_{steps}" for steps in self.durations),
         )
+
+    def _list_part_tokens(self) -> list[str]:
+        if not self.named:
+            return []
+        if self.names:
+            return [f"Part_{number}" for number in range(len(self.parts))]
+        return [f"Program_{program}" for program in self.parts]
 
     @cached_property
     def count(self) -> dict[str, int]:
@@ -196,17 +205,21 @@ VELOCITY = 80
 
 
 def decode_tracks(events: Events, steps: Ints, tokens: Tokens, end: int | None) -> tuple[Track, ...]:
-    """Decode a track for each program from tokens at these steps; notes are cut at the step `end`, if any."""
+    """Decode a track for each program, or each named part, from tokens at these steps.
+
+    Notes are cut at the step `end`, if any. A named part has its track without notes, too.
+    """
     sounds = cut_overlaps(sort_sounds(_decode_sounds(events, steps, tokens)))
     lengths = sounds.lengths if end is None else np.minimum(sounds.lengths, end - sounds.steps)
     tracks = []
-    for part in np.unique(sounds.parts):
+    for part in range(len(events.names)) if events.names else np.unique(sounds.parts):
         of_part, program = sounds.parts == part, events.parts[part]
         notes = np.empty(of_part.sum(), dtype=NOTE)
         notes["start"] = sounds.steps[of_part] * events.grid.step_ticks
         notes["duration"] = lengths[of_part] * events.grid.step_ticks
         notes["pitch"], notes["velocity"] = sounds.pitches[of_part], sounds.velocities[of_part]
-        tracks.append(Track(notes, program=max(program, 0), is_drum=program == DRUMS))
+        name = events.names[part] if events.names else ""
+        tracks.append(Track(notes, name, max(program, 0), program == DRUMS))
     return tuple(tracks)
 
 
@@ -258,7 +271,8 @@ TEMPO = 120
 
 def extract_sounds(events: Events, score: Score) -> Sounds:
     """Quantise the notes of a score to what tokens can express. Raises CannotExpress."""
-    found = [(track, part) for track in score.tracks if (part := find_part(events, track)) is not None]
+    pairs = zip(score.tracks, find_parts(events, score), strict=True)
+    found = [(track, part) for track, part in pairs if part is not None]
     notes = concatenate_notes([track.notes for track, _ in found])
     if not len(notes):
         raise CannotExpress("contains no notes.")
@@ -271,11 +285,34 @@ def extract_sounds(events: Events, score: Score) -> Sounds:
     return Sounds(sounds.steps, sounds.parts, sounds.pitches, lengths, sounds.velocities)
 
 
-def find_part(events: Events, track: Track) -> int | None:
-    """Return the index of a track's part; None if the track is not written."""
-    if track.is_drum:
-        return events.drum_part if events.drum_part >= 0 else None
-    return events.parts.index(track.program) if track.program in events.parts else 0
+def find_parts(events: Events, score: Score) -> list[int | None]:
+    """Find the index of each track's part; None for a track that is not written.
+
+    A track goes by its program, and one of no part's program is of the first part. Named parts go by name if each track
+    has one of the names, else in their order if there are as many tracks, and else by program.
+    """
+    drums = events.drum_part if events.drum_part >= 0 else None
+    pitched = iter(_find_pitched_parts(events, [track for track in score.tracks if not track.is_drum]))
+    return [drums if track.is_drum else next(pitched) for track in score.tracks]
+
+
+def _find_pitched_parts(events: Events, tracks: Sequence[Track]) -> list[int]:
+    names = [name.casefold() for name in events.names[: len(events.parts) - (events.drum_part >= 0)]]
+    wanted = [track.name.casefold() for track in tracks]
+    if names and set(wanted) <= set(names) and len(set(wanted)) == len(wanted):
+        return [names.index(name) for name in wanted]
+    if names and len(tracks) == len(names):
+        return list(range(len(names)))
+    return _find_by_program(events.parts, tracks)
+
+
+def _find_by_program(parts: Sequence[int], tracks: Sequence[Track]) -> list[int]:
+    """Find the part of each track by its program: of several parts, one that no track has, or else the last."""
+    found: list[int] = []
+    for track in tracks:
+        like = [part for part, program in enumerate(parts) if program == track.program] or [0]
+        found.append(next((part for part in like if part not in found), like[-1]))
+    return found
 
 
 def _check_range(events: Events, pitches: Ints, parts: Ints) -> None:

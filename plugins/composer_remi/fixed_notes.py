@@ -14,7 +14,7 @@ from composer.tokens.bar_encoding import find_bars
 from composer.tokens.bar_grammar import Field, find_last_step
 from composer.tokens.fixed_bars import NEVER, check_track, clip_step, fix_bars, mark_fixed
 from composer.types import Array, Span
-from composer_remi.events import Events, encode_sounds, extract_sounds, find_part, find_tempos
+from composer_remi.events import Events, encode_sounds, extract_sounds, find_parts, find_tempos
 from composer_remi.grammar import OwnField, RemiGrammar, Turn
 
 PITCHES = 129
@@ -33,7 +33,8 @@ class FixedNotes:
         sounds = extract_sounds(events, score)
         found = find_bars(grid, score, int((sounds.steps + sounds.lengths).max()) * grid.step_ticks)
         steps = int(found.starts[-1])
-        cover = mark_fixed(grid, [(span, _find_parts(events, score, span)) for span in spans], len(events.parts), steps)
+        parts = find_parts(events, score)
+        cover = mark_fixed(grid, [(span, _list_parts(events, parts, span)) for span in spans], len(events.parts), steps)
         fixed = cover[sounds.parts, sounds.steps]
         rows = encode_sounds(events, score, sounds)[fixed]
         self.grammar, self.events = grammar, events
@@ -132,10 +133,10 @@ class FixedNotes:
         return make_range(self.events.count["Duration"], state) == xp.minimum(fixed, fitting - 1)[:, None]
 
 
-def _find_parts(events: Events, score: Score, span: Span) -> Sequence[int]:
-    """Return the parts of a span; none for a track that is not written."""
-    check_track(span, len(score.tracks))
+def _list_parts(events: Events, parts: Sequence[int | None], span: Span) -> Sequence[int]:
+    """List the parts of a span, given those of the tracks; none for a track that is not written."""
+    check_track(span, len(parts))
     if span.track is None:
         return range(len(events.parts))
-    part = find_part(events, score.tracks[span.track])
+    part = parts[span.track]
     return [] if part is None else [part]

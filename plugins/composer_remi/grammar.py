@@ -10,15 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.arrays import carry_forward, convert_like, get_namespace, make_range, replace_column
+from composer.music.keys import ALL_KEYS
 from composer.music.score import Score
 from composer.request import Request
 from composer.tokens import bar_grammar
 from composer.tokens.bar_grammar import Field, Grid, Slot
+from composer.tokens.vocabulary import BOS
 from composer.types import Array, Column, MusicalState, Span, Tokens
 from composer_remi.events import Events, encode_tempo
 
 RECENT = 32
 """The number of latest notes that a state remembers, with their ends."""
+
+
+_TONICS = np.array([key.tonic_offset for key in ALL_KEYS])
+"""Semitones of the tonic of each key above C."""
 
 
 class Turn:
@@ -53,6 +59,7 @@ class RemiGrammar:
     """Positions with notes in one order: programs rise at a position, and pitches within a program."""
 
     events: Events
+    harmony: bool = False  # whether the model is told what sounds
 
     @property
     def grid(self) -> Grid:
@@ -61,13 +68,18 @@ class RemiGrammar:
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
-        """The shared columns, the current program, the last sound, and how far notes reach into the bar."""
+        """The shared columns, the current program, the last sound, and how far notes reach into the bar.
+
+        With `harmony`, also the lowest and the highest sounding pitch, and whether each degree above the tonic sounds.
+        """
         size = len(self.events.tokens)
         return (
             *self.grid.make_columns(size, Turn.COUNT),
             Column("program", size, tokens=True),
             Column("sound", size, tokens=True),
             Column("end", self.grid.longest_bar + 2),
+            *([Column("lowest", size, tokens=True), Column("highest", size, tokens=True)] if self.harmony else []),
+            *(Column(f"degree {degree}", 2) for degree in range(12 if self.harmony else 0)),
         )
 
     def start(self, request: Request, rows: int) -> NDArray[np.int64]:
@@ -224,11 +236,26 @@ class RemiGrammar:
     # --- views of a state ---------------------------------------------------------------------------------------------
 
     def make_inputs(self, state: Array) -> Array:
-        """Compute the features of the model's input, (B, 12), or (B, 13) with sections."""
+        """Compute the features of the model's input, (B, 12), or (B, 13) with sections, and 14 more with harmony."""
         xp = get_namespace(state)
         end = xp.clip(state[:, OwnField.END] - state[:, Field.ORIGIN], 0, self.grid.longest_bar + 1)
         own = xp.stack([state[:, OwnField.PROGRAM], state[:, OwnField.SOUND], end], axis=1)
-        return xp.concat([bar_grammar.make_grid_inputs(self.grid, state), own], axis=1)
+        more = [self._describe_harmony(state)] if self.harmony else []
+        return xp.concat([bar_grammar.make_grid_inputs(self.grid, state), own, *more], axis=1)
+
+    def _describe_harmony(self, state: Array) -> Array:
+        """Describe the sounding notes among the recent ones, (B, 14): the outer pitches' tokens, and the degrees."""
+        xp = get_namespace(state)
+        pitches = state[:, OwnField.PITCHES : OwnField.ENDS]
+        sounds = state[:, OwnField.ENDS :] > bar_grammar.find_onset_step(state)[:, None]
+        outer = [xp.min(xp.where(sounds, pitches, 128), axis=1), xp.max(xp.where(sounds, pitches, -1), axis=1)]
+        silent, first = ~xp.any(sounds, axis=1), self.events.first["Pitch"] - self.events.lowest
+        key = state[:, Field.KEY]
+        tonics = xp.take(convert_like(_TONICS, state), xp.clip(key - self.grid.first["Key"], 0, len(_TONICS) - 1))
+        degrees = (pitches - xp.where(key == BOS, 0, tonics)[:, None]) % 12
+        columns = [xp.where(silent, BOS, pitch + first) for pitch in outer]
+        columns += [xp.where(xp.any(sounds & (degrees == n), axis=1), 1, 0) for n in range(12)]
+        return xp.stack(columns, axis=1)
 
     def interpret(self, state: Array) -> MusicalState:
         """Interpret states in musical terms: the voice is the index of the program.

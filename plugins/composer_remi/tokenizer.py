@@ -8,6 +8,9 @@ This is REMI (Huang and Yang, Pop Music Transformer, 2020) for several parts (vo
 Kept: onsets on the grid, durations (to the step up to 4 quarters, then shortened to a coarser one), pitches, velocities
 and tempos to the nearest value, programs, drum sounds without their length, time signatures, the first key, the pickup.
 Tracks of one program become one, in which a re-articulated note ends at the next onset.
+
+With named `parts`, a part is written as `Part_p` in their order: two violins stay apart, and a voice comes before the
+piano at each position. All of them come back, those without notes, too.
 """
 
 from __future__ import annotations
@@ -53,12 +56,14 @@ class Remi:
     tempos: Annotated[int, "how many tempos between 40 and 240; 0: not kept"] = 16
     programs: Annotated[bool, "keep programs apart; without, all parts become one"] = True
     program: Annotated[int, "General MIDI program of all parts, without `programs`"] = 0
+    parts: Annotated[tuple[str, ...], "names of parts with their programs, such as Voice=52; none: by program"] = ()
     drums: Annotated[bool, "keep drums; without, they are dropped"] = True
     longest_duration: Annotated[int, "in quarter notes; longer notes are shortened"] = 8
     time_signatures: Annotated[tuple[str, ...], "those that a piece may have"] = TIME_SIGNATURES
     lookback: Annotated[tuple[int, ...], "distances in bars of what stood there, in the model's input"] = ()
     recall: Annotated[bool, "tell the model what followed the longest earlier stretch that is as the latest"] = False
     sections: Annotated[bool, "tell how many bars are left in the section, where a piece has them"] = False
+    harmony: Annotated[bool, "tell the model the outer pitches that sound, and the degrees above the tonic"] = False
 
     def __post_init__(self) -> None:
         """Refuse options without a valid vocabulary."""
@@ -72,21 +77,31 @@ class Remi:
             raise ValueError("programs go from 0 to 127")
         if not 1 <= self.longest_duration <= 1000:
             raise ValueError("longest_duration must be from 1 to 1000 quarters")
+        if len({name.casefold() for name, _ in self.named_parts}) < len(self.parts):
+            raise ValueError("parts must have different names")
         check_lookback(self.lookback)
         Grid(self.steps_per_quarter, self.time_signatures)
 
     @cached_property
+    def named_parts(self) -> tuple[tuple[str, int], ...]:
+        """The name and the program of each part in `parts`."""
+        return tuple(map(_parse_part, self.parts))
+
+    @cached_property
     def events(self) -> Events:
         """The tokens, type by type."""
+        pitched = [program for _, program in self.named_parts] or (range(128) if self.programs else [self.program])
+        names = [*(name for name, _ in self.named_parts), *(["Drums"] if self.drums else [])]
         return Events(
             grid=Grid(self.steps_per_quarter, self.time_signatures, self.sections),
             tempos=list_tempos(self.tempos),
-            parts=(*(range(128) if self.programs else (self.program,)), *((DRUMS,) if self.drums else ())),
-            named=self.programs or self.drums,
+            parts=(*pitched, *((DRUMS,) if self.drums else ())),
+            named=self.drums or (len(self.parts) > 1 if self.parts else self.programs),
             lowest=self.lowest,
             highest=self.highest,
             velocities=list_velocities(self.velocities),
             durations=list_durations(self.steps_per_quarter, self.longest_duration),
+            names=tuple(names) if self.parts else (),
         )
 
     @cached_property
@@ -97,14 +112,15 @@ class Remi:
     @cached_property
     def token_info(self) -> TokenInfo:
         """The description of each token."""
-        voices = ["drums" if program == DRUMS else str(program) for program in self.events.parts]
+        numbers = ["drums" if program == DRUMS else str(program) for program in self.events.parts]
+        voices = self.events.names or numbers
         return describe_tokens(self.vocabulary, self.events.grid.step_ticks, voices if self.events.named else ())
 
     @cached_property
     def grammar(self) -> Grammar:
         """The rules for the next token, with what stood some bars ago."""
         return add_lookback(
-            RemiGrammar(self.events), self.token_info, self.lookback, TOKENS_PER_BAR, recall=self.recall
+            RemiGrammar(self.events, self.harmony), self.token_info, self.lookback, TOKENS_PER_BAR, recall=self.recall
         )
 
     def encode(self, score: Score, *, ends: bool = True) -> Tokens:
@@ -126,3 +142,11 @@ class Remi:
             **make_heading(events.grid, reading),
         )
         return name_sections(score)
+
+
+def _parse_part(text: str) -> tuple[str, int]:
+    """Parse the name and the General MIDI program of a part, as in `Voice=52`. Raises ValueError."""
+    name, _, program = text.rpartition("=")
+    if not name.strip() or not program.strip().isdecimal() or int(program) > 127:
+        raise ValueError(f"'{text}' is no part; give a name and a program from 0 to 127, such as Voice=52")
+    return name.strip(), int(program)

@@ -77,6 +77,7 @@ class Measure:
     tempos: Sequence[tuple[Fraction, float]] = ()
     chords: Sequence[tuple[Fraction, str]] = ()
     sections: Sequence[tuple[Fraction, str]] = ()
+    number: str = ""  # as it is printed, mostly
 
 
 def read_measures(elements: Iterable[Element], sounds: Mapping[str, int], left_out: Counter[str]) -> list[Measure]:
@@ -134,6 +135,7 @@ class _Reader:
             [(convert_to_quarters(at), bpm) for at, bpm in sorted(self.tempos.items())],
             self.chords,
             self.sections,
+            element.get("number", ""),
         )
 
     def read_attributes(self, element: Element) -> None:

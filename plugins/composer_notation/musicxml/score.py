@@ -116,7 +116,7 @@ def _check_size(columns: Sequence[Sequence[Measure]], order: Sequence[int]) -> N
 
 def _make_tracks(part: Part, played: _Played) -> list[Track]:
     """Make the tracks of a part: of each staff one, or one for each of its voices, and one of drums."""
-    program = _choose_program(part)
+    program = choose_program(part)
     found: list[Track] = []
     drums = [note for staff in range(1, part.staves + 1) for note in _list_notes(part, played, staff, are_drums=True)]
     for staff in range(1, part.staves + 1):
@@ -142,7 +142,7 @@ def _list_notes(part: Part, played: _Played, staff: int, *, are_drums: bool = Fa
     ]
 
 
-def _choose_program(part: Part) -> int:
+def choose_program(part: Part) -> int:
     """Choose the General MIDI program of a part: a choir if it is sung, else as the file says, or as its name does."""
     by_name = find_program(part.name)
     if by_name is not None and (by_name == CHOIR or not part.program):  # programs write a piano where nobody chose

@@ -1,0 +1,103 @@
+"""New parts beside given ones: voices to a melody, a piano to a song.
+
+A plan is a `Fill` of whole tracks: what is given is fixed in its track from beginning to end, and all other tracks of
+the model are new. A tokenizer may place given music in a way of its own (`composer.types.PlacesGiven`).
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+
+from composer.errors import BadOption, RequestWarning
+from composer.generation.generator import Generator
+from composer.generation.infilling import (
+    ALWAYS,
+    LOOK_AHEAD,
+    PARTICLES,
+    Fill,
+    build_request,
+    check_and_warn,
+    choose_fill_samplers,
+    quantise,
+)
+from composer.generation.primers import apply_request
+from composer.generation.readings import Reading, choose_bars, find_grid, name_grid
+from composer.music.parts import find_voice, select_melody, warn_of_range
+from composer.music.score import Score, concatenate_notes
+from composer.request import Request
+from composer.types import PlacesGiven, Span
+
+
+def plan_parts(
+    generator: Generator,
+    given: Score,
+    request: Request,
+    *,
+    voice: str | None = None,
+    particles: int = PARTICLES,
+    look_ahead: int | None = LOOK_AHEAD,
+    own_track: bool = True,
+    track: str | None = None,
+    transpose: int = 0,
+    grid: int | None = None,
+) -> Fill:
+    """Make the fill that adds the model's other parts to a given one, which stays in the named part, or in the first.
+
+    The piece has the length, pickup, time signature and key of what is given, and ends with it. Where it states none,
+    it takes those of the request; a key stated nowhere is estimated. With `own_track`, it keeps its program, and its
+    name if it has one; without, it takes those of the model's part. `track` chooses one of several tracks. The model
+    reads it `transpose` semitones higher, and on a `grid` in ticks (None: if it is played, 0: never); what it writes is
+    moved back. Raises BadOption for several tracks, a time signature or key unlike the stated one, a missing part, or a
+    model with one part; CannotExpress. Warns with RequestWarning of music out of the part's range.
+    """
+    if track is not None or not isinstance(generator.tokenizer, PlacesGiven):
+        given = select_melody(given, track)
+    if request.time_signature is not None or request.key is not None or transpose:
+        given = apply_request(given, request, "the melody")
+    reading = _read_given(generator, given, transpose, grid)
+    score, spans = (
+        generator.tokenizer.place_given(given)
+        if isinstance(generator.tokenizer, PlacesGiven)
+        else _place_part(generator, given, reading, voice, own_track=own_track)
+    )
+    quantised = quantise(generator, reading.apply(score))
+    end = reading.hear(score, quantised).end
+    fixed = (*spans, Span(end, ALWAYS))
+    wanted = Fill(build_request(request, quantised), score, fixed, particles, look_ahead, reading)
+    return check_and_warn(generator, choose_fill_samplers(generator, wanted, quantised, is_whole=True), quantised)
+
+
+def _read_given(generator: Generator, given: Score, transpose: int, grid: int | None) -> Reading:
+    """Choose how the model reads given music. Warns with RequestWarning of a played melody."""
+    found = find_grid(concatenate_notes([track.notes for track in given.tracks])) if grid is None else grid
+    if grid is None and found:
+        text = f"the melody is played freely: the model reads it in notes of {name_grid(found)}, and it stays as it is."
+        warnings.warn(text, RequestWarning, stacklevel=3)
+    return replace(choose_bars(given, generator.model.card.get("metres", {})), semitones=transpose, grid=found)
+
+
+def _place_part(
+    generator: Generator, given: Score, reading: Reading, voice: str | None, *, own_track: bool
+) -> tuple[Score, tuple[Span, ...]]:
+    """Place the one track of `given` among the tracks of the model: a score of them all, and the span that is fixed.
+
+    Raises BadOption.
+    """
+    [own], quantised = given.tracks, quantise(generator, reading.apply(given))
+    if len(quantised.tracks) < 2 and len(generator.tokenizer.token_info.voices) > 1:
+        return given, (Span(0, ALWAYS, 0),)  # tracks are added, by program
+    if len(quantised.tracks) < 2:
+        raise BadOption("this model does not write in several voices; it cannot write others to a melody.")
+    if np.count_nonzero([len(track.notes) for track in quantised.tracks]) > 1:
+        raise BadOption("a melody is a single line, and there are chords in it.")
+    place = 0 if voice is None else find_voice(quantised, voice)
+    tracks = [replace(track, notes=own.notes[:0]) for track in quantised.tracks]
+    warn_of_range(tracks[place].name, own, reading.semitones)
+    program = own.program if own_track else tracks[place].program
+    tracks[place] = replace(own, name=own.name or tracks[place].name, program=program)
+    times, keys = given.time_signatures or quantised.time_signatures, given.key_signatures or quantised.key_signatures
+    score = replace(given, tracks=tuple(tracks), time_signatures=times, key_signatures=keys)
+    return score, (Span(0, ALWAYS, place),)
