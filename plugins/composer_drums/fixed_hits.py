@@ -1,6 +1,6 @@
 """Masks of `drums` that keep fixed hits, those whose onsets are in a span.
 
-A span may begin or end within the cell of a position. Then hits of other classes, and other offsets, are free there.
+A rhythm may be fixed alone, so that drums follow it. A span may begin or end within the cell of a position. Then hits of other classes, and other offsets, are free there.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ from composer_drums.hits import encode_hits, find_hits, find_tempo
 
 if TYPE_CHECKING:
     from composer_drums.grammar import DrumGrammar
+
+RHYTHM = 1
+"""The track of a span that fixes the rhythm of the drums, which are track 0, and no hit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,23 +103,29 @@ class FixedHits:
 def fix_hits(grammar: DrumGrammar, score: Score, spans: Sequence[Span]) -> FixedHits:
     """Build a function from states to masks (B, V), which keeps the hits of a score in `spans`.
 
+    A span of the track RHYTHM keeps the rhythm of the hits alone: something is struck where they are, and maybe more.
     The tempo is fixed where the beginning is. Raises BadOption for a track that does not exist, CannotExpress for a
     score without drums.
     """
     events, size = grammar.events, len(grammar.events.tokens)
-    spans = choose_spans(score, spans, lambda track: track.is_drum)
     found, hits = find_hits(events, score)
+    rhythms = [span for span in spans if span.track == RHYTHM]
+    spans = choose_spans(score, [span for span in spans if span not in rhythms], lambda track: track.is_drum)
     rows = encode_hits(events, hits)
     fine_grid = Grid(TICKS_PER_QUARTER // events.fine_ticks, events.grid.time_signatures)
-    cover = mark_fixed(fine_grid, [(span, [0]) for span in spans], 1, int(found.starts[-1]) * events.fine)[0]
-    fixed = cover[hits.steps * events.fine + hits.offsets]
+    cover, followed = (
+        mark_fixed(fine_grid, [(span, [0]) for span in some], 1, int(found.starts[-1]) * events.fine)[0]
+        for some in (spans, rhythms)
+    )
+    onsets = hits.steps * events.fine + hits.offsets
+    fixed = cover[onsets]
     touched, closed = _mark_cells(events, found, cover)
-    bars = replace(fix_bars(events.grid, found, touched[None]), open=~closed)
-    struck, free = _list_patterns(events, hits.steps[fixed], closed)
+    bars = fix_bars(events.grid, found, (touched | _mark_cells(events, found, followed)[0])[None])
+    struck, free = _list_patterns(events, hits.steps[fixed | followed[onsets]], closed)
     return FixedHits(
         grammar,
-        bars,
-        find_tempo(events, score) if events.tempo_count and cover[0] else 0,
+        replace(bars, open=~closed),
+        find_tempo(events, score) if events.tempo_count and (cover[0] or followed[0]) else 0,
         cover,
         np.append((hits.steps * size + rows[:, 0])[fixed], NEVER * size),
         np.concatenate([rows[fixed, 1:], np.full_like(rows[:1, 1:], -1)]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from composer.arrays import carry_forward
@@ -22,12 +24,16 @@ TEMPO = 120.0
 
 
 def find_hits(events: Events, score: Score) -> tuple[Measures, Hits]:
-    """Find the bars of a score and its hits. Raises CannotExpress without hits, or for bars that there are not."""
+    """Find the bars of a score and its hits. Drums have no key, so it is taken to be C.
+
+    Raises CannotExpress without hits, or for bars that there are not.
+    """
     notes = concatenate_notes([track.notes for track in score.tracks if track.is_drum])
     notes = notes[CLASS_OF_SOUND[notes["pitch"]] >= 0]
     if not len(notes):
         raise CannotExpress("contains no drums.")
     grid = events.grid
+    score = replace(score, tracks=tuple(track for track in score.tracks if track.is_drum), key_signatures=())
     bars = find_bars(grid, score, int(notes["start"].max()) + TICKS_PER_QUARTER)
     classes, velocities = CLASS_OF_SOUND[notes["pitch"]], notes["velocity"].astype(np.int64)
     hits = place_hits(events, bars, notes["start"].astype(np.int64), classes, velocities)
