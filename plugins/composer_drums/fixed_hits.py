@@ -1,6 +1,7 @@
 """Masks of `drums` that keep fixed hits, those whose onsets are in a span.
 
-A rhythm may be fixed alone, so that drums follow it. A span may begin or end within the cell of a position. Then hits of other classes, and other offsets, are free there.
+A rhythm may be fixed alone, so that drums follow it. A span may begin or end within the cell of a position. Then hits
+of other classes, and other offsets, are free there.
 """
 
 from __future__ import annotations

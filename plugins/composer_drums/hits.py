@@ -12,7 +12,7 @@ from composer.music.score import NOTE, TICKS_PER_QUARTER, Notes, Score, Track, c
 from composer.tokens.bar_encoding import Measures, find_bars
 from composer.tokens.vocabulary import EOS
 from composer.types import Tokens
-from composer_drums.events import STEPS, Events, Ints
+from composer_drums.events import SIXTEENTH, STEPS, Events, Ints
 from composer_drums.kit import CLASS_OF_SOUND, SOUNDS
 from composer_drums.placing import Hits, list_beats, place_hits
 
@@ -102,14 +102,18 @@ def decode_track(events: Events, steps: Ints, tokens: Tokens) -> tuple[Track, ..
     notes["pitch"] = SOUNDS[places[at]]
     notes["velocity"] = events.degrees[tokens[at + 1] - events.first["Velocity"]] if events.velocities else VELOCITY
     notes = np.sort(notes, order=["start", "pitch"])
-    notes["duration"] = _find_durations(notes, TICKS_PER_QUARTER // STEPS)
+    notes["duration"] = _find_durations(events, notes)
     return (Track(notes, "Drums", is_drum=True),)
 
 
-def _find_durations(notes: Notes, step: int) -> Ints:
-    """Find lengths (N,) in ticks: up to a line of the grid, half a step away at least, or to the next equal sound."""
-    starts = notes["start"].astype(np.int64)
-    ends = -(-(starts + step // 2) // step) * step
+def _find_durations(events: Events, notes: Notes) -> Ints:
+    """Find lengths (N,) in ticks: up to a line of the grid, or to the next equal sound.
+
+    A hit that belongs to the next bar lasts beyond its bar line. So a piece has as many bars as its tokens.
+    """
+    starts, step = notes["start"].astype(np.int64), events.grid.step_ticks
+    early = SIXTEENTH * events.fine // 2 * events.fine_ticks
+    ends = -(-(starts + early + 1) // step) * step
     order = np.lexsort((starts, notes["pitch"]))
     again = np.flatnonzero(np.diff(notes["pitch"][order].astype(np.int64)) == 0)
     ends[order[again]] = np.minimum(ends[order[again]], starts[order[again + 1]])
