@@ -13,7 +13,7 @@ from composer.generation.composer import Composer
 from composer.generation.tasks import make
 from composer.io import formats
 from composer.model import save
-from composer.music.score import ChordSymbol
+from composer.music.score import ChordSymbol, Tempo
 from composer.request import Request
 from composer.testing import make_random_model
 from composer.types import Piece, PlacesGiven, Span
@@ -62,6 +62,16 @@ def test_chord_symbols_of_a_lead_sheet_are_obeyed(songs):
     found = [note for piece in pieces for note in piece.score.tracks[1].notes.tolist() if note[0] % 480 == 0]
     assert len(found) > 6
     assert all(pitch % 12 in tones[start // BAR] for start, _, pitch, _ in found)
+
+
+def test_a_model_that_writes_tempos_writes_for_that_of_the_tune(songs):
+    slow = score(line(*TUNE), tempos=(Tempo(0, 50.0),))
+    wanted = plan_parts(songs, slow, Request(seed=1), **FEW)
+    assert wanted.request.tempo == 50
+    (piece,) = make(songs, [wanted])
+    assert piece.score.tempos == slow.tempos
+    silent = make_player(**{**SONGS, "tempos": 0})
+    assert plan_parts(silent, slow, Request(seed=1), **FEW).request.tempo is None
 
 
 def test_a_model_of_programs_adds_tracks_of_others():

@@ -1,5 +1,7 @@
 """`remi`: what music of several parts looks like in tokens, what is kept of it, and what is kept when it is given."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from music import ALWAYS, BAR, QUARTER, drums, line, notes, score, words
@@ -329,3 +331,16 @@ def test_two_parts_of_one_program_stay_apart_and_a_fixed_one_keeps_its_notes():
 def test_wrong_parts_are_refused(parts, message):
     with pytest.raises(ValueError, match=message):
         Remi(parts=parts)
+
+
+def test_a_model_that_is_told_the_harmony_sees_the_outer_notes_and_the_degrees_above_the_tonic():
+    told = replace(DUO, harmony=True, longest_duration=4)
+    music = score(line((66, 1), (69, 2), name="Voice"), line(((50, 57), 2), (52, 1), name="Piano"), key="D")
+    tokens = told.encode(music)
+    inputs = told.grammar.make_inputs(told.grammar.compute_states(tokens))
+    names = [column.name for column in told.grammar.columns]
+    (at,) = np.flatnonzero(tokens == told.vocabulary.index("Pitch_69"))
+    seen = dict(zip(names, inputs[at].tolist(), strict=True))
+    assert [told.vocabulary[seen[name]] for name in ("lowest", "highest")] == ["Pitch_50", "Pitch_57"]
+    assert [degree for degree in range(12) if seen[f"degree {degree}"]] == [0, 7]
+    check_grammar(told, rows=30)

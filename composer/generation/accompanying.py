@@ -31,6 +31,9 @@ from composer.request import Request
 from composer.tokens.conditions import split_conditions
 from composer.types import PlacesGiven, Span
 
+SLOWEST, FASTEST = 5.0, 1000.0
+"""The bounds of a request's tempo."""
+
 
 def plan_parts(
     generator: Generator,
@@ -68,7 +71,8 @@ def plan_parts(
         score, spans = _place_part(generator, given, reading, voice, own_track=own_track)
         quantised = quantise(generator, reading.apply(score))
         fixed = (*spans, Span(reading.hear(score, quantised).end, ALWAYS))
-    wanted = Fill(build_request(request, quantised), score, fixed, particles, look_ahead, reading)
+    request = replace(build_request(request, quantised), tempo=_find_tempo(generator, score, reading))
+    wanted = Fill(request, score, fixed, particles, look_ahead, reading)
     return check_and_warn(generator, choose_fill_samplers(generator, wanted, quantised, is_whole=True), quantised)
 
 
@@ -79,6 +83,14 @@ def _read_given(generator: Generator, given: Score, transpose: int, grid: int | 
         text = f"the melody is played freely: the model reads it in notes of {name_grid(found)}, and it stays as it is."
         warnings.warn(text, RequestWarning, stacklevel=3)
     return replace(choose_bars(given, generator.model.card.get("metres", {})), semitones=transpose, grid=found)
+
+
+def _find_tempo(generator: Generator, score: Score, reading: Reading) -> float | None:
+    """Find the tempo that the model is to write in, in quarter notes as it reads them; None if it writes no tempos."""
+    is_written = bool(np.any(generator.tokenizer.token_info.kind == "Tempo"))
+    if not is_written or not score.tempos:
+        return None
+    return min(max(score.tempos[0].bpm * float(reading.stretch), SLOWEST), FASTEST)
 
 
 def _place_part(
