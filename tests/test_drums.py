@@ -1,5 +1,7 @@
 """Drums: what a drummer plays comes back, with loudness and timing, and nothing else may be written."""
 
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -7,11 +9,20 @@ import numpy as np
 import pytest
 from music import BAR, QUARTER, drums, line, score, words
 
-from composer.errors import BadOption, CannotExpress
+from composer.errors import BadOption, CannotExpress, ComposerError
 from composer.generation import streaming
+from composer.generation.composer import Composer
 from composer.music.score import Score, Tempo, Track, make_notes
 from composer.request import Request
-from composer.testing import check_fixed_notes, check_grammar, check_infilling, check_tokenizer, draw
+from composer.testing import (
+    check_fixed_notes,
+    check_grammar,
+    check_infilling,
+    check_tokenizer,
+    draw,
+    make_random_model,
+)
+from composer.tokens.whole import make_piece_inputs
 from composer.types import Span
 from composer_drums.kit import CLASS_OF_SOUND, KIT
 from composer_drums.tokenizer import Drums, make_beat
@@ -39,12 +50,13 @@ def list_pairs(music):
     return [(tick, sound) for tick, sound, _ in list_hits(music)]
 
 
-def test_a_piece_reads_as_tempo_bars_positions_and_hits():
+def test_a_piece_reads_as_tempo_bars_rhythms_positions_and_hits():
     tokenizer = Drums()
     music = play((0, KICK, 100), (SIXTEENTH * 4 + 15, SNARE, 60), (SIXTEENTH * 4 - 10, CLOSED, 20), tempo=100.0)
     assert words(tokenizer, tokenizer.encode(music)) == (
-        "TimeSignature_4/4 Key_C Upbeat_0 Tempo_99 Bar_1 Position_0 Drum_36 Velocity_100 Timing_0 "
-        "Position_12 Drum_38 Velocity_60 Timing_3 Drum_42 Velocity_20 Timing_-2 EOS_None"
+        "TimeSignature_4/4 Key_C Upbeat_0 Tempo_99 Bar_1 Rhythm_0 Position_0 Drum_36 Velocity_100 "
+        "Timing_0 Rhythm_0 Position_12 Drum_38 Velocity_60 Timing_3 Drum_42 Velocity_20 Timing_-2 "
+        "Rhythm_None Rhythm_None EOS_None"
     )
 
 
@@ -59,20 +71,30 @@ def test_onsets_come_back_to_the_fine_step_and_loudness_to_the_degree():
         assert abs(loudness - velocity) <= 4
 
 
-def test_triplets_and_16ths_are_positions_and_the_nearest_is_taken():
-    ticks = [0, SIXTEENTH, TRIPLET, 2 * SIXTEENTH, 2 * TRIPLET, 3 * SIXTEENTH]
-    tokenizer = Drums(fine_steps=0, velocities=0, tempos=0)
+@pytest.mark.parametrize("width", [SIXTEENTH, TRIPLET])
+def test_a_beat_has_16ths_or_triplets_whichever_its_hits_are_nearer_to(width):
+    ticks = [*range(0, QUARTER, width), *range(QUARTER, 2 * QUARTER, SIXTEENTH)]
     early = play(*((max(tick - 15, 0), SNARE, 80) for tick in ticks))
-    assert [tick for tick, *_ in list_hits(tokenizer.decode(tokenizer.encode(early)))] == ticks
+    assert [tick for tick, *_ in come_back(early, fine_steps=0, velocities=0, tempos=0)] == ticks
+    assert [tick for tick, *_ in come_back(early)] == [max(tick - 15, 0) for tick in ticks]
+
+
+def test_a_single_hit_between_a_16th_and_a_triplet_is_a_16th():
+    tokenizer = Drums()
+    written = words(tokenizer, tokenizer.encode(play((0, KICK, 80), (3 * SIXTEENTH - 20, KICK, 80))))
+    assert "Rhythm_09 Position_0 Drum_36 Velocity_84 Timing_0 Position_9 Drum_36 Velocity_84 Timing_-4" in written
+
+
+def test_beats_without_triplets_have_16ths_alone():
     plain = Drums(triplets=False, fine_steps=0)
     assert "Position_4 " not in words(plain, plain.encode(play((TRIPLET, SNARE, 80)))) + " "
-    odd = play((TRIPLET, SNARE, 80), time_signatures=score(metres=((0, 7, 8),)).time_signatures)
+    tokenizer, odd = Drums(), play((TRIPLET, SNARE, 80), time_signatures=score(metres=((0, 7, 8),)).time_signatures)
     assert "Position_3 " in words(tokenizer, tokenizer.encode(odd))  # bars of 7/8 have 16ths alone
 
 
 def test_a_hit_before_the_bar_line_belongs_to_the_bar_after_it():
     tokenizer, music = Drums(), play((0, KICK, 80), (BAR - 20, KICK, 80))
-    assert "Bar_1 Position_0 Drum_36 Velocity_84 Timing_-4" in words(tokenizer, tokenizer.encode(music))
+    assert "Bar_1 Rhythm_0 Position_0 Drum_36 Velocity_84 Timing_-4" in words(tokenizer, tokenizer.encode(music))
     assert list_pairs(tokenizer.decode(tokenizer.encode(music))) == [(0, KICK), (BAR - 20, KICK)]
 
 
@@ -172,3 +194,77 @@ def test_a_stream_has_the_hits_that_come_before_their_bar_too(monkeypatch):
 def test_a_track_that_does_not_exist_cannot_be_kept():
     with pytest.raises(BadOption, match="there is no track 3"):
         Drums().grammar.fix_notes(make_beat(), [Span(0, BAR, 3)])
+
+
+# --- given music, and new drums around what is there ------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def drummer():
+    """A model of random weights."""
+    return Composer(make_random_model("mingru", "drums", {"time_signatures": ("4/4",)}, hidden_size=16))
+
+
+FEW = {"particles": 4, "seed": 1}
+
+
+def list_rows(track):
+    return track.notes.tolist()
+
+
+def test_drums_follow_a_rhythm_and_the_tempo_and_what_is_given_stays(drummer):
+    onsets = (0, 1.5, 2, 3.5, 4.75, 5, 8)
+    riff = line(*((40, after - at) for at, after in pairwise(onsets)), (40, 3), name="Bass", program=33)
+    given = replace(score(riff, line((52, 12), program=89), key="Em"), tempos=(Tempo(0, 96.0),))
+    piece = drummer.accompany(given, **FEW)
+    bass, pad, played = piece.score.tracks
+    assert (list_rows(bass), list_rows(pad)) == (list_rows(given.tracks[0]), list_rows(given.tracks[1]))
+    assert (bass.program, piece.score.tempos[0].bpm, str(piece.score.key_signatures[0].key)) == (33, 96.0, "Em")
+    struck = played.notes["start"].astype(int)
+    assert played.is_drum
+    assert all(np.abs(struck - at * QUARTER).min() <= SIXTEENTH // 2 for at in onsets)
+    assert struck.max() < 3 * BAR  # as long as what sounds
+    assert list_rows(drummer.regenerate(piece).score.tracks[2]) == list_rows(played)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (score(line()), "the music contains no notes"),
+        (score(line((60, 4)), drums((0, 36))), "there are drums already"),
+        (score(line((60, 3.5)), metres=((0, 7, 8),)), "no bars of 7/8; it has 4/4"),
+    ],
+)
+def test_what_drums_cannot_follow_is_refused_in_a_sentence(drummer, given, message):
+    with pytest.raises(ComposerError, match=message):
+        drummer.accompany(given, **FEW)
+
+
+def test_a_fill_leaves_other_bars_as_they_were_whatever_sounds_they_have_and_however_early(drummer):
+    side, edge = 37, 22  # written as snare and closed hi-hat
+    early = BAR - 2  # in the first bar, and nearest to a fine step of the second one
+    given = play(
+        (0, KICK, 91), (3, side, 92), (122, edge, 93), (240, CLOSED, 94), (early, KICK, 95), (2 * BAR, edge, 96)
+    )
+    piece = drummer.fill(given, bars="2", **FEW)
+    outside = [hit for hit in list_hits(piece.score) if not BAR <= hit[0] < 2 * BAR]
+    assert outside == list_hits(given)
+
+
+def test_a_piece_that_ends_with_an_early_hit_can_be_filled(drummer):
+    given = play((0, KICK, 91), (BAR, KICK, 92), (2 * BAR - 50, KICK, 93))
+    piece = drummer.fill(given, bars="1", **FEW)
+    assert [hit for hit in list_hits(piece.score) if hit[0] >= BAR] == list_hits(given)[1:]
+
+
+def test_a_bar_with_other_loudness_and_timing_counts_as_the_same():
+    def find_run(velocity, late):
+        tokenizer = Drums(lookback=(1,), recall=True)
+        again = [(BAR + 480 * beat + late, SNARE, velocity) for beat in range(4)]
+        tokens = tokenizer.encode(play(*((480 * beat, SNARE, 40) for beat in range(4)), *again), ends=False)
+        inputs = make_piece_inputs(tokenizer.grammar, tokens)
+        names = [column.name for column in tokenizer.grammar.columns]
+        return [int(inputs[-1, names.index(name)]) for name in ("for long as 1 bars ago", "match")]
+
+    assert find_run(120, 10) == find_run(40, 0)
+    assert min(find_run(120, 10)) >= 8  # 16 tokens and more

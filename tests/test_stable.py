@@ -79,7 +79,7 @@ STABLE = {
         "NEVER": "",
     },
     "composer.tokens.lookback": {
-        "add_lookback": "grammar, token_info, bars, tokens_per_bar, *, sequences=False, recall=False",
+        "add_lookback": "grammar, token_info, bars, tokens_per_bar, *, sequences=False, recall=False, alike=()",
         "check_lookback": "bars",
     },
     "composer.music.keys": {

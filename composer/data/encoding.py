@@ -18,6 +18,7 @@ from composer.io.lint import Remarks
 from composer.music.parts import keep_melody
 from composer.music.score import MOST_BARS, Labels, Score, TimeSignature
 from composer.request import WHOLE
+from composer.tokens.whole import make_piece_inputs
 from composer.types import Dataset, Grammar, HasUnits, PredefinedSplit, SupportsStates, Tokenizer, Tokens
 
 LONGEST = 50_000
@@ -192,8 +193,7 @@ def compute_inputs(tokenizer: Tokenizer, sequences: Sequence[Tokens]) -> list[ND
     grammar = tokenizer.grammar
     if not isinstance(grammar, SupportsStates):
         return _step_together(grammar, sequences)
-    states = (grammar.compute_states(np.asarray(s, dtype=np.int64)) for s in sequences)
-    return [_narrow(grammar, grammar.make_inputs(state)) for state in states]
+    return [_narrow(grammar, make_piece_inputs(grammar, np.asarray(s, dtype=np.int64))) for s in sequences]
 
 
 def _narrow(grammar: Grammar, inputs: NDArray[np.int64]) -> NDArray[np.uint16]:

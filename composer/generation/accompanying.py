@@ -28,6 +28,7 @@ from composer.generation.readings import Reading, choose_bars, find_grid, name_g
 from composer.music.parts import find_voice, select_melody, warn_of_range
 from composer.music.score import Score, concatenate_notes
 from composer.request import Request
+from composer.tokens.conditions import split_conditions
 from composer.types import PlacesGiven, Span
 
 SLOWEST, FASTEST = 5.0, 1000.0
@@ -56,19 +57,20 @@ def plan_parts(
     moved back. Raises BadOption for several tracks, a time signature or key unlike the stated one, a missing part, or a
     model with one part; CannotExpress. Warns with RequestWarning of music out of the part's range.
     """
-    if track is not None or not isinstance(generator.tokenizer, PlacesGiven):
+    own, _ = split_conditions(generator.tokenizer)
+    if track is not None or not isinstance(own, PlacesGiven):
         given = select_melody(given, track)
     if request.time_signature is not None or request.key is not None or transpose:
         given = apply_request(given, request, "the melody")
-    reading = _read_given(generator, given, transpose, grid)
-    score, spans = (
-        generator.tokenizer.place_given(given)
-        if isinstance(generator.tokenizer, PlacesGiven)
-        else _place_part(generator, given, reading, voice, own_track=own_track)
-    )
-    quantised = quantise(generator, reading.apply(score))
-    end = reading.hear(score, quantised).end
-    fixed = (*spans, Span(end, ALWAYS))
+    if isinstance(own, PlacesGiven):
+        reading = _read_given(generator, given, transpose, 0)  # it has a grid of its own
+        score, fixed = own.place_given(given)
+        quantised = quantise(generator, reading.apply(score))
+    else:
+        reading = _read_given(generator, given, transpose, grid)
+        score, spans = _place_part(generator, given, reading, voice, own_track=own_track)
+        quantised = quantise(generator, reading.apply(score))
+        fixed = (*spans, Span(reading.hear(score, quantised).end, ALWAYS))
     request = replace(build_request(request, quantised), tempo=_find_tempo(generator, score, reading))
     wanted = Fill(request, score, fixed, particles, look_ahead, reading)
     return check_and_warn(generator, choose_fill_samplers(generator, wanted, quantised, is_whole=True), quantised)

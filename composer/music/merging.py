@@ -30,6 +30,7 @@ from composer.music.score import (
 from composer.types import Span
 
 NEAR = TICKS_PER_QUARTER // 2
+CLOSE = TICKS_PER_QUARTER // 8
 """Ticks by which encoding may move a note."""
 
 LATEST = 2**40
@@ -97,6 +98,7 @@ def splice(score: Score, encoded: Score, answer: Score, fixed: Sequence[Span]) -
                 if is_fixed(fixed, number, note[0]):
                     own[i] = _restore_note(score, voices[number], note)
         if owner is not None:
+            own = _leave_out_doubles(rows[owner], own) if track.is_drum else own
             if number is not None and _is_line(score.tracks[owner]):
                 own = _cut_shortened(own, _list_shortened(score, voices[number]))
             rows[owner] += own
@@ -340,8 +342,16 @@ def _list_notes(track: Track) -> list[NoteRow]:
 
 
 def _list_unencoded(score: Score, voices: Sequence[_Voice], fixed: Sequence[Span]) -> list[list[NoteRow]]:
-    """List, for each track of the score, the notes that were not encoded and stay."""
-    matched = {index for voice in voices for _, index in voice.notes.values()}
+    """List, for each track of the score, the notes that were not encoded and stay.
+
+    A hit that is fixed stays also where encoding has moved it over the end of the span.
+    """
+    matched = {
+        index
+        for number, voice in enumerate(voices)
+        for note, index in voice.notes.values()
+        if index is not None and not _is_moved_out(score, index, note, number, fixed)
+    }
     some = [(span.start, span.end) for span in fixed]
     return [
         [
@@ -353,6 +363,13 @@ def _list_unencoded(score: Score, voices: Sequence[_Voice], fixed: Sequence[Span
     ]
 
 
+def _is_moved_out(score: Score, index: NoteIndex, encoded: NoteRow, number: int, fixed: Sequence[Span]) -> bool:
+    """Tell whether a drum of the score is in a fixed span, and the same note as `encoded` is not."""
+    if not score.tracks[index[0]].is_drum or is_fixed(fixed, number, encoded[0]):
+        return False
+    return is_fixed(fixed, number, int(score.tracks[index[0]].notes["start"][index[1]]))
+
+
 def _restore_note(score: Score, voice: _Voice, note: NoteRow) -> NoteRow:
     """Return the original note of the score that `note` stands for; its end may differ now."""
     as_encoded, index = voice.notes.get((note[0], note[2]), (note, None))
@@ -362,6 +379,12 @@ def _restore_note(score: Score, voice: _Voice, note: NoteRow) -> NoteRow:
     if as_encoded[1] == note[1]:
         return before
     return before[0], max(note[0] + note[1] - before[0], 1), before[2], before[3]
+
+
+def _leave_out_doubles(kept: Sequence[NoteRow], new: Sequence[NoteRow]) -> list[NoteRow]:
+    """Leave out hits of `new` that fall together with one that is kept."""
+    there = {(note[0], note[2]) for note in kept}
+    return [note for note in new if (note[0], note[2]) not in there]
 
 
 def _choose_velocity(score: Score, owner: int | None) -> int:
@@ -385,7 +408,9 @@ def _match_voices(score: Score, encoded: Score) -> list[_Voice]:
         first = [] if owner is None else [owner]
         tracks = [*first, *(t for t in range(len(score.tracks)) if t != owner)]
         tracks = [t for t in tracks if score.tracks[t].is_drum == track.is_drum]
-        found = {(note[0], note[2]): (note, _take_note(left, tracks, note)) for note in _list_notes(track)}
+        notes = _list_notes(track)
+        taken = _take_hits(left, tracks, notes) if track.is_drum else [_take_note(left, tracks, note) for note in notes]
+        found = {(note[0], note[2]): (note, index) for note, index in zip(notes, taken, strict=True)}
         voices.append(_Voice(owner, found))
     return voices
 
@@ -418,19 +443,42 @@ def _find_track(
     return number if empty else None
 
 
-def _find_nearest(notes: Sequence[tuple[int, int]], start: int) -> int | None:
+def _find_nearest(notes: Sequence[tuple[int, int]], start: int, reach: int = NEAR) -> int | None:
     """Find the index of the note nearest to `start`, if it is near enough."""
     index = min(range(len(notes)), key=lambda i: abs(notes[i][0] - start), default=None)
-    return index if index is not None and abs(notes[index][0] - start) < NEAR else None
+    return index if index is not None and abs(notes[index][0] - start) < reach else None
 
 
 def _take_note(
-    left: Sequence[dict[int, list[tuple[int, int]]]], tracks: Sequence[int], note: NoteRow
+    left: Sequence[dict[int, list[tuple[int, int]]]], tracks: Sequence[int], note: NoteRow, reach: int = NEAR
 ) -> NoteIndex | None:
     """Take the note of the score that was encoded as `note`; it is matched once."""
     for t in tracks:
         candidates = left[t].get(note[2], [])
-        index = _find_nearest(candidates, note[0])
+        index = _find_nearest(candidates, note[0], reach)
         if index is not None:
             return t, candidates.pop(index)[1]
     return None
+
+
+def _take_hits(
+    left: Sequence[dict[int, list[tuple[int, int]]]], tracks: Sequence[int], notes: Sequence[NoteRow]
+) -> list[NoteIndex | None]:
+    """Take the hits that were encoded as `notes`: of the same sound if that is close, or else of any.
+
+    A tokenizer may write all sounds of a class as one, such as an edge of a hi-hat as the hi-hat.
+    """
+    found: list[NoteIndex | None] = [_take_note(left, tracks, note, CLOSE) for note in notes]
+    for place, note in enumerate(notes):
+        for t in tracks if found[place] is None else ():
+            others = [(start, n, sound) for sound, hits in left[t].items() for start, n in hits]
+            index = _find_nearest([(start, n) for start, n, _ in others], note[0], CLOSE)
+            if index is not None:
+                start, n, sound = others[index]
+                left[t][sound].remove((start, n))
+                found[place] = t, n
+                break
+    rest = ((place, note) for place, note in enumerate(notes) if found[place] is None)
+    for place, note in rest:
+        found[place] = _take_note(left, tracks, note)
+    return found

@@ -14,6 +14,7 @@ from composer.request import Request
 from composer.testing.rules import require
 from composer.testing.sequences import name_tokens
 from composer.tokens.vocabulary import BOS, EOS
+from composer.tokens.whole import make_piece_inputs
 from composer.types import Array, Grammar, SupportsStates, Tokenizer, Tokens
 
 
@@ -54,6 +55,9 @@ def check_states(tokenizer: Tokenizer, sequences: Sequence[Tokens]) -> None:
         for place, column in differ[:1]:
             where = f"column {column} after {name_tokens(tokenizer, tokens[:place]) or 'nothing'}"
             require(False, f"compute_states() agrees with advance(); not in {where}")
+        inputs = make_piece_inputs(grammar, tokens)
+        same = np.array_equal(inputs, grammar.make_inputs(expected))
+        require(same, "compute_inputs() agrees with make_inputs()")
 
 
 def check_drums(tokenizer: Tokenizer, tokens: Tokens, request: Request) -> None:

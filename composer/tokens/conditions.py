@@ -22,6 +22,7 @@ from composer.errors import BadOption, printable, suggest
 from composer.music.score import Labels, Score, make_labels
 from composer.request import Request
 from composer.tokens.vocabulary import BOS, EOS
+from composer.tokens.whole import make_piece_inputs
 from composer.types import (
     Array,
     Column,
@@ -208,6 +209,18 @@ class ConditionedStates(ConditionedGrammar):
         for place, first in enumerate(self.firsts):
             own[place + 1 :, place] = tokens[place] - first + 1
         return np.concatenate([np.concatenate([begun, whole]), own], axis=1)
+
+    def compute_inputs(self, tokens: Tokens) -> NDArray[np.int64]:
+        """Compute the model's inputs before each token of a piece, (T, C), equal to those of `make_inputs`."""
+        count = len(self.conditions)
+        begun = self.make_inputs(self.compute_states(tokens[:count]))
+        if len(tokens) <= count:
+            return begun
+        inner = make_piece_inputs(self.inner, tokens[count:])
+        inner[0, 0] = tokens[count - 1]  # the inner grammar has BOS at its start
+        values = [tokens[place] - first + 1 for place, first in enumerate(self.firsts)]
+        told = np.tile(np.array(values, dtype=np.int64), (len(inner), 1))
+        return np.concatenate([begun, np.concatenate([inner, told], axis=1)])
 
 
 # --- the tokenizer ----------------------------------------------------------------------------------------------------

@@ -23,11 +23,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import carry_forward, convert_like, get_namespace, make_range, stack_columns
+from composer.arrays import carry_forward, convert_like, get_namespace, look_up, make_range, stack_columns
 from composer.music.keys import ALL_KEYS
 from composer.music.score import Score
 from composer.request import Request
-from composer.tokens.matching import LONGEST, advance_matches, compute_matches, find_longest_match
+from composer.tokens.matching import LONGEST, advance_matches, compute_longest, compute_matches, find_longest_match
 from composer.tokens.vocabulary import BOS, EOS
 from composer.types import Array, Column, Grammar, MusicalState, Span, SupportsStates, TokenInfo, Tokens
 
@@ -75,7 +75,8 @@ class LookbackGrammar:
     """A grammar with features of what stood `bars` ago; `room` is N, the number of tokens that it keeps.
 
     With `sequences`, also of what stood there moved along the scale by as much as the last note was. With `recall`,
-    also of what followed the longest match.
+    also of what followed the longest match. Tokens of a type in `alike` agree with each other, so that music counts as
+    the same where it has another loudness; what stood there is told as it was.
     """
 
     inner: Grammar
@@ -84,6 +85,7 @@ class LookbackGrammar:
     room: int
     sequences: bool = False
     recall: bool = False
+    alike: tuple[str, ...] = ()
 
     # --- what the tokens are
 
@@ -98,10 +100,23 @@ class LookbackGrammar:
         return int(self.inner.start(Request(), 1).shape[1])
 
     @cached_property
-    def _classes(self) -> NDArray[np.int64]:
-        """(V,) the token that stands for each in a comparison: bar lines are alike, whatever they count down."""
+    def _kept_as(self) -> NDArray[np.int64]:
+        """(V,) the token that each is kept as: bar lines are one, whatever they count down."""
         info = self.token_info
         return np.where(info.is_bar, np.argmax(info.is_bar), np.arange(self.size))
+
+    @cached_property
+    def _classes(self) -> NDArray[np.int64]:
+        """(V,) the token that stands for each in a comparison."""
+        classes = self._kept_as.copy()
+        for kind in self.alike:
+            is_kind = self.token_info.kind == kind
+            classes[is_kind] = np.argmax(is_kind)
+        return classes
+
+    def _classify(self, tokens: Array) -> Array:
+        """Return tokens, of any shape, as they are compared."""
+        return look_up(self._classes, tokens) if self.alike else tokens
 
     @cached_property
     def _scale_steps(self) -> NDArray[np.int64]:
@@ -205,7 +220,7 @@ class LookbackGrammar:
         ordinal = state[:, own + Own.ORDINAL] + 1
         ordinal = xp.where(same, xp.clip(ordinal, 0, ORDINALS - 1), xp.zeros_like(ordinal))
         count = state[:, own + Own.COUNT]
-        written = xp.take(convert_like(self._classes, tokens), tokens)
+        written = xp.take(convert_like(self._kept_as, tokens), tokens)
         place = _number_place(now.bar, now.position, ordinal)
         keeps = (now.bar >= 0) & (tokens != EOS)
         here = keeps[:, None] & (make_range(self.room, state) == (count % self.room)[:, None])
@@ -241,8 +256,8 @@ class LookbackGrammar:
     ) -> list[Array]:
         """Return the columns of runs, and those of sequences, after `written` (B,); `expected` comes after them."""
         xp = get_namespace(state)
-        past = state[:, self._slice(0)]
-        blocks = [_count_on(state[:, self._slice(1)], past, written[:, None])]
+        past, here = state[:, self._slice(0)], self._classify(written)[:, None]
+        blocks = [_count_on(state[:, self._slice(1)], self._classify(past), here)]
         if not self.sequences:
             return blocks
         row = self._find_scale(before.key)[:, None] * self.size
@@ -254,13 +269,14 @@ class LookbackGrammar:
             *blocks,
             offsets,
             moved,
-            _count_on(state[:, self._slice(4)], state[:, self._slice(3)], written[:, None]),
+            _count_on(state[:, self._slice(4)], self._classify(state[:, self._slice(3)]), here),
         ]
 
     def _update_matches(self, state: Array, kept: Array, count: Array, written: Array, keeps: Array) -> list[Array]:
         """Return the columns of matches after `written` (B,), which `kept` holds where `keeps` (B,) is true."""
         xp, ring = get_namespace(state), kept % TOKENS
-        lengths = advance_matches(state[:, self._lengths], ring, count, written)
+        compared, latest = self._classify(ring), self._classify(written)
+        lengths = advance_matches(state[:, self._lengths], compared, count, latest)
         lengths = xp.where(keeps[:, None], lengths, state[:, self._lengths])
         return [lengths, find_longest_match(lengths, ring, count)]
 
@@ -312,12 +328,7 @@ class LookbackStates(LookbackGrammar):
         """Compute the states before each token of a piece, (T, S), equal to those of `advance`."""
         inner = self.inner.compute_states(tokens)  # type: ignore[attr-defined]
         music = self.inner.interpret(inner)
-        times = np.arange(len(tokens))
-        same = np.append(False, (music.bar[1:] == music.bar[:-1]) & (music.position[1:] == music.position[:-1]))
-        ordinal = np.minimum(times - np.maximum.accumulate(np.where(same, 0, times)), ORDINALS - 1)
-        place = _number_place(music.bar, music.position, ordinal)
-        written = self._classes[tokens[:-1]]  # the token before each state but the first
-        keeps = music.bar[1:] >= 0
+        ordinal, place, written, keeps = self._list_places(tokens, music)
         entries = ((place[1:] + 1) * TOKENS + written)[keeps]
         count = np.append(0, np.cumsum(keeps))
         own = np.stack([np.zeros_like(count), ordinal, count], axis=1)
@@ -326,8 +337,38 @@ class LookbackStates(LookbackGrammar):
         kept = np.where(index >= 0, np.append(entries, 0)[index], 0)
         blocks = [inner, own, kept, expected, *self._compute_runs(np.append(BOS, written), expected, music)]
         if self.recall:
-            blocks += compute_matches(entries % TOKENS, self.room, index, count)
+            past = entries % TOKENS
+            blocks += compute_matches(past, self._classify(past), self.room, index, count)
         return np.concatenate(blocks, axis=1)
+
+    def compute_inputs(self, tokens: Tokens) -> NDArray[np.int64]:
+        """Compute the model's inputs before each token of a piece, (T, C), equal to those of `make_inputs`.
+
+        States hold the memory of many bars, so this takes a small part of their time and room.
+        """
+        inner = self.inner.compute_states(tokens)  # type: ignore[attr-defined]
+        music = self.inner.interpret(inner)
+        _, place, written, keeps = self._list_places(tokens, music)
+        entries = ((place[1:] + 1) * TOKENS + written)[keeps]
+        count = np.append(0, np.cumsum(keeps))
+        expected = self._look_up_all(entries, count, music.bar, place)
+        runs, *moved = self._compute_runs(np.append(BOS, written), expected, music)
+        blocks = [self.inner.make_inputs(inner), expected, _RUN_CLASSES[runs]]
+        if moved:
+            blocks += [moved[1], _RUN_CLASSES[moved[2]]]
+        if self.recall:
+            past = entries % TOKENS
+            longest = compute_longest(past, self._classify(past), self.room)[count]
+            blocks += [longest[:, :1], _RUN_CLASSES[longest[:, 1:]]]
+        return np.concatenate(blocks, axis=1)
+
+    def _list_places(self, tokens: Tokens, music: MusicalState) -> tuple[NDArray[np.int64], ...]:
+        """List the ordinal and the place of each step (T,), the token before it as it is kept, and whether it is."""
+        times = np.arange(len(tokens))
+        same = np.append(False, (music.bar[1:] == music.bar[:-1]) & (music.position[1:] == music.position[:-1]))
+        ordinal = np.minimum(times - np.maximum.accumulate(np.where(same, 0, times)), ORDINALS - 1)
+        place = _number_place(music.bar, music.position, ordinal)
+        return ordinal, place, self._kept_as[tokens[:-1]], music.bar[1:] >= 0
 
     def _list_kept(self, count: NDArray[np.int64]) -> NDArray[np.int64]:
         """List (T, N) which tokens are kept at each step, where `advance` puts them; -1 for none."""
@@ -352,7 +393,8 @@ class LookbackStates(LookbackGrammar):
     ) -> list[NDArray[np.int64]]:
         """Compute the columns of `_update_runs` at all steps; `written` (T,) is the token before each."""
         past = np.concatenate([np.zeros_like(expected[:1]), expected[:-1]])
-        blocks = [_count_runs(past == written[:, None])]
+        here = self._classify(written)[:, None]
+        blocks = [_count_runs(self._classify(past) == here)]
         if not self.sequences:
             return blocks
         scale = self._find_scale(music.key)
@@ -365,7 +407,7 @@ class LookbackStates(LookbackGrammar):
         )
         moved = self._move(expected, offsets, scale)
         past_moved = np.concatenate([np.zeros_like(moved[:1]), moved[:-1]])
-        return [*blocks, offsets, moved, _count_runs(past_moved == written[:, None])]
+        return [*blocks, offsets, moved, _count_runs(self._classify(past_moved) == here)]
 
 
 def _count_runs(agreed: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -383,17 +425,19 @@ def add_lookback(
     *,
     sequences: bool = False,
     recall: bool = False,
+    alike: tuple[str, ...] = (),
 ) -> Grammar:
     """Return a grammar that tells what stood some bars ago; the grammar itself if nothing is to be told.
 
     `tokens_per_bar` is what a full bar takes: memory is for as many bars as the longest distance, and what lies beyond
-    it counts as unknown. `sequences` is for tokens that are relative to the key.
+    it counts as unknown. `sequences` is for tokens that are relative to the key. Tokens of a type in `alike` count as
+    the same where music is compared, such as those of loudness.
     """
     if not bars and not recall:
         return grammar
     kind = LookbackStates if isinstance(grammar, SupportsStates) else LookbackGrammar
     longest = max(bars + ((RECALLED_BARS,) if recall else ()))
-    return kind(grammar, token_info, bars, (longest + 1) * tokens_per_bar, bool(sequences and bars), recall)
+    return kind(grammar, token_info, bars, (longest + 1) * tokens_per_bar, bool(sequences and bars), recall, alike)
 
 
 def check_lookback(bars: Sequence[int]) -> None:

@@ -42,14 +42,18 @@ def find_longest_match(lengths: Array, ring: Array, count: Array) -> Array:
 
 
 def compute_matches(
-    tokens: NDArray[np.int64], places: int, kept: NDArray[np.int64], count: NDArray[np.int64]
+    tokens: NDArray[np.int64],
+    compared: NDArray[np.int64],
+    places: int,
+    kept: NDArray[np.int64],
+    count: NDArray[np.int64],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Compute what the two functions above return at all T steps: (T, N) and (T, 2).
 
-    `tokens` (E,) are all that enter the ring. At a step `count` (T,) of them are in it, and `kept` (T, N) tells which,
-    -1 for none.
+    `tokens` (E,) are all that enter the ring, `compared` (E,) as they are compared. At a step `count` (T,) of them are
+    in it, and `kept` (T, N) tells which, -1 for none.
     """
-    runs = _measure_runs(tokens, places)
+    runs = _measure_runs(compared, places)
     last = count - 1
     lags = np.where(kept >= 0, last[:, None] - kept, 0)
     lengths = np.where(last[:, None] >= 0, runs[np.maximum(last, 0)[:, None], lags], 0)
@@ -59,6 +63,27 @@ def compute_matches(
     after = np.arange(len(runs)) - lag + 1
     found = np.stack([np.where(best > 0, np.append(tokens, BOS)[after], BOS), best], axis=1)
     return lengths, np.where(last[:, None] >= 0, found[np.maximum(last, 0)], 0)
+
+
+def compute_longest(tokens: NDArray[np.int64], compared: NDArray[np.int64], places: int) -> NDArray[np.int64]:
+    """Compute (E + 1, 2) what `find_longest_match` finds after each of the E tokens, and BOS and 0 before the first.
+
+    It goes lag by lag, and so holds no numbers for each place in the ring.
+    """
+    count = len(tokens)
+    length, lag = np.zeros(count, dtype=np.int32), np.zeros(count, dtype=np.int32)
+    times = np.arange(1, count + 1, dtype=np.int32)
+    narrow = compared.astype(np.int32)
+    for lags in range(1, min(places, count)):
+        same = narrow[lags:] == narrow[:-lags]
+        runs = times[: count - lags] - np.maximum.accumulate(np.where(same, 0, times[: count - lags]))
+        better = np.flatnonzero(np.minimum(runs, LONGEST) > length[lags:])
+        length[better + lags], lag[better + lags] = np.minimum(runs[better], LONGEST), lags
+    found = np.zeros((count + 1, 2), dtype=np.int64)
+    found[:, 0] = BOS
+    has = np.flatnonzero(length)
+    found[has + 1, 0], found[has + 1, 1] = tokens[has - lag[has] + 1], length[has]
+    return found
 
 
 def _measure_runs(tokens: NDArray[np.int64], places: int) -> NDArray[np.int64]:

@@ -52,7 +52,7 @@ from composer.types.files import (
     SupportsLint,
     SupportsProvenance,
 )
-from composer.types.grammars import Column, Grammar, MusicalState, Span, SupportsStates, TokenInfo
+from composer.types.grammars import Column, Grammar, MusicalState, Span, SupportsInputs, SupportsStates, TokenInfo
 from composer.types.metrics import Metric
 from composer.types.samplers import (
     Annotates,
@@ -145,6 +145,7 @@ __all__ = [
     "Step",
     "SupportsBlocks",
     "SupportsFrames",
+    "SupportsInputs",
     "SupportsLint",
     "SupportsProvenance",
     "SupportsStates",

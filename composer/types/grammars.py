@@ -212,3 +212,11 @@ class SupportsStates(Protocol):
 
         They equal those of `advance`. Nothing follows EOS; an open piece has none.
         """
+
+
+@runtime_checkable
+class SupportsInputs(Protocol):
+    """A grammar of large states that computes a model's inputs without them, in a small part of the time and room."""
+
+    def compute_inputs(self, tokens: Tokens) -> NDArray[np.int64]:
+        """Compute (T, C) what `make_inputs` makes of the states that `compute_states` computes."""

@@ -1,6 +1,7 @@
 """Masks of `drums` that keep fixed hits, those whose onsets are in a span.
 
-A span may begin or end within the cell of a position. Then hits of other classes, and other offsets, are free there.
+A rhythm may be fixed alone, so that drums follow it. A span may begin or end within the cell of a position. Then hits
+of other classes, and other offsets, are free there.
 """
 
 from __future__ import annotations
@@ -15,15 +16,18 @@ from numpy.typing import NDArray
 from composer.arrays import convert_like, get_namespace, look_up, make_parameter, make_range
 from composer.music.score import TICKS_PER_QUARTER, Score
 from composer.tokens.bar_encoding import Measures
-from composer.tokens.bar_grammar import Grid, find_last_step
+from composer.tokens.bar_grammar import Field, Grid, find_last_step
 from composer.tokens.fixed_bars import NEVER, FixedBars, choose_spans, clip_step, fix_bars, mark_fixed
 from composer.types import Array, Span
-from composer_drums.events import Events, Ints
+from composer_drums.events import STEPS, Events, Ints
 from composer_drums.grammar import OwnField
 from composer_drums.hits import encode_hits, find_hits, find_tempo
 
 if TYPE_CHECKING:
     from composer_drums.grammar import DrumGrammar
+
+RHYTHM = 1
+"""The track of a span that fixes the rhythm of the drums, which are track 0, and no hit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +40,8 @@ class FixedHits:
     cover: NDArray[np.bool_]  # (N,) whether each fine step is fixed; the last one stands for all later
     order: Ints  # (N + 1,) step * V + first token of each fixed hit, rising; the last is never reached
     rest: Ints  # (N + 1, 2) velocity and offset of each, -1 for none
+    struck: Ints  # (steps + STEPS,) the pattern that the rhythm of a beat has, if it begins STEPS before each step
+    free: Ints  # (steps + STEPS,) the pattern that it may have, likewise; the last one stands for all later
 
     def __call__(self, state: Array) -> Array:
         """Return the mask (B, V)."""
@@ -56,8 +62,26 @@ class FixedHits:
         timing = self._list_tokens("Timing", state) == rest[:, 1:]
         timings = xp.where(is_fixed, timing, self._mask_free_offsets(state))
         return xp.concat(
-            [self.bars.mask(state, due_step), self._mask_tempos(state), drums, velocities, timings], axis=1
+            [
+                self.bars.mask(state, due_step),
+                self._mask_tempos(state),
+                self._mask_rhythms(state, due_step),
+                drums,
+                velocities,
+                timings,
+            ],
+            axis=1,
         )
+
+    def _mask_rhythms(self, state: Array, due_step: Array) -> Array:
+        """Mask (B, patterns) those of the next beat that have all that is fixed, and nothing else where all is."""
+        xp = get_namespace(state)
+        begin = state[:, Field.ORIGIN] + (state[:, OwnField.BEAT] + 1) * STEPS
+        place = xp.minimum(xp.clip(begin + STEPS, 0, None), make_parameter(len(self.free) - 1, state))
+        struck = (look_up(self.struck, place) & self.grammar.find_places(state))[:, None]  # the rest is the next bar's
+        free = look_up(self.free, place)[:, None]
+        patterns = convert_like(self.grammar.events.patterns, state)
+        return (due_step >= begin)[:, None] & ((patterns & struck) == struck) & ((patterns & ~free) == 0)
 
     def _list_tokens(self, kind: str, state: Array) -> Array:
         """List (1, count) the tokens of a type."""
@@ -80,26 +104,50 @@ class FixedHits:
 def fix_hits(grammar: DrumGrammar, score: Score, spans: Sequence[Span]) -> FixedHits:
     """Build a function from states to masks (B, V), which keeps the hits of a score in `spans`.
 
+    A span of the track RHYTHM keeps the rhythm of the hits alone: something is struck where they are, and maybe more.
     The tempo is fixed where the beginning is. Raises BadOption for a track that does not exist, CannotExpress for a
     score without drums.
     """
     events, size = grammar.events, len(grammar.events.tokens)
-    spans = choose_spans(score, spans, lambda track: track.is_drum)
     found, hits = find_hits(events, score)
+    rhythms = [span for span in spans if span.track == RHYTHM]
+    spans = choose_spans(score, [span for span in spans if span not in rhythms], lambda track: track.is_drum)
     rows = encode_hits(events, hits)
     fine_grid = Grid(TICKS_PER_QUARTER // events.fine_ticks, events.grid.time_signatures)
-    cover = mark_fixed(fine_grid, [(span, [0]) for span in spans], 1, int(found.starts[-1]) * events.fine)[0]
-    fixed = cover[hits.steps * events.fine + hits.offsets]
+    cover, followed = (
+        mark_fixed(fine_grid, [(span, [0]) for span in some], 1, int(found.starts[-1]) * events.fine)[0]
+        for some in (spans, rhythms)
+    )
+    onsets = hits.steps * events.fine + hits.offsets
+    fixed = cover[onsets]
     touched, closed = _mark_cells(events, found, cover)
-    bars = replace(fix_bars(events.grid, found, touched[None]), open=~closed)
+    bars = fix_bars(events.grid, found, (touched | _mark_cells(events, found, followed)[0])[None])
+    struck, free = _list_patterns(events, hits.steps[fixed | followed[onsets]], closed)
     return FixedHits(
         grammar,
-        bars,
-        find_tempo(events, score) if events.tempo_count and cover[0] else 0,
+        replace(bars, open=~closed),
+        find_tempo(events, score) if events.tempo_count and (cover[0] or followed[0]) else 0,
         cover,
         np.append((hits.steps * size + rows[:, 0])[fixed], NEVER * size),
         np.concatenate([rows[fixed, 1:], np.full_like(rows[:1, 1:], -1)]),
+        struck,
+        free,
     )
+
+
+def _list_patterns(events: Events, struck: Ints, closed: NDArray[np.bool_]) -> tuple[Ints, Ints]:
+    """List (steps + STEPS,) the patterns struck, and those free, of beats that begin STEPS before each of the steps.
+
+    `struck` are steps of fixed hits, and `closed` (steps + 1,) tells where nothing else may be, at last for all later.
+    """
+    tables = np.zeros((2, len(closed) + STEPS), dtype=np.int64)
+    tables[0, struck + STEPS] = 1
+    tables[1, STEPS:] = ~closed
+    tables[1] |= tables[0]
+    padded = np.concatenate([tables, np.repeat(tables[:, -1:], STEPS - 1, axis=1)], axis=1)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, STEPS, axis=1)
+    found = events.gather_bits(windows)
+    return found[0], found[1]
 
 
 def _mark_cells(events: Events, found: Measures, cover: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], ...]:

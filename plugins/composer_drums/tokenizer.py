@@ -1,12 +1,16 @@
 """The tokenizer `drums`: what a drummer plays to tokens and back.
 
-After the opening of `composer.tokens.bar_grammar` comes the tempo, then bars, positions, and hits of nine classes
+After the opening of `composer.tokens.bar_grammar` comes the tempo, then bars and beats. A beat is a quarter note. It
+begins with its rhythm: the steps in 12ths of it that are struck. Then come positions, and hits of nine classes
 (`kit.py`), each with its loudness and its offset from the grid in fine steps:
 
-    TimeSignature_4/4 Key_C Upbeat_0 Tempo_99 Bar_2 Position_0 Drum_36 Velocity_92 Timing_1 Drum_42 Velocity_60 …
+    TimeSignature_4/4 Key_C Upbeat_0 Tempo_99 Bar_2 Rhythm_06 Position_0 Drum_36 Velocity_92 Timing_1 Drum_42 …
 
-Positions are 16ths and triplets of 8ths. A hit belongs to the position that is nearest, so hits may come before a bar
-line. Lost are notes without a class, lengths, and of two hits of one class at a position the softer one.
+So a model writes a rhythm first, and then what is struck. A rhythm can be asked for, and the model plays to it.
+
+Positions are 16ths, or triplets of 8ths in a beat whose hits are nearer to these. A hit belongs to the nearest
+position, so hits may come before a bar line. Lost are notes without a class, lengths, and of two hits of one class at a
+position the softer one.
 """
 
 from __future__ import annotations
@@ -14,20 +18,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 
-from composer.music.score import TICKS_PER_QUARTER, Score, Tempo, Track, make_notes
+from composer.errors import CannotExpress
+from composer.music.merging import LATEST
+from composer.music.score import (
+    TICKS_PER_QUARTER,
+    Score,
+    Tempo,
+    Track,
+    compute_bars,
+    concatenate_notes,
+    make_notes,
+)
 from composer.music.sections import name_sections
 from composer.tokens.bar_encoding import Reading, assemble_tokens, make_heading, walk
 from composer.tokens.bar_grammar import TIME_SIGNATURES, Grid
 from composer.tokens.lookback import add_lookback, check_lookback
 from composer.tokens.vocabulary import describe_tokens
-from composer.types import Grammar, TokenInfo, Tokens
+from composer.types import Grammar, Span, TokenInfo, Tokens
 from composer_drums.events import STEPS, Events
+from composer_drums.fixed_hits import RHYTHM
 from composer_drums.grammar import DrumGrammar
-from composer_drums.hits import decode_track, encode_hits, find_hits, find_tempo
+from composer_drums.hits import VELOCITY, add_rhythms, decode_track, encode_hits, find_hits, find_tempo
+from composer_drums.kit import KIT
 
 TOKENS_PER_BAR = 64
 """Tokens of a bar that a lookback has room for; music that has more of them is remembered for less long."""
@@ -48,6 +64,8 @@ class Drums:
     lookback: Annotated[tuple[int, ...], "distances in bars of what stood there, in the model's input"] = ()
     recall: Annotated[bool, "tell the model what followed the longest earlier stretch that is as the latest"] = False
     sections: Annotated[bool, "tell how many bars are left in the section, where a piece has them"] = False
+
+    canonical: ClassVar[bool] = False  # a beat of 16ths may have the timing of triplets, and the other way round
 
     def __post_init__(self) -> None:
         """Refuse options without a valid vocabulary."""
@@ -82,7 +100,9 @@ class Drums:
     def grammar(self) -> Grammar:
         """The rules for the next token, with what stood some bars ago."""
         inner = DrumGrammar(self.events)
-        return add_lookback(inner, self.token_info, self.lookback, TOKENS_PER_BAR, recall=self.recall)
+        return add_lookback(
+            inner, self.token_info, self.lookback, TOKENS_PER_BAR, recall=self.recall, alike=("Velocity", "Timing")
+        )
 
     @property
     def samples(self) -> Mapping[str, Score]:
@@ -93,7 +113,28 @@ class Drums:
         """Encode a score. Raises CannotExpress for one without drums, and for bars out of reach."""
         bars, hits = find_hits(self.events, score)
         music = assemble_tokens(self.events.grid, bars, hits.steps, encode_hits(self.events, hits), ends=ends)
+        music = add_rhythms(self.events, bars, hits.steps, music)
         return np.insert(music, HEADER, find_tempo(self.events, score)) if self.tempos else music
+
+    def place_given(self, given: Score) -> tuple[Score, tuple[Span, ...]]:
+        """Place music that drums are to follow: its tracks, and a track of drums with the rhythm that is fixed.
+
+        The rhythm is that of all onsets, and the beginning of the last bar if nothing begins there. Raises
+        CannotExpress for music that has drums already, that has no notes, or whose bars are out of reach.
+        """
+        notes = concatenate_notes([track.notes for track in given.tracks if not track.is_drum])
+        if sum(len(track.notes) for track in given.tracks) > len(notes):
+            raise CannotExpress("there are drums already; leave that part out, or rewrite bars of it with `fill`.")
+        if not len(notes):
+            raise CannotExpress("there are no notes whose rhythm drums could follow.")
+        starts = compute_bars(given, int((notes["start"] + notes["duration"]).max())).starts
+        onsets = np.unique(notes["start"].astype(np.int64))
+        last = [] if onsets[-1] >= starts[-2] else [int(starts[-2])]
+        struck = make_notes([(tick, 1, KIT[0].sound, VELOCITY) for tick in [*onsets.tolist(), *last]])
+        alone = replace(given, tracks=(Track(struck, is_drum=True),))
+        (guide,) = self.decode(self.encode(alone)).tracks
+        spans = (Span(0, LATEST, RHYTHM), Span(int(starts[-1]), LATEST))
+        return replace(given, tracks=(*given.tracks, guide)), spans
 
     def decode(self, tokens: Tokens) -> Score:
         """Decode a score with one track; an incomplete last hit is dropped."""
