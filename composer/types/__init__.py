@@ -26,6 +26,7 @@ from composer.types.architectures import (
     Architecture,
     Backend,
     Cell,
+    CompiledStep,
     HasCell,
     HasEquations,
     HasReasons,
@@ -35,6 +36,7 @@ from composer.types.architectures import (
     Repeat,
     Step,
     SupportsBlocks,
+    SupportsC,
     Turn,
 )
 from composer.types.arrays import Array, State, Tokens
@@ -86,6 +88,7 @@ __all__ = [
     "Cell",
     "ChoosesOptions",
     "Column",
+    "CompiledStep",
     "Constraint",
     "Context",
     "Dataset",
@@ -136,6 +139,7 @@ __all__ = [
     "State",
     "Step",
     "SupportsBlocks",
+    "SupportsC",
     "SupportsFrames",
     "SupportsLint",
     "SupportsProvenance",
