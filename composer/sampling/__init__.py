@@ -16,5 +16,6 @@ smc.py              sequential Monte Carlo, around fixed notes
 feasibility.py      constraints that contradict each other
 kept.py             warnings of primers and fixed notes that break a constraint
 torch_backend.py    the reference backend, in torch
+torch_products.py   its linear layers of one row, in C with the same bits
 torch_loop.py       its loops on a device, as CUDA graphs where there are such
 """
