@@ -9,8 +9,10 @@ drawn from a stream of their own, so that a piece does not depend on its neighbo
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +31,7 @@ from composer.sampling.feasibility import (
 from composer.sampling.memory import list_memoryless
 from composer.sampling.random_streams import BLOCK, draw_uniforms
 from composer.sampling.turns import Turns
+from composer.tokens.jit import CompiledConstraints, Turn
 from composer.tokens.vocabulary import EOS
 from composer.tokens.yielding import list_firm
 from composer.types import Constraint, Context, MusicalState, Tokenizer
@@ -45,17 +48,29 @@ MOST_DEAD_ENDS = 8 * PATIENCE
 """Dead ends at no later time after which a piece fails."""
 
 
-@dataclass(frozen=True)
-class _Step:
+class _Step(NamedTuple):
     """One step of a batch: its rows before the draw, and for each row the token drawn and whether it was given."""
 
-    rows: BatchState
+    number: NDArray[np.int64]
+    get_rows: Callable[[], BatchState]
     tokens: NDArray[np.int64]
     given: Mask
 
     def find_row(self, number: int) -> int:
         """Find the row of a piece."""
-        return int(np.searchsorted(self.rows.number, number))
+        return int(np.searchsorted(self.number, number))
+
+
+class _Block(Protocol):
+    """Steps taken in C (`composer.sampling.compiled_blocks`): tokens (N, B), the rows before each, and those after."""
+
+    @property
+    def tokens(self) -> NDArray[np.int64]: ...
+
+    @property
+    def rows(self) -> BatchState: ...
+
+    def get_rows(self, step: int) -> BatchState: ...
 
 
 @dataclass
@@ -146,13 +161,32 @@ class Backtracker:
 
     def remember(self, rows: BatchState, tokens: NDArray[np.int64], given: NDArray[np.int64]) -> None:
         """Record one step."""
+        step = _Step(rows.number, lambda: rows, tokens, given >= 0)
         for number, ruled_out in self._ruled_out.items():
             self._catch_up(number)
-            self._add(number, _Step(rows, tokens, given >= 0), ruled_out)
+            self._add(number, step, ruled_out)
             self._trails[number].seen += 1
         self._ruled_out.clear()
-        self._recent.append(_Step(rows, tokens, given >= 0))
+        self._recent.append(step)
         self._count += 1
+
+    def begin_block(self, rows: BatchState) -> tuple[CompiledConstraints, Mask, Mask] | None:
+        """Return the constraints in C, what they allow (B, V) now, and what the requests allow; for steps in C.
+
+        None where steps have to be taken one by one: constraints that are not compiled, and pieces that have gone back.
+        """
+        compiled = self._turns.get_compiled(rows)
+        if compiled is None or self._ruled_out or self._behind:
+            return None
+        context, is_dead = self.constrain(rows, build_context(self._tokenizer, rows))
+        return None if is_dead else (compiled, context.allowed, self._get_wished(rows))
+
+    def remember_block(self, block: _Block, given: Mask, turn: Turn) -> None:
+        """Record the steps of a block; `given` (N, B) are tokens of primers, and `turn` is what the last step made."""
+        for step, tokens in enumerate(block.tokens):
+            self._recent.append(_Step(block.rows.number, partial(block.get_rows, step), tokens, given[step]))
+        self._count += len(block.tokens)
+        self._turns.remember(block.rows, self._get_wished(block.rows), turn)
 
     def _catch_up(self, number: int) -> None:
         """Add the steps of the batch that the trail of a piece lacks; none of them excludes tokens."""
@@ -165,7 +199,7 @@ class Backtracker:
     def _add(self, number: int, step: _Step, ruled_out: Mask | None) -> None:
         """Add a step to a trail. Pieces never go back before the first token, nor on tokens of a primer."""
         row = step.find_row(number)
-        if step.rows.index[row] > 0 and not step.given[row]:
+        if not step.given[row] and step.get_rows().index[row] > 0:
             self._trails[number].steps.append((step, ruled_out))
 
     def go_back(self, rows: BatchState, row: int) -> BatchState:
@@ -191,7 +225,7 @@ class Backtracker:
         for _ in range(far):
             step, before = trail.steps.pop()
         undone = step.find_row(number)
-        one = step.rows.gather(np.array([undone]))
+        one = step.get_rows().gather(np.array([undone]))
         excluded = self._mask_excluded(one, int(step.tokens[undone]), before) if far == 1 else before
         self._ruled_out.pop(number, None)
         if excluded is not None:

@@ -48,13 +48,16 @@ class BatchState:
         parts = {name: getattr(self, name)[rows] for name in _NAMES}
         return BatchState(state=state, recent_notes=recent_notes, **parts)
 
-    def get_primer_tokens(self, ahead: int = 0) -> NDArray[np.int64]:
-        """Return (B,) the next token of each primer, or the one so many tokens ahead; -1 after its end."""
+    def get_primer_tokens(self, ahead: int | NDArray[np.int64] = 0) -> NDArray[np.int64]:
+        """Return (B,) the next token of each primer, or the one so many tokens ahead; -1 after its end.
+
+        For several numbers `ahead` (N, 1), (N, B).
+        """
         longest, index = self.primer.shape[1], self.index + ahead
         if not longest:
-            return np.full(len(index), -1)
+            return np.full(index.shape, -1)
         at = np.minimum(index, longest - 1)
-        return np.where(index < longest, self.primer[np.arange(len(at)), at], -1)
+        return np.where(index < longest, self.primer[np.arange(len(self.index)), at], -1)
 
     def advance(
         self,

@@ -15,8 +15,9 @@ A block in which a model, a sampler or a grammar fails is not used. Its steps ar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,9 @@ from composer.sampling.random_streams import Streams, compute_uniforms
 from composer.tokens.vocabulary import EOS
 from composer.types import Array, Context, RecentNotes, Repeat, State, Step, SupportsBlocks, Tokenizer
 
+Ints: TypeAlias = NDArray[np.int64]
+Floats: TypeAlias = NDArray[np.float64]
+
 
 @dataclass(frozen=True)
 class Block:
@@ -39,9 +43,17 @@ class Block:
     going: NDArray[np.bool_]  # (N, B) rows that had not ended before a step
     rows: BatchState
 
-    def find_going(self, step: int) -> NDArray[np.int64]:
-        """Find the rows that had not ended before a step."""
-        return np.flatnonzero(self.going[step])
+    def list_steps(self) -> Iterator[tuple[Ints, Ints, Ints, Floats]]:
+        """Yield numbers, indices, tokens and costs so far of the pieces that had not ended before each step."""
+        shown = number = self.rows.number
+        index = self.rows.index - len(self.tokens)
+        for step, (tokens, nats) in enumerate(zip(self.tokens, self.nats, strict=True)):
+            going = np.flatnonzero(self.going[step])
+            if len(going) < len(shown):  # one array as long as the batch is the same
+                shown = number[going]
+            if not len(going):
+                return
+            yield shown, index[going] + step, tokens[going], nats[going]
 
 
 def record_step(
@@ -80,7 +92,7 @@ class Blocks:
         count, size = len(rows.number), self._step.pad(len(rows.number))
         order = np.concatenate([np.arange(count), np.zeros(size - count, dtype=np.int64)])  # the first row fills up
         carried = self._place_rows(rows, order)
-        given = np.stack([rows.get_primer_tokens(ahead) for ahead in range(self._step.block)])[:, order]
+        given = rows.get_primer_tokens(np.arange(self._step.block)[:, None])[:, order]
         uniforms = compute_uniforms(self._step.place(streams.list_keys()[order]), carried[0], self._step.block).T
         inputs = (uniforms, self._step.place(given))
         if not self._tried:

@@ -33,7 +33,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
-SOURCE = Path(__file__).with_name("drawing.c")
+SOURCES = [Path(__file__).with_name(name) for name in ("drawing.c", "compiled_blocks.c")]
+"""The second one, blocks of steps, calls the first."""
 
 FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
 """Without fused products and sums, and without `-ffast-math`: exponentials are those of the reference, to the bit."""
@@ -70,8 +71,8 @@ def make_draw(links: Sequence[LogitsProcessor]) -> Draw:
     def draw(logits: NDArray[Any], context: Context, legal: Mask | None, uniforms: Floats, given: Ints) -> DrawnTokens:
         return draw_tokens(links, logits, context, legal, uniforms, given)
 
-    operations = find_operations(links)
-    compiled = None if operations is None else _bind_compiled(links, operations)
+    operations = describe_operations(links)
+    compiled = None if operations is None else _bind_compiled(links, *operations)
     return compiled or draw
 
 
@@ -114,14 +115,23 @@ def draw_unchecked(
     return DrawnTokens(tokens, nats, choice.emptied, unsound)
 
 
-def _load_library() -> ctypes.CDLL | None:
-    return load_library(SOURCE.read_text(encoding="utf-8"), FLAGS)
+def load_drawing() -> ctypes.CDLL | None:
+    """Return the compiled library, or None if no compiler can build it."""
+    return load_library("".join(path.read_text(encoding="utf-8") for path in SOURCES), FLAGS)
+
+
+def describe_operations(links: Sequence[LogitsProcessor]) -> tuple[NDArray[np.int32], Floats] | None:
+    """Return the codes and the values of a chain's operations, for C; None if one of its links is not described."""
+    if (operations := find_operations(links)) is None:
+        return None
+    kinds = np.array([CODES[operation.kind] for operation in operations], dtype=np.int32)
+    return kinds, np.array([min(operation.value, MOST) for operation in operations], dtype=np.float64)
 
 
 @lru_cache(maxsize=1)
 def load_choice() -> Any:
     """Return the compiled function, or None if no compiler can build it."""
-    library = _load_library()
+    library = load_drawing()
     if library is None:
         return None
     function = library.choose_tokens
@@ -131,13 +141,11 @@ def load_choice() -> Any:
     return function
 
 
-def _bind_compiled(links: Sequence[LogitsProcessor], operations: Sequence[Operation]) -> Draw | None:
+def _bind_compiled(links: Sequence[LogitsProcessor], kinds: NDArray[np.int32], values: Floats) -> Draw | None:
     """Bind the compiled function to operations; None if there is none."""
     if (function := load_choice()) is None:
         return None
-    kinds = np.array([CODES[operation.kind] for operation in operations], dtype=np.int32)
-    values = np.array([min(operation.value, MOST) for operation in operations], dtype=np.float64)
-    described = (len(operations), kinds.ctypes.data, values.ctypes.data)
+    described = (len(kinds), kinds.ctypes.data, values.ctypes.data)
     ids, scratch = np.empty(0, dtype=np.int32), np.empty(0)
 
     def draw(logits: NDArray[Any], context: Context, legal: Mask | None, uniforms: Floats, given: Ints) -> DrawnTokens:
@@ -187,8 +195,8 @@ def make_particle_draw(links: Sequence[LogitsProcessor]) -> DrawParticles:
     def draw(*given: Any) -> DrawnParticles:
         return draw_particles(links, *given)
 
-    operations = find_operations(links)
-    compiled = None if operations is None else _bind_particles(links, operations)
+    operations = describe_operations(links)
+    compiled = None if operations is None else _bind_particles(links, *operations)
     return compiled or draw
 
 
@@ -214,15 +222,15 @@ def draw_particles(
     return DrawnParticles(tokens, choice.compute_costs(tokens, at), share, choice.emptied)
 
 
-def _bind_particles(links: Sequence[LogitsProcessor], operations: Sequence[Operation]) -> DrawParticles | None:
+def _bind_particles(
+    links: Sequence[LogitsProcessor], kinds: NDArray[np.int32], operands: Floats
+) -> DrawParticles | None:
     """Bind the compiled function to operations; None if there is none."""
-    if (library := _load_library()) is None:
+    if (library := load_drawing()) is None:
         return None
     function, pointer, number = library.choose_particles, ctypes.c_void_p, ctypes.c_int64
     function.restype = None
     function.argtypes = [number, number, *[pointer] * 4, number, *[pointer] * 2, number, *[pointer] * 7]
-    kinds = np.array([CODES[operation.kind] for operation in operations], dtype=np.int32)
-    operands = np.array([min(operation.value, MOST) for operation in operations], dtype=np.float64)
 
     def draw(
         logits: NDArray[Any], context: Context, legal: Mask | None, kept: Mask, spared: Mask, uniforms: Floats, at: Ints
@@ -239,7 +247,7 @@ def _bind_particles(links: Sequence[LogitsProcessor], operations: Sequence[Opera
         places = get_addresses(arrays)
         legal_at = 0 if legal is None else places[1]
         masks = (places[0], legal_at, *places[2:4])
-        described = (len(operations), kinds.ctypes.data, operands.ctypes.data)
+        described = (len(kinds), kinds.ctypes.data, operands.ctypes.data)
         function(rows, width, *masks, *described, count, *places[4:])
         tops = masses[~spared, 1, 0]
         if not np.isfinite(tops).all() or (tops == LOWEST).any():

@@ -4,8 +4,9 @@ Each step computes the distributions of all rows (`composer.sampling.distributio
 its piece's own uniform. A piece at a dead end goes back some tokens (`composer.sampling.backtracking`); if that does
 not help, this piece alone fails. When a piece ends, its row takes the next request at once.
 
-A backend may take a block of steps at once, on its device (`composer.sampling.blocks`); rows of pieces that end in it
-take the next requests after it. The pieces are the same.
+A block of steps may be taken at once, on the device of a backend (`composer.sampling.blocks`) or in C
+(`composer.sampling.compiled_blocks`); rows of pieces that end in it take the next requests after it. The pieces are the
+same.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from composer.request import Request
 from composer.sampling.backtracking import Backtracker
 from composer.sampling.batch_state import BatchState, begin, build_context, concatenate, run_step
 from composer.sampling.blocks import make_blocks, record_step
+from composer.sampling.compiled_blocks import make_compiled_blocks
 from composer.sampling.distribution import Chain
 from composer.sampling.drawing import make_draw
 from composer.sampling.feasibility import get_bar_number, name_sampler
@@ -139,7 +141,9 @@ class _Batch:
         self._chain, self._streams = Chain.build(samplers, tokenizer.token_info), Streams()
         self._draw = make_draw(self._chain.links)
         self._backtracker = Backtracker(tokenizer, self._chain.constraints) if self._chain.constraints else None
-        self._blocks = make_blocks(step, tokenizer, self._chain)
+        self._blocks = make_blocks(step, tokenizer, self._chain) or make_compiled_blocks(
+            step, tokenizer, self._chain, self._backtracker
+        )
         self._rows: BatchState | None = None
         self._requests: dict[int, Request] = {}
         self._begun = 0
@@ -178,14 +182,9 @@ class _Batch:
         if block is None:
             yield _make_empty_step(lost) if self._rows is None else self._draw_one(self._rows, lost)
             return
-        number, index, self._rows = block.rows.number, block.rows.index - len(block.tokens), block.rows
-        for step, (tokens, nats) in enumerate(zip(block.tokens, block.nats, strict=True)):
-            going = block.find_going(step)
-            if len(going) < len(number) or not step:
-                shown = number[going]  # one array as long as the batch is the same
-            if not len(going):
-                return
-            yield DrawnStep(shown, index[going] + step, tokens[going], nats[going], {}, {} if step else lost)
+        self._rows, dead_ends = block.rows, self._backtracker.dead_ends if self._backtracker is not None else {}
+        for number, (pieces, index, tokens, nats) in enumerate(block.list_steps()):
+            yield DrawnStep(pieces, index, tokens, nats, dead_ends, {} if number else lost)
 
     def _draw_one(self, begun: BatchState, lost: dict[int, ComposerError]) -> DrawnStep:
         """Draw one token for each piece."""

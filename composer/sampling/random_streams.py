@@ -105,10 +105,20 @@ class Streams:
 
     def draw(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return (B,) the uniform of one step of each row."""
+        return self._blocks[self._numbers, self._find_places(steps)]
+
+    def draw_ahead(self, steps: NDArray[np.int64], most: int) -> NDArray[np.float64]:
+        """Return (N, B) the uniforms from `steps` (B,) on: of `most` steps, or as many as are computed at once."""
+        places = self._find_places(steps)
+        count = min(most, BLOCK - int(places.max()))
+        return np.ascontiguousarray(self._blocks[self._numbers, places + np.arange(count)[:, None]])
+
+    def _find_places(self, steps: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Find where the uniforms of these steps are, after computing the blocks that lack them."""
         place = steps - self._first
         if place.view(np.uint64).max(initial=0) >= BLOCK:  # one below 0 as well
             for row in np.flatnonzero((place < 0) | (place >= BLOCK)).tolist():
                 block = int(steps[row]) // BLOCK
                 self._blocks[row], self._first[row] = draw_uniforms(*self._rows[row], block), block * BLOCK
             place = steps - self._first
-        return self._blocks[self._numbers, place]
+        return place

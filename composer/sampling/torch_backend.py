@@ -3,6 +3,7 @@
 A row's numbers must not depend on its neighbours, or piece 17 alone would differ from piece 17 of a batch. Matrix
 products and vector units sum and round in an order that depends on the number of rows, though mostly not beyond a few.
 So rows are padded to one of a few sizes, of which a trial of the module itself has shown that they agree to the bit.
+One row alone agrees where the sums of its linear layers are those of many rows (`composer.sampling.torch_products`).
 
 A loop of steps that stays on the device is in `composer.sampling.torch_loop`.
 """
@@ -17,20 +18,24 @@ from numpy.typing import NDArray
 
 from composer.devices import run_alike
 from composer.fitting import check_columns, convert_columns
+from composer.sampling.torch_products import replace_products
 from composer.types import Array, Column, Repeat, State, Turn
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-SIZES = (4, 8, 16, 32, 64)
+SIZES = (1, 4, 8, 16, 32, 64)
 """Numbers of rows that a module may be run with at once; one by one where no trial of these succeeds."""
+
+FEWEST = (4,)
+"""The same where no trial can be made."""
 
 SIZES_OF_DEVICES = (64, 256, 1024)
 """The same on a device beside the processor, where a few rows take as long as many."""
 
-TRIES = 4
-"""Batches that each number of rows is tried with."""
+TRIES, FEW = 4, 16
+"""Batches that each number of rows is tried with; and rows at least."""
 
 TRIAL_STEPS = 3
 """Steps of a trial: a difference in the state shows itself in the next logits."""
@@ -54,9 +59,12 @@ class TorchStep:
         self.device = next(module.parameters()).device
         self._module, self._names = module.eval(), [column.name for column in features]
         self._limits = np.array([column.size for column in features])
-        self._sizes: Sequence[int] = SIZES[:1]
-        if self._names:
-            self._sizes = find_sizes(module, self._limits, SIZES if self.device.type == "cpu" else SIZES_OF_DEVICES)
+        self._sizes: Sequence[int] = FEWEST
+        if self._names and self.device.type == "cpu":
+            self._module = replace_products(self._module)
+            self._sizes = find_sizes(self._module, self._limits)
+        elif self._names:
+            self._sizes = find_sizes(module, self._limits, SIZES_OF_DEVICES)
         self.most = max(self._sizes[-1], SIZES[-1])
         self._first = _find_first_state(module, len(self._names)) if block > 1 and self._names else None
         self.block = block if self._first is not None else 1
@@ -163,7 +171,7 @@ def _agrees(module: nn.Module, inputs: torch.Tensor, whole: list[torch.Tensor], 
     """Tell whether rows in this order, so many at once, have the bits that they have in the whole."""
     import torch
 
-    for rows in order.split(size)[:TRIES]:
+    for rows in order.split(size)[: max(TRIES, FEW // size)]:
         part = _run(module, inputs[:, rows])
         if not all(torch.equal(a, b[rows]) for a, b in zip(part, whole, strict=True)):
             return False

@@ -44,7 +44,7 @@ class Turns:
         last, self._last = self._last, None
         if last is not None and last[0] is rows and last[1] is requested:
             return context.restrict(last[2].allowed), last[2].is_dead
-        compiled = self._get_compiled(rows)
+        compiled = self.get_compiled(rows)
         if compiled is not None:
             past = _get_past(rows)
             whole = None if within is None else context.allowed & requested
@@ -59,7 +59,7 @@ class Turns:
         self, rows: BatchState, tokens: Ints, music: MusicalState, requested: Mask, stepped: Stepped
     ) -> BatchState:
         """Advance all rows by `tokens` (B,); `requested` (B, V) are the tokens allowed for their requests."""
-        compiled, index = self._get_compiled(rows), rows.index + 1
+        compiled, index = self.get_compiled(rows), rows.index + 1
         turn = None
         if compiled is not None:
             turn = compiled.advance(rows.grammar, tokens, index, _get_past(rows), requested)
@@ -77,10 +77,15 @@ class Turns:
             nats,
             memory,
         )
-        self._last = after, requested, turn
+        self.remember(after, requested, turn)
         return after
 
-    def _get_compiled(self, rows: BatchState) -> CompiledConstraints | None:
+    def remember(self, rows: BatchState, requested: Mask, turn: Turn) -> None:
+        """Remember the turn that has led to these rows."""
+        self._last = rows, requested, turn
+
+    def get_compiled(self, rows: BatchState) -> CompiledConstraints | None:
+        """Return the constraints in C; None where they cannot be compiled."""
         widths = rows.history.shape[1], rows.recent_notes.tick.shape[1]
         if widths != self._widths:
             self._widths, self._compiled = widths, find_compiled(self._tokenizer, self._constraints, *widths)

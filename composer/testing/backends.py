@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from copy import deepcopy
@@ -29,6 +30,7 @@ from composer.types import (
     State,
     Step,
     SupportsBlocks,
+    SupportsC,
     Tokenizer,
 )
 
@@ -74,6 +76,9 @@ def _check_precision(step: Step, model: Model, tolerance: float) -> None:
     _check_states(step, inputs)
     if isinstance(step, SupportsBlocks) and step.block > 1:
         _check_blocks(step, inputs, found)
+    if isinstance(step, SupportsC):
+        for rows in BATCHES:
+            _check_compiled(step, inputs[:, -rows:], found[:, -rows:], sizes)
 
 
 def make_random_model(
@@ -141,6 +146,32 @@ def _check_blocks(step: SupportsBlocks, inputs: NDArray[np.int64], found: NDArra
         logits = repeat(begun, [columns])[1][0] if repeat else None
         same = np.array_equal(step.read(logits)[:, :rows], found)
         require(same, "a block of steps gives the logits of single steps, to the bit")
+
+
+def _check_compiled(step: Step, inputs: NDArray[np.int64], found: NDArray[np.float32], sizes: Sequence[int]) -> None:
+    """Check that a step as a function in C makes the logits `found` and the states of the step, to the bit."""
+    rows = inputs.shape[1]
+    compiled = step.compile(rows) if isinstance(step, SupportsC) else None
+    if compiled is None:
+        return
+    function = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, *[ctypes.c_void_p] * 4, ctypes.c_int64)
+    call = function(compiled.function)
+    _, state = step(inputs[0], None)
+    for columns, wanted in zip(inputs[1:], found[1:], strict=True):
+        columns, logits = np.ascontiguousarray(columns), np.empty_like(wanted)
+        before = np.concatenate([np.ravel(part) for part in state])
+        after = np.empty_like(before)
+        arrays = [array.ctypes.data for array in (columns, before, after, logits)]
+        require(not call(compiled.model, rows, *arrays, compiled.threads), "a step in C takes what a step takes")
+        require(logits.tobytes() == wanted.tobytes(), "a step in C makes the logits of a step, to the bit")
+        _, state = step(columns, state)
+        same = after.tobytes() == b"".join(np.ascontiguousarray(part).tobytes() for part in state)
+        require(same, "a step in C makes the state of a step, to the bit")
+    beyond = np.ascontiguousarray(np.tile(np.array(sizes), (rows, 1)))
+    arrays[0] = beyond.ctypes.data
+    require(
+        call(compiled.model, rows, *arrays, compiled.threads) != 0, "a step in C refuses features beyond their sizes"
+    )
 
 
 def _check_states(step: Step, inputs: NDArray[np.int64]) -> None:

@@ -26,6 +26,7 @@ from composer.types.architectures import (
     Architecture,
     Backend,
     Cell,
+    CompiledStep,
     HasCell,
     HasEquations,
     HasReasons,
@@ -35,6 +36,7 @@ from composer.types.architectures import (
     Repeat,
     Step,
     SupportsBlocks,
+    SupportsC,
     Turn,
 )
 from composer.types.arrays import Array, State, Tokens
@@ -93,6 +95,7 @@ __all__ = [
     "Cell",
     "ChoosesOptions",
     "Column",
+    "CompiledStep",
     "Constraint",
     "Context",
     "Dataset",
@@ -144,6 +147,7 @@ __all__ = [
     "State",
     "Step",
     "SupportsBlocks",
+    "SupportsC",
     "SupportsFrames",
     "SupportsInputs",
     "SupportsLint",

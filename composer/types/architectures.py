@@ -162,6 +162,34 @@ class SupportsBlocks(Protocol):
         """Make the loop of a turn; None if the turn looks at a number of such arrays, `given` (B, …) one step's."""
 
 
+@dataclass(frozen=True)
+class CompiledStep:
+    """A step as a function in C, for so many rows, as long as no other rows are stepped.
+
+        int step(const void *model, int64_t rows, const int64_t *inputs, const float *before, float *after,
+                 float *logits, int64_t threads)
+
+    It takes and returns what a `Step` does. The parts of a state, each (B, …), lie one after the other. It returns 0,
+    or another number where it refuses its inputs.
+    """
+
+    function: int  # its address
+    model: int  # the address that it gets
+    threads: int
+    record: Callable[[float], None] | None = None  # is told how many seconds a step took
+
+
+@runtime_checkable
+class SupportsC(Protocol):
+    """A step that C can call, so that a loop takes many of them without coming back to Python."""
+
+    def begin(self, rows: int) -> State | None:
+        """Make the float32 state of rows before their first token; None if they have to be stepped without one."""
+
+    def compile(self, rows: int) -> CompiledStep | None:
+        """Return the step as a function in C, for so many rows; None if it needs Python."""
+
+
 class Backend(Protocol):
     """An inference backend: a frozen dataclass of options. All backends agree on a model to within a tolerance."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Sequence
 from ctypes import POINTER, Structure, c_float, c_int, c_long, c_void_p
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from composer.arrays import get_addresses
 from composer.errors import BadModelFile
 from composer.fitting import check_cell, check_columns, check_state, check_update, convert_columns
-from composer.types import Cell, Layer, State, Step
+from composer.types import Cell, CompiledStep, Layer, State
 from composer_native.compiling import load_kernel
 from composer_native.packing import KINDS, Floats, Matrix, pack_embedding, pack_matrix
 from composer_native.threads import ThreadTuner
@@ -73,7 +74,7 @@ class _Model(Structure):
 
 def make_native_step(
     cell: Cell, precision: str = "float32", threads: int = 1, names: Sequence[str] = (), instructions: str = "auto"
-) -> Step:
+) -> NativeStep:
     """Return `step(inputs (B, C), state) -> (logits (B, V), state)`. RuntimeError if there is no kernel.
 
     `precision` is float32, bfloat16 or int8. `instructions` and the number of `threads` change no bit of the result.
@@ -86,39 +87,90 @@ def make_native_step(
         raise RuntimeError("there is no compiled kernel")
     kernel.scratch_size.argtypes = [c_void_p, c_long, c_long]
     kernel.scratch_size.restype = c_long
-    sizes = [len(table) for table in cell.columns]
-    check_cell(cell, sizes, len(cell.bias))
-    failed: list[BaseException] = []
-    model = build_model(cell, precision, bool(kernel.reads_halves()), failed)
-    parts, count, hidden, outputs, width = model.parts, model.count, model.hidden, model.outputs, model.columns
-    run, here = _make_runner(kernel, model, threads), ctypes.addressof(model)
-    _make_scratch(kernel.scratch_size(here, 1, threads))  # a cell beyond the limits is refused before the first step
-    scratch, laid_out = np.empty(0, dtype=np.float32), 0
-    last: tuple[State, Floats] = (), scratch  # the last state returned, which is mostly the next one passed in
+    kernel.step.argtypes = [c_void_p, c_long, c_void_p, c_void_p, c_void_p, c_void_p, c_long]
+    kernel.step.restype = c_int
+    check_cell(cell, [len(table) for table in cell.columns], len(cell.bias))
+    return NativeStep(kernel, cell, precision, threads, names)
 
-    def step(columns: NDArray[np.int64], state: State | None) -> tuple[Floats, State]:
-        nonlocal scratch, laid_out, last
-        columns = np.ascontiguousarray(convert_columns(columns, width))
+
+class NativeStep:
+    """The step of a cell."""
+
+    def __init__(self, kernel: ctypes.CDLL, cell: Cell, precision: str, threads: int, names: Sequence[str]) -> None:
+        """Pack the matrices. Raises BadModelFile for a cell beyond the limits of the kernel."""
+        self._failed: list[BaseException] = []
+        self._model = build_model(cell, precision, bool(kernel.reads_halves()), self._failed)
+        self._sizes, self._names = np.array([len(table) for table in cell.columns]), names
+        self._width, self._outputs = self._model.columns, self._model.outputs
+        self._shape = self._model.parts, self._model.count, self._model.hidden
+        self._kernel, self._call, self._here = kernel, kernel.step, ctypes.addressof(self._model)
+        self._threads, self._products = threads, _count_products(self._model)
+        self._tuners: dict[int, ThreadTuner] = {}
+        self._calls_back = any(layer.gates not in GATES for layer in cell.layers)
+        _make_scratch(kernel.scratch_size(self._here, 1, threads))  # a cell beyond the limits is refused at once
+        self._scratch, self._laid_out = np.empty(0, dtype=np.float32), 0
+        # The last state returned, which is mostly the next one passed in.
+        self._last: tuple[State, Floats] = (), self._scratch
+
+    def __call__(self, columns: NDArray[np.int64], state: State | None) -> tuple[Floats, State]:
+        """Take one step."""
+        columns = np.ascontiguousarray(convert_columns(columns, self._width))
         rows = len(columns)
-        if rows != laid_out:  # fewer rows may need more: their blocks have more units
-            needed = kernel.scratch_size(here, rows, threads)
-            if not 0 <= needed <= len(scratch):
-                scratch = _make_scratch(needed)
-                model.scratch, model.room = scratch.ctypes.data, len(scratch)
-            laid_out = rows
+        if rows != self._laid_out:
+            self._lay_out(rows)
+        parts, count, hidden = self._shape
         shape = (parts, rows, count, hidden)
+        last = self._last
         before = last[1] if state is last[0] and last[1].shape == shape else _join_state(state, shape)
-        after, logits = np.empty(shape, dtype=np.float32), np.empty((rows, outputs), dtype=np.float32)
-        failed.clear()
-        if run(rows, columns, before, after, logits):
-            check_columns(columns, np.array(sizes), names)
+        after, logits = np.empty(shape, dtype=np.float32), np.empty((rows, self._outputs), dtype=np.float32)
+        self._failed.clear()
+        if self._run(rows, columns, before, after, logits):
+            check_columns(columns, self._sizes, self._names)
             raise BadModelFile(UNFIT)
-        if failed:
-            raise failed[0]
-        last = tuple(after), after
-        return logits, last[0]
+        if self._failed:
+            raise self._failed[0]
+        self._last = tuple(after), after
+        return logits, self._last[0]
 
-    return step
+    def begin(self, rows: int) -> State:
+        """Make the state of rows before their first token: zeros."""
+        parts, count, hidden = self._shape
+        return tuple(np.zeros((parts, rows, count, hidden), dtype=np.float32))
+
+    def compile(self, rows: int) -> CompiledStep | None:
+        """Return the step as a function in C; None if it calls back an update in Python."""
+        if self._calls_back:
+            return None
+        self._lay_out(rows)
+        threads, record = self._choose_threads(rows)
+        return CompiledStep(ctypes.cast(self._call, c_void_p).value or 0, self._here, threads, record)
+
+    def _lay_out(self, rows: int) -> None:
+        """Make room for so many rows. Fewer may need more: their blocks have more units."""
+        needed = self._kernel.scratch_size(self._here, rows, self._threads)
+        if not 0 <= needed <= len(self._scratch):
+            self._scratch = _make_scratch(needed)
+            self._model.scratch, self._model.room = self._scratch.ctypes.data, len(self._scratch)
+        self._laid_out = rows
+
+    def _run(self, rows: int, *arrays: NDArray[Any]) -> int:
+        """Run the kernel with (columns, before, after, logits); return its result: 0, or an error code."""
+        threads, record = self._choose_threads(rows)
+        addresses = get_addresses(arrays)
+        if record is None:
+            return int(self._call(self._here, rows, *addresses, threads))
+        began = perf_counter()
+        result = int(self._call(self._here, rows, *addresses, threads))
+        record(perf_counter() - began)
+        return result
+
+    def _choose_threads(self, rows: int) -> tuple[int, Callable[[float], None] | None]:
+        """Choose the fastest number of threads, and return it with what is told the time of a step, if it asks."""
+        if self._threads == 1 or rows * self._products < ENOUGH:
+            return 1, None
+        tuner = self._tuners.setdefault(rows.bit_length(), ThreadTuner(self._threads))
+        chosen = tuner.choose_threads()
+        return chosen, partial(tuner.record, chosen)
 
 
 def _make_scratch(size: int) -> Floats:
@@ -135,30 +187,6 @@ def align(array: NDArray[Any]) -> NDArray[Any]:
     made = room[begin : begin + array.nbytes].view(array.dtype).reshape(array.shape)
     made[...] = array
     return made
-
-
-def _make_runner(kernel: ctypes.CDLL, model: _Model, threads: int) -> Callable[..., int]:
-    """Return `run(rows, columns, before, after, logits)`, which uses the fastest number of threads, at most `threads`.
-
-    It returns the kernel's result: 0, or an error code.
-    """
-    kernel.step.argtypes = [c_void_p, c_long, c_void_p, c_void_p, c_void_p, c_void_p, c_long]
-    kernel.step.restype = c_int
-    here, products = ctypes.addressof(model), _count_products(model)
-    step: Callable[..., int] = kernel.step
-    tuners: dict[int, ThreadTuner] = {}
-
-    def run(rows: int, *arrays: NDArray[Any]) -> int:
-        addresses = get_addresses(arrays)
-        if threads == 1 or rows * products < ENOUGH:
-            return step(here, rows, *addresses, 1)
-        tuner = tuners.setdefault(rows.bit_length(), ThreadTuner(threads))
-        chosen, began = tuner.choose_threads(), perf_counter()
-        result = step(here, rows, *addresses, chosen)
-        tuner.record(chosen, perf_counter() - began)
-        return result
-
-    return run
 
 
 def _join_state(state: State | None, shape: tuple[int, ...]) -> Floats:

@@ -63,6 +63,17 @@ int constrained_turn(int64_t rows, const void *const *tables, const int64_t *len
     {follow}
     return status | constrain(rows, tables, lengths, after, step{outs}, legal, requested, 0, allowed, {width});
 }}
+
+/* The same with arguments that do not depend on the constraints, for a loop in C: `bound` are tables, lengths, the same
+   of notes, and the grammar's turn; the arrays of the past are in lists. */
+int bound_turn(int64_t rows, const void *const *bound, const int64_t *state, const int64_t *tokens,
+               const int64_t *step, const int64_t *const *past, const uint8_t *requested, int64_t *after,
+               int64_t *inputs, uint8_t *legal, int64_t *const *past_after, uint8_t *allowed)
+{{
+    return constrained_turn(rows, (const void *const *)bound[0], bound[1], (const void *const *)bound[2], bound[3],
+                            (GrammarTurn *)bound[4], state, tokens, step{listed}, requested, after, inputs, legal
+                            {listed_after}, allowed);
+}}
 """
 
 DEAD = 8
@@ -109,6 +120,9 @@ class CompiledConstraints:
         for function, count in ((self._mask, 8), (self._turn, 13 + self._arrays)):
             function.restype = ctypes.c_int
             function.argtypes = [ctypes.c_int64, *[ctypes.c_void_p] * (count + self._arrays)]
+        self.turn_address = ctypes.cast(made.bound_turn, ctypes.c_void_p).value or 0
+        self.bound = np.array([*self._tables, grammar.turn_address], dtype=np.uintp)
+        """What `bound_turn` is given, at whose address C finds it."""
 
     def mask(
         self, state: Ints, step: Ints, past: Past, legal: Mask, requested: Mask, whole: Mask | None = None
@@ -195,6 +209,8 @@ def _write_turn(functions: dict[str, Function]) -> str:
         names=names,
         results="".join(f", int64_t *{name}" for name in outs),
         outs="".join(f", {name}" for name in outs),
+        listed="".join(f", past[{number}]" for number in range(len(past))),
+        listed_after="".join(f", past_after[{number}]" for number in range(len(past))),
         follow=follow.format(names, "".join(f", {name}" for name in outs)) if past else "",
         width=functions["constraints_mask"].results[0].size,
     )
