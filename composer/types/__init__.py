@@ -52,7 +52,7 @@ from composer.types.files import (
     SupportsLint,
     SupportsProvenance,
 )
-from composer.types.grammars import Column, Grammar, MusicalState, Span, SupportsStates, TokenInfo
+from composer.types.grammars import CHORDS, Column, Grammar, MusicalState, Span, SupportsStates, TokenInfo
 from composer.types.metrics import Metric
 from composer.types.samplers import (
     Annotates,
@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from composer.io.pieces import Piece
 
 __all__ = [
+    "CHORDS",
     "Annotates",
     "Architecture",
     "Array",
