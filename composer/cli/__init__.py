@@ -1,7 +1,7 @@
 """The command line: one file for each command, loaded when it is called. Errors become messages here.
 
 generate.py     `generate`
-fill.py         `fill`, `harmonize` and `vary`
+fill.py         `fill`, `harmonize`, `chords` and `vary`
 regenerate.py   `regenerate`
 export.py       `export`
 check.py        `check`
@@ -46,6 +46,7 @@ COMMANDS = {
     "generate": ("composer.cli.generate:generate", "Write new pieces of music."),
     "fill": ("composer.cli.fill:fill", "Rewrite bars or voices of a piece."),
     "harmonize": ("composer.cli.fill:harmonize", "Write voices to a melody."),
+    "chords": ("composer.cli.fill:chords", "Write chord symbols to a melody."),
     "vary": ("composer.cli.fill:vary", "Write variations of a piece."),
     "regenerate": ("composer.cli.regenerate:regenerate", "Make a piece again from its file, or rewrite some bars."),
     "export": ("composer.cli.export:export", "Write a piece in other formats."),

@@ -1,11 +1,12 @@
-"""`composer fill`, `harmonize` and `vary`: new bars, new voices or variations around the notes of a piece."""
+"""`composer fill`, `harmonize`, `chords` and `vary`: new bars, voices, symbols or variations around given notes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +14,9 @@ from composer.cli import fixed_notes, writing
 from composer.errors import BadOption
 from composer.generation.options import parse_bars, parse_voices
 from composer.generation.readings import parse_grid
+
+if TYPE_CHECKING:
+    from composer.generation.infilling import Fill
 
 # --- fill -------------------------------------------------------------------------------------------------------------
 
@@ -53,6 +57,78 @@ def fill(
         fixed_notes.make(generator, plan, fixed_notes.make_request(ctx, generator, asked), asked, shelf)
 
 
+# --- new parts to a melody --------------------------------------------------------------------------------------------
+
+
+_OF_A_MELODY = (
+    click.option("--key", help="Key of a melody without one, such as Dm, F# or Bb.  [estimated]"),
+    click.option("--time-signature", metavar="N/D", help="Time signature of a melody without one, such as 3/4.  [4/4]"),
+    click.option("--track", metavar="NAME", help="The melody's track, by name or number, in a file with others."),
+    click.option(
+        "--transpose",
+        type=click.IntRange(-48, 48),
+        default=0,
+        help="Read a low or high melody so many semitones higher.",
+    ),
+    click.option("--quantize", metavar="1/8", help="Read a played melody on this grid, or `no`; it stays as it is."),
+)
+
+
+def _add_melody(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of a melody to a command."""
+    for option in reversed(_OF_A_MELODY):
+        command = option(command)
+    return command
+
+
+def _write_to_melody(
+    ctx: click.Context, melody: str, outs: tuple[str, ...], plan: Callable[..., Fill], options: Mapping[str, Any]
+) -> None:
+    """Write new parts to a melody by a plan, which may have a `voice` of its own."""
+    own = {name: options[name] for name in ("key", "time_signature", "track", "transpose", "quantize")}
+    around = {"voice": options["voice"]} if "voice" in options else {}
+    asked = fixed_notes.FillOptions.of(
+        {name: value for name, value in options.items() if name not in own and name not in around}
+    )
+    around |= {name: own[name] for name in ("track", "transpose")}
+    around |= {"grid": None if own["quantize"] is None else parse_grid(own["quantize"])}
+    with asked.open_shelf(ctx, outs, melody, "MELODY") as shelf:
+        from composer.generation.primers import is_typed, read_primer
+        from composer.music.score import Tempo
+
+        typed, score = is_typed(melody), read_primer(melody, "the melody")
+        generator = fixed_notes.choose_generator(None if typed else Path(melody), asked)
+        if typed and generator.suggested.tempo is not None:
+            score = replace(score, tempos=(Tempo(0, generator.suggested.tempo),))
+        request = fixed_notes.make_request(ctx, generator, asked)
+        planned = partial(plan, generator, score, own_track=not typed, **around, **asked.search_options)
+        request = replace(request, key=own["key"], time_signature=own["time_signature"])
+        fixed_notes.make(generator, planned, request, asked, shelf)
+
+
+@click.command(cls=fixed_notes.WithPiece)
+@click.argument("melody")
+@writing.add_outs
+@_add_melody
+@fixed_notes.count
+@fixed_notes.add_options
+@click.pass_context
+def chords(ctx: click.Context, /, melody: str, outs: tuple[str, ...], **options: Any) -> None:
+    """Write chord symbols to MELODY, which stays note for note.
+
+    MELODY is a music file, or notes such as "D4 E4 F4/2 A4/2". Chord symbols in it are left out. The model is one that
+    writes chord symbols: a lead sheet's.
+
+    \b
+    composer chords melody.mid lead.musicxml --model leadsheets
+    composer chords melody.mid lead.pdf --model leadsheets --key Dm --seed 7
+    composer chords song.mid choose.html --model leadsheets --track Melody --count 8 --best 3
+    """  # noqa: D301  (a \b keeps click from filling the lines)
+    from composer.generation.infilling import plan_chords
+
+    _write_to_melody(ctx, melody, outs, plan_chords, options)
+
+
 # --- harmonize --------------------------------------------------------------------------------------------------------
 
 
@@ -60,29 +136,11 @@ def fill(
 @click.argument("melody")
 @writing.add_outs
 @click.option("--voice", metavar="NAME", help="The voice that has the melody.  [the first]")
-@click.option("--key", help="Key of a melody without one, such as Dm, F# or Bb.  [estimated]")
-@click.option("--time-signature", metavar="N/D", help="Time signature of a melody without one, such as 3/4.  [4/4]")
-@click.option("--track", metavar="NAME", help="The melody's track, by name or number, in a file with others.")
-@click.option(
-    "--transpose", type=click.IntRange(-48, 48), default=0, help="Read a low or high melody so many semitones higher."
-)
-@click.option("--quantize", metavar="1/8", help="Read a played melody on this grid, or `no`; it stays as it is.")
+@_add_melody
 @fixed_notes.count
 @fixed_notes.add_options
 @click.pass_context
-def harmonize(
-    ctx: click.Context,
-    /,
-    melody: str,
-    outs: tuple[str, ...],
-    voice: str | None,
-    key: str | None,
-    time_signature: str | None,
-    track: str | None,
-    transpose: int,
-    quantize: str | None,
-    **options: Any,
-) -> None:
+def harmonize(ctx: click.Context, /, melody: str, outs: tuple[str, ...], **options: Any) -> None:
     """Write the other voices to MELODY, which stays note for note.
 
     MELODY is a music file, or notes such as "D4 E4 F4/2 A4/2". The piece has its time signature, length, pickup and
@@ -94,21 +152,9 @@ def harmonize(
     composer harmonize "D4 E4 F4/2 A4/2 G4*2" harmonized.mid --key Dm
     composer harmonize song.mid choose.html --track Melody --count 8 --best 3
     """  # noqa: D301  (a \b keeps click from filling the lines)
-    asked = fixed_notes.FillOptions.of(options)
-    grid = None if quantize is None else parse_grid(quantize)
-    with asked.open_shelf(ctx, outs, melody, "MELODY") as shelf:
-        from composer.generation.infilling import plan_harmony
-        from composer.generation.primers import is_typed, read_primer
-        from composer.music.score import Tempo
+    from composer.generation.infilling import plan_harmony
 
-        typed, score = is_typed(melody), read_primer(melody, "the melody")
-        generator = fixed_notes.choose_generator(None if typed else Path(melody), asked)
-        if typed and generator.suggested.tempo is not None:
-            score = replace(score, tempos=(Tempo(0, generator.suggested.tempo),))
-        request = fixed_notes.make_request(ctx, generator, asked)
-        around: dict[str, Any] = {"voice": voice, "track": track, "transpose": transpose, "grid": grid}
-        plan = partial(plan_harmony, generator, score, own_track=not typed, **around, **asked.search_options)
-        fixed_notes.make(generator, plan, replace(request, key=key, time_signature=time_signature), asked, shelf)
+    _write_to_melody(ctx, melody, outs, plan_harmony, options)
 
 
 # --- vary -------------------------------------------------------------------------------------------------------------
