@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.errors import OF_ONE_PIECE, BadOption, CannotExpress, NothingAllowed, RequestWarning, printable
-from composer.generation.annotating import find_annotating
 from composer.generation.defaults import choose_samplers
 from composer.generation.degeneration import RETRIES, describe_loops
 from composer.generation.finishing import check_fixed
@@ -47,7 +46,7 @@ from composer.sampling.feasibility import check_gaps
 from composer.sampling.kept import warn_of_fixed_notes
 from composer.sampling.random_streams import BLOCK, draw_uniforms
 from composer.sampling.smc import Condition, ConditionedPiece, sample_conditioned
-from composer.types import CHORDS, Occasion, Piece, Span
+from composer.types import CHORDS, Annotates, Occasion, Piece, Span
 
 PARTICLES = 64
 """Particles of a piece by default."""
@@ -310,7 +309,7 @@ def plan_gap(
     start, end = (0, ALWAYS) if bars is None else locate_bars(reading.hear(score, quantised), bars)
     lines = list_lines(generator, quantised)
     free = {_find_line(lines, quantised, name) for name in voices}
-    if find_annotating(request.samplers):
+    if any(isinstance(sampler, Annotates) for sampler in make_samplers(request.samplers)):
         free.add(CHORDS)  # others are asked for
     around = [Span(0, start), Span(end, ALWAYS)]
     beside = [Span(start, end, line) for line in lines if voices and line not in free]
@@ -441,7 +440,8 @@ def _drop_symbols(melody: Score) -> Score:
     """Return a melody without chord symbols. Warns with RequestWarning of any."""
     if not melody.chords:
         return melody
-    text = f"the melody has {len(melody.chords)} chord symbols already; new ones take their place."
+    count = f"{len(melody.chords)} chord symbols" if len(melody.chords) > 1 else "a chord symbol"
+    text = f"the melody has {count} already; new ones take their place."
     warnings.warn(text, RequestWarning, stacklevel=3)
     return replace(melody, chords=())
 

@@ -28,7 +28,7 @@ QUALITIES = (
     *("", "7", "m", "m7", "dim", "maj7", "9", "6", "m6", "aug"),
     *("dim7", "aug7", "m7b5", "7b9", "7b5", "7sus4", "m9", "13", "mM7", "sus4"),
 )
-"""The qualities of 99.6 in 100 symbols of old songs, the most frequent first."""
+"""The qualities of 99.7 in 100 symbols of old songs, the most frequent first."""
 
 ROOTS = 13
 """None, and twelve semitones."""

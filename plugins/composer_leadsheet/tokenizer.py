@@ -45,7 +45,7 @@ class LeadSheet:
     steps_per_quarter: Annotated[int, "fineness of the grid"] = 12
     lowest: Annotated[int, "lowest MIDI pitch, as it would be in C"] = 43
     highest: Annotated[int, "highest MIDI pitch, as it would be in C"] = 96
-    qualities: Annotated[tuple[str, ...], "the qualities of chords that are told apart"] = QUALITIES
+    qualities: Annotated[tuple[str, ...], "the qualities of chords that have tokens"] = QUALITIES
     time_signatures: Annotated[tuple[str, ...], "those that a piece may have"] = TIME_SIGNATURES
     lookback: Annotated[tuple[int, ...], "distances in bars of what stood there, in the model's input"] = ()
     recall: Annotated[bool, "tell the model what followed the longest earlier stretch that is as the latest"] = False
