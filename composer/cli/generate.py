@@ -122,7 +122,7 @@ def generate(
         stated |= {"transforms": add_comp(transforms, comp=comp)}
         request = _build_request(ctx, generator, chosen, stated)
         if comp and primer is None:
-            check_comp(request)
+            check_comp(generator.tokenizer.token_info, request)
         one: Task = request if primer is None else _add_primer(generator, request, primer, tempo)
         if form_text is not None:
             one = _divide_into_sections(replace(get_request(one), bars=bars), form_text)

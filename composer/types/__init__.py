@@ -54,7 +54,16 @@ from composer.types.files import (
     SupportsLint,
     SupportsProvenance,
 )
-from composer.types.grammars import Column, Grammar, MusicalState, Span, SupportsInputs, SupportsStates, TokenInfo
+from composer.types.grammars import (
+    CHORDS,
+    Column,
+    Grammar,
+    MusicalState,
+    Span,
+    SupportsInputs,
+    SupportsStates,
+    TokenInfo,
+)
 from composer.types.metrics import Metric
 from composer.types.samplers import (
     Annotates,
@@ -87,6 +96,7 @@ if TYPE_CHECKING:
     from composer.io.pieces import Piece
 
 __all__ = [
+    "CHORDS",
     "Annotates",
     "Architecture",
     "Array",

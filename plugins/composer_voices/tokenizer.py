@@ -16,7 +16,7 @@ import numpy as np
 from composer.errors import CannotExpress
 from composer.music.score import NOTE, Notes, Score, Track
 from composer.music.sections import name_sections
-from composer.tokens.bar_encoding import Reading, assemble_tokens, find_bars, make_heading, walk
+from composer.tokens.bar_encoding import Measures, Reading, assemble_tokens, find_bars, make_heading, walk
 from composer.tokens.bar_grammar import TIME_SIGNATURES, Grid
 from composer.tokens.lookback import add_lookback, check_lookback
 from composer.tokens.vocabulary import describe_tokens
@@ -88,6 +88,14 @@ class Voices:
 
     def encode(self, score: Score, *, ends: bool = True) -> Tokens:
         """Encode a score whose parts are single lines. Raises CannotExpress."""
+        found, steps, content = self.find_frames(score, ends=ends)
+        return assemble_tokens(self.grid, found, steps, content, ends=ends)
+
+    def find_frames(self, score: Score, *, ends: bool = True) -> tuple[Measures, Tokens, Tokens]:
+        """Find the bars of a score, the steps of all changes, (E,), and the token of each voice there, (E, voices).
+
+        Raises CannotExpress.
+        """
         parts = extract_lines(score, len(self.names), self.grid.step_ticks, relative=self.relative)
         last = max(int(line.ends.max(initial=0)) for line in parts)
         if not last:
@@ -97,10 +105,9 @@ class Voices:
         found = find_bars(self.grid, score, last * self.grid.step_ticks)
         # The end of the piece is no change if the last bar is full, or if the piece stays open.
         silent_from = last if not ends or last == found.starts[-1] else None
-        steps, content = self._find_frames(parts, silent_from)
-        return assemble_tokens(self.grid, found, steps, content, ends=ends)
+        return found, *self._find_changes(parts, silent_from)
 
-    def _find_frames(self, parts: list[Line], silent_from: int | None) -> tuple[Tokens, Tokens]:
+    def _find_changes(self, parts: list[Line], silent_from: int | None) -> tuple[Tokens, Tokens]:
         """Return the steps of all changes, (E,), and the token of each voice there, (E, voices)."""
         grammar = self.rules
         stops = []
