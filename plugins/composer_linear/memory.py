@@ -73,7 +73,7 @@ def run_chunks(
 
 
 def _cut(x: Tensor, length: int) -> Tensor:
-    """Cut (B, heads, T, N) into chunks (B, heads, chunks, L, N), the last filled up with zeros, which change nothing."""
+    """Cut (B, heads, T, N) into chunks (B, heads, chunks, L, N), the last filled up with zeros, to no effect."""
     missing = -x.shape[2] % length
     return (functional.pad(x, (0, 0, 0, missing)) if missing else x).unflatten(2, (-1, length))
 

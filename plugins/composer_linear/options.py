@@ -1,9 +1,9 @@
 """Options of `rg-lru`, `gated-deltanet` and `mamba2`. Torch is imported when a module is built.
 
-All three are linear in their state, so a sequence is computed at once in training: `rg-lru` by a scan, the others, whose
-state is a matrix of each head, in chunks. Each is a stack of residual blocks, as in its article: a mixer of time, and a
-gated network of each step (which `mamba2` lacks). What the articles have in the middle of a Transformer's network is
-here in that of all architectures, with its pointer, its skip and its dropout.
+All three are linear in their state, so a sequence is computed at once in training: `rg-lru` by a scan, the others,
+whose state is a matrix of each head, in chunks. Each is a stack of residual blocks, as in its article: a mixer of time, and
+a gated network of each step (which `mamba2` lacks). Around it is the network of all our architectures, with its
+pointer, its skip and its dropout.
 """
 
 from __future__ import annotations
@@ -30,20 +30,13 @@ REACH = 4
 class Stacked(Recurrent):
     """Residual blocks in place of recurrent layers; subclasses define the mixer."""
 
-    activation: ClassVar[str] = "silu"
+    activation: ClassVar[str] = "silu"  # of the network of each step, by its name in torch
 
     def __post_init__(self) -> None:
         """Refuse invalid options."""
         super().__post_init__()
         if self.hidden_size < 2:
             raise ValueError("hidden_size must be at least 2, since one number alone is 0 when normalised")
-        if self.inner_size < 0:
-            raise ValueError("expansion must be at least 0")
-
-    @property
-    def inner_size(self) -> int:
-        """Width of the network of each step; 0 for none."""
-        return 0
 
     @property
     def scale(self) -> float:
@@ -55,44 +48,62 @@ class Stacked(Recurrent):
         from composer_linear.stack import Block, Stack
 
         blocks = [
-            Block(self.hidden_size, self.build_mixer(), self._build_network(), self.dropout)
-            for _ in range(self.layers)
+            Block(self.hidden_size, self.build_mixer(layer), self._build_network(layer), self.dropout)
+            for layer in range(self.layers)
         ]
         return Stack(self.embedding_size, self.hidden_size, blocks)
 
-    def _build_network(self) -> nn.Module | None:
-        from torch.nn import functional
-
+    def _build_network(self, layer: int) -> nn.Module | None:
         from composer_linear.pieces import GatedNetwork
 
-        if not self.inner_size:
-            return None
-        return GatedNetwork(self.hidden_size, self.inner_size, getattr(functional, self.activation), self.scale)
+        inner = self.get_inner_size(layer)
+        return GatedNetwork(self.hidden_size, inner, self.activation, self.scale) if inner else None
 
     def list_recurrent_shapes(self) -> Shapes:
         """Yield the arrays of the blocks, with the names in `Stack`."""
-        width, inner = self.hidden_size, self.inner_size
+        width = self.hidden_size
         yield "inlet.weight", (width, self.embedding_size)
         for layer in range(self.layers):
             yield f"blocks.{layer}.norm.weight", (width,)
-            yield from ((f"blocks.{layer}.mixer.{name}", shape) for name, shape in self.list_mixer_shapes())
-            if inner:
+            yield from ((f"blocks.{layer}.mixer.{name}", shape) for name, shape in self.list_mixer_shapes(layer))
+            if inner := self.get_inner_size(layer):
                 yield f"blocks.{layer}.network_norm.weight", (width,)
                 yield f"blocks.{layer}.network.inputs.weight", (2 * inner, width)
                 yield f"blocks.{layer}.network.outputs.weight", (width, inner)
         yield "norm.weight", (width,)
 
+    def get_inner_size(self, layer: int) -> int:
+        """Return the width of the network of each step in a block; 0 for none."""
+        return 0
+
     @abstractmethod
-    def build_mixer(self) -> Mixer:
+    def build_mixer(self, layer: int) -> Mixer:
         """Build the mixer of a block, freshly initialised."""
 
     @abstractmethod
-    def list_mixer_shapes(self) -> Shapes:
-        """Yield the arrays of a mixer."""
+    def list_mixer_shapes(self, layer: int) -> Shapes:
+        """Yield the arrays of the mixer of a block."""
 
 
 @dataclass(frozen=True)
-class RgLru(Stacked):
+class Expanded(Stacked):
+    """Residual blocks, each with a gated network of each step."""
+
+    expansion: Annotated[float, "width of the network of each step, in hidden sizes; 0: none"] = 2.5
+
+    def __post_init__(self) -> None:
+        """Refuse invalid options."""
+        super().__post_init__()
+        if not 0 <= self.expansion < 100:
+            raise ValueError("expansion must be at least 0 and less than 100")
+
+    def get_inner_size(self, layer: int) -> int:
+        """Return the width of the network of each step."""
+        return round(self.expansion * self.hidden_size)
+
+
+@dataclass(frozen=True)
+class RgLru(Expanded):
     """Real-gated linear recurrence of Griffin and Hawk (De et al. 2024): gates of the input, and a state that decays.
 
     A unit's state h decays by a number of its own, a, as often as the recurrence gate r says, and what is added is
@@ -115,30 +126,25 @@ class RgLru(Stacked):
         "x' = y + W_z (gelu(W_m y) * W_n y)",
     )
 
-    @property
-    def inner_size(self) -> int:
-        """Width of the network of each step."""
-        return round(self.expansion * self.hidden_size)
-
-    def build_mixer(self) -> Mixer:
+    def build_mixer(self, layer: int) -> Mixer:
         """Build the mixer."""
         from composer_linear.rglru import RgLruMixer
 
         return RgLruMixer(self.hidden_size, self.scale)
 
-    def list_mixer_shapes(self) -> Shapes:
+    def list_mixer_shapes(self, layer: int) -> Shapes:
         """Yield the arrays of the mixer."""
         width = self.hidden_size
         yield "decay", (width,)
         yield "inputs.weight", (2 * width, width)
-        yield from _list_convolution(width)
+        yield from list_convolution(width)
         yield "gates.weight", (2 * width, width)
         yield "gates.bias", (2 * width,)
         yield "outputs.weight", (width, width)
 
 
 @dataclass(frozen=True)
-class GatedDeltaNet(Stacked):
+class GatedDeltaNet(Expanded):
     """Gated DeltaNet (Yang, Kautz and Hatamizadeh 2024): a matrix that is overwritten, where others add up.
 
     Each head keeps a matrix S that maps keys k to values v. At each step S decays by a number a. Then what it holds at
@@ -149,7 +155,6 @@ class GatedDeltaNet(Stacked):
     """
 
     heads: Annotated[int, "matrices in a block; hidden_size is a multiple of it"] = 4
-    expansion: Annotated[float, "width of the network of each step, in hidden sizes; 0: none"] = 2.5
 
     equations: ClassVar[tuple[str, ...]] = (
         "q, k, v = silu(convolution of W x over the last 4 steps);  q and k of length 1",
@@ -166,24 +171,19 @@ class GatedDeltaNet(Stacked):
         super().__post_init__()
         check_heads(self.hidden_size, self.heads)
 
-    @property
-    def inner_size(self) -> int:
-        """Width of the network of each step."""
-        return round(self.expansion * self.hidden_size)
-
-    def build_mixer(self) -> Mixer:
+    def build_mixer(self, layer: int) -> Mixer:
         """Build the mixer."""
         from composer_linear.deltanet import GatedDeltaMixer
 
         return GatedDeltaMixer(self.hidden_size, self.heads, self.scale)
 
-    def list_mixer_shapes(self) -> Shapes:
+    def list_mixer_shapes(self, layer: int) -> Shapes:
         """Yield the arrays of the mixer."""
         width = self.hidden_size
         yield from (("rates", (self.heads,)), ("steps", (self.heads,)))
         yield "inputs.weight", (4 * width, width)
         yield "gates.weight", (2 * self.heads, width)
-        yield from _list_convolution(3 * width)
+        yield from list_convolution(3 * width)
         yield from (("norm.weight", (width,)), ("outputs.weight", (width, width)))
 
 
@@ -215,18 +215,18 @@ class Mamba2(Stacked):
             raise ValueError("state_size must be at least 1")
         check_heads(2 * self.hidden_size, self.heads)
 
-    def build_mixer(self) -> Mixer:
+    def build_mixer(self, layer: int) -> Mixer:
         """Build the mixer."""
         from composer_linear.mamba import Mamba2Mixer
 
         return Mamba2Mixer(self.hidden_size, self.heads, self.state_size, self.scale)
 
-    def list_mixer_shapes(self) -> Shapes:
+    def list_mixer_shapes(self, layer: int) -> Shapes:
         """Yield the arrays of the mixer."""
         width, inner = self.hidden_size, 2 * self.hidden_size
         yield from ((name, (self.heads,)) for name in ("rates", "steps", "skip"))
         yield "inputs.weight", (2 * inner + 2 * self.state_size + self.heads, width)
-        yield from _list_convolution(inner + 2 * self.state_size)
+        yield from list_convolution(inner + 2 * self.state_size)
         yield from (("norm.weight", (inner,)), ("outputs.weight", (width, inner)))
 
 
@@ -236,6 +236,7 @@ def check_heads(width: int, heads: int) -> None:
         raise ValueError(f"heads must divide {width} into equal parts of at least 2, and {heads} does not")
 
 
-def _list_convolution(channels: int) -> Shapes:
+def list_convolution(channels: int) -> Shapes:
+    """Yield the arrays of a short convolution."""
     yield "convolution.weight", (REACH, channels)
     yield "convolution.bias", (channels,)

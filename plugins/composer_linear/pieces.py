@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -12,6 +10,10 @@ from composer_recurrent.products import multiply
 
 REACH = 4
 """Steps that a short convolution sees, its own included."""
+
+
+FAINT = 0.01
+"""The variance below which what a head reads is left faint: a query that fits no key would bring up rounding errors."""
 
 
 def widen(x: Tensor) -> Tensor:
@@ -54,7 +56,7 @@ class HeadNorm(nn.Module):
 
     def forward(self, read: Tensor) -> Tensor:
         """Return (B, T, heads * width), scaled by a gain."""
-        return functional.layer_norm(read.transpose(1, 2), read.shape[-1:]).flatten(2) * self.weight
+        return functional.layer_norm(read.transpose(1, 2), read.shape[-1:], eps=FAINT).flatten(2) * self.weight
 
 
 class ShortConvolution(nn.Module):
@@ -78,12 +80,26 @@ class ShortConvolution(nn.Module):
         return made, seen[:, places:]
 
 
-class GatedNetwork(nn.Module):
-    """Two layers, of which the first is gated (Shazeer 2020): W_o (act(W_g x) * (W_v x))."""
+class HeadMatrix(nn.Module):
+    """A matrix (inputs, outputs) for each of several equal parts of the last axis."""
 
-    def __init__(self, width: int, inner: int, activation: Callable[[Tensor], Tensor], scale: float) -> None:
+    def __init__(self, heads: int, inputs: int, outputs: int, scale: float = 1.0) -> None:
         super().__init__()
-        self.activation = activation
+        self.weight = nn.Parameter(torch.empty(heads, inputs, outputs).normal_(std=(scale / inputs) ** 0.5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Multiply (B, T, heads * inputs) to (B, T, heads * outputs)."""
+        heads, inputs, outputs = self.weight.shape
+        parts = x.reshape(-1, heads, inputs).transpose(0, 1) @ self.weight  # (heads, B * T, outputs)
+        return parts.transpose(0, 1).reshape(*x.shape[:-1], heads * outputs)
+
+
+class GatedNetwork(nn.Module):
+    """Two layers, of which the first is gated (Shazeer 2020): W_z (act(W_m x) * W_n x)."""
+
+    def __init__(self, width: int, inner: int, activation: str, scale: float) -> None:
+        super().__init__()
+        self.activation = getattr(functional, activation)
         self.inputs, self.outputs = Matrix(width, 2 * inner), Matrix(inner, width, scale=scale)
 
     def forward(self, x: Tensor) -> Tensor:
