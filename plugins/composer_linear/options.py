@@ -1,9 +1,9 @@
 """Options of `rg-lru`, `gated-deltanet` and `mamba2`. Torch is imported when a module is built.
 
 All three are linear in their state, so a sequence is computed at once in training: `rg-lru` by a scan, the others,
-whose state is a matrix of each head, in chunks. Each is a stack of residual blocks, as in its article: a mixer of time, and
-a gated network of each step (which `mamba2` lacks). Around it is the network of all our architectures, with its
-pointer, its skip and its dropout.
+whose state is a matrix of each head, in chunks. Each is a stack of residual blocks, as in its article: a mixer of
+time, and a gated network of each step (which `mamba2` lacks). Around it is the network of all our architectures, with
+its pointer, its skip and its dropout.
 """
 
 from __future__ import annotations
