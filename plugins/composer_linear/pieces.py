@@ -12,7 +12,7 @@ REACH = 4
 """Steps that a short convolution sees, its own included."""
 
 
-FAINT = 0.01
+FAINT = 0.1
 """The variance below which what a head reads is left faint: a query that fits no key would bring up rounding errors."""
 
 

@@ -5,6 +5,9 @@ gated alike, tells how much was written; what the query reads is divided by it. 
 and sums are kept divided by exp(m), where m is the largest exponent so far. Nothing but rounding depends on m. With m,
 a step is a decay of at most 1 and a write of at most 1, as `composer_linear.memory` has them. The sum n is a column of
 the memory, whose value is always 1.
+
+The gates see queries, keys and values divided by the root of their number. So a step of the optimiser moves an exponent
+by as much in a wide network as in a narrow one.
 """
 
 from __future__ import annotations
@@ -59,7 +62,8 @@ class MatrixMixer(Mixer):
         smooth, inputs = self.convolution(seen, state[0])
         smooth = functional.silu(smooth)
         three = [widen(of) for of in (self.queries(smooth), self.keys(smooth), self.values(seen))]
-        gates = widen(self.gates(torch.cat(three, dim=-1))).transpose(1, 2).chunk(2, dim=1)  # (B, heads, T) each
+        seen_by_gates = torch.cat(three, dim=-1) * (3 * self.inner) ** -0.5
+        gates = widen(self.gates(seen_by_gates)).transpose(1, 2).chunk(2, dim=1)  # (B, heads, T) each
         read, memory, most = self._remember(*three, *gates, state[1], state[2])
         mixed = self.norm(read) + self.skip * smooth
         return self.outputs(mixed * functional.silu(shown)), (inputs, memory, most)
