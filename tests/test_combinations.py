@@ -174,7 +174,7 @@ def test_every_pair_of_things_works(site):
 @pytest.mark.soak
 def test_every_pair_of_things_works_whatever_is_installed(site, monkeypatch):
     if find_spec("xlstm"):
-        install(site, "composer_xlstm", monkeypatch)
+        install(site, "composer_xlstm_large", monkeypatch)
     check([registry().list_names(kind) for kind in KINDS], site)
 
 
