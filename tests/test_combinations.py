@@ -163,11 +163,12 @@ def tune(player, samplers, backend, seed):
 
 
 def test_every_pair_of_things_works(site):
-    """Of each plugin one tokenizer; the soak run takes all."""
+    """Of each plugin one architecture and one tokenizer; the soak run takes all."""
     axes = [registry().list_names(kind) for kind in KINDS]
+    for axis in (0, 1):
+        by_plugin = {registry().get_offer(KINDS[axis], name).plugin.name: name for name in axes[axis]}
+        axes[axis] = sorted(by_plugin.values())
     assert "fading" in axes[0]
-    by_plugin = {registry().get_offer("tokenizers", name).plugin.name: name for name in axes[1]}
-    axes[1] = sorted(by_plugin.values())
     check(axes, site)
 
 

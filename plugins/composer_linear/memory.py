@@ -63,12 +63,12 @@ def run_chunks(
     if share is not None:
         written, corrected = _solve(keys, values, between, kept, _cut(share[..., None], length))
     read = []
-    for chunk in range(values.shape[2]):
-        made = written[:, :, chunk]
-        if corrected is not None:
-            made = made - corrected[:, :, chunk] @ state
-        read.append(kept[:, :, chunk] * (queries[:, :, chunk] @ state) + reading[:, :, chunk] @ made)
-        state = kept[:, :, chunk, -1:] * state + to_end[:, :, chunk].transpose(-1, -2) @ made
+    parts = (of.unbind(2) for of in (queries, reading, kept, to_end.transpose(-1, -2), written))
+    corrections = [None] * values.shape[2] if corrected is None else corrected.unbind(2)
+    for query, weights, left, writing, made, correction in zip(*parts, corrections, strict=True):
+        added = made if correction is None else made - correction @ state
+        read.append(left * (query @ state) + weights @ added)
+        state = left[:, :, -1:] * state + writing @ added
     return torch.stack(read, dim=2).flatten(2, 3)[:, :, :places], state
 
 
