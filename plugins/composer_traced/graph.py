@@ -100,7 +100,7 @@ def trace_step(module: nn.Module, columns: int, state: Sequence[torch.Tensor] | 
     with torch.no_grad(), use_one_thread(), switch_off_onednn():
         try:
             tracer.begin(examples)
-            with Following():
+            with Following():  # type: ignore[no-untyped-call]
                 logits, after = module(examples[0], tuple(examples[1:]) or None)
             return tracer.end((logits, *after))
         except Untraceable:
