@@ -134,7 +134,7 @@ class JobChecker:
         check(generator, request if is_held else replace(request, samplers=()))
         if job.form is None:
             return _convert_request(request, primed)
-        form = Form.parse(replace(request, bars=job.bars), job.form)
+        form = Form.parse(replace(request, bars=job.bars), job.form, contrasts=job.edition == EDITION)
         if is_held:
             check_form(generator, form)
         return _make_plain_request(form.to_json())
