@@ -97,6 +97,7 @@ def harmonize(
     asked = fixed_notes.FillOptions.of(options)
     grid = None if quantize is None else parse_grid(quantize)
     with asked.open_shelf(ctx, outs, melody, "MELODY") as shelf:
+        from composer.generation.finishing import include_typed
         from composer.generation.infilling import plan_harmony
         from composer.generation.primers import is_typed, read_primer
         from composer.music.score import Tempo
@@ -106,6 +107,7 @@ def harmonize(
         if typed and generator.suggested.tempo is not None:
             score = replace(score, tempos=(Tempo(0, generator.suggested.tempo),))
         request = fixed_notes.make_request(ctx, generator, asked)
+        request = include_typed(request) if typed else request
         around: dict[str, Any] = {"voice": voice, "track": track, "transpose": transpose, "grid": grid}
         plan = partial(plan_harmony, generator, score, own_track=not typed, **around, **asked.search_options)
         fixed_notes.make(generator, plan, replace(request, key=key, time_signature=time_signature), asked, shelf)
