@@ -202,6 +202,18 @@ def test_it_is_written_out_where_that_is_asked_for_or_the_sections_differ(here):
     assert "<repeat" not in (here / "y.musicxml").read_text()
 
 
+@pytest.mark.parametrize(("suffix", "sign"), [(".musicxml", "<fermata"), (".abc", " H")])
+def test_four_new_voices_have_fermatas_where_they_rest(suffix, sign, here):
+    phrase = (67, 1), (65, 1), (64, 2), (62, 1), (60, 1), (64, 2)
+    chorale = score(*(line(*((pitch - 5 * n, beats) for pitch, beats in phrase)) for n in range(4)))
+    made_by = {"request": {"seed": 1}}
+    formats.write([Piece(chorale, made_by)], f"x{suffix}")
+    assert (here / f"x{suffix}").read_text().count(sign) == 4
+    formats.write([Piece(chorale, made_by)], f"none{suffix}", fermatas=False)
+    formats.write([Piece(chorale)], f"other{suffix}")
+    assert not any(sign in (here / f"{name}{suffix}").read_text() for name in ("none", "other"))
+
+
 def test_the_page_shows_every_bar_that_is_played(here):
     from composer_page import forms
 
