@@ -261,12 +261,14 @@ def describe(piece: Piece) -> str:
 
 
 def _has_asked_constraints(piece: Piece) -> bool:
-    """Tell whether a piece has constraints that never yield; those that do were hardly asked for."""
-    from composer.generation.generator import make_constraints
+    """Tell whether a piece has constraints that never yield; those that do, and programs, were hardly asked for."""
+    from composer.generation.generator import PROGRAMS, make_constraints
     from composer.request import Request
     from composer.tokens.yielding import list_firm
 
-    return bool(list_firm(make_constraints(Request.from_json(piece.provenance["request"]))))
+    request = Request.from_json(piece.provenance["request"])
+    asked = tuple(spec for spec in request.samplers if spec.name != PROGRAMS)
+    return bool(list_firm(make_constraints(replace(request, samplers=asked))))
 
 
 _TIMES = {1: "once", 2: "twice"}
