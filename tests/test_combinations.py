@@ -169,7 +169,7 @@ def tune(player, samplers, backend, seed):
 
 @pytest.mark.uncounted
 def test_every_pair_of_things_works(site):
-    """Of each plugin one architecture and one tokenizer; the soak run takes all, and lets samplers meet all architectures."""
+    """Of each plugin one architecture and tokenizer; the soak run takes all, and samplers with all architectures."""
     axes = [registry().list_names(kind) for kind in KINDS]
     for axis in (0, 1):
         by_plugin = {registry().get_offer(KINDS[axis], name).plugin.name: name for name in axes[axis]}

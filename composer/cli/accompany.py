@@ -127,6 +127,7 @@ def _write_parts(
     around |= {"track": track, "transpose": transpose, "grid": None if quantize is None else parse_grid(quantize)}
     asked = fixed_notes.FillOptions.of(options)
     with asked.open_shelf(ctx, outs, melody, "MELODY") as shelf:
+        from composer.generation.finishing import include_typed
         from composer.generation.primers import is_typed, read_primer
         from composer.music.score import Tempo
 
@@ -135,5 +136,6 @@ def _write_parts(
         if typed and generator.suggested.tempo is not None:
             score = replace(score, tempos=(Tempo(0, generator.suggested.tempo),))
         request = fixed_notes.make_request(ctx, generator, asked)
+        request = include_typed(request) if typed else request
         planned = partial(plan, generator, score, own_track=not typed, **around, **asked.search_options)
         fixed_notes.make(generator, planned, replace(request, key=key, time_signature=time_signature), asked, shelf)

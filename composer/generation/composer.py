@@ -20,7 +20,7 @@ from composer.generation import streaming, tasks
 from composer.generation.annotating import check_comp
 from composer.generation.continuation import Continuation, make_continuation
 from composer.generation.defaults import choose_new_samplers
-from composer.generation.finishing import Typed, add_comp, add_flagged, read_finish, split_flagged
+from composer.generation.finishing import Typed, add_comp, add_flagged, include_typed, read_finish, split_flagged
 from composer.generation.generator import Generator, apply_samplers, state_edition
 from composer.generation.options import (
     ALL,
@@ -313,6 +313,7 @@ class Composer(Generator):
         score, typed = _read_music(melody, "the melody")
         if typed and self.suggested.tempo is not None:
             score = replace(score, tempos=(Tempo(0, self.suggested.tempo),))
+        request = include_typed(request) if typed else request
         return self._make_fills(partial(plan, score, own_track=not typed), request, count, best)
 
     def _make_fills(
@@ -388,6 +389,7 @@ def _read_look_ahead(bars: int | str | None) -> int | None:
 
 def _continue_primer(model: Generator, request: Request, primer: Music, tempo: float | None) -> Continuation:
     score, typed = _read_music(primer, "the primer")
+    request = include_typed(request) if typed else request
     return make_continuation(model, request, score, tempo=tempo, own_tracks=not typed)
 
 

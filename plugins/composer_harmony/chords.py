@@ -14,7 +14,7 @@ from composer.arrays import convert_like, get_namespace, make_parameter
 from composer.music.chords import NO_CHORD, Chord, Progression, estimate_key, find_keys, parse_progression
 from composer.music.score import ChordSymbol, KeySignature, Score, TimeSignature, compute_bars
 from composer.tokens.vocabulary import mask_sustained
-from composer.types import Array, Context
+from composer.types import Array, Context, Internal
 from composer_harmony.given_symbols import find_start, find_symbols
 from composer_harmony.lead_sheets import NONE, choose_chords
 from composer_harmony.scale import mask_classes, restrict_keys
@@ -48,8 +48,8 @@ class Chords:
     """
 
     chords: Annotated[str, 'bars of chords: "Dm7 G7 | Cmaj7 | Am7 D7 | Gmaj7"', "Dm7 G7 | Cmaj7"]
-    edition: Annotated[int, "1: as it was before chords were written onto pieces", 2] = 1
-    yields: Annotated[bool, "give way where nothing else could be written"] = False
+    edition: Annotated[int, "1: as it was before chords were written onto pieces", Internal()] = 1
+    yields: Annotated[bool, "give way where nothing else could be written", Internal()] = False
 
     choose_options = staticmethod(choose_chords)
 

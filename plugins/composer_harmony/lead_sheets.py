@@ -6,9 +6,10 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from typing import Any
 
-from composer.music.chords import find_rough_chord, parse_progression
+from composer.music.chords import estimate_key, find_rough_chord, parse_progression
+from composer.music.keys import Key
 from composer.music.parts import warn_of_symbols
-from composer.music.score import ChordSymbol, Score, compute_bars
+from composer.music.score import ChordSymbol, KeySignature, Score, compute_bars
 from composer.music.transposing import transpose_score
 from composer.types import Occasion
 
@@ -53,13 +54,15 @@ def _read_bars(text: str, occasion: Occasion) -> str:
     count, semitones = occasion.bars_of_one, occasion.semitones
     if count == 1 and not semitones:
         return text
-    bars = [
-        [_transpose(str(chord), semitones) for chord in bar for _ in range(count)] for bar in parse_progression(text)
-    ]
+    progression = parse_progression(text)
+    key = estimate_key(progression)
+    bars = [[_transpose(str(chord), semitones, key) for chord in bar for _ in range(count)] for bar in progression]
     return " | ".join(
         " ".join(bar[n * len(bar) // count : (n + 1) * len(bar) // count]) for bar in bars for n in range(count)
     )
 
 
-def _transpose(name: str, semitones: int) -> str:
-    return transpose_score(Score(chords=(ChordSymbol(0, name),)), semitones).chords[0].text
+def _transpose(name: str, semitones: int, key: Key | None) -> str:
+    """Transpose a chord of a progression in a key, spelled as the new key is."""
+    signatures = () if key is None else (KeySignature(0, key),)
+    return transpose_score(Score(chords=(ChordSymbol(0, name),), key_signatures=signatures), semitones).chords[0].text
