@@ -295,7 +295,8 @@ class FixedLines:
         """Build the tables from arrays (L, steps + 1). A sound of `NEVER` is unknown: nothing is due there."""
         changes = [_find_next_change(*rows) for rows in zip(fixed, sounds, onsets, strict=True)]
         next_fixed, next_change = np.stack([_find_next(row) for row in fixed]).ravel(), np.stack(changes).ravel()
-        return FixedLines(*fixed.shape, fixed.ravel(), sounds.ravel(), onsets.ravel(), next_fixed, next_change)
+        lines, steps = fixed.shape
+        return FixedLines(lines, steps, fixed.ravel(), sounds.ravel(), onsets.ravel(), next_fixed, next_change)
 
     def _look_up(self, table: NDArray[np.generic], steps: Array) -> Array:
         """Look up a table (B, L) at `steps` (B,) or (B, L)."""
