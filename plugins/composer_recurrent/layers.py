@@ -43,6 +43,7 @@ class _Faster(nn.RNNBase):
     """Layers whose gradients are computed by compiled C: once for the whole sequence where torch sums them up."""
 
     weight_hh_l0: Tensor
+    takes_rounded = True
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Compute what torch's layers compute; on a GPU, without gradients, or for one step, by them."""
