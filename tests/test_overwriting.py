@@ -43,6 +43,9 @@ WRITES = {
     "harmonize outs": Writes(
         ["harmonize", "in.mid", "@", "--model", "m.safetensors", "--particles", "2"], reads=("in.mid",)
     ),
+    "accompany outs": Writes(
+        ["accompany", "in.mid", "@", "--model", "m.safetensors", "--particles", "2"], reads=("in.mid",)
+    ),
     "regenerate outs": Writes(["regenerate", "made.mid", "@"], reads=("made.mid",)),
     "jam record": Writes(["jam", "--in", "in.mid", "--record", "@", "--fast", *MODEL], reads=("in.mid",)),
     "export outs": Writes(["export", "in.mid", "@"], reads=("in.mid", "in.mid.json")),
