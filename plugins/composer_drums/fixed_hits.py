@@ -43,6 +43,7 @@ class FixedHits:
     rest: Ints  # (N + 1, 2) velocity and offset of each, -1 for none
     struck: Ints  # (steps + STEPS,) the pattern that the rhythm of a beat has, if it begins STEPS before each step
     free: Ints  # (steps + STEPS,) the pattern that it may have, likewise; the last one stands for all later
+    followed: Ints  # (M + 1,) the steps of the rhythm that is fixed, rising; the last is never reached
     accents: NDArray[np.bool_]  # (steps + 1,) where the rhythm that is fixed has an accent
 
     def __call__(self, state: Array) -> Array:
@@ -53,6 +54,8 @@ class FixedHits:
         place = xp.searchsorted(order, here * size + last, side="right")
         due = xp.take(order, place)
         due_step, due_token = due // size, (due % size)[:, None]
+        followed = convert_like(self.followed, state)
+        need = xp.minimum(due_step, xp.take(followed, xp.searchsorted(followed, here, side="right")))
         is_due = (due_step == here)[:, None]
         is_free = look_up(self.bars.open, clip_step(state, len(self.bars.open)))[:, None]
         drum = self._list_tokens("Drum", state)
@@ -66,9 +69,9 @@ class FixedHits:
         timings = xp.where(is_fixed, timing, self._mask_free_offsets(state))
         return xp.concat(
             [
-                self.bars.mask(state, due_step),
+                self.bars.mask(state, need),
                 self._mask_tempos(state),
-                self._mask_rhythms(state, due_step),
+                self._mask_rhythms(state, need),
                 drums,
                 velocities,
                 timings,
@@ -76,7 +79,7 @@ class FixedHits:
             axis=1,
         )
 
-    def _mask_rhythms(self, state: Array, due_step: Array) -> Array:
+    def _mask_rhythms(self, state: Array, need: Array) -> Array:
         """Mask (B, patterns) those of the next beat that have all that is fixed, and nothing else where all is."""
         xp = get_namespace(state)
         begin = state[:, Field.ORIGIN] + (state[:, OwnField.BEAT] + 1) * STEPS
@@ -84,7 +87,7 @@ class FixedHits:
         struck = (look_up(self.struck, place) & self.grammar.find_places(state))[:, None]  # the rest is the next bar's
         free = look_up(self.free, place)[:, None]
         patterns = convert_like(self.grammar.events.patterns, state)
-        return (due_step >= begin)[:, None] & ((patterns & struck) == struck) & ((patterns & ~free) == 0)
+        return (need >= begin)[:, None] & ((patterns & struck) == struck) & ((patterns & ~free) == 0)
 
     def _mask_light(self, drum: Array) -> Array:
         """Mask (1, drums) those that make no accent."""
@@ -151,6 +154,7 @@ def fix_hits(grammar: DrumGrammar, score: Score, spans: Sequence[Span]) -> Fixed
         np.concatenate([rows[fixed, 1:], np.full_like(rows[:1, 1:], -1)]),
         struck,
         free,
+        np.append(np.unique(hits.steps[followed[onsets]]), NEVER),
         accents,
     )
 
