@@ -224,6 +224,8 @@ def test_drums_follow_a_rhythm_and_the_tempo_and_what_is_given_stays(drummer):
     assert played.is_drum
     assert all(np.abs(struck - at * QUARTER).min() <= SIXTEENTH // 2 for at in onsets)
     assert struck.max() < 3 * BAR  # as long as what sounds
+    heavy = struck[~np.isin(played.notes["pitch"], (CLOSED, 46, 51))]
+    assert all(np.abs(heavy - at * QUARTER).min() <= SIXTEENTH // 2 for at in (0, 2, 3.5, 5, 8))  # the long notes
     assert list_rows(drummer.regenerate(piece).score.tracks[2]) == list_rows(played)
 
 

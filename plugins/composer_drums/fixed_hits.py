@@ -20,6 +20,7 @@ from composer.tokens.bar_grammar import Field, Grid, find_last_step
 from composer.tokens.fixed_bars import NEVER, FixedBars, choose_spans, clip_step, fix_bars, mark_fixed
 from composer.types import Array, Span
 from composer_drums.events import STEPS, Events, Ints
+from composer_drums.following import LIGHT
 from composer_drums.grammar import OwnField
 from composer_drums.hits import encode_hits, find_hits, find_tempo
 
@@ -42,6 +43,8 @@ class FixedHits:
     rest: Ints  # (N + 1, 2) velocity and offset of each, -1 for none
     struck: Ints  # (steps + STEPS,) the pattern that the rhythm of a beat has, if it begins STEPS before each step
     free: Ints  # (steps + STEPS,) the pattern that it may have, likewise; the last one stands for all later
+    followed: Ints  # (M + 1,) the steps of the rhythm that is fixed, rising; the last is never reached
+    accents: NDArray[np.bool_]  # (steps + 1,) where the rhythm that is fixed has an accent
 
     def __call__(self, state: Array) -> Array:
         """Return the mask (B, V)."""
@@ -51,10 +54,13 @@ class FixedHits:
         place = xp.searchsorted(order, here * size + last, side="right")
         due = xp.take(order, place)
         due_step, due_token = due // size, (due % size)[:, None]
+        followed = convert_like(self.followed, state)
+        need = xp.minimum(due_step, xp.take(followed, xp.searchsorted(followed, here, side="right")))
         is_due = (due_step == here)[:, None]
         is_free = look_up(self.bars.open, clip_step(state, len(self.bars.open)))[:, None]
         drum = self._list_tokens("Drum", state)
         drums = (is_due & (drum == due_token)) | (is_free & (~is_due | (drum <= due_token)))
+        drums = drums & ~(self._mask_light(drum) & self._needs_accent(state)[:, None])
         before = xp.clip(place - 1, 0, None)
         is_fixed = ((xp.take(order, before) == here * size + last) & (last > 0))[:, None]
         rest = xp.take(convert_like(self.rest, state), before, axis=0)
@@ -63,9 +69,9 @@ class FixedHits:
         timings = xp.where(is_fixed, timing, self._mask_free_offsets(state))
         return xp.concat(
             [
-                self.bars.mask(state, due_step),
+                self.bars.mask(state, need),
                 self._mask_tempos(state),
-                self._mask_rhythms(state, due_step),
+                self._mask_rhythms(state, need),
                 drums,
                 velocities,
                 timings,
@@ -73,7 +79,7 @@ class FixedHits:
             axis=1,
         )
 
-    def _mask_rhythms(self, state: Array, due_step: Array) -> Array:
+    def _mask_rhythms(self, state: Array, need: Array) -> Array:
         """Mask (B, patterns) those of the next beat that have all that is fixed, and nothing else where all is."""
         xp = get_namespace(state)
         begin = state[:, Field.ORIGIN] + (state[:, OwnField.BEAT] + 1) * STEPS
@@ -81,7 +87,20 @@ class FixedHits:
         struck = (look_up(self.struck, place) & self.grammar.find_places(state))[:, None]  # the rest is the next bar's
         free = look_up(self.free, place)[:, None]
         patterns = convert_like(self.grammar.events.patterns, state)
-        return (due_step >= begin)[:, None] & ((patterns & struck) == struck) & ((patterns & ~free) == 0)
+        return (need >= begin)[:, None] & ((patterns & struck) == struck) & ((patterns & ~free) == 0)
+
+    def _mask_light(self, drum: Array) -> Array:
+        """Mask (1, drums) those that make no accent."""
+        number = drum - self.grammar.events.first["Drum"]
+        is_light = number < 0
+        for light in LIGHT:
+            is_light = is_light | (number == light)
+        return is_light
+
+    def _needs_accent(self, state: Array) -> Array:
+        """Tell (B,) which rows are at an accent that nothing makes yet."""
+        is_accent = look_up(self.accents, clip_step(state, len(self.accents)))
+        return is_accent & (state[:, OwnField.HIT] == 0) & (find_last_step(state) >= 0)
 
     def _list_tokens(self, kind: str, state: Array) -> Array:
         """List (1, count) the tokens of a type."""
@@ -105,6 +124,7 @@ def fix_hits(grammar: DrumGrammar, score: Score, spans: Sequence[Span]) -> Fixed
     """Build a function from states to masks (B, V), which keeps the hits of a score in `spans`.
 
     A span of the track RHYTHM keeps the rhythm of the hits alone: something is struck where they are, and maybe more.
+    Where there is more than light ones (`LIGHT`), so it is in the new hits.
     The tempo is fixed where the beginning is. Raises BadOption for a track that does not exist, CannotExpress for a
     score without drums.
     """
@@ -122,6 +142,8 @@ def fix_hits(grammar: DrumGrammar, score: Score, spans: Sequence[Span]) -> Fixed
     fixed = cover[onsets]
     touched, closed = _mark_cells(events, found, cover)
     bars = fix_bars(events.grid, found, (touched | _mark_cells(events, found, followed)[0])[None])
+    accents = np.zeros(len(closed), dtype=bool)
+    accents[hits.steps[followed[onsets] & ~np.isin(hits.classes, LIGHT) & ~closed[hits.steps]]] = True
     struck, free = _list_patterns(events, hits.steps[fixed | followed[onsets]], closed)
     return FixedHits(
         grammar,
@@ -132,6 +154,8 @@ def fix_hits(grammar: DrumGrammar, score: Score, spans: Sequence[Span]) -> Fixed
         np.concatenate([rows[fixed, 1:], np.full_like(rows[:1, 1:], -1)]),
         struck,
         free,
+        np.append(np.unique(hits.steps[followed[onsets]]), NEVER),
+        accents,
     )
 
 

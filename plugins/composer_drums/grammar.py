@@ -9,7 +9,15 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import carry_forward, convert_like, get_namespace, is_all_false, make_range, replace_column
+from composer.arrays import (
+    carry_forward,
+    convert_like,
+    get_namespace,
+    is_all_false,
+    look_up,
+    make_range,
+    replace_column,
+)
 from composer.music.score import Score
 from composer.request import Request
 from composer.tokens import bar_grammar
@@ -44,8 +52,8 @@ class OwnField:
 class DrumGrammar:
     """Beats with hits, whose classes rise: `Rhythm_36 Position_3 Drum_36 Velocity_92 Timing_-1 Drum_42 …`.
 
-    Each position of a rhythm is struck, and no other one. A rhythm moves to the step before its beat, which is no
-    position.
+    No position is struck that is not in the rhythm of its beat. All in it are, but for those that a constraint forbids.
+    A rhythm moves to the step before its beat, which is no position.
     """
 
     events: Events
@@ -81,20 +89,19 @@ class DrumGrammar:
         drum = make_range(count["Drum"], state) + first["Drum"]
         adds = ((slot == Turn.OPEN) | more) & bar_grammar.can_add_notes(state)
         moves = more | (slot == Slot.MOVE)
-        due = self._find_due(state)
         is_last = (state[:, OwnField.BEAT] + 1) * STEPS >= state[:, Field.LENGTH]
         blocks = [
-            self._mask_grid(state, moves, due, is_last),
+            self._mask_grid(state, moves, is_last),
             (slot == Turn.TEMPO)[:, None] & ((asked == 0) | (tempo == asked)),
-            self._mask_rhythms(state, moves & (due == STEPS) & ~is_last),
+            self._mask_rhythms(state, moves & ~is_last),
             adds[:, None] & (drum > state[:, OwnField.HIT][:, None]),
             xp.broadcast_to((slot == Turn.VELOCITY)[:, None], (rows, count["Velocity"])),
             (slot == Turn.TIMING)[:, None] & self._mask_offsets(state),
         ]
         return xp.concat(blocks, axis=1)
 
-    def _mask_grid(self, state: Array, moves: Array, due: Array, is_last: Array) -> Array:
-        """Mask (B, G) the grid's tokens: the next position that the rhythm has, or what follows the last beat."""
+    def _mask_grid(self, state: Array, moves: Array, is_last: Array) -> Array:
+        """Mask (B, G) the grid's tokens: later positions that the rhythm has, or what follows the last beat."""
         if is_all_false(moves | (state[:, Field.SLOT] < Slot.MOVE) | (state[:, Field.SLOT] == Slot.END)):
             return np.zeros((len(state), len(self.grid.tokens)), dtype=bool)
         xp, floor, here = get_namespace(state), state[:, Field.FLOOR], bar_grammar.find_last_step(state)
@@ -104,10 +111,16 @@ class DrumGrammar:
         allowed = bar_grammar.mask_tokens(self.grid, freed, moves)
         token = make_range(len(self.grid.tokens), state)
         is_position = (token >= self.grid.first["Position"]) & (token < self.grid.last["Position"])
-        wanted = (self.grid.first["Position"] + state[:, OwnField.BEAT] * STEPS + due)[:, None]
-        leaves = ((due == STEPS) & is_last)[:, None]
-        fits = (is_position & (token == wanted) & (due < STEPS)[:, None]) | (~is_position & leaves)
+        fits = xp.where(is_position, self._mask_struck(state, token), is_last[:, None])
         return allowed & (fits | ~moves[:, None])
+
+    def _mask_struck(self, state: Array, token: Array) -> Array:
+        """Mask (B, G) those of the grid's tokens that are positions in the rhythm of the beat."""
+        xp, rhythm = get_namespace(state), state[:, OwnField.RHYTHM][:, None]
+        step = token - self.grid.first["Position"] - state[:, OwnField.BEAT][:, None] * STEPS
+        place = xp.clip(rhythm - self.events.first["Rhythm"], 0, None) * STEPS + xp.clip(step, 0, STEPS - 1)
+        is_struck = look_up(self.events.rhythms.ravel(), place)
+        return is_struck & (rhythm > 0) & (step >= 0) & (step < STEPS)
 
     def _find_due(self, state: Array) -> Array:
         """Find (B,) the next struck step of the beat, STEPS for none."""

@@ -22,17 +22,8 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from composer.errors import CannotExpress
 from composer.music.merging import LATEST
-from composer.music.score import (
-    TICKS_PER_QUARTER,
-    Score,
-    Tempo,
-    Track,
-    compute_bars,
-    concatenate_notes,
-    make_notes,
-)
+from composer.music.score import TICKS_PER_QUARTER, Score, Tempo, Track, make_notes
 from composer.music.sections import name_sections
 from composer.tokens.bar_encoding import Reading, assemble_tokens, make_heading, walk
 from composer.tokens.bar_grammar import TIME_SIGNATURES, Grid
@@ -41,9 +32,9 @@ from composer.tokens.vocabulary import describe_tokens
 from composer.types import Grammar, Span, TokenInfo, Tokens
 from composer_drums.events import STEPS, Events
 from composer_drums.fixed_hits import RHYTHM
+from composer_drums.following import make_guide
 from composer_drums.grammar import DrumGrammar
-from composer_drums.hits import VELOCITY, add_rhythms, decode_track, encode_hits, find_hits, find_tempo
-from composer_drums.kit import KIT
+from composer_drums.hits import add_rhythms, decode_track, encode_hits, find_hits, find_tempo
 
 TOKENS_PER_BAR = 64
 """Tokens of a bar that a lookback has room for; music that has more of them is remembered for less long."""
@@ -119,22 +110,11 @@ class Drums:
     def place_given(self, given: Score) -> tuple[Score, tuple[Span, ...]]:
         """Place music that drums are to follow: its tracks, and a track of drums with the rhythm that is fixed.
 
-        The rhythm is that of all onsets, and the beginning of the last bar if nothing begins there. Raises
-        CannotExpress for music that has drums already, that has no notes, or whose bars are out of reach.
+        Raises CannotExpress for music that has drums already, that has no notes, or whose bars are out of reach.
         """
-        notes = concatenate_notes([track.notes for track in given.tracks if not track.is_drum])
-        if sum(len(track.notes) for track in given.tracks) > len(notes):
-            raise CannotExpress("there are drums already; leave that part out, or rewrite bars of it with `fill`.")
-        if not len(notes):
-            raise CannotExpress("there are no notes whose rhythm drums could follow.")
-        starts = compute_bars(given, int((notes["start"] + notes["duration"]).max())).starts
-        onsets = np.unique(notes["start"].astype(np.int64))
-        last = [] if onsets[-1] >= starts[-2] else [int(starts[-2])]
-        struck = make_notes([(tick, 1, KIT[0].sound, VELOCITY) for tick in [*onsets.tolist(), *last]])
-        alone = replace(given, tracks=(Track(struck, is_drum=True),))
-        (guide,) = self.decode(self.encode(alone)).tracks
-        spans = (Span(0, LATEST, RHYTHM), Span(int(starts[-1]), LATEST))
-        return replace(given, tracks=(*given.tracks, guide)), spans
+        rhythm, end = make_guide(given)
+        (guide,) = self.decode(self.encode(rhythm)).tracks
+        return replace(given, tracks=(*given.tracks, guide)), (Span(0, LATEST, RHYTHM), Span(end, LATEST))
 
     def decode(self, tokens: Tokens) -> Score:
         """Decode a score with one track; an incomplete last hit is dropped."""
