@@ -4,6 +4,10 @@ All three are linear in their state, so a sequence is computed at once in traini
 whose state is a matrix of each head, in chunks. Each is a stack of residual blocks, as in its article: a mixer of
 time, and a gated network of each step (which `mamba2` lacks). Around it is the network of all our architectures, with
 its pointer, its skip and its dropout.
+
+Sources: De et al. 2024, "Griffin" (arXiv 2402.19427); Yang, Kautz and Hatamizadeh 2024, "Gated Delta Networks"
+(arXiv 2412.06464); Dao and Gu 2024, "Transformers are SSMs" (arXiv 2405.21060). The decay of `rg-lru`, and rates and
+steps of the others, begin as there. Norms are layer norms, where the articles have RMS norms.
 """
 
 from __future__ import annotations

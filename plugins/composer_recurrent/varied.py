@@ -40,7 +40,7 @@ class VariedLstm(Lstm):
                 begun = torch.full((size * self.hidden_size,), float(name != "bias_c"))
                 self.register_parameter(f"{name}_l{layer}", nn.Parameter(begun))
 
-    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:  # type: ignore[override]
         """Compute what the options ask for, by steps where torch has no such layer."""
         if self.layer_norm or (self.training and self.candidate_dropout.share):
             return self.run_layers(self._run_steps, x, state)

@@ -61,10 +61,10 @@ class MatrixMixer(Mixer):
         seen, shown = self.inputs(x).chunk(2, dim=-1)
         smooth, inputs = self.convolution(seen, state[0])
         smooth = functional.silu(smooth)
-        three = [widen(of) for of in (self.queries(smooth), self.keys(smooth), self.values(seen))]
-        seen_by_gates = torch.cat(three, dim=-1) * (3 * self.inner) ** -0.5
-        gates = widen(self.gates(seen_by_gates)).transpose(1, 2).chunk(2, dim=1)  # (B, heads, T) each
-        read, memory, most = self._remember(*three, *gates, state[1], state[2])
+        queries, keys, values = widen(self.queries(smooth)), widen(self.keys(smooth)), widen(self.values(seen))
+        seen_by_gates = torch.cat([queries, keys, values], dim=-1) * (3 * self.inner) ** -0.5
+        log_input, forget = widen(self.gates(seen_by_gates)).transpose(1, 2).chunk(2, dim=1)  # (B, heads, T) each
+        read, memory, most = self._remember(queries, keys, values, log_input, forget, state[1], state[2])
         mixed = self.norm(read) + self.skip * smooth
         return self.outputs(mixed * functional.silu(shown)), (inputs, memory, most)
 

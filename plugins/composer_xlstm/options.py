@@ -1,4 +1,8 @@
-"""Options of `xlstm`. Torch is imported when a module is built."""
+"""Options of `xlstm`. Torch is imported when a module is built.
+
+Source: Beck et al. 2024, "xLSTM: Extended Long Short-Term Memory" (arXiv 2405.04517), and the package `xlstm` of its
+authors, with whose cells the tests compare these.
+"""
 
 from __future__ import annotations
 
