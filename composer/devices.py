@@ -133,7 +133,7 @@ def keep_freed_memory() -> None:
 
 
 def _ask_for_huge_pages(library: ctypes.CDLL) -> None:
-    """Let the heap grow by half a gigabyte of addresses, to be backed by huge pages when used, unless it is as large."""
+    """Let a smaller heap grow by half a gigabyte of addresses, to be backed by huge pages when used."""
     size = ctypes.c_size_t
     library.sbrk.restype = library.malloc.restype = ctypes.c_void_p
     library.malloc.argtypes, library.free.argtypes = [size], [ctypes.c_void_p]
