@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,9 +132,8 @@ def keep_freed_memory() -> None:
         _ask_for_huge_pages(library)
 
 
-@lru_cache(maxsize=1)
 def _ask_for_huge_pages(library: ctypes.CDLL) -> None:
-    """Let the heap grow by half a gigabyte of addresses, and ask the system to back them by huge pages when used."""
+    """Let a smaller heap grow by half a gigabyte of addresses, to be backed by huge pages when used."""
     size = ctypes.c_size_t
     library.sbrk.restype = library.malloc.restype = ctypes.c_void_p
     library.malloc.argtypes, library.free.argtypes = [size], [ctypes.c_void_p]
