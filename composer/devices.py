@@ -124,7 +124,7 @@ def keep_freed_memory() -> None:
     """Let the C library keep freed memory for the next step of a training, in huge pages; only of glibc, on Linux.
 
     By default it returns large arrays to the system, which zeroes their pages at every step: 10 to 20 % of the time.
-    And arrays are read in order once, so a processor that looks up small pages waits: another 3 to 4 %.
+    And arrays are read in order once, so a processor that looks up small pages waits: another 2 to 4 %.
     """
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
         library.mallopt(_MMAP_THRESHOLD, 32 * 2**20)  # the largest that glibc takes
