@@ -229,7 +229,7 @@ def test_examples_of_batches(workplace):
     (workplace / "jobs.toml").write_text(block(GUIDE, "jobs"))
     for arguments in commands(GUIDE, "batch"):
         assert run(arguments) == 0, arguments
-    assert len(list((workplace / "pieces").glob("*/*.mid"))) == 18
+    assert len(list((workplace / "pieces").glob("*/*.mid"))) == 20
     assert (workplace / "best.html").stat().st_size > 5_000
 
 
