@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import sys
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ BF16 = "COMPOSER_BF16"
 """Environment variable, 0 or 1, that overrides detection of bf16, so that tests try both on any machine."""
 
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 """Numbers of glibc's options in `malloc.h`."""
 
 
@@ -120,10 +121,27 @@ def run_alike() -> Iterator[None]:
 
 
 def keep_freed_memory() -> None:
-    """Let the C library keep freed memory for the next step of a training; nothing happens where it is not glibc.
+    """Let the C library keep freed memory for the next step of a training, in huge pages; only of glibc, on Linux.
 
     By default it returns large arrays to the system, which zeroes their pages at every step: 10 to 20 % of the time.
+    And arrays are read in order once, so a processor that looks up small pages waits: another 2 to 4 %.
     """
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
         library.mallopt(_MMAP_THRESHOLD, 32 * 2**20)  # the largest that glibc takes
         library.mallopt(_TRIM_THRESHOLD, 2**30)
+        _ask_for_huge_pages(library)
+
+
+def _ask_for_huge_pages(library: ctypes.CDLL) -> None:
+    """Let a smaller heap grow by half a gigabyte of addresses, to be backed by huge pages when used."""
+    size = ctypes.c_size_t
+    library.sbrk.restype = library.malloc.restype = ctypes.c_void_p
+    library.malloc.argtypes, library.free.argtypes = [size], [ctypes.c_void_p]
+    library.madvise.argtypes = [ctypes.c_void_p, size, ctypes.c_int]
+    library.mallopt(_TOP_PAD, 2**29)
+    begin = library.sbrk(0)
+    library.free(library.malloc(16 * 2**20))
+    library.mallopt(_TOP_PAD, 2**17)  # its default
+    begin, end = -(-begin // mmap.PAGESIZE) * mmap.PAGESIZE, library.sbrk(0)
+    if end > begin:
+        library.madvise(begin, end - begin, mmap.MADV_HUGEPAGE)  # refused by a system that has none

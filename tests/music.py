@@ -7,7 +7,7 @@ import numpy as np
 
 from composer.io import formats
 from composer.music.keys import parse_key
-from composer.music.score import KeySignature, Score, TimeSignature, Track, make_notes
+from composer.music.score import ChordSymbol, KeySignature, Score, TimeSignature, Track, make_notes
 from composer.types import Piece
 
 QUARTER, BAR = 480, 1920
@@ -108,6 +108,16 @@ def save_groove(folder, train, valid, test):
             formats.write([Piece(score(drums(*hits, velocity=int(random.integers(20, 120)))))], path)
             rows.append(f"{about},4-4,{name},{split}")
     (root / "info.csv").write_text("\n".join(rows) + "\n")
+
+
+def save_sheets(folder, count):
+    """A folder of so many lead sheets of two bars, as OpenEWLD is."""
+    random, root = np.random.default_rng(0), Path(folder)
+    root.mkdir()
+    for number in range(count):
+        tune = line(*[(int(pitch), 1) for pitch in random.integers(60, 73, 8)], name="Lead")
+        chords = tuple(ChordSymbol(BAR * bar, text) for bar, text in enumerate(random.choice(["C", "G7", "Am"], 2)))
+        formats.write([Piece(score(tune, chords=chords))], root / f"{number}.mxl")
 
 
 MUSIC = {

@@ -361,3 +361,12 @@ def test_the_schema_knows_every_option_and_every_sampler():
         "description": "how many pieces, for each point of the grid"
     }
     json.dumps(found)
+
+
+def test_a_preset_stands_for_its_options_as_in_the_command(here):
+    toml = '[[job]]\npreset = "waltz"\nmodel = "walks.safetensors"\nbars = 2\n'
+    (cell,) = planned(here, toml)
+    plain = toml.replace('preset = "waltz"', 'edition = 2\nform = "AABA"\ntime_signature = "3/4"\ntempo = 144')
+    assert planned(here, plain + 'ending = true\ninstrument = "accordion"\n')[0].asked == cell.asked
+    with pytest.raises(BadJobs, match=r"line 2: there is no preset 'walts'.*waltz"):
+        planned(here, toml.replace("waltz", "walts"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import steps
-from music import MUSIC, save_chorales, save_groove, save_openscore, save_rolls, tune_roll
+from music import MUSIC, save_chorales, save_groove, save_openscore, save_rolls, save_sheets, tune_roll
 from threadpoolctl import threadpool_limits
 
 from composer.plugins.registry import registry
@@ -26,6 +26,7 @@ OPTIONS = {
     "jsb16": {"file": "chorales.json"},
     "groove": {"folder": "groove"},
     "openscore": {"folder": "scores"},
+    "openewld": {"folder": "sheets"},
 }
 """For what states no example."""
 
@@ -42,7 +43,7 @@ def made(kind, name):
 ELSEWHERE = ("tokenizers", "executors")
 """Kinds that are checked with more, in files of their own; here with what is not there."""
 HERE = (": options", ": a long score", ": fixed notes")
-NEED_FILES = ("folder", "piano-rolls", "jsb16", "groove", "openscore")
+NEED_FILES = ("folder", "piano-rolls", "jsb16", "groove", "openscore", "openewld")
 
 
 ON_MACHINES = ("lstm", "mingru")
@@ -148,6 +149,12 @@ def test_dataset_of_chorales_at_16ths(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     save_chorales("chorales.json", 3, 1, 2)
     check_dataset(made("datasets", "jsb16"))
+
+
+def test_dataset_of_lead_sheets(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_sheets("sheets", 6)
+    check_dataset(made("datasets", "openewld"))
 
 
 def test_dataset_of_drummers(tmp_path, monkeypatch):

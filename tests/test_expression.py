@@ -95,11 +95,20 @@ def test_new_pieces_have_dynamics_and_older_requests_are_made_as_they_were(playe
 
 
 def test_a_primer_keeps_its_velocities(player):
-    piece = player.generate(primer="C4 D4 E4 F4", bars=2, seed=1)
+    piece = player.generate(primer=score(line((60, 1), (62, 1), (64, 1), (65, 1))), bars=2, seed=1)
     notes = np.concatenate([track.notes for track in piece.score.tracks])
     is_primer = notes["start"] < piece.provenance["request"]["primer_ticks"]
     assert set(notes["velocity"][is_primer].tolist()) == {80}
     assert len(set(notes["velocity"][~is_primer].tolist())) > 1
+
+
+def test_typed_notes_are_shaped_as_new_ones(run, here, model_file):
+    line = "C4 D4 E4 F4 G4 F4 E4 D4"
+    assert not run("generate", "on.mid", "--primer", line, "--bars", "2", "--model", model_file, "--quiet").status
+    notes = read(here / "on.mid").tracks[0].notes
+    assert len(set(notes["velocity"][:8].tolist())) > 2
+    assert not run("generate", "same.mid", "--primer", "on.mid", "--bars", "1", "--model", model_file).status
+    assert read(here / "same.mid").tracks[0].notes[: len(notes)].tolist() == notes.tolist()
 
 
 def test_fixed_notes_keep_their_velocities_and_the_instrument_changes_them_all(player):
@@ -191,6 +200,18 @@ def test_it_is_written_out_where_that_is_asked_for_or_the_sections_differ(here):
     differs = _make_form(LAST, OTHER, OTHER, LAST, names="AA", each=2)
     formats.write([Piece(differs)], "y.musicxml")
     assert "<repeat" not in (here / "y.musicxml").read_text()
+
+
+@pytest.mark.parametrize(("suffix", "sign"), [(".musicxml", "<fermata"), (".abc", " H")])
+def test_four_new_voices_have_fermatas_where_they_rest(suffix, sign, here):
+    phrase = (67, 1), (65, 1), (64, 2), (62, 1), (60, 1), (64, 2)
+    chorale = score(*(line(*((pitch - 5 * n, beats) for pitch, beats in phrase)) for n in range(4)))
+    made_by = {"request": {"seed": 1}}
+    formats.write([Piece(chorale, made_by)], f"x{suffix}")
+    assert (here / f"x{suffix}").read_text().count(sign) == 4
+    formats.write([Piece(chorale, made_by)], f"none{suffix}", fermatas=False)
+    formats.write([Piece(chorale)], f"other{suffix}")
+    assert not any(sign in (here / f"{name}{suffix}").read_text() for name in ("none", "other"))
 
 
 def test_the_page_shows_every_bar_that_is_played(here):

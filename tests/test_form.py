@@ -351,3 +351,15 @@ def test_a_section_that_comes_out_as_another_is_drawn_again(player, monkeypatch)
     (piece,) = make(player, [wanted])
     assert drawn == ["B", "B"]
     assert struck(piece.score, 1) != struck(before.score, 1)
+
+
+def test_a_section_that_hardly_differs_is_drawn_without_the_figures_of_the_other(player):
+    wanted = asked("AAB", bars=4, seed=5)
+    draft = form.begin_draft(wanted, make(player, [wanted.request])[0])
+    (other,) = make(player, [replace(wanted.request, seed=6)])
+    alike, different = (replace(draft, known={**draft.known, "B": score}) for score in (draft.known["A"], other.score))
+    assert form.is_unfit(alike, "B")
+    assert not form.is_unfit(different, "B")
+    chains = [[spec.name for spec in form.make_gap(draft, "B", n).wanted.request.samplers] for n in (0, 1)]
+    assert "no-repeat" not in chains[0]
+    assert chains[1][-1] == "no-repeat"

@@ -250,7 +250,7 @@ def test_a_single_unit_which_a_norm_would_silence_is_refused(name):
 def trained(kind, shape, dtype, *, low=False, layers=3, threads=1):
     """What layers with dropout compute for random input and states, with all gradients."""
     rows, places, size, width = shape
-    torch.manual_seed(0)
+    torch.manual_seed(1)  # by which no sum is so near 0, where g has a kink, that rounding decides
     module = MinimalLayers(kind, size, width, layers, 0.3).to(dtype).train()
     given = [torch.randn(rows, places, size, dtype=dtype), torch.randn(layers, rows, width, dtype=dtype)]
     given = [tensor.requires_grad_() for tensor in given]

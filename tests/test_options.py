@@ -184,6 +184,12 @@ def test_an_option_is_that_of_the_thing_that_was_named(with_plugin, run):
     assert refused.err == "composer: architecture 'gru': 'dropout' is 'much', which is not float.\n"
 
 
+def test_options_that_the_program_states_are_not_in_help(run):
+    shown = run("generate", "--help").out + run("plugins", "show", "ending").out
+    assert "--ending-kind" in shown
+    assert not [flag for flag in ("--ending-yields", "--ending-at", "--chords-edition") if flag in shown]
+
+
 def test_a_recipe_names_things_too(with_plugin, run, tmp_path):
     with_plugin(architectures={"odd": Switched})
     (tmp_path / "recipe.toml").write_text('dataset = "tunes"\n[architecture]\nname = "odd"\n')

@@ -17,8 +17,9 @@ from composer.cli.options import PluginOption
 from composer.errors import CannotWrite
 from composer.io import formats, outputs
 from composer.io.outputs import Outputs
-from composer.model import find_model, load
+from composer.model import find_model, load, save
 from composer.storage import atomic
+from composer.testing import make_random_model
 from composer.types import Piece
 
 MODEL = ["--model", "tunes"]
@@ -42,6 +43,12 @@ WRITES = {
     "fill outs": Writes(["fill", "in.mid", "@", "--bars", "1", *FEW], reads=("in.mid",)),
     "harmonize outs": Writes(
         ["harmonize", "in.mid", "@", "--model", "m.safetensors", "--particles", "2"], reads=("in.mid",)
+    ),
+    "accompany outs": Writes(
+        ["accompany", "in.mid", "@", "--model", "m.safetensors", "--particles", "2"], reads=("in.mid",)
+    ),
+    "chords outs": Writes(
+        ["chords", "in.mid", "@", "--model", "s.safetensors", "--particles", "2"], reads=("in.mid", "s.safetensors")
     ),
     "regenerate outs": Writes(["regenerate", "made.mid", "@"], reads=("made.mid",)),
     "jam record": Writes(["jam", "--in", "in.mid", "--record", "@", "--fast", *MODEL], reads=("in.mid",)),
@@ -143,13 +150,23 @@ def test_every_command_that_writes_is_held_to_this():
 # --- the place --------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="session")
+def sheets_file(tmp_path_factory):
+    """A model that writes chord symbols, and has learnt nothing."""
+    path = tmp_path_factory.mktemp("sheets") / "s.safetensors"
+    writing = {"steps_per_quarter": 4, "time_signatures": ("4/4",)}
+    save(make_random_model("gru", "leadsheet", writing, hidden_size=8, embedding_size=8), path)
+    return path
+
+
 @pytest.fixture
-def here(tmp_path, monkeypatch, tunes, model_file):
-    """A folder with what the lines read: a piece, one that says what made it, music, a model."""
+def here(tmp_path, monkeypatch, tunes, model_file, sheets_file):
+    """A folder with what the lines read: a piece, one that says what made it, music, two models."""
     monkeypatch.chdir(tmp_path)
     formats.write([Piece(score(line((60, 4), (64, 4), (67, 4), (72, 4))))], "in.mid")
     shutil.copytree(tunes, "music")
     shutil.copy(model_file, "m.safetensors")
+    shutil.copy(sheets_file, "s.safetensors")
     Path("in.mid.json").write_text("{}")
     return tmp_path
 

@@ -10,6 +10,7 @@ from composer.cli import progress
 from composer.cli.progress import _format_refusals, _is_users_own
 from composer.cli.tables import print_table
 from composer.data.encoding import Refused
+from composer.sampling.watching import watch
 from composer.training.callbacks import Moment
 from composer.training.callbacks import Progress as TrainingProgress
 from composer_batch.progress import show_progress
@@ -105,3 +106,13 @@ def test_refusals_of_one_reason_are_one_line_and_those_of_shipped_music_are_none
     ]
     assert _is_users_own("folder:mine")
     assert not _is_users_own("tunes")
+
+
+def test_whoever_waits_for_a_piece_is_told_its_bars(player):
+    told = []
+    with watch(lambda bar, bars: told.append((bar, bars))):
+        player.generate(bars=12, seed=1)
+    assert told == sorted(told)
+    assert {bars for _, bars in told} <= {0, 12}
+    assert told[-1][0] > told[0][0]
+    assert progress._describe_work(1, *told[-1]).startswith("writing · 1 piece · bar ")

@@ -43,11 +43,13 @@ from composer.cli import cli, run
 from composer.generation import generator
 from composer.generation.composer import open_model
 from composer.io import formats
+from composer.model import save
 from composer.plugins import scaffold
-from composer.plugins.discovery import find
-from composer.plugins.offers import load
+from composer.plugins.discovery import Plugin, find
+from composer.plugins.offers import Offer, load
+from composer.plugins.registry import registry
 from composer.request import Request
-from composer.testing import check_events, make_cases
+from composer.testing import check_events, make_cases, make_random_model
 from composer.types import Piece
 from composer_chorales.dataset import Chorales
 from composer_pianorolls import trial
@@ -229,7 +231,7 @@ def test_examples_of_batches(workplace):
     (workplace / "jobs.toml").write_text(block(GUIDE, "jobs"))
     for arguments in commands(GUIDE, "batch"):
         assert run(arguments) == 0, arguments
-    assert len(list((workplace / "pieces").glob("*/*.mid"))) == 18
+    assert len(list((workplace / "pieces").glob("*/*.mid"))) == 20
     assert (workplace / "best.html").stat().st_size > 5_000
 
 
@@ -277,6 +279,26 @@ def test_examples_of_given_notes(workplace):
         assert run([*arguments, *few]) == 0, arguments
     assert (workplace / "again.mid").read_bytes() == (workplace / "filled.mid").read_bytes()
     assert len(list((workplace / "varied").glob("*.mid"))) == 2
+
+
+def test_examples_of_lead_sheets(workplace, monkeypatch):
+    """With a model that has learnt nothing, since an example says what is written, and not how well."""
+    writing = {"steps_per_quarter": 4, "time_signatures": ("4/4",)}
+    save(make_random_model("gru", "leadsheet", writing, hidden_size=16, embedding_size=16), Path("m.safetensors"))
+    found, path = registry(), workplace / "m.safetensors"
+    models = {
+        **found.offers["models"],
+        "leadsheets": Offer("models", "leadsheets", lambda: path, Plugin("a", "a", "1")),
+    }
+    untrained = replace(found, offers={**found.offers, "models": models})
+    monkeypatch.setattr("composer.model.registry", lambda: untrained)
+    chorale = generator.generate(open_model("chorales"), [Request(seed=1, bars=4, time_signature="4/4")])[0].score
+    formats.write([Piece(replace(chorale, tracks=chorale.tracks[:1]))], workplace / "melody.mid")
+    for arguments in commands(GUIDE, "sheets"):
+        few = ["--particles", "2"] if arguments[0] in ("fill", "chords") else []
+        assert run([*arguments, *few]) == 0, arguments
+    assert formats.read(workplace / "lead.musicxml").chords
+    assert formats.read(workplace / "answer.musicxml").chords == formats.read(workplace / "lead.musicxml").chords
 
 
 def test_examples_of_scores(workplace):

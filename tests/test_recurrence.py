@@ -1,5 +1,6 @@
 """Recurrent layers in training: compiled C beside torch's layers, their gradients, and what only makes them faster."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -8,7 +9,7 @@ from composer.plugins.registry import registry
 from composer.testing import check_architecture
 from composer.tokens.jit import c_compiler
 from composer_recurrent import c_code, compiled, products
-from composer_recurrent.dropout import Dropout
+from composer_recurrent.dropout import Dropout, hash_positions
 from composer_recurrent.layers import LAYERS, make_torch_layers
 from composer_recurrent.network import sum_rows
 
@@ -70,7 +71,7 @@ def test_without_a_compiler_the_same_numbers_are_dropped(monkeypatch, kind, low)
 
 
 @needs_compiler
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_dropout_in_c_is_that_in_torch_bit_for_bit(monkeypatch, dtype):
     x, found = torch.randn(3, 5, 7, dtype=dtype), []
     x[0, 0] = torch.nan
@@ -81,6 +82,41 @@ def test_dropout_in_c_is_that_in_torch_bit_for_bit(monkeypatch, dtype):
         made = Dropout(0.3).train()(given)
         found.append(torch.stack([made, torch.autograd.grad(made.sum(), given)[0]]).detach())
     assert found[0].nan_to_num(7).equal(found[1].nan_to_num(7))
+
+
+@needs_compiler
+@pytest.mark.parametrize("size", [0, 1, 2, 33, 40_001])
+def test_c_drops_what_numpy_drops(monkeypatch, size):
+    found = []
+    for library in (c_code.c_compiler.load_library, lambda *_: None):
+        monkeypatch.setattr(c_code.c_compiler, "load_library", library)
+        torch.manual_seed(5)
+        found.append(Dropout(0.3).train().draw((size,), torch.device("cpu")).levels)
+    assert found[0].equal(found[1])
+
+
+def test_levels_are_spread_evenly_and_neighbours_and_seeds_have_nothing_in_common():
+    levels = hash_positions(12345, 200_000).view(np.uint16).astype(float) / 2**16
+    assert abs(levels.mean() - 0.5) < 0.003
+    assert abs(levels.std() - 12**-0.5) < 0.003
+    others = [levels[apart:] for apart in (1, 2, 3, 16, 256)]
+    others += [hash_positions(seed, 200_000).view(np.uint16) for seed in (12346, 12345 + 2**32)]
+    for other in others:
+        assert abs(np.corrcoef(levels[: len(other)], other)[0, 1]) < 0.01
+
+
+@pytest.mark.parametrize("name", ["gru", "mingru"])
+def test_in_bf16_the_input_of_the_layers_is_rounded_in_training_alone(name):
+    torch.manual_seed(0)
+    module = registry().make("architectures", name, hidden_size=32, embedding_size=32).build_module([9, 5], 9)
+    inputs, seen = torch.randint(0, 5, (3, 8, 2)), []
+    module.recurrence.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    for training in (False, True):
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = module.train(training)(inputs)[0]
+    logits.float().sum().backward()
+    assert [x.dtype for x in seen] == [torch.float32, torch.bfloat16]
+    assert module.embedding.weight.grad.dtype == torch.float32
 
 
 @needs_compiler

@@ -251,3 +251,11 @@ def test_a_pitch_out_of_reach_is_named_as_it_sounds():
     in_d = score(line((86, 1), (90, 1), (93, 1), (86, 1)), key="D")
     with pytest.raises(CannotExpress, match=r"Soprano has the pitch 90; there are tokens for 50 to 88 in its key\."):
         Voices(relative=True, lowest=48, highest=86).encode(in_d)
+
+
+def test_each_voice_may_have_a_program_of_its_own():
+    duo = Voices(names=("Violin", "Violoncello"), voice_programs=(40, 42), steps_per_quarter=4)
+    music = score(line((72, 4), program=40), line((48, 4), program=42))
+    assert [track.program for track in duo.decode(duo.encode(music)).tracks] == [40, 42]
+    with pytest.raises(ValueError, match="voice_programs must have one for each of the names"):
+        Voices(voice_programs=(40,))

@@ -2,7 +2,7 @@
 
 generate.py     `generate`
 fill.py         `fill` and `vary`
-accompany.py    `harmonize` and `accompany`
+accompany.py    `harmonize`, `accompany` and `chords`
 regenerate.py   `regenerate`
 export.py       `export`
 check.py        `check`
@@ -48,6 +48,7 @@ COMMANDS = {
     "fill": ("composer.cli.fill:fill", "Rewrite bars or voices of a piece."),
     "harmonize": ("composer.cli.accompany:harmonize", "Write voices to a melody."),
     "accompany": ("composer.cli.accompany:accompany", "Write an accompaniment to a melody."),
+    "chords": ("composer.cli.accompany:chords", "Write chord symbols to a melody."),
     "vary": ("composer.cli.fill:vary", "Write variations of a piece."),
     "regenerate": ("composer.cli.regenerate:regenerate", "Make a piece again from its file, or rewrite some bars."),
     "export": ("composer.cli.export:export", "Write a piece in other formats."),

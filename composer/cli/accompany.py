@@ -1,4 +1,4 @@
-"""`composer harmonize` and `accompany`: new parts to a given one, which stays note for note."""
+"""`composer harmonize`, `accompany` and `chords`: what goes with a given part, which stays note for note."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from composer.cli import fixed_notes, writing
 from composer.generation.readings import parse_grid
 
+if TYPE_CHECKING:
+    from composer.generation.infilling import Fill
+
 ACCOMPANIST = "songs"
 """The model that accompanies, unless another is named."""
 
 _OPTIONS = (
-    click.option("--voice", metavar="NAME", help="The model's part that the melody stands for.  [the first]"),
     click.option("--key", help="Key of a melody without one, such as Dm, F# or Bb.  [estimated]"),
     click.option("--time-signature", metavar="N/D", help="Time signature of a melody without one, such as 3/4.  [4/4]"),
     click.option("--track", metavar="NAME", help="The melody's track, by name or number, in a file with others."),
@@ -33,6 +35,9 @@ _OPTIONS = (
 )
 
 
+_add_voice = click.option("--voice", metavar="NAME", help="The model's part that the melody stands for.  [the first]")
+
+
 def _add_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options to a command, which takes OUT and these by name."""
     for option in reversed(_OPTIONS):
@@ -42,6 +47,7 @@ def _add_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command(cls=fixed_notes.WithPiece)
 @click.argument("melody")
+@_add_voice
 @_add_options
 @click.pass_context
 def harmonize(ctx: click.Context, /, melody: str, outs: tuple[str, ...], **options: Any) -> None:
@@ -56,11 +62,14 @@ def harmonize(ctx: click.Context, /, melody: str, outs: tuple[str, ...], **optio
     composer harmonize "D4 E4 F4/2 A4/2 G4*2" harmonized.mid --key Dm
     composer harmonize song.mid choose.html --track Melody --count 8 --best 3
     """  # noqa: D301  (a \b keeps click from filling the lines)
-    _write_parts(ctx, melody, outs, **options)
+    from composer.generation.accompanying import plan_parts
+
+    _write_parts(ctx, melody, outs, plan_parts, **options)
 
 
 @click.command(cls=fixed_notes.WithPiece)
 @click.argument("melody")
+@_add_voice
 @_add_options
 @click.pass_context
 def accompany(ctx: click.Context, /, melody: str, outs: tuple[str, ...], **options: Any) -> None:
@@ -74,16 +83,38 @@ def accompany(ctx: click.Context, /, melody: str, outs: tuple[str, ...], **optio
     composer accompany leadsheet.musicxml song.mid --quantize 1/8
     composer accompany song.mid choose.html --track Melody --count 8 --best 3
     """  # noqa: D301  (a \b keeps click from filling the lines)
-    model = options.pop("model_name") or ACCOMPANIST
-    _write_parts(ctx, melody, outs, model_name=model, **options)
+    from composer.generation.accompanying import plan_parts
+
+    options["model_name"] = options["model_name"] or ACCOMPANIST
+    _write_parts(ctx, melody, outs, plan_parts, **options)
+
+
+@click.command(cls=fixed_notes.WithPiece)
+@click.argument("melody")
+@_add_options
+@click.pass_context
+def chords(ctx: click.Context, /, melody: str, outs: tuple[str, ...], **options: Any) -> None:
+    """Write chord symbols to MELODY, which stays note for note.
+
+    MELODY is a music file, or notes such as "D4 E4 F4/2 A4/2". Chord symbols in it are left out. The model is one that
+    writes chord symbols: a lead sheet's.
+
+    \b
+    composer chords melody.mid lead.musicxml --model leadsheets
+    composer chords melody.mid lead.pdf --model leadsheets --key Dm --seed 7
+    composer chords song.mid choose.html --model leadsheets --track Melody --count 8 --best 3
+    """  # noqa: D301  (a \b keeps click from filling the lines)
+    from composer.generation.accompanying import plan_chords
+
+    _write_parts(ctx, melody, outs, plan_chords, **options)
 
 
 def _write_parts(
     ctx: click.Context,
     melody: str,
     outs: tuple[str, ...],
+    plan: Callable[..., Fill],
     *,
-    voice: str | None,
     key: str | None,
     time_signature: str | None,
     track: str | None,
@@ -91,11 +122,12 @@ def _write_parts(
     quantize: str | None,
     **options: Any,
 ) -> None:
-    """Write the model's other parts to a melody: a fill of whole tracks."""
+    """Write new parts to a melody by a plan, which may have a `voice` of its own."""
+    around: dict[str, Any] = {"voice": options.pop("voice")} if "voice" in options else {}
+    around |= {"track": track, "transpose": transpose, "grid": None if quantize is None else parse_grid(quantize)}
     asked = fixed_notes.FillOptions.of(options)
-    grid = None if quantize is None else parse_grid(quantize)
     with asked.open_shelf(ctx, outs, melody, "MELODY") as shelf:
-        from composer.generation.accompanying import plan_parts
+        from composer.generation.finishing import include_typed
         from composer.generation.primers import is_typed, read_primer
         from composer.music.score import Tempo
 
@@ -104,6 +136,6 @@ def _write_parts(
         if typed and generator.suggested.tempo is not None:
             score = replace(score, tempos=(Tempo(0, generator.suggested.tempo),))
         request = fixed_notes.make_request(ctx, generator, asked)
-        around: dict[str, Any] = {"voice": voice, "track": track, "transpose": transpose, "grid": grid}
-        plan = partial(plan_parts, generator, score, own_track=not typed, **around, **asked.search_options)
-        fixed_notes.make(generator, plan, replace(request, key=key, time_signature=time_signature), asked, shelf)
+        request = include_typed(request) if typed else request
+        planned = partial(plan, generator, score, own_track=not typed, **around, **asked.search_options)
+        fixed_notes.make(generator, planned, replace(request, key=key, time_signature=time_signature), asked, shelf)

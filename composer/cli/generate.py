@@ -122,7 +122,7 @@ def generate(
         stated |= {"transforms": add_comp(transforms, comp=comp)}
         request = _build_request(ctx, generator, chosen, stated)
         if comp and primer is None:
-            check_comp(request)
+            check_comp(generator.tokenizer.token_info, request)
         one: Task = request if primer is None else _add_primer(generator, request, primer, tempo)
         if form_text is not None:
             one = _divide_into_sections(replace(get_request(one), bars=bars), form_text)
@@ -164,9 +164,12 @@ def _index_training_music(generator: Generator) -> None:
 
 def _add_primer(generator: Generator, request: Request, primer: str, tempo: float | None) -> Continuation:
     from composer.generation.continuation import make_continuation
+    from composer.generation.finishing import include_typed
     from composer.generation.primers import is_typed, read_primer
 
-    return make_continuation(generator, request, read_primer(primer), tempo=tempo, own_tracks=not is_typed(primer))
+    typed = is_typed(primer)
+    request = include_typed(request) if typed else request
+    return make_continuation(generator, request, read_primer(primer), tempo=tempo, own_tracks=not typed)
 
 
 def _divide_into_sections(request: Request, text: str) -> Form:

@@ -136,8 +136,10 @@ def _make_sampler_options(taken: set[str]) -> list[click.Parameter]:
         first = option == offer.options[0]
         text = f"{offer.summary} ({option.help})" if first and option.help else option.help or offer.summary
         made = _make_option(flag, [option], _collect_sampler(offer.name, option.name), multiple=True)
+        made.hidden = option.is_internal  # the shell does not complete it
         heading = RULES if offer.is_rule else DARING
-        made.list_rows = partial(_list_one_row, Row(heading, _show_flag(flag, option), text))
+        if not option.is_internal:
+            made.list_rows = partial(_list_one_row, Row(heading, _show_flag(flag, option), text))
         options.append(made)
     return options
 

@@ -97,15 +97,34 @@ def show_elapsed(*, quiet: bool) -> Iterator[Callable[[str], None]]:
         yield lambda text: progress.update(task, description=text)
 
 
+@contextmanager
+def show_bars(*, quiet: bool) -> Iterator[None]:
+    """Show the time since the work began, and the bar that is reached."""
+    from composer.sampling.watching import watch
+
+    with show_elapsed(quiet=quiet) as tell, watch(lambda bar, bars: tell(_describe_work(0, bar, bars))):
+        yield
+
+
 Item = TypeVar("Item")
 
 
 def show_work(items: Iterable[Item], *, quiet: bool) -> Iterator[Item]:
-    """Yield pieces as they come, and show the time and their number while they are made."""
-    with show_elapsed(quiet=quiet) as tell:
-        for number, item in enumerate(items, start=1):
+    """Yield pieces as they come, and show the time, their number, and the bar that is reached, while they are made."""
+    from composer.sampling.watching import watch
+
+    done = 0
+    with show_elapsed(quiet=quiet) as tell, watch(lambda bar, bars: tell(_describe_work(done, bar, bars))):
+        for done, item in enumerate(items, start=1):
             yield item
-            tell(f"writing · {number} {'piece' if number == 1 else 'pieces'}")
+            tell(_describe_work(done))
+
+
+def _describe_work(done: int, bar: int = 0, bars: int = 0) -> str:
+    """Describe how far work is: `writing · 2 pieces · bar 5 of 16`."""
+    pieces = f" · {done} {'piece' if done == 1 else 'pieces'}" if done else ""
+    reached = f" · bar {bar}{f' of {bars}' if bars else ''}" if bar else ""
+    return f"writing{pieces}{reached}"
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -31,9 +32,11 @@ def print_table(title: str, headings: list[str], rows: list[list[str]]) -> None:
     if not console.is_terminal:
         console = Console(highlight=False, width=max(80, 4 + sum(max(map(len, c)) + 3 for c in zip(headings, *rows))))  # noqa: B905
     shown = Table(title=Text(printable(title, LONGEST_CELL)), title_justify="left", box=box.SIMPLE_HEAD)
-    for heading, *cells in zip_longest(headings, *rows, fillvalue=""):
-        is_short = max(map(len, (heading, *cells))) <= SHORT
-        shown.add_column(heading, overflow="fold", no_wrap=is_short)  # a narrow terminal breaks long cells alone
+    columns = list(zip_longest(headings, *rows, fillvalue=""))
+    whole = _choose_whole_columns(columns, console.width)
+    for (heading, *cells), is_whole in zip(columns, whole, strict=True):
+        least = min(max(_measure_words((heading, *cells))), SHORT)  # no word is cut
+        shown.add_column(heading, overflow="fold", no_wrap=is_whole, min_width=least)
     for row in rows:
         shown.add_row(*(Text(printable(cell, LONGEST_CELL)) for cell in row))
     if console.is_terminal:
@@ -43,6 +46,20 @@ def print_table(title: str, headings: list[str], rows: list[list[str]]) -> None:
         console.print(shown)
     for line in captured.get().splitlines():
         click.echo(line.rstrip() if line.strip(" ─") else line[:RULE].rstrip())
+
+
+def _choose_whole_columns(columns: Sequence[Sequence[str]], width: int) -> list[bool]:
+    """Choose the columns that a narrow terminal does not break: those with short cells, where all fit."""
+    lengths = [max(map(len, cells)) for cells in columns]
+    is_short = [length <= SHORT for length in lengths]
+    words = [min(max(_measure_words(cells)), SHORT) for cells in columns]
+    least = [a if short else b for a, b, short in zip(lengths, words, is_short, strict=True)]
+    return is_short if sum(least) + 3 * len(columns) + 1 <= width else [False] * len(columns)
+
+
+def _measure_words(cells: Iterable[str]) -> list[int]:
+    """Measure the longest word of each cell, in characters."""
+    return [max(map(len, cell.split()), default=0) for cell in cells]
 
 
 @click.command()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from composer.cli import completing
-from composer.cli.progress import show_elapsed, show_work
+from composer.cli.progress import show_bars, show_work
 from composer.errors import BadOption, BatchFailed, ComposerError, NothingAllowed, RequestWarning, printable
 from composer.plugins.registry import registry
 from composer.types import IsGallery
@@ -240,7 +240,7 @@ def write_best(generator: Generator, asked: Iterable[Task], count: int, shelf: S
     """Write the best pieces, best first. Each is the same as it would be without the others."""
     from composer.generation import ranking
 
-    with show_elapsed(quiet=shelf.quiet):
+    with show_bars(quiet=shelf.quiet):
         best = ranking.find_best(generator, asked, count, lost=shelf.report_missing)
     for rank, ranked in enumerate(best, start=1):
         broken = f"breaks {', '.join(ranked.broken)}" if ranked.broken else "no rule broken"
@@ -261,12 +261,14 @@ def describe(piece: Piece) -> str:
 
 
 def _has_asked_constraints(piece: Piece) -> bool:
-    """Tell whether a piece has constraints that never yield; those that do were hardly asked for."""
-    from composer.generation.generator import make_constraints
+    """Tell whether a piece has constraints that never yield; those that do, and programs, were hardly asked for."""
+    from composer.generation.generator import PROGRAMS, make_constraints
     from composer.request import Request
     from composer.tokens.yielding import list_firm
 
-    return bool(list_firm(make_constraints(Request.from_json(piece.provenance["request"]))))
+    request = Request.from_json(piece.provenance["request"])
+    asked = tuple(spec for spec in request.samplers if spec.name != PROGRAMS)
+    return bool(list_firm(make_constraints(replace(request, samplers=asked))))
 
 
 _TIMES = {1: "once", 2: "twice"}

@@ -76,6 +76,50 @@ def plan_parts(
     return check_and_warn(generator, choose_fill_samplers(generator, wanted, quantised, is_whole=True), quantised)
 
 
+def plan_chords(
+    generator: Generator,
+    melody: Score,
+    request: Request,
+    *,
+    particles: int = PARTICLES,
+    look_ahead: int | None = LOOK_AHEAD,
+    own_track: bool = True,
+    track: str | None = None,
+    transpose: int = 0,
+    grid: int | None = None,
+) -> Fill:
+    """Make the fill that adds chord symbols to a melody, which stays.
+
+    For the arguments, see `plan_parts`. Raises BadOption for music in several parts, a time signature or key unlike the
+    melody's, or a model without chord symbols; CannotExpress. Warns with RequestWarning of symbols that are there,
+    which are left out.
+    """
+    if not generator.tokenizer.token_info.has_chords:
+        raise BadOption("this model writes no chord symbols; choose one that does by --model.")
+    melody = _drop_symbols(select_melody(melody, track))
+    if request.time_signature is not None or request.key is not None or transpose:
+        melody = apply_request(melody, request, "the melody")
+    own, reading = melody.tracks[0], _read_given(generator, melody, transpose, grid)
+    quantised = quantise(generator, reading.apply(melody))
+    voice = quantised.tracks[0]
+    line = replace(own, name=own.name or voice.name, program=own.program if own_track else voice.program)
+    times, keys = melody.time_signatures or quantised.time_signatures, melody.key_signatures or quantised.key_signatures
+    score = replace(melody, tracks=(line,), time_signatures=times, key_signatures=keys)
+    spans = (Span(0, ALWAYS, 0), Span(reading.hear(score, quantised).end, ALWAYS))
+    wanted = Fill(build_request(request, quantised), score, spans, particles, look_ahead, reading)
+    return check_and_warn(generator, choose_fill_samplers(generator, wanted, quantised, is_whole=True), quantised)
+
+
+def _drop_symbols(melody: Score) -> Score:
+    """Return a melody without chord symbols. Warns with RequestWarning of any."""
+    if not melody.chords:
+        return melody
+    count = f"{len(melody.chords)} chord symbols" if len(melody.chords) > 1 else "a chord symbol"
+    text = f"the melody has {count} already; new ones take their place."
+    warnings.warn(text, RequestWarning, stacklevel=3)
+    return replace(melody, chords=())
+
+
 def _read_given(generator: Generator, given: Score, transpose: int, grid: int | None) -> Reading:
     """Choose how the model reads given music. Warns with RequestWarning of a played melody."""
     found = find_grid(concatenate_notes([track.notes for track in given.tracks])) if grid is None else grid
@@ -104,7 +148,8 @@ def _place_part(
     if len(quantised.tracks) < 2 and len(generator.tokenizer.token_info.voices) > 1:
         return given, (Span(0, ALWAYS, 0),)  # tracks are added, by program
     if len(quantised.tracks) < 2:
-        raise BadOption("this model does not write in several voices; it cannot write others to a melody.")
+        hint = "; `composer chords` writes chord symbols to it" if generator.tokenizer.token_info.has_chords else ""
+        raise BadOption(f"this model does not write in several voices; it cannot write others to a melody{hint}.")
     if np.count_nonzero([len(track.notes) for track in quantised.tracks]) > 1:
         raise BadOption("a melody is a single line, and there are chords in it.")
     place = 0 if voice is None else find_voice(quantised, voice)

@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from composer.errors import BadOption
 from composer.generation.generator import make_samplers
 from composer.generation.readings import PLAIN, Reading
-from composer.music.score import ChordSymbol, Score, TimeSignature
+from composer.music.score import Score, TimeSignature
+from composer.music.stretches import Stretch, alternate, select_symbols
 from composer.request import Request, SamplerSpec
-from composer.types import Annotates, Piece
+from composer.types import Annotates, Piece, TokenInfo
 
 if TYPE_CHECKING:
     from composer.generation.form_spec import Form
-
-ALWAYS = 2**40
-"""Later than the end of any piece."""
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """A stretch of a piece, and the symbols that it takes: those at `source` of the old or the new ones."""
-
-    start: int
-    end: int
-    source: int
-    is_new: bool = True
 
 
 def annotate_piece(task: object, request: Request, piece: Piece) -> Piece:
@@ -43,7 +31,7 @@ def annotate_piece(task: object, request: Request, piece: Piece) -> Piece:
     if score is piece.score:
         return piece
     stretches = list(_list_stretches(task, request, score))
-    chords = tuple(_select_symbols(stretches, piece.score.chords, score.chords))
+    chords = tuple(select_symbols(stretches, piece.score.chords, score.chords))
     return replace(piece, score=replace(score, chords=chords))
 
 
@@ -56,9 +44,9 @@ def _annotate(sampler: Annotates, score: Score, reading: Reading) -> Score:
     return written if reading.is_plain else replace(score, chords=reading.undo(written).chords)
 
 
-def check_comp(request: Request) -> None:
-    """Raise BadOption unless there will be chords to play."""
-    if not find_annotating(request.samplers):
+def check_comp(token_info: TokenInfo, request: Request) -> None:
+    """Raise BadOption unless there will be chords to play: asked for, or written by the model."""
+    if not token_info.has_chords and not find_annotating(request.samplers):
         raise BadOption("--comp plays the chords that --chords asks for; give both.")
 
 
@@ -76,22 +64,9 @@ def _list_stretches(task: object, request: Request, score: Score) -> Iterator[St
         yield from _list_sections(task, score)
     elif isinstance(task, Fill):
         spans = sorted((span.start, span.end) for span in task.fixed if span.track is None)
-        yield from _alternate(spans)
+        yield from alternate(spans)
     else:
-        yield from _alternate([(0, request.primer_ticks)] if request.primer_ticks else [])
-
-
-def _alternate(spans: Sequence[tuple[int, int]]) -> Iterator[Stretch]:
-    """Yield fixed spans, and what is new between them."""
-    place = 0
-    for start, end in spans:
-        if place < start:
-            yield Stretch(place, start, place)
-        if place < end:
-            yield Stretch(max(place, start), end, max(place, start), is_new=False)
-        place = max(place, end)
-    if place < ALWAYS:
-        yield Stretch(place, ALWAYS, place)
+        yield from alternate([(0, request.primer_ticks)] if request.primer_ticks else [])
 
 
 def _list_sections(form: Form, score: Score) -> Iterator[Stretch]:
@@ -108,19 +83,3 @@ def _list_sections(form: Form, score: Score) -> Iterator[Stretch]:
             yield Stretch(start + head, end, first + head)
         else:
             yield Stretch(start, end, first)
-
-
-def _select_symbols(
-    stretches: Sequence[Stretch], old: Sequence[ChordSymbol], new: Sequence[ChordSymbol]
-) -> Iterator[ChordSymbol]:
-    """Yield the symbols of all stretches; the one in force at the beginning of a stretch is stated there."""
-    last = ""
-    for one in stretches:
-        symbols = new if one.is_new else old
-        before = [symbol.text for symbol in symbols if symbol.tick <= one.source]
-        inside = [symbol for symbol in symbols if one.source < symbol.tick < one.source + one.end - one.start]
-        begins = any(symbol.tick == one.source for symbol in symbols)
-        if before and (begins or before[-1] != last):
-            yield ChordSymbol(one.start, before[-1])
-        yield from (replace(symbol, tick=symbol.tick - one.source + one.start) for symbol in inside)
-        last = inside[-1].text if inside else before[-1] if before else last

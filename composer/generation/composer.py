@@ -20,7 +20,7 @@ from composer.generation import streaming, tasks
 from composer.generation.annotating import check_comp
 from composer.generation.continuation import Continuation, make_continuation
 from composer.generation.defaults import choose_new_samplers
-from composer.generation.finishing import Typed, add_comp, add_flagged, read_finish, split_flagged
+from composer.generation.finishing import Typed, add_comp, add_flagged, include_typed, read_finish, split_flagged
 from composer.generation.generator import Generator, apply_samplers, state_edition
 from composer.generation.options import (
     ALL,
@@ -133,7 +133,7 @@ class Composer(Generator):
         conditions |= {"bars": bars, **read_finish(add_comp(transforms, comp=comp), rules)}
         request = _build_request(self, "generate", seed, conditions, runtime, samplers)
         if comp and primer is None:
-            check_comp(request)
+            check_comp(self.tokenizer.token_info, request)
         one: Task = request if primer is None else _continue_primer(self, request, primer, tempo)
         if form is not None:
             one = Form.parse(replace(tasks.get_request(one), bars=bars), form)
@@ -230,13 +230,9 @@ class Composer(Generator):
         runtime = {"device": device, "backend": backend, "precision": precision}
         request = _build_request(self, "harmonize", seed, read_finish(transforms, rules), runtime, samplers)
         request = replace(request, key=key, time_signature=time_signature)
-        around: dict[str, Any] = {"particles": particles, "look_ahead": _read_look_ahead(look_ahead)}
-        score, typed = _read_music(melody, "the melody")
-        if typed and self.suggested.tempo is not None:
-            score = replace(score, tempos=(Tempo(0, self.suggested.tempo),))
+        around: dict[str, Any] = {"particles": particles, "look_ahead": _read_look_ahead(look_ahead), "voice": voice}
         around |= {"track": track, "transpose": transpose, "grid": None if quantize is None else parse_grid(quantize)}
-        plan = partial(accompanying.plan_parts, self, score, voice=voice, own_track=not typed, **around)
-        return self._make_fills(plan, request, count, best)
+        return self._make_parts(partial(accompanying.plan_parts, self, **around), melody, request, count, best)
 
     def accompany(self, melody: Music, **options: Any) -> Any:
         """Write an accompaniment to a melody, which stays note for note, as `composer accompany` does.
@@ -244,6 +240,40 @@ class Composer(Generator):
         It is the model's parts beside the one that the melody stands for. The options are those of `harmonize`.
         """
         return self.harmonize(melody, **options)
+
+    def add_chords(
+        self,
+        melody: Music,
+        *,
+        key: str | None = None,
+        time_signature: str | None = None,
+        track: str | None = None,
+        transpose: int = 0,
+        quantize: str | None = None,
+        count: int | None = None,
+        best: int | None = None,
+        seed: int | None = None,
+        particles: int = 64,
+        look_ahead: int | str = 2,
+        transforms: Typed = (),
+        rules: Typed = (),
+        device: str = "cpu",
+        backend: str = "auto",
+        precision: str = "float32",
+        **samplers: Any,
+    ) -> Any:
+        """Write chord symbols to a melody, which stays note for note, as `composer chords` does.
+
+        For the arguments, see `harmonize`.
+        """
+        from composer.generation import accompanying
+
+        runtime = {"device": device, "backend": backend, "precision": precision}
+        request = _build_request(self, "add_chords", seed, read_finish(transforms, rules), runtime, samplers)
+        request = replace(request, key=key, time_signature=time_signature)
+        around: dict[str, Any] = {"particles": particles, "look_ahead": _read_look_ahead(look_ahead)}
+        around |= {"track": track, "transpose": transpose, "grid": None if quantize is None else parse_grid(quantize)}
+        return self._make_parts(partial(accompanying.plan_chords, self, **around), melody, request, count, best)
 
     def vary(
         self,
@@ -275,6 +305,16 @@ class Composer(Generator):
         plan = partial(infilling.plan_variation, self, read_notes(piece), keep=keep, **around)
         made: list[Piece] = self._make_fills(plan, request, count, best)
         return made
+
+    def _make_parts(
+        self, plan: Callable[..., Fill], melody: Music, request: Request, count: int | None, best: int | None
+    ) -> Any:
+        """Make new parts to a melody by a plan."""
+        score, typed = _read_music(melody, "the melody")
+        if typed and self.suggested.tempo is not None:
+            score = replace(score, tempos=(Tempo(0, self.suggested.tempo),))
+        request = include_typed(request) if typed else request
+        return self._make_fills(partial(plan, score, own_track=not typed), request, count, best)
 
     def _make_fills(
         self, plan: Callable[[Request], Fill], request: Request, count: int | None, best: int | None
@@ -349,6 +389,7 @@ def _read_look_ahead(bars: int | str | None) -> int | None:
 
 def _continue_primer(model: Generator, request: Request, primer: Music, tempo: float | None) -> Continuation:
     score, typed = _read_music(primer, "the primer")
+    request = include_typed(request) if typed else request
     return make_continuation(model, request, score, tempo=tempo, own_tracks=not typed)
 
 

@@ -110,6 +110,15 @@ def add_flagged(specs: Sequence[Spec], given: Mapping[str, Any], *, usual: bool 
     return (*found, *specs)
 
 
+def include_typed(request: Request) -> Request:
+    """Tell the transforms that spare the notes that are given that these were typed, and have no expression to keep."""
+    found = []
+    for spec in request.transforms:
+        option = getattr(registry().get_offer("transforms", spec.name).make, "typed_option", None)
+        found.append(spec if option is None else Spec(spec.name, {**spec.options, option: True}))
+    return replace(request, transforms=tuple(found))
+
+
 def split_flagged(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Split keyword arguments into options of transforms, by name, and others."""
     keywords = {name.replace("-", "_"): name for name in list_flagged()}

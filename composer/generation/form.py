@@ -3,7 +3,7 @@
 from composer.generation.composer import open_model
 from composer.generation.form_spec import Form
 from composer.generation.tasks import make
-from composer.request import Request
+from composer.request import Request, SamplerSpec
 
 tunes = open_model("tunes")
 piece = make(tunes, [Form.of(Request(seed=7, bars=8), "AABA'")])[0]
@@ -12,8 +12,9 @@ Order of generation. The first section is the piece of the same request without 
 the order of the form, at its first position. The model reads all music before; known music right after the section is
 fixed, so that the new section leads to it (`composer.generation.infilling`). A section without known music after it, or
 one that is also the last of the form, is generated as the end of a piece. `A'` keeps the first half of `A` (of an odd
-number of bars the larger part), and its second half is new. A section is retried if it is silent, or equal to another.
-It is also retried if the piece so far copies more bars than the request allows, and more than before. Each section
+number of bars the larger part), and its second half is new. A section is retried if it is silent, or hardly differs
+from another. The retry repeats no figure of the music before: a model that recalls would copy it again. It is also
+retried if the piece so far copies more bars than the request allows, and more than before. Each section
 draws from a stream of its own.
 
 Lengths. With a pickup, every section begins with its own, in the bar before its first whole one: a section has `bars`
@@ -43,13 +44,26 @@ from composer.generation.generator import generate_each as generate_requests
 from composer.generation.infilling import ALWAYS, Fill
 from composer.music.score import END, Score, Text, TimeSignature, compute_bars, parse_time_signature
 from composer.music.sections import cut_section, join_sections
-from composer.request import Request
+from composer.request import Request, SamplerSpec
 from composer.sampling.feasibility import check_gaps
 from composer.sampling.random_streams import draw_uniforms
+from composer.tokens.yielding import list_firm
 from composer.types import Piece, Span
 
 ATTEMPTS = 8
-"""Attempts at a section at most, if it is silent or equal to another."""
+"""Attempts at a section at most, if it is silent or hardly differs from another."""
+
+ALIKE = 0.7
+"""The share of the onsets of two sections, of one or both, from which on they hardly differ."""
+
+NO_REPEAT = "no-repeat"
+"""The constraint that keeps the retry of a section from figures of the music before."""
+
+FIGURE = 6
+"""Notes of such a figure."""
+
+WINDOW = 1024
+"""Notes before, at most, among which figures are found."""
 
 FOLLOWING = 8
 """Bars of known music fixed after a new section, at least: with fewer, the countdown announces the end."""
@@ -218,9 +232,19 @@ def begin_draft(form: Form, piece: Piece) -> Draft:
 
 
 def is_unfit(draft: Draft, name: str) -> bool:
-    """Tell whether a section is silent, or has the onsets of another."""
+    """Tell whether a section is silent, or has the onsets of another; in forms that contrast, nearly all of them."""
     own = list_onsets(draft.known[name], draft.ticks)
-    return not own or any(list_onsets(other, draft.ticks) == own for key, other in draft.known.items() if key != name)
+    others = [list_onsets(other, draft.ticks) for key, other in draft.known.items() if key != name]
+    if not own or not draft.form.contrasts:
+        return not own or own in others
+    head = _measure_head(draft) if name != name[0] else 0
+    return any(_measure_likeness(own, other, head) > ALIKE for other in others)
+
+
+def _measure_likeness(onsets: set[tuple[int, int, int]], others: set[tuple[int, int, int]], start: int) -> float:
+    """Measure the share of common onsets, from a tick on, 1 for silence in both."""
+    a, b = ({onset for onset in found if onset[1] >= start} for found in (onsets, others))
+    return len(a & b) / len(a | b) if a | b else 1
 
 
 def is_copying(draft: Draft, before: float = 0.0) -> bool:
@@ -301,8 +325,11 @@ def make_gap(draft: Draft, name: str, draw: int) -> Gap:
         time_signature=str(score.time_signatures[0]) if score.time_signatures else None,
         key=str(score.key_signatures[0].key) if score.key_signatures else None,
     )
-    # Even if nothing follows, particles may meet the dead ends of constraints.
-    particles = form.particles if following or make_constraints(request) else 1
+    if form.contrasts and draw > 0:
+        request = replace(request, samplers=(*request.samplers, _forbid_figures(draft)))
+    # Even if nothing follows, particles may meet the dead ends of constraints; not of those that yield.
+    constraints = make_constraints(request)
+    particles = form.particles if following or (list_firm(constraints) if form.contrasts else constraints) else 1
     return Gap(Fill(request, score, tuple(spans), particles, form.look_ahead), start, end)
 
 
@@ -317,6 +344,12 @@ def add_section(generator: Generator, draft: Draft, name: str, gap: Gap, piece: 
     loops = {**draft.loops, name: piece.provenance["degenerate"]} if "degenerate" in piece.provenance else draft.loops
     known = {**draft.known, name: written}
     return replace(draft, form=replace(form, attempts=attempts), known=known, nats=nats, loops=loops)
+
+
+def _forbid_figures(draft: Draft) -> SamplerSpec:
+    """Forbid the figures of the music that is there, as far as other notes are left."""
+    count = sum(draft.known[name].note_count for name in draft.form.sections if name in draft.known)
+    return SamplerSpec(NO_REPEAT, {"n": FIGURE, "window": min(max(2 * count, FIGURE), WINDOW), "yields": True})
 
 
 def _find_following(draft: Draft, name: str, place: int) -> tuple[str, ...]:

@@ -41,6 +41,7 @@ class Form:
     look_ahead: int = LOOK_AHEAD  # bars after a new section that guide it
     attempts: tuple[tuple[str, int], ...] = ()  # of sections after the first, if not 0
     titles: tuple[str, ...] = ()  # of the sections as they were typed, such as "Verse"; none for letters
+    contrasts: bool = False  # retry sections that hardly differ, without figures of the music before
 
     def __post_init__(self) -> None:
         """Check every value by itself, and the request for values that no form allows."""
@@ -73,20 +74,21 @@ class Form:
         return dict(self.attempts).get(name, 0)
 
     @staticmethod
-    def parse(request: Request, text: str) -> Form:
+    def parse(request: Request, text: str, *, contrasts: bool = True) -> Form:
         """Parse a form (see `parse_form`), of `BARS` bars a section unless the request has a number."""
         asked = request if request.bars is not None else replace(request, bars=BARS)
         if not (words := split_names(text)):
-            return Form(asked, parse_form(text))
+            return Form(asked, parse_form(text), contrasts=contrasts)
         letters, titles = letter_names(words)
-        return Form(asked, parse_form(letters), titles=titles)
+        return Form(asked, parse_form(letters), titles=titles, contrasts=contrasts)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values, as in the provenance of a file: `request` and `form`."""
         form = {"sections": " ".join(self.sections), "particles": self.particles, "look_ahead": self.look_ahead}
         attempts = {"attempts": dict(self.attempts)} if self.attempts else {}
         titles = {"titles": list(self.titles)} if self.titles else {}
-        return {"request": self.request.to_json(), "form": {**form, **attempts, **titles}}
+        contrasts = {"contrasts": True} if self.contrasts else {}
+        return {"request": self.request.to_json(), "form": {**form, **attempts, **titles, **contrasts}}
 
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> Form:
@@ -96,7 +98,8 @@ class Form:
             attempts = tuple((str(name), int(count)) for name, count in form.get("attempts", {}).items())
             titles = tuple(str(title) for title in form.get("titles", ()))
             sections = parse_form(form["sections"])
-            return Form(request, sections, form["particles"], form["look_ahead"], attempts, titles)
+            contrasts = form.get("contrasts", False) is True
+            return Form(request, sections, form["particles"], form["look_ahead"], attempts, titles, contrasts)
         except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise BadOption(f"invalid form: {printable(str(error))}.") from None
 

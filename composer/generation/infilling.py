@@ -36,15 +36,15 @@ from composer.generation.generator import (
 )
 from composer.generation.readings import PLAIN, Reading, choose_bars
 from composer.music.merging import LATEST, check_start, is_fixed, splice
-from composer.music.parts import find_voice
-from composer.music.score import Bars, Score, Track, compute_bars
+from composer.music.parts import find_voice, warn_of_symbols
+from composer.music.score import NOTE, Bars, Score, Track, compute_bars
 from composer.music.score_json import score_from_json, score_to_json
 from composer.request import Request
 from composer.sampling.feasibility import check_gaps
 from composer.sampling.kept import warn_of_fixed_notes
 from composer.sampling.random_streams import BLOCK, draw_uniforms
 from composer.sampling.smc import Condition, ConditionedPiece, sample_conditioned
-from composer.types import Occasion, Piece, Span
+from composer.types import CHORDS, Annotates, Occasion, Piece, Span
 
 PARTICLES = 64
 """Particles of a piece by default."""
@@ -210,16 +210,26 @@ def _split_batches(fills: Mapping[int, _ResolvedFill]) -> Iterator[list[int]]:
 
 def _make_condition(generator: Generator, wanted: Fill, quantised: Score) -> Condition:
     mask = generator.writing.grammar.fix_notes(quantised, wanted.read_spans)
-    return Condition(wanted.request, mask, wanted.particles, find_settled_bars(wanted, quantised))
+    lines = list_lines(generator, quantised)
+    return Condition(wanted.request, mask, wanted.particles, find_settled_bars(wanted, quantised, lines))
 
 
-def find_settled_bars(wanted: Fill, quantised: Score) -> tuple[int, ...]:
-    """List the bars at which all gaps so far are settled: `look_ahead` bars after each, if none follows sooner."""
+def list_lines(generator: Generator, quantised: Score) -> list[int]:
+    """List what can be fixed: the tracks of a score as the model encodes it, and the chords, if it writes any."""
+    return [*range(len(quantised.tracks)), *([CHORDS] if generator.tokenizer.token_info.has_chords else [])]
+
+
+def find_settled_bars(wanted: Fill, quantised: Score, lines: Sequence[int] = ()) -> tuple[int, ...]:
+    """List the bars at which all gaps so far are settled: `look_ahead` bars after each, if none follows sooner.
+
+    `lines` are the tracks, which they are by default, and `CHORDS` where these may be new.
+    """
     if wanted.look_ahead is None:
         return ()
     found = compute_bars(quantised)
     spans = wanted.read_spans
-    free = np.array([not _is_fixed(spans, quantised, a, b) for a, b in _pair_bar_lines(found)] + [False])
+    lines = lines or range(max(len(quantised.tracks), 1))
+    free = np.array([not _is_fixed(spans, lines, a, b) for a, b in _pair_bar_lines(found)] + [False])
     last = np.flatnonzero(free[:-1] & ~free[1:])
     after = [int(bar) + 1 + wanted.look_ahead for bar in last]
     return tuple(bar for bar in after if not free[:-1][bar - wanted.look_ahead : bar].any())
@@ -229,10 +239,9 @@ def _pair_bar_lines(found: Bars) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in zip(found.starts[:-1], found.starts[1:], strict=True)]
 
 
-def _is_fixed(spans: Sequence[Span], quantised: Score, start: int, end: int) -> bool:
-    """Tell whether every track is fixed from `start` to `end`."""
-    tracks = range(max(len(quantised.tracks), 1))
-    return all(_is_covered([s for s in spans if s.track in (None, track)], start, end) for track in tracks)
+def _is_fixed(spans: Sequence[Span], lines: Sequence[int], start: int, end: int) -> bool:
+    """Tell whether every line is fixed from `start` to `end`."""
+    return all(_is_covered([s for s in spans if s.track in (None, line)], start, end) for line in lines)
 
 
 def _is_covered(spans: Sequence[Span], start: int, end: int) -> bool:
@@ -287,21 +296,32 @@ def plan_gap(
     """Make the fill that rewrites a range of bars, some voices, or some voices in these bars.
 
     Bars are counted as musicians do: bar 1 is the first whole bar, and a pickup is bar 0. Voices go by name, or by
-    number from 1. Raises BadOption for missing bars and voices and for transforms of whole pieces, CannotExpress. Warns
-    with RequestWarning of constraints that fixed notes break, as plans of parts and of variations do.
+    number from 1; the chord symbols of a model that has them are a voice, too, after the others. Raises BadOption for
+    missing bars and voices and for transforms of whole pieces, CannotExpress. Warns with RequestWarning of constraints
+    that fixed notes break, as plans of parts and of variations do.
     """
     reading = choose_bars(score, generator.model.card.get("metres", {}))
     quantised = quantise(generator, reading.apply(score))
     if bars is None and not voices:
         raise BadOption("name the bars or the voices to rewrite.")
     start, end = (0, ALWAYS) if bars is None else locate_bars(reading.hear(score, quantised), bars)
-    free = {find_voice(quantised, name) for name in voices}
+    lines = list_lines(generator, quantised)
+    free = {_find_line(lines, quantised, name) for name in voices}
+    if any(isinstance(sampler, Annotates) for sampler in make_samplers(request.samplers)):
+        free.add(CHORDS)  # others are asked for
     around = [Span(0, start), Span(end, ALWAYS)]
-    beside = [Span(start, end, track) for track in range(len(quantised.tracks)) if voices and track not in free]
+    beside = [Span(start, end, line) for line in lines if voices and line not in free]
     given = tuple(span for span in [*around, *beside] if span.start < span.end)
     request = build_request(request, quantised)
     wanted = Fill(request, score, given, particles, look_ahead, reading)
     return check_and_warn(generator, choose_fill_samplers(generator, wanted, quantised), quantised)
+
+
+def _find_line(lines: Sequence[int], quantised: Score, name: str) -> int:
+    """Find the line of a voice by its name, or its number from 1. Raises BadOption."""
+    named = [track.name for track in quantised.tracks] + ["Chords"] * (CHORDS in lines)
+    nothing = np.zeros(0, dtype=NOTE)
+    return lines[find_voice(Score(tuple(Track(nothing, each) for each in named)), name)]
 
 
 def choose_fill_samplers(generator: Generator, wanted: Fill, quantised: Score, *, is_whole: bool = False) -> Fill:
@@ -325,6 +345,8 @@ def _mask_fixed(spans: Sequence[Span], number: int, track: Track) -> NDArray[np.
 def check_and_warn(generator: Generator, wanted: Fill, quantised: Score) -> Fill:
     """Check a fill, warn of constraints that its fixed notes break, and return it."""
     check_fixed(wanted.request)
+    if generator.tokenizer.token_info.has_chords:
+        warn_of_symbols(wanted.score)
     _check(generator, wanted, quantised)
     warn_of_fixed_notes(
         generator.tokenizer, make_samplers(wanted.request.samplers), wanted.request, quantised, wanted.read_spans
@@ -351,10 +373,11 @@ def plan_variation(
     reading = choose_bars(score, generator.model.card.get("metres", {}))
     quantised = quantise(generator, reading.apply(score))
     heard = reading.hear(score, quantised)
-    lines = [n for n, track in enumerate(quantised.tracks) if len(track.notes)]
+    every = list_lines(generator, quantised)
+    lines = [n for n in every if len(quantised.chords if n == CHORDS else quantised.tracks[n].notes)]
     cells = [(track, a, b) for track in lines for a, b in _pair_bar_lines(compute_bars(heard))]
     kept = _choose_parts(request, len(cells), min(round(keep * len(cells)), len(cells) - 1))
-    silent = [Span(0, ALWAYS, track) for track in range(len(quantised.tracks)) if track not in lines]
+    silent = [Span(0, ALWAYS, track) for track in every if track not in lines]
     end = heard.end
     given = [
         Span(a, ALWAYS if b >= end else b, track) for (track, a, b), keep_it in zip(cells, kept, strict=True) if keep_it

@@ -10,5 +10,6 @@ sections.py      the sections of a piece: marked, named, cut out, joined
 parts.py         a part by its name or number
 transposing.py   a score in another key
 merging.py       new notes in the gaps of a score
+stretches.py     the chord symbols of two scores, joined
 score_json.py    a score as JSON
 """

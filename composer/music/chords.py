@@ -76,6 +76,7 @@ _SHORT = {
 _LETTER = r"[A-G](?:##|bb|#|b)?"
 _NAME = re.compile(rf"({_LETTER})(.*?)(?:/([A-Ga-g](?:##|bb|#|b)?))?", re.DOTALL)
 _NO_CHORD = re.compile(r"n\.?c\.?", re.IGNORECASE)
+_ROUGH = re.compile(r"[A-G][#b]?(?:m(?!aj)|-)?")
 _SIGNS = str.maketrans(
     {"♯": "#", "♭": "b", "♮": None, "𝄪": "##", "𝄫": "bb", "△": "Δ", "∆": "Δ", "º": "°", "Ø": "ø", "−": "-", "–": "-"}
 )
@@ -167,6 +168,14 @@ def find_chord(text: str) -> Chord | None:
         return None
     bass = (found[3] or "")[:1].upper() + (found[3] or "")[1:]
     return Chord(found[1], quality, "" if bass == found[1] else bass)
+
+
+def find_rough_chord(text: str) -> Chord | None:
+    """Find the chord that a text names; of an unknown one that of its root and third, and None without a root."""
+    if (known := find_chord(text)) is not None:
+        return known
+    found = _ROUGH.match(write_plain_signs(text))
+    return find_chord(found[0].replace("-", "m")) if found else None
 
 
 def _find_quality(text: str) -> str | None:
@@ -262,6 +271,44 @@ def measure_degree(degree: str) -> int:
     return ({"2": 2, "3": 4, "4": 5, "5": 7, "7": 10, "9": 2, "11": 5, "13": 9}[degree.lstrip("#b")] + sign) % 12
 
 
+def find_nearest_quality(quality: str, among: Sequence[str]) -> str:
+    """Find the quality with the most equal tones, the first of equals: `maj7` for `maj9`, the triad for `add9`."""
+    wanted = set(compute_intervals(*_split_quality(quality)))
+    others = (set(compute_intervals(*_split_quality(each))) for each in among)
+    return min(zip(among, others, strict=True), key=lambda pair: (pair[0] != quality, len(wanted ^ pair[1])))[0]
+
+
+_STEPS = (0, -5, 2, -3, 4, -1, 6, 1, -4, 3, -2, 5)
+"""Fifths from a tonic to the usual root at each number of semitones above it; a bass of a flat fifth is -6."""
+
+_LEADING_STEPS = {1: 7, 8: 8}
+"""Fifths to the roots of diminished chords that differ: C#dim in C, and not Dbdim."""
+
+
+def spell_chord(root: int, quality: str, bass: int, key: Key) -> Chord:
+    """Spell a chord in a key, by the pitch classes of its root and its bass: F#dim in G, Abm in Eb minor."""
+    above, tonic = (root - key.tonic) % 12, key.fifths + 3 * key.minor
+    leads = quality.startswith(("dim", "m7b5"))
+    fifths = tonic + (_LEADING_STEPS.get(above, _STEPS[above]) if leads else _STEPS[above])
+    name = _name_fifths(fifths + 12 * (fifths <= -7 and fifths <= key.fifths - 4))  # B7 in Eb, and not Cb7
+    if bass == root:
+        return Chord(name, quality)
+    between = (bass - root) % 12
+    return Chord(name, quality, _name_fifths(_count_fifths(name) + (-6 if between == 6 else _STEPS[between])))
+
+
+def _name_fifths(fifths: int) -> str:
+    """Name the note so many fifths above C, from Fb to A#: beyond these it is respelled."""
+    fifths += 12 * ((fifths < -8) - (fifths > 10))
+    sharps, letter = divmod(fifths + 1, 7)
+    return "FCGDAEB"[letter] + ("#" * sharps if sharps > 0 else "b" * -sharps)
+
+
+def _count_fifths(name: str) -> int:
+    """Count the fifths from C up to a note."""
+    return "FCGDAEB".index(name[0]) - 1 + 7 * (name.count("#") - name.count("b"))
+
+
 # --- progressions -----------------------------------------------------------------------------------------------------
 
 
@@ -310,8 +357,10 @@ _AT_AN_END = 0.6
 """What a tonic chord at the beginning counts for its key, in chords that fit; one at the end counts a little more."""
 
 
-def estimate_key(progression: Progression) -> Key | None:
+def estimate_key(progression: Progression, among: Sequence[Key] = ALL_KEYS) -> Key | None:
     """Estimate the one key that a progression is most likely in, spelled as its chords are; None without chords.
+
+    Only the keys in `among` count.
 
     Chords count as their scale holds them, with the dominant of a minor key; those at the beginning and the end count
     more where they are the tonic.
@@ -319,7 +368,7 @@ def estimate_key(progression: Progression) -> Key | None:
     chords = [chord for bar in progression for chord in bar if chord.root]
     if not chords:
         return None
-    best = max(ALL_KEYS, key=lambda key: _rate_key(key, chords))
+    best = max(among, key=lambda key: _rate_key(key, chords))
     root = next((chord.root for chord in reversed(chords) if find_class(chord.root) == best.tonic), None)
     return best if root is None else parse_key(root + "m" * best.minor)
 

@@ -18,6 +18,7 @@ from composer.errors import CannotExpress
 from composer.music.score import (
     END,
     TICKS_PER_QUARTER,
+    ChordSymbol,
     KeySignature,
     Notes,
     Score,
@@ -27,7 +28,8 @@ from composer.music.score import (
     make_labels,
     make_notes,
 )
-from composer.types import Span
+from composer.music.stretches import alternate, select_symbols
+from composer.types import CHORDS, Span
 
 NEAR = TICKS_PER_QUARTER // 2
 CLOSE = TICKS_PER_QUARTER // 8
@@ -79,7 +81,8 @@ def splice(score: Score, encoded: Score, answer: Score, fixed: Sequence[Span]) -
 
     `encoded` is `score` after encoding and decoding, and `fixed` are spans of its tracks. Notes that the tokenizer
     drops (drums, mostly) stay where they are, except pitched ones where no voice is fixed. Labels of `answer` count
-    before those of `score`. A fixed note of a line that encoding has shortened ends where a new one begins.
+    before those of `score`. A fixed note of a line that encoding has shortened ends where a new one begins. If `answer`
+    has chord symbols, they are the new ones.
     """
     voices = _match_voices(score, encoded)
     rows = _list_unencoded(score, voices, fixed)
@@ -105,7 +108,14 @@ def splice(score: Score, encoded: Score, answer: Score, fixed: Sequence[Span]) -
         elif own:
             added.append(replace(track, notes=make_notes(own)))
     tracks = [replace(track, notes=make_notes(own)) for track, own in zip(score.tracks, rows, strict=True)]
-    return replace(score, tracks=(*tracks, *added), labels=make_labels(score.labels, answer.labels))
+    chords = _join_symbols(score, answer, fixed) if answer.chords else score.chords
+    return replace(score, tracks=(*tracks, *added), chords=chords, labels=make_labels(score.labels, answer.labels))
+
+
+def _join_symbols(score: Score, answer: Score, fixed: Sequence[Span]) -> tuple[ChordSymbol, ...]:
+    """Join the symbols of `score` where they are fixed with those of `answer` elsewhere."""
+    spans = sorted((span.start, span.end) for span in fixed if span.track in (None, CHORDS))
+    return tuple(select_symbols(list(alternate(spans)), score.chords, answer.chords))
 
 
 def list_fixed(score: Score, encoded: Score, fixed: Sequence[Span]) -> Fixed:

@@ -101,6 +101,13 @@ def select_melody(score: Score, name: str | None) -> Score:
     return replace(score, tracks=(parts[0],))
 
 
+def warn_of_symbols(score: Score) -> None:
+    """Warn with RequestWarning of chord symbols that are unknown: of these, root and third count at most."""
+    if unknown := sorted({symbol.text for symbol in score.chords if symbol.chord is None}):
+        shown = ", ".join(map(printable, unknown[:5])) + (", …" if len(unknown) > 5 else "")
+        warnings.warn(f"chord symbols that are taken in part: {shown}.", RequestWarning, stacklevel=3)
+
+
 def warn_of_range(voice: str, melody: Track, semitones: int) -> None:
     """Warn with RequestWarning of a melody, read so many semitones higher, that lies beyond what the voice sings."""
     low, high = RANGES.get(voice.casefold(), (0, 127))

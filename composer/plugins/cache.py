@@ -161,6 +161,7 @@ def can_keep(option: Option) -> bool:
 
 def _encode_option(option: Option) -> dict[str, Any]:
     values = {"name": option.name, "type": _encode_type(option.type), "help": option.help, "example": option.example}
+    values |= {"is_internal": True} if option.is_internal else {}
     if option.required:
         return values
     back = _decode_default(json.loads(json.dumps(option.default)))
@@ -225,4 +226,5 @@ def _decode_plugin(point: EntryPoint, kept: Mapping[str, Any]) -> Contribution:
 
 def _decode_option(kept: Mapping[str, Any]) -> Option:
     default = _decode_default(kept["default"]) if "default" in kept else inspect.Parameter.empty
-    return Option(kept["name"], _decode_type(kept["type"]), default, kept["help"], kept["example"])
+    is_internal = kept.get("is_internal", False)
+    return Option(kept["name"], _decode_type(kept["type"]), default, kept["help"], kept["example"], is_internal)

@@ -27,6 +27,7 @@ class Option:
     default: Any = inspect.Parameter.empty
     help: str = ""
     example: str = ""  # a sensible value, as typed
+    is_internal: bool = False  # stated in requests by the program; help leaves it out
 
     @property
     def required(self) -> bool:
@@ -46,11 +47,14 @@ def read_options(thing: Callable[..., Any]) -> tuple[Option, ...]:
             continue
         annotation = hints.get(parameter.name, str)
         texts: list[str] = []
+        is_internal = False
         if typing.get_origin(annotation) is typing.Annotated:
             annotation, *notes = typing.get_args(annotation)
             texts = [note for note in notes if isinstance(note, str)]
+            is_internal = any(getattr(note, "is_internal", False) for note in notes)
         default = make_plain(made.get(parameter.name, parameter.default))
-        options.append(Option(parameter.name, annotation, default, *texts[:2]))
+        text, example, *_ = (*texts, "", "")
+        options.append(Option(parameter.name, annotation, default, text, example, is_internal))
     return tuple(options)
 
 

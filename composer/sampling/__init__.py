@@ -14,6 +14,7 @@ hypotheses.py       beginnings that compete, for the next two
 beams.py            beam search
 smc.py              sequential Monte Carlo, around fixed notes
 feasibility.py      constraints that contradict each other
+watching.py         whoever waits is told the bar that is reached
 kept.py             warnings of primers and fixed notes that break a constraint
 torch_backend.py    the reference backend, in torch
 torch_products.py   its linear layers of one row, in C with the same bits

@@ -54,8 +54,12 @@ def _warn(
     past = RecentNotes(recent_notes.tick[notes], recent_notes.pitch[notes], recent_notes.voice[notes])
     history = _list_history(tokens, notes, find_history(constraints))
     context = Context(notes, music, tokenizer.token_info, history, allowed, past)
+    pitched = allowed & (tokenizer.token_info.pitch >= 0)
     for constraint in constraints:
-        broken = np.flatnonzero(~constraint.mask(context)[np.arange(len(notes)), tokens[notes]])
+        mask = constraint.mask(context)
+        # A chord symbol that is due before a note does not speak against the note.
+        is_asked = (mask & pitched).any(axis=1) | (not tokenizer.token_info.has_chords)
+        broken = np.flatnonzero(is_asked & ~mask[np.arange(len(notes)), tokens[notes]])
         if len(broken):
             name, first = (
                 name_sampler(constraint, request),

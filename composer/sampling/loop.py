@@ -29,6 +29,7 @@ from composer.sampling.distribution import Chain
 from composer.sampling.drawing import make_draw
 from composer.sampling.feasibility import get_bar_number, name_sampler
 from composer.sampling.random_streams import Streams
+from composer.sampling.watching import report_bar
 from composer.tokens.vocabulary import EOS
 from composer.types import Context, MusicalState, Sampler, Step, Tokenizer, Tokens
 
@@ -189,6 +190,7 @@ class _Batch:
     def _draw_one(self, begun: BatchState, lost: dict[int, ComposerError]) -> DrawnStep:
         """Draw one token for each piece."""
         rows, context, legal, given = self._leave_dead_ends(begun, lost)
+        report_bar(context.music)
         logits, state = run_step(self._step, self._tokenizer, rows)
         uniforms = self._streams.draw(rows.index)
         if self._backtracker is not None:

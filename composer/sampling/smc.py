@@ -43,6 +43,7 @@ from composer.sampling.hypotheses import BEATS, ENDED, Hypotheses, begin_hypothe
 from composer.sampling.loop import SampledPiece
 from composer.sampling.random_streams import BLOCK, draw_uniforms
 from composer.sampling.turns import Turns
+from composer.sampling.watching import report_bar
 from composer.tokens.yielding import list_firm
 from composer.types import Array, Constraint, Context, Sampler, Step, Tokenizer
 
@@ -272,6 +273,7 @@ def _draw_tokens(
     at = np.where(active, np.cumsum(active) - 1, len(writing.piece) + np.cumsum(~active) - 1)[cloud.row]
     drawing = np.flatnonzero(active[cloud.row])
     masked = _mask(tokenizer, chain, turns, cloud.conditions, writing.rows)
+    report_bar(masked.context.music)
     kept, alive, forced = masked.kept, masked.alive, masked.forced
     drawn = draw(logits, masked.context, masked.legal, kept, ~alive, _draw_uniforms(cloud)[drawing], at[drawing])
     alive = alive if drawn.emptied is None else alive & (drawn.emptied < 0)

@@ -60,7 +60,7 @@ def replace_products(module: nn.Module) -> nn.Module:
         return module
     for layer in copied.modules():  # those of other classes may compute anything
         if type(layer) is torch.nn.Linear and (forward := _find_forward(library.multiply_rows, layer)) is not None:
-            layer.forward = forward  # type: ignore[method-assign]
+            layer.forward = forward  # type: ignore[assignment, method-assign]
     return copied
 
 

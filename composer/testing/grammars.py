@@ -24,7 +24,7 @@ from composer.testing.sequences import count_bars, describe_difference, draw, na
 from composer.testing.states import check_music
 from composer.tokens.conditions import split_conditions
 from composer.tokens.jit import compile_grammar
-from composer.types import Array, MusicalState, Span, Tokenizer, Tokens
+from composer.types import CHORDS, Array, MusicalState, Span, Tokenizer, Tokens
 
 # --- grammars ---------------------------------------------------------------------------------------------------------
 
@@ -281,7 +281,7 @@ def check_fixed_notes(
     """Check that random pieces of the length, time signature and key of `score` have its onsets in `spans`.
 
     Spans refer to the tracks of the decoded `score`. At the start of a span a note of `score` that sounds there may be
-    struck again. Returns the decoded `score`, and the pieces.
+    struck again. Chord symbols of a tokenizer that writes them stay, too. Returns the decoded `score`, and the pieces.
     """
     kept = tokenizer.decode(tokenizer.encode(score))
     mask, request = tokenizer.grammar.fix_notes(kept, spans), make_request(kept)
@@ -290,8 +290,11 @@ def check_fixed_notes(
     pieces = [tokenizer.decode(tokens) for tokens in sequences]
     for piece in pieces:
         for span in spans:
-            for track in range(len(kept.tracks)) if span.track is None else [span.track]:
+            tracks = range(len(kept.tracks)) if span.track is None else [span.track] if span.track != CHORDS else []
+            for track in tracks:
                 check_span(kept.tracks[track], find_counterpart(kept, piece, track), span)
+            if tokenizer.token_info.has_chords and span.track in (None, CHORDS):
+                check_symbols(kept, piece, span)
     return kept, pieces
 
 
@@ -340,6 +343,17 @@ def check_span(given: Track, found: Track, span: Span) -> None:
     taken_up = {int(pitch): next((onset for onset in added if onset[1] == pitch), None) for pitch in held["pitch"]}
     added = [onset for onset in added if onset not in taken_up.values()]
     require(not added, f"nothing is added to fixed notes; not so (tick, pitch) {added[:3]} of {span}")
+
+
+def check_symbols(given: Score, found: Score, span: Span) -> None:
+    """Check that the chord symbols of `found` in the span are the fixed ones; that in force may be stated again."""
+    wanted, written = (
+        {(one.tick, one.text) for one in score.chords if span.start <= one.tick < span.end} for score in (given, found)
+    )
+    in_force = [one.text for one in given.chords if one.tick < span.start][-1:]
+    again = [one for one in sorted(written - wanted) if one[1] in in_force][:1]
+    differ = sorted(wanted ^ written - set(again))
+    require(not differ, f"fixed chord symbols are written, and no others; not so {differ[:3]} of {span}")
 
 
 def collect_onsets(track: Track, span: Span) -> Onsets:

@@ -24,6 +24,10 @@ PITCHED = ("Pitch", "Tone", "NoteOn", "NoteOff")
 """Types whose values are pitches."""
 
 
+MAJOR = "major"
+"""The value of the quality of a major triad, which has no text in a symbol."""
+
+
 def describe_tokens(
     vocabulary: Sequence[str], step_ticks: int, voices: Sequence[str] = (), *, sustains: bool = False
 ) -> TokenInfo:
@@ -39,6 +43,7 @@ def describe_tokens(
         sustains=sustains,
         time_signatures=tuple(value for kind, value in pairs if kind == "TimeSignature"),
         programs=tuple(value for kind, value in pairs if kind == "Program"),
+        qualities=tuple("" if value == MAJOR else value for kind, value in pairs if kind == "Quality"),
     )
 
 

@@ -324,8 +324,8 @@ def _update(
         losses = objective(logits.flatten(0, 1).float(), targets.flatten().clamp_min(0))
         loss = torch.where(targets.flatten() == IGNORED, 0.0, losses).sum() / tokens
         loss.backward()
-    loss = processes.summed(loss, list(run.module.parameters()))
-    norm = torch.nn.utils.clip_grad_norm_(run.module.parameters(), settings.clip)
+    loss = processes.summed(loss, run.parameters)
+    norm = torch.nn.utils.clip_grad_norm_(run.parameters, settings.clip)
     # A gradient of NaN is not applied; the loss becomes NaN, which the meter reports.
     sound = torch.isfinite(norm)
     apply_gradient(run.optimiser, sound)
@@ -336,10 +336,8 @@ def _update_average(run: Run, settings: Settings) -> None:
     import torch
 
     held = min(settings.average, run.step / (run.step + 10))  # the first steps are soon forgotten
-    means: list[torch.Tensor] = list(run.average.parameters())
-    now: list[torch.Tensor] = list(run.module.parameters())
     with torch.no_grad():
-        torch._foreach_lerp_(means, now, 1 - held)  # one kernel for all on a GPU
+        torch._foreach_lerp_(run.means, run.parameters, 1 - held)  # one kernel for all on a GPU
 
 
 class Meter:

@@ -54,7 +54,16 @@ from composer.types.files import (
     SupportsLint,
     SupportsProvenance,
 )
-from composer.types.grammars import Column, Grammar, MusicalState, Span, SupportsInputs, SupportsStates, TokenInfo
+from composer.types.grammars import (
+    CHORDS,
+    Column,
+    Grammar,
+    MusicalState,
+    Span,
+    SupportsInputs,
+    SupportsStates,
+    TokenInfo,
+)
 from composer.types.metrics import Metric
 from composer.types.samplers import (
     Annotates,
@@ -65,6 +74,7 @@ from composer.types.samplers import (
     HasMemory,
     HasOperations,
     HasStatedOptions,
+    Internal,
     Judges,
     LogitsProcessor,
     Occasion,
@@ -87,6 +97,7 @@ if TYPE_CHECKING:
     from composer.io.pieces import Piece
 
 __all__ = [
+    "CHORDS",
     "Annotates",
     "Architecture",
     "Array",
@@ -117,6 +128,7 @@ __all__ = [
     "HasShapes",
     "HasStatedOptions",
     "HasUnits",
+    "Internal",
     "IsGallery",
     "Judges",
     "Layer",

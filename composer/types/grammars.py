@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 DRUMS = frozenset({"Drum", "PitchDrum", "DrumOn"})
 """Types of the tokens that begin a drum sound; the last two are MidiTok's."""
 
+CHORDS = -1
+"""The chord symbols of a score, where a track is named by its number."""
+
 PITCHES = frozenset({"Pitch", "Tone", "NoteOn"})
 """Types of the tokens whose value is a pitch, as it sounds or as it would be in C."""
 
@@ -41,6 +44,7 @@ class TokenInfo:
     sustains: bool = False  # whether a pitch that already sounds is sustained, and not struck again
     time_signatures: tuple[str, ...] = ()  # such as "3/4": of the `TimeSignature` tokens, by id
     programs: tuple[str, ...] = ()  # such as "0", "-1" for drums: of the `Program` tokens, by id
+    qualities: tuple[str, ...] = ()  # such as "m7", "" for a major triad: of the `Quality` tokens, by id
     off_grid: int = 0  # most ticks by which a later token moves an onset from `MusicalState.tick`; no bars overlap
 
     @cached_property
@@ -77,6 +81,15 @@ class TokenInfo:
     def has_voices(self) -> bool:
         """Whether each voice is to have notes, since it sustains and rests on its own; instruments need not play."""
         return bool(self.is_hold.any())
+
+    @property
+    def has_chords(self) -> bool:
+        """Whether chord symbols are written: `Root`, `Quality` and perhaps `Bass`, before the notes of their position.
+
+        The first root is none (`N.C.`); the others are semitones above C, less `MusicalState.shift`. A bass is
+        semitones above its root.
+        """
+        return bool(self.qualities)
 
     @cached_property
     def is_relative(self) -> bool:
@@ -158,7 +171,10 @@ class MusicalState:
 
 @dataclass(frozen=True)
 class Span:
-    """A part of a score: the ticks from `start` up to `end`, of one track or (None) of all."""
+    """A part of a score: the ticks from `start` up to `end`, of one track or (None) of all, chord symbols included.
+
+    The track `CHORDS` is the chord symbols, of a tokenizer that writes them.
+    """
 
     start: int
     end: int

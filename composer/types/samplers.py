@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import inf
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
@@ -180,6 +180,13 @@ class Annotates(Protocol):
 
     def annotate(self, score: Score) -> Score:
         """Return the score with symbols for all of its bars; its notes are the same."""
+
+
+@dataclass(frozen=True)
+class Internal:
+    """A note on an option, in `Annotated[int, "what it does", Internal()]`: help leaves it out."""
+
+    is_internal: ClassVar[bool] = True
 
 
 Sampler: TypeAlias = Constraint | LogitsProcessor

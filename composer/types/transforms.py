@@ -16,7 +16,8 @@ class Transform(Protocol):
     A frozen dataclass of options. All chance comes from `rng`, so that the same generator makes the same score. It may
     state `of_notes = True` if it changes notes alone: only such a one can change some of them while others are fixed.
     `keeps_notes = True` says that it changes no notes, and so goes with fixed ones as well. `spares_primer = True`: it
-    leaves the notes of a primer alone. `is_usual = True`: new pieces have it unasked. It states `idempotent = True` if
+    leaves the notes of a primer alone. `typed_option` is its option for music whose given notes were typed, without
+    any expression. `is_usual = True`: new pieces have it unasked. It states `idempotent = True` if
     it leaves its own result as it is, and `changes_drums = True` if it adds instruments to drums.
     """
 

@@ -6,7 +6,7 @@ import itertools
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from string import Formatter
 from typing import Annotated, Any
@@ -14,9 +14,10 @@ from typing import Annotated, Any
 from composer.errors import BadOption, ComposerError, printable, suggest
 from composer.generation.finishing import add_flagged, list_flagged, read_transforms
 from composer.generation.options import list_sampler_options
+from composer.generation.presets import get_preset
 from composer.music.score import Labels
 from composer.plugins.options import Option, convert, make_plain, read_options, takes_several
-from composer.request import SamplerSpec
+from composer.request import EDITION, SamplerSpec
 from composer_batch.filters import Gates, Keep
 from composer_batch.jobfile import Table
 
@@ -145,6 +146,12 @@ FLAGGED = "transform"
 CONDITIONS = "conditions"
 """The key of the conditions of a job, by name."""
 
+PRESET = "preset"
+"""The key of a job for a set of options, as `composer generate --preset` takes it."""
+
+_PLURALS = {"transform": "transforms"}
+"""Options of the command that a job has under another name."""
+
 TABLES = ("gates", "export_options", CONDITIONS)
 
 Axis = tuple[str, str, Sequence[Any]]
@@ -230,7 +237,7 @@ def expand_grids(tables: Sequence[Table]) -> list[GridPoint]:
     """Expand every job's grid, in the order of the file. Raises BadJobs, with file and line."""
     samplers = list_sampler_keys()
     found: list[GridPoint] = []
-    for table in tables:
+    for table in map(_apply_preset, tables):
         axes = _find_axes(table, samplers)
         size = math.prod(len(values) for _, _, values in axes)
         if len(found) + size > MOST_CELLS:
@@ -238,6 +245,21 @@ def expand_grids(tables: Sequence[Table]) -> list[GridPoint]:
             raise table.make_error(f"with this grid there are {many} jobs; {MOST_CELLS:,} are the most.")
         found += _expand_grid(table, axes, samplers)
     return found
+
+
+def _apply_preset(table: Table) -> Table:
+    """Put the options of a table's preset, if it names one, before its own; they mean what they do in the command."""
+    if PRESET not in table.values:
+        return table
+    own = {key: value for key, value in table.values.items() if key != PRESET}
+    try:
+        options = dict(get_preset(str(table.values[PRESET])).options)
+    except ComposerError as error:
+        raise table.make_error(error, PRESET) from None
+    usual = {_PLURALS.get(key, key): value for key, value in options.items()}
+    stated = {key.replace("_", "-") for key in own}
+    found = {key: value for key, value in usual.items() if key not in stated}
+    return replace(table, values={"edition": EDITION, **found, **own})
 
 
 def _find_axes(table: Table, samplers: Mapping[str, tuple[str, Option]]) -> list[Axis]:
@@ -264,7 +286,7 @@ def _find_axes(table: Table, samplers: Mapping[str, tuple[str, Option]]) -> list
             if name == CONDITIONS:
                 axes += _find_condition_axes(table, written, value)
         else:
-            known = [*own, *samplers, *flagged, *TABLES]
+            known = [*own, *samplers, *flagged, *TABLES, PRESET]
             raise table.make_error(
                 f"a job has no '{printable(written)}': {suggest(printable(written), known)}", written
             )

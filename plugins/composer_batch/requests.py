@@ -13,7 +13,7 @@ from typing import Any
 from composer.errors import BadOption, printable, suggest
 from composer.generation.continuation import make_continuation
 from composer.generation.defaults import choose_new_samplers
-from composer.generation.finishing import add_flagged, read_transforms
+from composer.generation.finishing import add_flagged, include_typed, read_transforms
 from composer.generation.form import check as check_form
 from composer.generation.form_spec import Form
 from composer.generation.generator import Generator, apply_samplers, check, make_samplers, state_edition
@@ -129,12 +129,13 @@ class JobChecker:
         primed = None if job.primer is None else self._add_primer(job, generator, request)
         if primed is not None:
             request = primed.apply_to(request)
+            request = include_typed(request) if job.edition == EDITION and is_typed(str(job.primer)) else request
         request = generator.resolve(request)
         is_held = self._must_check(request)
         check(generator, request if is_held else replace(request, samplers=()))
         if job.form is None:
             return _convert_request(request, primed)
-        form = Form.parse(replace(request, bars=job.bars), job.form)
+        form = Form.parse(replace(request, bars=job.bars), job.form, contrasts=job.edition == EDITION)
         if is_held:
             check_form(generator, form)
         return _make_plain_request(form.to_json())

@@ -31,6 +31,7 @@ from composer_batch.jobs import (
     MOST_ATTEMPTS,
     MOST_PIECE_BARS,
     MOST_PIECES,
+    PRESET,
     Job,
     list_sampler_keys,
     list_transform_keys,
@@ -77,6 +78,7 @@ def _list_properties() -> dict[str, Any]:
         found[key] = _describe_option(option, grid=True)
     found |= {name: _describe_transform(name) for name in list_transform_keys()}
     gates = {option.name: _describe_option(option, grid=False) for option in read_options(Gates)}
+    found[PRESET] = {"type": "string", "maxLength": LONGEST, "description": "a set of options, such as hymn"}
     found["gates"] = {"type": "object", "additionalProperties": False, "properties": gates}
     text: dict[str, Any] = {"type": "string", "maxLength": LONGEST}
     told = {"anyOf": [text, {"type": "array", "minItems": 1, "items": text}]}

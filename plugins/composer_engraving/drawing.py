@@ -223,6 +223,7 @@ class SvgExporter:
     width: Annotated[float, "of the page, in mm"] = 210.0
     staff: Annotated[float, "height of a staff, in mm"] = 6.5
     repeats: Annotated[bool, "repeat signs where a section comes twice"] = True
+    fermatas: Annotated[bool, "fermatas where the phrases of four new voices end"] = True
 
     reading: ClassVar[Mapping[str, Any]] = {"pedal": "ignore"}
 
@@ -236,7 +237,7 @@ class SvgExporter:
         """Write the file, whole or not at all. Raises CannotWrite; warns with ReadingWarning of notes moved."""
         sheet = Sheet(self.width, _TALLEST, self.staff, grows=True)
         heading = {"title": self.title, "composer": self.composer}
-        pages = engrave_piece(pieces, path, sheet, **heading, repeats=self.repeats)
+        pages = engrave_piece(pieces, path, sheet, **heading, repeats=self.repeats, fermatas=self.fermatas)
         with write_whole_file(path) as scratch:
             scratch.write_text(join_pages(pages), encoding="utf-8")
 

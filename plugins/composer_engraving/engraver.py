@@ -123,7 +123,7 @@ MOST_NOTES, MOST_MEASURES = 30_000, 20_000
 
 
 def engrave_piece(
-    pieces: Sequence[Piece], path: Path, sheet: Sheet, *, title: str, composer: str, repeats: bool = True
+    pieces: Sequence[Piece], path: Path, sheet: Sheet, *, title: str, composer: str, **how: bool
 ) -> list[str]:
     """Engrave the one piece, and return its pages as SVG; `path` is for messages. Raises CannotWrite."""
     from composer_notation.writing.exporters import build_musicxml
@@ -134,7 +134,7 @@ def engrave_piece(
         raise CannotWrite(
             f"{shown}: has {count:,} notes, and {MOST_NOTES:,} at most are engraved; write it as .musicxml."
         )
-    document = build_musicxml(pieces, path, title=title, composer=composer, repeats=repeats)
+    document = build_musicxml(pieces, path, title=title, composer=composer, **how)
     if (measures := document.count(b"<measure ")) > MOST_MEASURES:
         raise CannotWrite(
             f"{shown}: its parts have {measures:,} bars together, and {MOST_MEASURES:,} at most are engraved; "

@@ -36,6 +36,7 @@ class PdfExporter:
     paper: Annotated[str, "a3, a4, a5 or letter"] = "a4"
     staff: Annotated[float, "height of a staff, in mm"] = 6.5
     repeats: Annotated[bool, "repeat signs where a section comes twice"] = True
+    fermatas: Annotated[bool, "fermatas where the phrases of four new voices end"] = True
 
     reading: ClassVar[Mapping[str, Any]] = {"pedal": "ignore"}
 
@@ -49,7 +50,7 @@ class PdfExporter:
         """Write the file, whole or not at all. Raises CannotWrite; warns with ReadingWarning of notes moved."""
         sheet = Sheet(*PAPERS[self.paper.lower()], self.staff)
         heading = {"title": self.title, "composer": self.composer}
-        pages = engrave_piece(pieces, path, sheet, **heading, repeats=self.repeats)
+        pages = engrave_piece(pieces, path, sheet, **heading, repeats=self.repeats, fermatas=self.fermatas)
         try:
             data = make_document([drawing.parse_page(page) for page in pages], self.title or pieces[0].title)
         except ValueError as error:

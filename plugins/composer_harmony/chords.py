@@ -14,7 +14,8 @@ from composer.arrays import convert_like, get_namespace, make_parameter
 from composer.music.chords import NO_CHORD, Chord, Progression, estimate_key, find_keys, parse_progression
 from composer.music.score import ChordSymbol, KeySignature, Score, TimeSignature, compute_bars
 from composer.tokens.vocabulary import mask_sustained
-from composer.types import Array, Context
+from composer.types import Array, Context, Internal
+from composer_harmony.given_symbols import find_start, find_symbols
 from composer_harmony.lead_sheets import NONE, choose_chords
 from composer_harmony.scale import mask_classes, restrict_keys
 
@@ -37,6 +38,9 @@ class Chords:
     all where there is no chord (`N.C.`). If the model writes keys and none was requested, the key is the one that the
     chords are most likely in. The chords are written as symbols onto the piece.
 
+    A model that writes chord symbols itself is given these chords as its own instead: it writes them where they begin,
+    and the notes are free. A quality that it does not have becomes the nearest.
+
     In edition 1, which older requests mean, nothing is written, onsets are bound on beats alone, and all keys with the
     most tones of the chords are allowed.
 
@@ -44,8 +48,8 @@ class Chords:
     """
 
     chords: Annotated[str, 'bars of chords: "Dm7 G7 | Cmaj7 | Am7 D7 | Gmaj7"', "Dm7 G7 | Cmaj7"]
-    edition: Annotated[int, "1: as it was before chords were written onto pieces", 2] = 1
-    yields: Annotated[bool, "give way where nothing else could be written"] = False
+    edition: Annotated[int, "1: as it was before chords were written onto pieces", Internal()] = 1
+    yields: Annotated[bool, "give way where nothing else could be written", Internal()] = False
 
     choose_options = staticmethod(choose_chords)
 
@@ -83,7 +87,9 @@ class Chords:
         return frozenset(each.index for each in (find_keys(self.bars) if key is None else [key]))
 
     def mask(self, context: Context) -> Array:
-        """Mask notes outside the progression. Tokens without a pitch are free."""
+        """Mask notes outside the progression, or symbols, of a model that writes them. Other tokens are free."""
+        if context.token_info.has_chords:
+            return restrict_keys(context, find_symbols(self.bars, context.token_info).mask(context), self._keys)
         xp, music = get_namespace(context.allowed), context.music
         first, counts, tones, silent = (convert_like(table, music.bar) for table in self._tables)
         bar = (music.bar - xp.where(music.upbeat > 0, 1, 0)) % make_parameter(len(self.bars), music.bar)
@@ -94,7 +100,7 @@ class Chords:
         beat = xp.where(music.beat_ticks > 0, music.beat_ticks, 1)
         between = (music.position % beat != 0) & ~xp.take(silent, chord)
         if self.edition > 1:
-            between = between & (music.position != _find_start(number, count, length, beat))
+            between = between & (music.position != find_start(number, count, length, beat))
         admitted = xp.take(tones, xp.where(between, 0, chord), axis=0)
         return restrict_keys(context, mask_classes(context, admitted) | mask_sustained(context), self._keys)
 
@@ -119,19 +125,10 @@ class Chords:
         )
 
 
-def _find_start(number: Array, count: Array, length: Array, beat: Array) -> Array:
-    """Find the tick in the bar at which chord `number` of `count` begins, (B,): on a beat, or on a part of one."""
-    xp = get_namespace(number)
-    part = xp.where(beat % 9 == 0, beat // 3, beat // 2)  # of a dotted beat a third, 240 of 720 ticks
-    unit = xp.where(count * beat <= length, beat, xp.where(count * part <= length, part, part // 2))
-    unit = xp.where(unit > 0, unit, 1)
-    return -(-(number * length) // (count * unit)) * unit
-
-
 def _place_symbols(tick: int, metre: TimeSignature, bar: Sequence[Chord], before: str | None) -> Iterator[ChordSymbol]:
     """Yield the symbols of a bar that begins at `tick`, without those that repeat the one before."""
     count, length, beat = (np.array([value]) for value in (len(bar), metre.bar_ticks, metre.beat_ticks))
     for number, chord in enumerate(bar):
         if str(chord) != before:
-            yield ChordSymbol(tick + int(_find_start(np.array([number]), count, length, beat)[0]), str(chord))
+            yield ChordSymbol(tick + int(find_start(np.array([number]), count, length, beat)[0]), str(chord))
         before = str(chord)

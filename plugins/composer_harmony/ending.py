@@ -15,7 +15,7 @@ from composer.music.keys import ALL_KEYS, parse_key
 from composer.music.score import Score
 from composer.sampling.batch_state import select_rows
 from composer.tokens.vocabulary import EOS, compute_pitches, mask_onsets
-from composer.types import Array, Context, MusicalState, TokenInfo
+from composer.types import Array, Context, Internal, MusicalState, TokenInfo
 from composer_harmony.endings import choose_ending, describe_end
 from composer_harmony.scale import mask_classes
 
@@ -53,8 +53,8 @@ class Ending:
     ending: Annotated[bool, "end with a cadence; whole pieces do"] = True
     key: Annotated[str, "its key, such as Dm, unless the model writes keys", "Dm"] = ""
     kind: Annotated[Literal["chord", "full", "cadence"], "what it ends with"] = "chord"
-    at: Annotated[int, "where the final chord begins, in ticks of the last bar; -1 for the strong beats"] = -1
-    yields: Annotated[bool, "give way where nothing else could be written"] = False
+    at: Annotated[int, "where the final chord begins in the last bar, in ticks; -1: strong beats", Internal()] = -1
+    yields: Annotated[bool, "give way where nothing else could be written", Internal()] = False
 
     def __post_init__(self) -> None:
         """Refuse an invalid key."""

@@ -101,6 +101,8 @@ class MinimalLayers(nn.Module):
     Each layer adds to the sum of those below. The next layer, and in the end the head, reads the normalised sum.
     """
 
+    takes_rounded = True
+
     def __init__(self, kind: str, input_size: int, hidden_size: int, layers: int, dropout: float) -> None:
         super().__init__()
         self.hidden_size, sums = hidden_size, SUMS[kind]

@@ -141,6 +141,27 @@ static void read_sums(const Pass *p, long place, number *a) {
     add(sums, p->bias, a);
 }
 
+/* --- memory: the processor fetches ahead from the first place to the last, but not from the last to the first -------- */
+
+#define BLOCK 16 /* places that are read in order of time before they are needed in reverse */
+#define LINE 64  /* bytes */
+
+static void touch(int low, const void *array, long at, long size) {
+    long width = low ? sizeof(uint16_t) : sizeof(number);
+    for (long i = at * width; array && i < (at + size) * width; i += LINE)
+        (void)((const volatile char *)array)[i];
+}
+
+static void touch_block(const Pass *p, long place) {
+    long at = place * p->width, size = BLOCK * p->width;
+    touch(p->low_sums, p->sums, at * p->kind, size * p->kind);
+    touch(0, p->hidden, at, size);
+    touch(0, p->total, at, size);
+    touch(1, p->levels, at, size);
+    touch(0, p->d_total, at, size);
+    touch(p->low_read, p->d_read, at, size);
+}
+
 static void run_forward(const Pass *p, long row, number *scratch) {
     long n = p->width;
     number *a = scratch, *read = scratch + p->kind * n;
@@ -169,7 +190,9 @@ static void run_backward(const Pass *p, long row, number *scratch) {
     if (p->d_last)
         add(n, p->d_last + row * n, d);
     for (long place = (row + 1) * p->places - 1; place >= row * p->places; place--) {
-        long at = place * n;
+        long at = place * n, block = place + 1 - BLOCK;
+        if (block % BLOCK == 0 && block >= row * p->places)
+            touch_block(p, block);
         memset(d_total, 0, n * sizeof(number));
         if (p->d_read) {
             widen(p->low_read, p->d_read, at, n, d_total);

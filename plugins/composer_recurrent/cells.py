@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import get_namespace
+from composer.arrays import convert_like, get_namespace
 from composer.types import Array, Cell, Layer, State
 
 Weights = Mapping[str, NDArray[np.float32]]
+
+EPSILON = 1e-5
+"""Added to a variance, as torch's layer norm does."""
 
 
 def update_lstm(from_input: Array, from_state: Array, state: State) -> State:
@@ -21,6 +26,22 @@ def update_lstm(from_input: Array, from_state: Array, state: State) -> State:
     in_gate, forget, out_gate = (sigmoid(xp, sums[:, gate * width : (gate + 1) * width]) for gate in (0, 1, 3))
     cell = forget * state[1] + in_gate * xp.tanh(sums[:, 2 * width : 3 * width])
     return out_gate * xp.tanh(cell), cell
+
+
+def update_normed_lstm(gains: State, biases: State, from_input: Array, from_state: Array, state: State) -> State:
+    """Update an LSTM with layer norms; `gains` are of both sums and of the cell, `biases` of the sums and the cell."""
+    xp = get_namespace(from_input)
+    of_input, of_state, of_cell, bias, cell_bias = (convert_like(array, from_input) for array in (*gains, *biases))
+    sums = _normalise(xp, from_input) * of_input + _normalise(xp, from_state) * of_state + bias
+    width = sums.shape[1] // 4
+    in_gate, forget, out_gate = (sigmoid(xp, sums[:, gate * width : (gate + 1) * width]) for gate in (0, 1, 3))
+    cell = forget * state[1] + in_gate * xp.tanh(sums[:, 2 * width : 3 * width])
+    return out_gate * xp.tanh(_normalise(xp, cell) * of_cell + cell_bias), cell
+
+
+def _normalise(xp: Array, x: Array) -> Array:
+    centred = x - xp.mean(x, axis=1, keepdims=True)
+    return centred / xp.sqrt(xp.mean(centred * centred, axis=1, keepdims=True) + EPSILON)
 
 
 def update_gru(from_input: Array, from_state: Array, state: State) -> State:
@@ -61,6 +82,24 @@ def make_layers(kind: str, layers: int, weights: Weights) -> tuple[Layer, ...]:
             gates=kind.lower(),
         )
         for layer in range(layers)
+    )
+
+
+def make_normed_layers(layers: int, weights: Weights) -> tuple[Layer, ...]:
+    """Make the layers of an LSTM with layer norms; biases come after the norms, and so in the update."""
+    return tuple(
+        replace(
+            layer,
+            input_bias=np.zeros_like(layer.input_bias),
+            recurrent_bias=np.zeros_like(layer.recurrent_bias),
+            update=partial(
+                update_normed_lstm,
+                tuple(weights[f"recurrence.{name}_l{number}"] for name in ("gain_ih", "gain_hh", "gain_c")),
+                (layer.input_bias + layer.recurrent_bias, weights[f"recurrence.bias_c_l{number}"]),
+            ),
+            gates="",
+        )
+        for number, layer in enumerate(make_layers("LSTM", layers, weights))
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -10,6 +12,7 @@ from composer_recurrent.dropout import Dropout
 
 Parts = tuple[Tensor, ...]
 State = Tensor | Parts
+Run = Callable[[Tensor, Parts, int], tuple[Tensor, Parts]]
 
 WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 """Names of a layer's arrays, in the order of torch's functions."""
@@ -21,7 +24,12 @@ WIDE = 512
 def make_torch_layers(kind: str, input_size: int, hidden_size: int, layers: int, dropout: float) -> nn.RNNBase:
     """Make `LSTM`, `GRU` or `RNN` layers, batch first, with dropout between layers."""
     between = dropout if layers > 1 else 0.0
-    made = LAYERS[kind](input_size, hidden_size, layers, batch_first=True, dropout=between)
+    return initialise(LAYERS[kind](input_size, hidden_size, layers, batch_first=True, dropout=between), kind)
+
+
+def initialise(made: nn.RNNBase, kind: str) -> nn.RNNBase:
+    """Initialise the matrices and biases of torch's layers, and return these."""
+    hidden_size = made.hidden_size
     for name, parameter in made.named_parameters():
         if name.startswith("weight_hh"):
             for gate in parameter.data.split(hidden_size):
@@ -35,12 +43,18 @@ class _Faster(nn.RNNBase):
     """Layers whose gradients are computed by compiled C: once for the whole sequence where torch sums them up."""
 
     weight_hh_l0: Tensor
+    takes_rounded = True
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Compute what torch's layers compute; on a GPU, without gradients, or for one step, by them."""
         if x.device.type != "cpu" or not torch.is_grad_enabled() or x.shape[1] == 1:
             return super().forward(x, state)
-        run = self._run_compiled if self._prefers_c(x) and self._has_c(x) else self._run_by_torch
+        return self.run_layers(
+            self._run_compiled if self._prefers_c(x) and self._has_c(x) else self.run_by_torch, x, state
+        )
+
+    def run_layers(self, run: Run, x: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """Run the layers one after the other by `run(x (T, B, E), state, layer)`, with dropout between them."""
         between = Dropout(self.dropout).train(self.training)
         read, after = x.transpose(0, 1), []
         for layer in range(self.num_layers):
@@ -49,11 +63,16 @@ class _Faster(nn.RNNBase):
         parts = tuple(torch.stack(part) for part in zip(*after, strict=True))
         return read.transpose(0, 1), parts if len(parts) > 1 else parts[0]
 
-    def _run_compiled(self, x: Tensor, state: Parts, layer: int) -> tuple[Tensor, Parts]:
-        return compiled.run_layer(x, state, [getattr(self, f"{name}_l{layer}") for name in WEIGHTS])
+    def get_weights(self, layer: int) -> list[Tensor]:
+        """Return the arrays of a layer, in the order of torch's functions."""
+        return [getattr(self, f"{name}_l{layer}") for name in WEIGHTS]
 
-    def _run_by_torch(self, x: Tensor, state: Parts, layer: int) -> tuple[Tensor, Parts]:
-        weights = [getattr(self, f"{name}_l{layer}") for name in WEIGHTS]
+    def _run_compiled(self, x: Tensor, state: Parts, layer: int) -> tuple[Tensor, Parts]:
+        return compiled.run_layer(x, state, self.get_weights(layer))
+
+    def run_by_torch(self, x: Tensor, state: Parts, layer: int) -> tuple[Tensor, Parts]:
+        """Compute a layer as `compiled.run_layer` does."""
+        weights = self.get_weights(layer)
         run = getattr(torch, self.mode.lower())
         before = tuple(part[None] for part in state)
         given = before if len(before) > 1 else before[0]

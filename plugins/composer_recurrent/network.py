@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from composer_recurrent.dropout import Dropout
-from composer_recurrent.products import multiply
+from composer_recurrent.products import choose_number, multiply
 
 
 class RecurrentNetwork(nn.Module):
@@ -19,7 +19,7 @@ class RecurrentNetwork(nn.Module):
 
     Only `recurrence` differs between architectures. It is called like torch's layers, batch first:
     `recurrence(x (B, T, E), state) -> (hidden (B, T, H), state)`. The state is a tensor (layers, B, H), or a tuple of
-    them.
+    them. One that only multiplies `x` by matrices says so by `takes_rounded`: in bf16 it is given `x` as they round it.
     """
 
     offsets: Tensor
@@ -63,12 +63,10 @@ class RecurrentNetwork(nn.Module):
 
     def forward(self, inputs: Tensor, state: tuple[Tensor, ...] | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Compute (B, T, V) logits, and the state after the last token."""
-        rows, steps, _ = inputs.shape
-        embedded = sum_rows(self.embedding.weight, (inputs + self.offsets).flatten(0, 1)).view(rows, steps, -1)
-        embedded = self.dropout(embedded)
+        embedded = self.dropout(self._embed(inputs))
         before = None if state is None else tuple(tensor.transpose(0, 1).contiguous() for tensor in state)
         hidden, after = self.run_recurrence(inputs, embedded, before)
-        hidden = self.dropout(hidden)
+        hidden = self.dropout(hidden.to(embedded.dtype))
         seen = torch.cat([hidden, embedded], dim=2) if self.skip else hidden
         logits, raised = self._compute_logits(seen)
         if raised is not None:
@@ -79,6 +77,13 @@ class RecurrentNetwork(nn.Module):
             for index, added in zip(tokens.split(width, dim=2), raised.split(width, dim=2), strict=True):
                 logits = logits.scatter_add(2, index, added)
         return logits, tuple(tensor.transpose(0, 1) for tensor in after)
+
+    def _embed(self, inputs: Tensor) -> Tensor:
+        """Compute (B, T, E) the sum of embedded features: in training with autocast on a CPU, in bf16."""
+        table, (rows, steps, _) = self.embedding.weight, inputs.shape
+        if self.training and getattr(self.recurrence, "takes_rounded", False):
+            table = table.to(choose_number(table))
+        return sum_rows(table, (inputs + self.offsets).flatten(0, 1)).view(rows, steps, -1)
 
     def run_recurrence(
         self, inputs: Tensor, embedded: Tensor, state: tuple[Tensor, ...] | None

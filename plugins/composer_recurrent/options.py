@@ -103,7 +103,17 @@ class Lstm(_TorchLayers):
     Each unit has a memory cell c beside its output h. The forget gate f scales the old cell, the input gate i the
     candidate g, and the output gate o the output. The cell is only multiplied by f: where f is near 1, a note and its
     gradient last for a long time.
+
+    With `layer_norm`, the sums of the input, those of the state, and the cell that the output gate lets through are
+    each normalised, with a gain that is learned (Ba, Kiros and Hinton 2016). Two kinds of dropout leave the cell's past
+    whole: of candidates, anew at each step (Semeniuta, Severyn and Barth 2016), and of recurrent weights, the same for
+    all steps of a batch (Merity, Keskar and Socher 2018, AWD-LSTM). The former, and norms, train step by step in torch,
+    and take several times as long.
     """
+
+    layer_norm: Annotated[bool, "normalise sums and cells (Ba et al. 2016)"] = False
+    recurrent_dropout: Annotated[float, "share of candidates dropped at each step (Semeniuta et al. 2016)"] = 0.0
+    weight_dropout: Annotated[float, "share of recurrent weights dropped in each batch (Merity et al. 2018)"] = 0.0
 
     layer: ClassVar[str] = "LSTM"
     equations: ClassVar[tuple[str, ...]] = (
@@ -114,6 +124,47 @@ class Lstm(_TorchLayers):
         "c' = f * c + i * g",
         "h' = o * tanh(c')",
     )
+
+    def __post_init__(self) -> None:
+        """Refuse invalid options."""
+        super().__post_init__()
+        if not (0 <= self.recurrent_dropout < 1 and 0 <= self.weight_dropout < 1):
+            raise ValueError("recurrent_dropout and weight_dropout must be at least 0 and less than 1")
+        if self.layer_norm and self.hidden_size < 2:
+            raise ValueError(
+                "hidden_size must be at least 2 with layer_norm, since one number alone is 0 when normalised"
+            )
+
+    def build_recurrence(self) -> nn.Module:
+        """Build the layers, freshly initialised."""
+        if not (self.layer_norm or self.recurrent_dropout or self.weight_dropout):
+            return super().build_recurrence()
+        from composer_recurrent.varied import make_varied_lstm
+
+        return make_varied_lstm(
+            self.embedding_size,
+            self.hidden_size,
+            self.layers,
+            self.dropout,
+            layer_norm=self.layer_norm,
+            recurrent_dropout=self.recurrent_dropout,
+            weight_dropout=self.weight_dropout,
+        )
+
+    def list_recurrent_shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """Yield the arrays of the layers, with torch's names, and those of the norms."""
+        yield from super().list_recurrent_shapes()
+        for layer in range(self.layers if self.layer_norm else 0):
+            yield from ((f"{name}_l{layer}", (4 * self.hidden_size,)) for name in ("gain_ih", "gain_hh"))
+            yield from ((f"{name}_l{layer}", (self.hidden_size,)) for name in ("gain_c", "bias_c"))
+
+    def build_cell(self, column_sizes: Sequence[int], weights: Mapping[str, NDArray[np.float32]]) -> Cell:
+        """Build the network with these weights as arrays."""
+        if not self.layer_norm:
+            return super().build_cell(column_sizes, weights)
+        from composer_recurrent.cells import make_cell, make_normed_layers
+
+        return make_cell(make_normed_layers(self.layers, weights), column_sizes, weights)
 
 
 @dataclass(frozen=True)

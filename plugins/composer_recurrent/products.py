@@ -39,6 +39,13 @@ def _is_single(x: Tensor, weight: Tensor) -> bool:
     return single and not torch.is_autocast_enabled("cpu") and bool(torch.backends.mkldnn.enabled)
 
 
+def choose_number(x: Tensor) -> torch.dtype:
+    """Choose the type to which a product on a CPU rounds `x`: bf16 inside of autocast, else its own."""
+    if x.device.type != "cpu" or x.dtype != torch.float32 or not torch.is_autocast_enabled("cpu"):
+        return x.dtype
+    return torch.get_autocast_dtype("cpu")
+
+
 class _Product(torch.autograd.Function):
     """x (M, K) and a matrix (N, K) to (M, N)."""
 

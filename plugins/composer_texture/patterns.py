@@ -20,7 +20,7 @@ from composer.arrays import convert_like, get_namespace, look_up, make_parameter
 from composer.errors import BadOption, RequestWarning, printable
 from composer.music.score import TICKS_PER_QUARTER
 from composer.tokens.vocabulary import compute_pitches, mask_onsets, mask_sustained
-from composer.types import Array, Context, Occasion, TokenInfo
+from composer.types import Array, Context, Internal, Occasion, TokenInfo
 
 # --- positions of onsets, melodic figures -----------------------------------------------------------------------------
 
@@ -127,6 +127,7 @@ class NoRepeat:
 
     n: Annotated[int, "how many notes in a row", "4"]
     window: Annotated[int, "how many notes to look back, of all voices together"] = 64
+    yields: Annotated[bool, "give way where nothing else could be written", Internal()] = False
 
     def __post_init__(self) -> None:
         """Refuse an invalid figure or window."""

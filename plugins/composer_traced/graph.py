@@ -1,4 +1,4 @@
-"""A step of a network as calls on values in memory, by torch's tracing with a batch of one row.
+"""A step of a network as calls on values in memory, by following torch's operations with a batch of one row.
 
 Rows do not depend on one another (the contract of an architecture), so what one row takes is what each takes. What
 depends on weights alone is computed here, once. Views share the memory of what they view, as in torch.
@@ -6,7 +6,7 @@ depends on weights alone is computed here, once. Views share the memory of what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -86,17 +86,23 @@ def trace_step(module: nn.Module, columns: int, state: Sequence[torch.Tensor] | 
     Raises Untraceable for a network with operations that are not known here.
     """
     import torch
-    from torch.fx.experimental.proxy_tensor import make_fx
+    from torch.utils._python_dispatch import TorchDispatchMode
 
-    def step(inputs: torch.Tensor, *before: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        logits, after = module(inputs, before or None)
-        return (logits, *after)
+    tracer = _Tracer(columns)
 
-    example = torch.zeros(1, 1, columns, dtype=torch.int64)
+    class Following(TorchDispatchMode):
+        def __torch_dispatch__(
+            self, target: Any, types: Any, arguments: Sequence[Any] = (), options: Mapping[str, Any] | None = None
+        ) -> Any:
+            return tracer.call(target, arguments, options or {})
+
+    examples = [torch.zeros(1, 1, columns, dtype=torch.int64), *(part.clone() for part in state or ())]
     with torch.no_grad(), use_one_thread(), switch_off_onednn():
         try:
-            traced = make_fx(step)(example, *(state or ()))
-            return _Tracer(columns).follow(traced, [example, *(state or ())])
+            tracer.begin(examples)
+            with Following():  # type: ignore[no-untyped-call]
+                logits, after = module(examples[0], tuple(examples[1:]) or None)
+            return tracer.end((logits, *after))
         except Untraceable:
             raise
         except Exception as error:  # a network may do anything
@@ -104,34 +110,21 @@ def trace_step(module: nn.Module, columns: int, state: Sequence[torch.Tensor] | 
 
 
 class _Tracer:
-    """Follows a traced step, with real tensors, and writes what each row takes."""
+    """Follows the operations of a step, with real tensors, and writes what each row takes."""
 
     def __init__(self, columns: int) -> None:
         self.graph = Graph(inputs=columns)
         self._memory: dict[int, str] = {}  # buffers by the address of their storage in torch
         self._alive: list[Any] = []  # keeps these addresses from being used again
 
-    def follow(self, traced: torch.fx.GraphModule, examples: Sequence[torch.Tensor]) -> Graph:
-        """Follow all operations in order."""
-        import torch
+    def begin(self, examples: Sequence[torch.Tensor]) -> None:
+        """Give the arguments of the step buffers: the features, then the parts of the state."""
+        for number, tensor in enumerate(examples):
+            self._begin(tensor, is_input=number == 0)
 
-        waiting, found = [e.clone() for e in examples], {}
-        begun = len(waiting)
-        for node in traced.graph.nodes:
-            if node.op == "placeholder":
-                tensor = waiting.pop(0)
-                found[node] = tensor
-                self._begin(tensor, is_input=begun - len(waiting) == 1)
-            elif node.op == "get_attr":
-                found[node] = getattr(traced, node.target)
-            elif node.op == "call_function":
-                arguments, options = torch.fx.node.map_arg((node.args, dict(node.kwargs)), lambda n: found[n])
-                found[node] = self._call(node.target, arguments, options)
-            elif node.op == "output":
-                results = torch.fx.node.map_arg(node.args[0], lambda n: found[n])
-                self.graph.results = tuple(self._read(tensor) for tensor in results)
-            else:
-                raise Untraceable(f"it has a node '{node.op}'")
+    def end(self, results: Sequence[torch.Tensor]) -> Graph:
+        """Return the graph, with these results."""
+        self.graph.results = tuple(self._read(tensor) for tensor in results)
         return self.graph
 
     def _begin(self, tensor: torch.Tensor, *, is_input: bool) -> None:
@@ -185,7 +178,7 @@ class _Tracer:
         array = value.detach().to(torch.float32).contiguous().numpy()
         return Value(self.graph.keep(array), shape, _stride(shape), 0, is_constant=True)
 
-    def _call(self, target: Callable[..., Any], arguments: Any, options: Any) -> Any:
+    def call(self, target: Callable[..., Any], arguments: Any, options: Any) -> Any:
         """Follow one operation: compute its result, and unless that is a constant or a view, write it in C."""
         import torch
 
@@ -200,13 +193,13 @@ class _Tracer:
             self._alive.append(made)
             return made
         outputs = [one for one in _flatten(made) if isinstance(one, torch.Tensor)]
+        if not outputs:
+            raise Untraceable("it looks at a number")
         if in_place:
             into = self._read(arguments[0])
             write = _find(name.removesuffix("_"))
             write(self.graph, into, [self._read(one) for one in arguments], self._read_options(options))
-        elif not all(map(self._is_known, outputs)) or name == "getitem":
-            if name == "getitem":
-                return made
+        elif not all(map(self._is_known, outputs)):
             into = [self.graph.allocate(one.shape, one.stride()) for one in outputs]
             for one, value in zip(outputs, into, strict=True):
                 whole = one.untyped_storage().nbytes() == one.numel() * one.itemsize

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,8 +59,18 @@ def make_traced_step(model: Model) -> Step:
 def _make_runs(model: Model) -> tuple[Run, Run, Shapes]:
     """Make the first step and the later ones of a model, and the shapes of a row's state. Raises Untraceable."""
     if (known := program_cache.recall(model)) is not None and (runs := compile_graphs(known[0])) is not None:
-        return runs["begin"], runs["go_on"], known[1]
+        return *_get_both(runs, known[1]), known[1]
     return _trace_runs(model)
+
+
+def _get_both(runs: Mapping[str, Run], shapes: Shapes) -> tuple[Run, Run]:
+    """Return the first step and the later ones; a network that begins with zeros has one for both."""
+    go_on = runs["go_on"]
+
+    def begin(inputs: NDArray[np.int64], _: Sequence[NDArray[np.float32]]) -> Any:
+        return go_on(inputs, [np.zeros((len(inputs), *shape), dtype=np.float32) for shape in shapes])
+
+    return runs.get("begin", begin), go_on
 
 
 def _trace_runs(model: Model) -> tuple[Run, Run, Shapes]:
@@ -69,14 +79,18 @@ def _trace_runs(model: Model) -> tuple[Run, Run, Shapes]:
 
     module = model.make_module().eval()
     sizes = [column.size for column in model.make_tokenizer().grammar.columns]
+    example = torch.zeros(1, 1, len(sizes), dtype=torch.int64)
     with torch.no_grad():
-        _, state = module(torch.zeros(1, 1, len(sizes), dtype=torch.int64), None)
-    traced = {name: trace_step(module, len(sizes), before) for name, before in (("begin", None), ("go_on", state))}
+        logits, state = module(example, None)
+        zeros = tuple(torch.zeros_like(part) for part in state)
+        begins_with_zeros = logits.equal(module(example, zeros or None)[0])  # `_compare` tries other tokens
+    traced = {} if begins_with_zeros else {"begin": trace_step(module, len(sizes), None)}
+    traced["go_on"] = trace_step(module, len(sizes), state)
     runs = compile_graphs(traced)
     if runs is None:
         raise Untraceable("no compiler can build its step")
-    begin, go_on = runs["begin"], runs["go_on"]
     shapes = [tuple(part.shape[1:]) for part in state]
+    begin, go_on = _get_both(runs, shapes)
     _compare(module, sizes, begin, go_on)
     program_cache.keep(model, traced, shapes)
     return begin, go_on, shapes

@@ -12,6 +12,7 @@ from composer.errors import CannotExpress
 from composer.music.phrases import Phrase, find_phrases
 from composer.music.score import Bars, Notes, Score, Tempo, Track, compute_bars
 from composer.music.tempo_map import USUAL_TEMPO
+from composer.types import Internal
 
 LEVELS = {"pp": 36, "p": 49, "mp": 64, "mf": 80, "f": 96, "ff": 112}
 """Velocities of dynamic marks, as notation programs play them."""
@@ -36,24 +37,32 @@ class Dynamics:
 
     Beats on which a bar begins are louder, and notes off the beat softer. A line grows louder as it rises, and a phrase
     up to the middle. Parts with dynamics of their own stay as they are. With a level, such as `p`, the piece is so
-    loud on average, and parts with dynamics of their own are moved by as much.
+    loud on average, and parts with dynamics of their own are moved by as much. Notes that were typed are shaped as new
+    ones are.
     """
 
     flag: ClassVar[str] = "p"
     is_usual: ClassVar[bool] = True
     spares_primer: ClassVar[bool] = True
     of_notes: ClassVar[bool] = True
+    typed_option: ClassVar[str] = "typed"
 
     level: Annotated[Literal["pp", "p", "mp", "mf", "f", "ff"] | None, "how loud; none: no dynamics", "p"] = None
     accents: Annotated[int, "how much louder a bar begins, in steps of velocity"] = 6
     contour: Annotated[int, "how much louder the highest notes of a phrase are"] = 6
     phrase: Annotated[int, "how much louder the middle of a phrase is, and its ends softer"] = 7
+    typed: Annotated[bool, "the notes that are given were typed, and have no dynamics", Internal()] = False
 
     def __post_init__(self) -> None:
         """Check every value."""
         for name in ("accents", "contour", "phrase"):
             if not 0 <= getattr(self, name) <= 63:
                 raise ValueError(f"'{name}' is {getattr(self, name)}, and must be from 0 to 63")
+
+    @property
+    def keeps_notes(self) -> bool:
+        """Whether it sees the whole piece, of which nothing has dynamics to keep."""
+        return self.typed
 
     def __call__(self, score: Score, rng: np.random.Generator) -> Score:
         """Shape a score. Raises CannotExpress for one of too many bars."""

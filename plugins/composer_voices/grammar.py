@@ -275,62 +275,83 @@ class VoicesGrammar:
 # --- fixed notes ------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, eq=False)
+class FixedLines:
+    """L lines at each step: whether each is fixed there, what sounds, and whether that begins.
+
+    Tables are (L, steps + 1), flat. Their last step stands for all later ones.
+    """
+
+    lines: int
+    steps: int  # of a table
+    fixed: NDArray[np.bool_]
+    sounds: Table
+    onsets: NDArray[np.bool_]
+    next_fixed: Table
+    next_change: Table
+
+    @staticmethod
+    def build(fixed: NDArray[np.bool_], sounds: Table, onsets: NDArray[np.bool_]) -> FixedLines:
+        """Build the tables from arrays (L, steps + 1). A sound of `NEVER` is unknown: nothing is due there."""
+        changes = [_find_next_change(*rows) for rows in zip(fixed, sounds, onsets, strict=True)]
+        next_fixed, next_change = np.stack([_find_next(row) for row in fixed]).ravel(), np.stack(changes).ravel()
+        lines, steps = fixed.shape
+        return FixedLines(lines, steps, fixed.ravel(), sounds.ravel(), onsets.ravel(), next_fixed, next_change)
+
+    def _look_up(self, table: NDArray[np.generic], steps: Array) -> Array:
+        """Look up a table (B, L) at `steps` (B,) or (B, L)."""
+        lines, length = make_range(self.lines, steps), make_parameter(self.steps, steps)
+        return look_up(table, lines * length + (steps[:, None] if steps.ndim == 1 else steps))
+
+    def find_need(self, state: Array, sounding: Array) -> Array:
+        """Find the next step (B,) at which a line differs from what is `sounding` (B, L), or has an onset."""
+        xp = get_namespace(state)
+        first = self._look_up(self.next_fixed, clip_step(state, self.steps, 1))
+        at_first = xp.minimum(xp.clip(first, 0, None), make_parameter(self.steps - 1, state))
+        differs = self._differ(at_first, sounding)
+        need = xp.where(differs, first, self._look_up(self.next_change, at_first))
+        return xp.min(xp.where(first == NEVER, NEVER, need), axis=1)
+
+    def find_here(self, state: Array, sounding: Array) -> tuple[Array, Array, Array]:
+        """Find (B, L) at the step of a state: whether each line is fixed, what sounds there, and whether it moves."""
+        step = clip_step(state, self.steps)
+        return self._look_up(self.fixed, step), self._look_up(self.sounds, step), self._differ(step, sounding)
+
+    def _differ(self, steps: Array, sounding: Array) -> Array:
+        """Tell (B, L) which lines have an onset at `steps`, or another sound than the one that is `sounding`."""
+        sounds = self._look_up(self.sounds, steps)
+        return self._look_up(self.onsets, steps) | ((sounds != sounding) & (sounds != NEVER))
+
+
 class FixedNotes:
     """A function from states to masks. A fixed voice has the onsets, sustained notes and rests of the score.
 
     A span may begin in the middle of a note. If something else sounds then, the note is re-articulated there. The bars
-    are the score's up to the last bar with fixed notes. Tables are (voices, steps + 1), flat. Their last step stands
-    for all later ones.
+    are the score's up to the last bar with fixed notes.
     """
 
     def __init__(self, grammar: VoicesGrammar, score: Score, spans: Sequence[Span]) -> None:
         grid, voices = grammar.grid, grammar.voices
         for span in spans:
             check_track(span, voices)
-        parts = extract_lines(score, voices, grid.step_ticks, relative=grammar.relative)
-        check_range((("the fixed music", line) for line in parts), grammar.lowest, grammar.highest)
+        parts = extract_fixed_lines(grammar, score)
         found = find_bars(grid, score, max(int(line.ends.max(initial=1)) for line in parts) * grid.step_ticks)
         steps = int(found.starts[-1])
         of = [(span, range(voices) if span.track is None else [span.track]) for span in spans]
         fixed = mark_fixed(grid, of, voices, steps)
-        sounds, onsets = _list_sounds(grammar, parts, steps)
         self.grammar = grammar
         self.bars = fix_bars(grid, found, fixed)
-        self.steps = steps + 1
-        self.fixed, self.sounds, self.onsets = fixed.ravel(), sounds.ravel(), onsets.ravel()
-        self.next_fixed = np.stack([_find_next(row) for row in fixed]).ravel()
-        self.next_change = np.stack(
-            [_find_next_change(*rows) for rows in zip(fixed, sounds, onsets, strict=True)]
-        ).ravel()
+        self.lines = FixedLines.build(fixed, *list_sounds(grammar, parts, steps))
 
     def __call__(self, state: Array) -> Array:
         """Return the mask (B, V)."""
-        return get_namespace(state).concat(
-            [self.bars.mask(state, self._find_need(state)), self._mask_turn(state)], axis=1
-        )
-
-    def _look_up(self, table: NDArray[np.generic], steps: Array) -> Array:
-        """Look up a table (B, voices) at `steps` (B,) or (B, voices)."""
-        voices, length = make_range(self.grammar.voices, steps), make_parameter(self.steps, steps)
-        return look_up(table, voices * length + (steps[:, None] if steps.ndim == 1 else steps))
-
-    def _find_need(self, state: Array) -> Array:
-        """Find the next step (B,) at which the score differs from the current sound, or has an onset."""
-        xp = get_namespace(state)
-        first = self._look_up(self.next_fixed, clip_step(state, self.steps, 1))
-        at_first = xp.minimum(xp.clip(first, 0, None), make_parameter(self.steps - 1, state))
-        differs = self._look_up(self.onsets, at_first) | (
-            self._look_up(self.sounds, at_first) != self.grammar.get_sounding(state)
-        )
-        need = xp.where(differs, first, self._look_up(self.next_change, at_first))
-        return xp.min(xp.where(first == NEVER, NEVER, need), axis=1)
+        need = self.lines.find_need(state, self.grammar.get_sounding(state))
+        return get_namespace(state).concat([self.bars.mask(state, need), self._mask_turn(state)], axis=1)
 
     def _mask_turn(self, state: Array) -> Array:
         """Mask the grammar's own tokens (B, V - G) to those that keep the voice in turn."""
         xp, grammar = get_namespace(state), self.grammar
-        step = clip_step(state, self.steps)
-        fixed, sounds = self._look_up(self.fixed, step), self._look_up(self.sounds, step)
-        moves = self._look_up(self.onsets, step) | (sounds != self.grammar.get_sounding(state))
+        fixed, sounds, moves = self.lines.find_here(state, grammar.get_sounding(state))
         voice = xp.clip(state[:, Field.SLOT] - Slot.OWN, 0, grammar.voices - 1)[:, None]
         wanted = xp.take_along_axis(xp.where(moves, sounds, grammar.hold), voice, axis=1)
         # A free voice moves if no voice has moved and all later ones are fixed and sustain.
@@ -341,7 +362,14 @@ class FixedNotes:
         return xp.where(xp.take_along_axis(fixed, voice, axis=1), tokens == wanted, free)
 
 
-def _list_sounds(grammar: VoicesGrammar, parts: Sequence[Line], steps: int) -> tuple[Table, NDArray[np.bool_]]:
+def extract_fixed_lines(grammar: VoicesGrammar, score: Score) -> list[Line]:
+    """Extract the line of each voice of a score. Raises CannotExpress."""
+    parts = extract_lines(score, grammar.voices, grammar.grid.step_ticks, relative=grammar.relative)
+    check_range((("the fixed music", line) for line in parts), grammar.lowest, grammar.highest)
+    return parts
+
+
+def list_sounds(grammar: VoicesGrammar, parts: Sequence[Line], steps: int) -> tuple[Table, NDArray[np.bool_]]:
     """List the token that sounds in each voice at each step, (voices, steps + 1), and its onsets."""
     sounds = np.full((len(parts), steps + 1), grammar.rest)
     onsets = np.zeros(sounds.shape, dtype=bool)

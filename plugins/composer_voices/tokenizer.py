@@ -16,7 +16,7 @@ import numpy as np
 from composer.errors import CannotExpress
 from composer.music.score import NOTE, Notes, Score, Track
 from composer.music.sections import name_sections
-from composer.tokens.bar_encoding import Reading, assemble_tokens, find_bars, make_heading, walk
+from composer.tokens.bar_encoding import Measures, Reading, assemble_tokens, find_bars, make_heading, walk
 from composer.tokens.bar_grammar import TIME_SIGNATURES, Grid
 from composer.tokens.lookback import add_lookback, check_lookback
 from composer.tokens.vocabulary import describe_tokens
@@ -44,6 +44,7 @@ class Voices:
     lookback: Annotated[tuple[int, ...], "distances in bars of what stood there, in the model's input"] = ()
     recall: Annotated[bool, "tell the model what followed the longest earlier stretch that is as the latest"] = False
     sections: Annotated[bool, "tell how many bars are left in the section, where a piece has them"] = False
+    voice_programs: Annotated[tuple[int, ...], "General MIDI program of each voice; none: `program` for all"] = ()
 
     def __post_init__(self) -> None:
         """Refuse options without a valid vocabulary."""
@@ -51,7 +52,9 @@ class Voices:
             raise ValueError("names must be of 1 to 16 voices")
         if not 0 <= self.lowest <= self.highest <= 127:
             raise ValueError("pitches go from 0 to 127, and lowest must not be above highest")
-        if not 0 <= self.program <= 127:
+        if self.voice_programs and len(self.voice_programs) != len(self.names):
+            raise ValueError("voice_programs must have one for each of the names")
+        if not all(0 <= program <= 127 for program in (self.program, *self.voice_programs)):
             raise ValueError("programs go from 0 to 127")
         check_lookback(self.lookback)
         Grid(self.steps_per_quarter, self.time_signatures)
@@ -88,6 +91,14 @@ class Voices:
 
     def encode(self, score: Score, *, ends: bool = True) -> Tokens:
         """Encode a score whose parts are single lines. Raises CannotExpress."""
+        found, steps, content = self.find_frames(score, ends=ends)
+        return assemble_tokens(self.grid, found, steps, content, ends=ends)
+
+    def find_frames(self, score: Score, *, ends: bool = True) -> tuple[Measures, Tokens, Tokens]:
+        """Find the bars of a score, the steps of all changes, (E,), and the token of each voice there, (E, voices).
+
+        Raises CannotExpress.
+        """
         parts = extract_lines(score, len(self.names), self.grid.step_ticks, relative=self.relative)
         last = max(int(line.ends.max(initial=0)) for line in parts)
         if not last:
@@ -97,10 +108,9 @@ class Voices:
         found = find_bars(self.grid, score, last * self.grid.step_ticks)
         # The end of the piece is no change if the last bar is full, or if the piece stays open.
         silent_from = last if not ends or last == found.starts[-1] else None
-        steps, content = self._find_frames(parts, silent_from)
-        return assemble_tokens(self.grid, found, steps, content, ends=ends)
+        return found, *self._find_changes(parts, silent_from)
 
-    def _find_frames(self, parts: list[Line], silent_from: int | None) -> tuple[Tokens, Tokens]:
+    def _find_changes(self, parts: list[Line], silent_from: int | None) -> tuple[Tokens, Tokens]:
         """Return the steps of all changes, (E,), and the token of each voice there, (E, voices)."""
         grammar = self.rules
         stops = []
@@ -127,9 +137,10 @@ class Voices:
         # An open piece stops with its last frame, whose notes last at least one step.
         end = reading.end if reading.ended else max(reading.step + 1, *(c[-1][0] + 1 for c in changes if c), 1)
         shift = reading.key.tonic_offset if self.relative and reading.key else 0
+        programs = self.voice_programs or (self.program,) * len(self.names)
         tracks = (
-            Track(self._decode_notes(voice_changes, end, shift), name, self.program)
-            for name, voice_changes in zip(self.names, changes, strict=True)
+            Track(self._decode_notes(voice_changes, end, shift), name, program)
+            for name, program, voice_changes in zip(self.names, programs, changes, strict=True)
         )
         return name_sections(Score(tracks=tuple(tracks), **make_heading(self.grid, reading)))
 

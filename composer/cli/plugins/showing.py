@@ -59,10 +59,11 @@ def _describe_offer(offer: Offer) -> Iterator[str]:
     yield f"{kind} {offer.name}, of the plugin {plugin.name} ({plugin.distribution} {plugin.version})"
     yield ""
     yield from (f"    {line}".rstrip() for line in offer.text.splitlines())
-    if offer.options:
+    shown = [option for option in offer.options if not option.is_internal]
+    if shown:
         yield ""
     flags = _list_flags(offer)
-    for option in offer.options:
+    for option in shown:
         default = "needed" if option.required else f"default {_format_value(option.default)}"
         yield f"    {_show_flag(flags[option.name], option):<28} {name_type(option.type)}, {default}"
         if option.help:

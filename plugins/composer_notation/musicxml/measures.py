@@ -108,12 +108,14 @@ class _Reader:
     tempos: dict[int, float] = field(default_factory=dict)
     chords: list[tuple[Fraction, str]] = field(default_factory=list)
     sections: list[tuple[Fraction, str]] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)  # of notes and rests
 
     def read_measure(self, element: Element) -> Measure:
         """Read one measure."""
         self.at = self.reached = self.last = 0
         self.time, self.marks, self.placed = None, self.late, []
         self.notes, self.drums, self.keys, self.tempos, self.chords, self.sections = {}, {}, [], {}, [], []
+        self.ends = []
         for child in element:
             if step := _STEPS.get(child.tag):
                 try:
@@ -133,7 +135,7 @@ class _Reader:
             self.time,
             self.keys,
             [(convert_to_quarters(at), bpm) for at, bpm in sorted(self.tempos.items())],
-            self.chords,
+            _spread_chords(self.chords, [convert_to_quarters(end) for end in self.ends]),
             self.sections,
             element.get("number", ""),
         )
@@ -193,6 +195,7 @@ class _Reader:
         length = self._read_duration(element)
         start = self.last if element.find("chord") is not None else self.at
         self.last, self.at = start, max(self.at, start + length)
+        self.ends.append(self.at)
         self.reached = max(self.reached, self.at)
         if element.find("cue") is not None:
             self.left_out["cue notes"] += 1
@@ -318,6 +321,19 @@ class _Reader:
             or element.find("repeat") is not None
         ):
             self.marks = add_barline(self.marks, element)
+
+
+def _spread_chords(chords: Sequence[tuple[Fraction, str]], ends: Sequence[Fraction]) -> list[tuple[Fraction, str]]:
+    """Spread symbols written before one note over its length; `ends` are those of notes and rests, in quarters."""
+    times = [at for at, _ in chords]
+    spread = []
+    for number, (at, text) in enumerate(chords):
+        count, before = times.count(at), times[:number].count(at)
+        length = min((end for end in (*ends, *times) if end > at), default=at) - at
+        unit = next((unit for unit in (Fraction(1), Fraction(1, 2)) if unit * count <= length), None)
+        moved = length * before / count
+        spread.append((at + (moved // unit * unit if unit else moved), text))
+    return spread
 
 
 _STEPS: Mapping[str, Callable[[_Reader, Element], None]] = {

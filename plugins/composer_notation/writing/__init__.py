@@ -9,6 +9,7 @@ spelling.py   the spelling of pitches and drums
 musicxml.py   a MusicXML document
 partxml.py    a part of it
 folding.py    sections that come twice, between repeat signs
+fermatas.py   where the phrases of four voices come to rest
 above.py      section names, tempos and chord symbols above a part
 xmltext.py    text for XML
 abc.py        a tune in ABC

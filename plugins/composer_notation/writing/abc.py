@@ -15,6 +15,7 @@ from composer.music.score import TICKS_PER_QUARTER, Tempo, TimeSignature
 from composer_notation.abc.symbols import parse_chord
 from composer_notation.unfolding import Signs
 from composer_notation.writing.above import choose_beat, find_passing
+from composer_notation.writing.fermatas import find_held
 from composer_notation.writing.musicxml import Heading
 from composer_notation.writing.pages import Pages
 from composer_notation.writing.rhythm import Event, Measure, Symbol, divide_events, find_beams, write_symbols
@@ -146,7 +147,7 @@ def _write_music(pages: Pages, line: Line, marks: _Marks) -> Iterator[str]:
         first_event, events = _find_inside(first_event, line.events, measure, lambda e: (e.start, e.end))
         first_mark, here = _find_inside(first_mark, marks, measure, lambda mark: (mark[0], mark[0] + 1))
         before = "".join(_format_changes(pages, index))
-        text = before + _write_measure(events, measure, pages.keys[index].fifths, here)
+        text = before + _write_measure(events, measure, pages.keys[index].fifths, here, pages.fermatas)
         begin, end = _format_bar_lines(pages, index)
         written.append(f"{begin}{text} {end}")
     first = 1 if pages.measures[0].nominal < pages.measures[0].start else 0
@@ -192,10 +193,13 @@ def _format_changes(pages: Pages, index: int) -> Iterator[str]:
         yield f"[M:{measure.numerator}/{measure.denominator}]"
 
 
-def _write_measure(events: Sequence[Event], measure: Measure, fifths: int, marks: _Marks) -> str:
+def _write_measure(
+    events: Sequence[Event], measure: Measure, fifths: int, marks: _Marks, fermatas: frozenset[int]
+) -> str:
     if any(tick > measure.start for tick, _ in marks):
         events = divide_events(events, measure, [tick for tick, _ in marks])
     found = write_symbols(events, measure)
+    held = find_held(found, fermatas)
     in_force: dict[int, int] = {}
     parts: list[str] = []
     waiting = list(marks)
@@ -204,7 +208,8 @@ def _write_measure(events: Sequence[Event], measure: Measure, fifths: int, marks
         parts.append("" if joins or not index else " ")
         while waiting and waiting[0][0] <= symbol.start:
             parts.append(waiting.pop(0)[1])
-        parts.append(_format_tuplet(found, index) + _format_symbol(symbol, fifths, in_force))
+        fermata = "H" if symbol.start in held else ""
+        parts.append(_format_tuplet(found, index) + fermata + _format_symbol(symbol, fifths, in_force))
     return "".join([*parts, *(text for _, text in waiting)])
 
 

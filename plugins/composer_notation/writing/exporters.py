@@ -43,12 +43,14 @@ class MusicXmlExporter:
     title: Annotated[str, "what stands over the music; else the piece's own title, or its model and seed"] = ""
     composer: Annotated[str, "who stands beside it"] = ""
     repeats: Annotated[bool, "repeat signs where a section comes twice"] = True
+    fermatas: Annotated[bool, "fermatas where the phrases of four new voices end"] = True
 
     reading: ClassVar[Mapping[str, Any]] = {"pedal": "ignore"}
 
     def __call__(self, pieces: Sequence[Piece], path: Path) -> None:
         """Write the file, whole or not at all. Raises CannotWrite; warns with ReadingWarning of notes moved."""
-        data = build_musicxml(pieces, path, title=self.title, composer=self.composer, repeats=self.repeats)
+        how: dict[str, Any] = {"repeats": self.repeats, "fermatas": self.fermatas}
+        data = build_musicxml(pieces, path, title=self.title, composer=self.composer, **how)
         if path.suffix.lower() == ".mxl":
             data = _pack(data)
         with write_whole_file(path) as scratch:
@@ -66,6 +68,7 @@ class AbcExporter:
     title: Annotated[str, "the T: line; else the piece's own title, or its model and seed"] = ""
     composer: Annotated[str, "the C: line"] = ""
     repeats: Annotated[bool, "repeat signs where a section comes twice"] = True
+    fermatas: Annotated[bool, "fermatas where the phrases of four new voices end"] = True
 
     holds: ClassVar[tuple[str, ...]] = ("start", "duration", "pitch", "metre", "upbeat", "tempo")
     reading: ClassVar[Mapping[str, Any]] = {"pedal": "ignore"}
@@ -75,6 +78,7 @@ class AbcExporter:
         from composer_notation.writing.abc import write_tune
 
         head: dict[str, Any] = {"title": self.title, "composer": self.composer, "repeats": self.repeats}
+        head["fermatas"] = self.fermatas
         text = _write_piece(pieces, path, write_tune, **head, has_drums=False)
         with write_whole_file(path) as scratch:
             scratch.write_text(text, encoding="utf-8")
@@ -84,12 +88,19 @@ class AbcExporter:
 
 
 def build_musicxml(
-    pieces: Sequence[Piece], path: Path, *, title: str = "", composer: str = "", repeats: bool = True
+    pieces: Sequence[Piece],
+    path: Path,
+    *,
+    title: str = "",
+    composer: str = "",
+    repeats: bool = True,
+    fermatas: bool = True,
 ) -> bytes:
     """Build the MusicXML of the one piece, for a file called `path`. Raises CannotWrite, warns as the exporter."""
     from composer_notation.writing.musicxml import build_document
 
-    return _write_piece(pieces, path, build_document, title=title, composer=composer, repeats=repeats)
+    how: dict[str, Any] = {"title": title, "composer": composer, "repeats": repeats, "fermatas": fermatas}
+    return _write_piece(pieces, path, build_document, **how)
 
 
 def _write_piece(
@@ -100,6 +111,7 @@ def _write_piece(
     title: str,
     composer: str,
     repeats: bool,
+    fermatas: bool,
     has_drums: bool = True,
 ) -> _Text:
     from composer_notation.writing.folding import Folded
@@ -118,7 +130,8 @@ def _write_piece(
     try:
         score = piece.score if has_drums else replace(piece.score, tracks=pitched)
         folded = _fold(score, piece.provenance) if repeats else Folded(score, {})
-        score, pages = folded.score, lay_out(folded.score, folded.signs)
+        score = folded.score
+        pages = lay_out(score, folded.signs, _find_fermatas(folded, piece.provenance) if fermatas else frozenset())
         heading = Heading(
             clean(title or piece.title or describe_origin(piece.provenance))[:_LONGEST_TITLE],
             clean(composer)[:_LONGEST_TITLE],
@@ -160,6 +173,16 @@ def _fold(score: Score, provenance: Mapping[str, Any]) -> Folded:
         return fold(score, hears_velocity=not _is_shaped(provenance))
     except ValueError:
         return Folded(score, {})
+
+
+def _find_fermatas(folded: Folded, provenance: Mapping[str, Any]) -> frozenset[int]:
+    """Find the fermatas of a score; none in one of too many bars, which cannot be written."""
+    from composer_notation.writing.fermatas import find_fermatas
+
+    try:
+        return find_fermatas(folded.score, folded.signs, provenance)
+    except ValueError:
+        return frozenset()
 
 
 def _is_shaped(provenance: Mapping[str, Any]) -> bool:

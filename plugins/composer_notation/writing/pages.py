@@ -48,10 +48,11 @@ class Pages:
     tracks: tuple[Track, ...]  # as written
     moved: int  # ticks by which a note was moved, at most
     signs: Mapping[int, Signs] = field(default_factory=dict)  # repeat signs and endings, by the start of a measure
+    fermatas: frozenset[int] = frozenset()  # ticks
 
 
-def lay_out(score: Score, signs: Mapping[int, Signs] | None = None) -> Pages:
-    """Lay a score out on paper, with the repeat `signs` of its measures. Raises Unwritable."""
+def lay_out(score: Score, signs: Mapping[int, Signs] | None = None, fermatas: frozenset[int] = frozenset()) -> Pages:
+    """Lay a score out on paper, with the repeat `signs` of its measures, and `fermatas` by tick. Raises Unwritable."""
     _check(score)
     found = _trim_last_bar(_find_bars(score), score.length)
     if len(found.nominal) * len(score.tracks) > MOST_MEASURES:
@@ -74,6 +75,7 @@ def lay_out(score: Score, signs: Mapping[int, Signs] | None = None) -> Pages:
         tuple(tracks),
         moved,
         signs or {},
+        fermatas,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TypeAlias
 from xml.etree.ElementTree import Element, SubElement
@@ -12,6 +12,7 @@ from composer.music.keys import LETTERS, Key
 from composer.music.score import TICKS_PER_QUARTER
 from composer_notation.unfolding import FORTE, VELOCITY, Signs
 from composer_notation.writing.above import make_marks, place_mark
+from composer_notation.writing.fermatas import find_held
 from composer_notation.writing.pages import Pages
 from composer_notation.writing.rhythm import Event, Measure, Symbol, find_beams, write_symbols
 from composer_notation.writing.spelling import Spelled, find_sound, get_alteration
@@ -36,6 +37,7 @@ class Voice:
     hides: frozenset[int] = frozenset()  # starts of rests that are not shown
     common: frozenset[int] = frozenset()  # starts of rests of both voices, shown once and in the middle
     middle: tuple[str, int] = ("B", 4)  # the pitch on the middle line
+    fermatas: frozenset[int] = frozenset()  # starts of symbols that have one
 
 
 def add_notes(
@@ -68,7 +70,8 @@ def add_notes(
         if not index:
             for number, state in enumerate(beamed, start=1):
                 add(element, "beam", state, number=str(number))
-        _add_notations(element, symbol, ties, beamed, is_first=not index)
+        fermata = "" if index or symbol.start not in voice.fermatas else _FERMATAS.get(voice.stem, "upright")
+        _add_notations(element, symbol, ties, beamed, is_first=not index, fermata=fermata)
 
 
 def _add_pitch(element: Element, symbol: Symbol, voice: Voice, name: Spelled | None, drums: int) -> None:
@@ -125,8 +128,11 @@ def _add_modification(element: Element, symbol: Symbol) -> None:
         add(change, "normal-notes", symbol.tuplet.normal)
 
 
+_FERMATAS = {"down": "inverted"}
+
+
 def _add_notations(
-    element: Element, symbol: Symbol, ties: Iterable[str], beamed: Sequence[str], *, is_first: bool
+    element: Element, symbol: Symbol, ties: Iterable[str], beamed: Sequence[str], *, is_first: bool, fermata: str
 ) -> None:
     if not symbol.pitches:
         _insert_modification(element, symbol)
@@ -137,6 +143,8 @@ def _add_notations(
             found.append(Element("tuplet", type="start", bracket=bracket))
         if symbol.tuplet.ends:
             found.append(Element("tuplet", type="stop"))
+    if fermata:
+        found.append(Element("fermata", type=fermata))
     if found:
         SubElement(element, "notations").extend(found)
 
@@ -179,7 +187,7 @@ def make_part(pages: Pages, part: Part, number: int) -> Element:
         _add_attributes(written, pages, part, index)
         here = [mark for mark in marks if measure.start <= mark[0] < measure.end]
         in_measure = [[line[index] for line in lines] for lines in staves]
-        _add_music(written, part, in_measure, measure, pages.keys[index], here, number)
+        _add_music(written, part, in_measure, measure, pages.keys[index], here, number, pages.fermatas)
         _add_right_barline(written, pages, index, is_inside=index + first > 0)
     return element
 
@@ -275,10 +283,12 @@ def _add_music(
     key: Key,
     marks: Sequence[tuple[int, Element]],
     number: int,
+    fermatas: frozenset[int],
 ) -> None:
-    tick = measure.start
+    tick, held = measure.start, [one for one in fermatas if measure.start <= one < measure.end]
     for which, (staff, lines) in enumerate(zip(part.staves, staves, strict=True)):
         voices = list(_make_voices(staff, lines, measure, which, len(part.staves)))
+        voices = [replace(voice, fermatas=find_held(voice.symbols, held)) for voice in voices] if held else voices
         shown = {} if part.is_drum else _find_accidentals(voices, key)
         for voice in voices:
             if tick != measure.start:

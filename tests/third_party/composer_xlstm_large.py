@@ -51,5 +51,5 @@ class XLSTM:
 
 @hookimpl
 def register_architectures():
-    """Offer `xlstm`."""
-    return {"xlstm": XLSTM}
+    """Offer `xlstm-large`."""
+    return {"xlstm-large": XLSTM}
