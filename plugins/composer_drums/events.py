@@ -50,7 +50,7 @@ class Events:
         return (
             *self.grid.tokens,
             *(f"Tempo_{tempo}" for tempo in self.tempos.tolist()),
-            *(f"Rhythm_{''.join(map(str, np.flatnonzero(struck))) or None}" for struck in self.rhythms),
+            *(f"Rhythm_{''.join(map(str, np.flatnonzero(onsets))) or None}" for onsets in self.rhythms),
             *(f"Drum_{drum.sound}" for drum in KIT),
             *(f"Velocity_{velocity}" for velocity in self.degrees.tolist()),
             *(f"Timing_{offset}" for offset in self.offsets.tolist()),
@@ -109,9 +109,9 @@ class Events:
         """Steps in a beat that may be positions."""
         return tuple(step for step in range(STEPS) if step % SIXTEENTH == 0 or (self.triplets and step % TRIPLET == 0))
 
-    def gather_bits(self, struck: Ints) -> Ints:
+    def gather_bits(self, onsets: Ints) -> Ints:
         """Gather the pattern of each beat (…,), bit k for place k, from its steps (…, STEPS), which are 0 or 1."""
-        bits: Ints = struck[..., list(self.places)] @ (1 << np.arange(len(self.places)))
+        bits: Ints = onsets[..., list(self.places)] @ (1 << np.arange(len(self.places)))
         return bits
 
     @cached_property
@@ -137,7 +137,7 @@ class Events:
         return table
 
     @cached_property
-    def next_struck(self) -> Ints:
+    def next_onset(self) -> Ints:
         """(N, STEPS + 1) the first struck step of each rhythm from each step on, STEPS for none."""
         table = np.full((len(self.rhythms), STEPS + 1), STEPS)
         for step in reversed(range(STEPS)):

@@ -41,7 +41,7 @@ class FixedHits:
     cover: NDArray[np.bool_]  # (N,) whether each fine step is fixed; the last one stands for all later
     order: Ints  # (N + 1,) step * V + first token of each fixed hit, rising; the last is never reached
     rest: Ints  # (N + 1, 2) velocity and offset of each, -1 for none
-    struck: Ints  # (steps + STEPS,) the pattern that the rhythm of a beat has, if it begins STEPS before each step
+    needed: Ints  # (steps + STEPS,) the pattern that the rhythm of a beat has, if it begins STEPS before each step
     free: Ints  # (steps + STEPS,) the pattern that it may have, likewise; the last one stands for all later
     followed: Ints  # (M + 1,) the steps of the rhythm that is fixed, rising; the last is never reached
     accents: NDArray[np.bool_]  # (steps + 1,) where the rhythm that is fixed has an accent
@@ -84,7 +84,7 @@ class FixedHits:
         xp = get_namespace(state)
         begin = state[:, Field.ORIGIN] + (state[:, OwnField.BEAT] + 1) * STEPS
         place = xp.minimum(xp.clip(begin + STEPS, 0, None), make_parameter(len(self.free) - 1, state))
-        struck = (look_up(self.struck, place) & self.grammar.find_places(state))[:, None]  # the rest is the next bar's
+        struck = (look_up(self.needed, place) & self.grammar.find_places(state))[:, None]  # the rest is the next bar's
         free = look_up(self.free, place)[:, None]
         patterns = convert_like(self.grammar.events.patterns, state)
         return (need >= begin)[:, None] & ((patterns & struck) == struck) & ((patterns & ~free) == 0)

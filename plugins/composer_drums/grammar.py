@@ -127,7 +127,7 @@ class DrumGrammar:
         xp, beat, rhythm = get_namespace(state), state[:, OwnField.BEAT], state[:, OwnField.RHYTHM]
         step = xp.clip(state[:, Field.POSITION] + 1 - beat * STEPS, 0, STEPS)
         place = xp.clip(rhythm - self.events.first["Rhythm"], 0, None) * (STEPS + 1) + step
-        found = xp.take(convert_like(self.events.next_struck.ravel(), state), place)
+        found = xp.take(convert_like(self.events.next_onset.ravel(), state), place)
         return xp.where(rhythm == 0, STEPS, found)
 
     def _mask_rhythms(self, state: Array, states: Array) -> Array:
