@@ -66,7 +66,7 @@ class TorchStep:
         elif self._names:
             self._sizes = find_sizes(module, self._limits, SIZES_OF_DEVICES)
         self.most = max(self._sizes[-1], SIZES[-1])
-        self._first = _find_first_state(module, len(self._names)) if block > 1 and self._names else None
+        self._first = _find_first_state(module, self._limits) if block > 1 and self._names else None
         self.block = block if self._first is not None else 1
 
     def __call__(self, inputs: NDArray[np.int64], state: State | None) -> tuple[NDArray[np.float32], State]:
@@ -139,11 +139,15 @@ def _pad(rows: torch.Tensor, size: int) -> torch.Tensor:
     return torch.cat([rows, *[rows[:1]] * missing]) if missing else rows
 
 
-def _find_first_state(module: nn.Module, columns: int) -> State | None:
-    """Return the state of one row; None for a module that begins with another state than zeros."""
+def _find_first_state(module: nn.Module, limits: NDArray[np.int64]) -> State | None:
+    """Return the state of a row; None for a module that begins with another state than zeros.
+
+    A clock, which counts changes of a feature, would take one that is 0 for no change; so the last value is tried, too.
+    """
     import torch
 
-    inputs = torch.zeros((1, 1, columns), dtype=torch.int64, device=next(module.parameters()).device)
+    tried = np.stack([np.zeros_like(limits), limits - 1])[:, None]
+    inputs = torch.from_numpy(tried).to(next(module.parameters()).device)
     with run_alike():
         logits, state = module(inputs, None)
         zeros = tuple(torch.zeros_like(part) for part in state)
