@@ -53,7 +53,7 @@ class OpenEwld:
         "sections": True,
     }
     training_options: ClassVar[Mapping[str, Any]] = {"dropout": 0.4, "transpose": 0}
-    suggested: ClassVar[Mapping[str, Any]] = {"tempo": 120.0}
+    suggested: ClassVar[Mapping[str, Any]] = {"tempo": 120.0, "most_bars": 80}
 
     def list_sources(self) -> Sequence[str]:
         """List the MusicXML files, sorted. Raises BadOption without a folder, EmptyDataset without files."""

@@ -1,5 +1,7 @@
 """OpenScore's songs and string quartets, from a folder of MusicXML files."""
 
+from pathlib import Path
+
 from composer import hookimpl
 from composer.types import Offers
 
@@ -10,3 +12,14 @@ def register_datasets() -> Offers:
     from composer_openscore.dataset import OpenScore
 
     return {"openscore": OpenScore}
+
+
+@hookimpl
+def register_models() -> Offers:
+    """Register the models trained on them."""
+    return {"songs": locate_songs}
+
+
+def locate_songs() -> Path:
+    """Return the path of the model of songs."""
+    return Path(__file__).parent / "songs.safetensors"

@@ -50,12 +50,7 @@ class OpenScore:
     tokenizer = "remi"
     tokenizer_options: ClassVar[Mapping[str, Any]] = {"velocities": 0, "drums": False, "recall": True}
     training_options: ClassVar[Mapping[str, Any]] = {}
-    suggested: ClassVar[Mapping[str, Any]] = {
-        "samplers": [
-            {"name": "temperature", "options": {"temperature": 1.0}},
-            {"name": "min-p", "options": {"p": 0.02}},
-        ],
-    }
+    suggested: ClassVar[Mapping[str, Any]] = {"samplers": [{"name": "temperature", "options": {"temperature": 0.92}}]}
 
     def list_sources(self) -> Sequence[str]:
         """List the MusicXML files, sorted. Raises BadOption without a folder, EmptyDataset without files."""
