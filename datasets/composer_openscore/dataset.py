@@ -50,7 +50,10 @@ class OpenScore:
     tokenizer = "remi"
     tokenizer_options: ClassVar[Mapping[str, Any]] = {"velocities": 0, "drums": False, "recall": True}
     training_options: ClassVar[Mapping[str, Any]] = {}
-    suggested: ClassVar[Mapping[str, Any]] = {"samplers": [{"name": "temperature", "options": {"temperature": 0.92}}]}
+    suggested: ClassVar[Mapping[str, Any]] = {
+        "most_bars": 96,
+        "samplers": [{"name": "temperature", "options": {"temperature": 0.94}}],
+    }
 
     def list_sources(self) -> Sequence[str]:
         """List the MusicXML files, sorted. Raises BadOption without a folder, EmptyDataset without files."""
