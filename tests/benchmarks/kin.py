@@ -46,8 +46,9 @@ def main(names: list[str]) -> None:
         test = corpus.split("test")
         nats, notes = compute_piece_nats(player.model.make_module(), corpus, tokenizer, test), corpus.notes[test]
         for what, chosen in (("all", np.full(len(test), True)), ("kin", is_kin), ("others", ~is_kin)):
-            per_note = nats[chosen].sum() / notes[chosen].sum()
-            print(f"{name}: {what}: {chosen.sum()} pieces, {per_note:.3f} nats per note")
+            if chosen.any():
+                per_note = nats[chosen].sum() / notes[chosen].sum()
+                print(f"{name}: {what}: {chosen.sum()} pieces, {per_note:.3f} nats per note")
 
 
 if __name__ == "__main__":
