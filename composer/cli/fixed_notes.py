@@ -178,14 +178,14 @@ def choose_generator(piece: Path | None, asked: FillOptions) -> Generator:
         return open_model(DEFAULT_MODEL)
 
 
-def make_request(ctx: click.Context, generator: Generator, asked: FillOptions) -> Request:
-    """Build a request: the model's suggestion, with the choices of the command line."""
+def make_request(ctx: click.Context, generator: Generator, asked: FillOptions, *, usual: bool = True) -> Request:
+    """Build a request: the model's suggestion, with the choices of the command line, and transforms that are usual."""
     from composer.generation.finishing import add_flagged, read_finish
     from composer.generation.generator import apply_samplers
 
     stated: dict[str, Any] = {"device": asked.device, "backend": asked.backend, "precision": asked.precision}
     stated |= {name: specs for name, specs in read_finish(asked.transforms, asked.rules).items() if specs}
-    stated["transforms"] = add_flagged(stated.get("transforms", ()), list_flagged_values(ctx))
+    stated["transforms"] = add_flagged(stated.get("transforms", ()), list_flagged_values(ctx), usual=usual)
     suggested = merge_conditions(generator.suggested, list_conditions(ctx))
     request = replace(suggested, seed=choose_seed(asked.seed), **stated)
     return apply_samplers(request, list_samplers(ctx))

@@ -56,4 +56,5 @@ def humanize(ctx: click.Context, /, piece: Path, outs: tuple[str, ...], strength
 
         generator, score = fixed_notes.choose_generator(piece, asked), read_notes(piece)
         plan = partial(plan_performance, generator, score, strength=strength, particles=asked.particles)
-        fixed_notes.make(generator, plan, fixed_notes.make_request(ctx, generator, asked), asked, shelf)
+        request = fixed_notes.make_request(ctx, generator, asked, usual=False)
+        fixed_notes.make(generator, plan, request, asked, shelf)

@@ -389,7 +389,9 @@ def _build_request(
     taken = {*signature(getattr(Composer, method)).parameters} - {"self", "samplers"}
     if method != "stream":  # which hands out notes before a piece is finished
         own, samplers = split_flagged(samplers)
-        conditions = {**conditions, "transforms": add_flagged(conditions.get("transforms") or (), own)}
+        stays = method == "humanize"  # but for what the model plays
+        specs = add_flagged(conditions.get("transforms") or (), own, usual=not stays)
+        conditions = {**conditions, "transforms": specs}
     keywords = name_condition_keywords([name for name, _ in split_conditions(model.tokenizer)[1]], taken)
     told, chain = take_conditions(samplers, keywords)
     links = build_chain(chain, {*taken, *keywords}, method)
