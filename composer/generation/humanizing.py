@@ -6,7 +6,13 @@ particles look ahead at the notes that follow. `composer.types.Humanizes` is wha
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
 from composer.errors import BadOption
+from composer.generation.accompanying import find_tempo
 from composer.generation.generator import Generator
 from composer.generation.infilling import (
     PARTICLES,
@@ -16,7 +22,7 @@ from composer.generation.infilling import (
     choose_fill_samplers,
     quantise,
 )
-from composer.generation.readings import PLAIN, Reading, choose_bars
+from composer.generation.readings import PLAIN, Reading
 from composer.music.score import Score
 from composer.request import Request
 from composer.tokens.conditions import split_conditions
@@ -43,16 +49,24 @@ def plan_performance(
     own, _ = split_conditions(generator.tokenizer)
     if not (isinstance(own, Humanizes) and own.plays):
         raise BadOption(f"this model writes neither loudness nor timing of its own; '{DRUMMER}' does, for drums.")
-    fixed, reading = own.fix_pattern(score), _choose_reading(generator, score)
+    fixed, reading = own.fix_pattern(score), _choose_reading(score, generator.model.card.get("metres", {}))
     quantised = quantise(generator, reading.apply(score))
-    wanted = Fill(build_request(request, quantised), score, fixed, particles, None, reading, strength)
+    request = replace(build_request(request, quantised), tempo=find_tempo(generator, score, reading))
+    wanted = Fill(request, score, fixed, particles, None, reading, strength)
     return check_and_warn(generator, choose_fill_samplers(generator, wanted, quantised), quantised)
 
 
-def _choose_reading(generator: Generator, score: Score) -> Reading:
-    """Choose the bars that the model reads: those of the piece, or in place of 2/4 that it does not know, 4/4."""
-    known = generator.model.card.get("metres", {})
-    metres = {str(metre) for metre in score.time_signatures}
-    if metres == {"2/4"} and "2/4" not in known and "4/4" in known:
-        return Reading(time_signature="4/4")
-    return choose_bars(score, known) if metres else PLAIN
+def _choose_reading(score: Score, known: Mapping[str, Any]) -> Reading:
+    """Choose the bars that a model with the time signatures `known` reads: others with the same beats, if it has these.
+
+    2/4 and 2/2 are read as 4/4, and compound bars as triplets, such as 12/8 as 4/4.
+    """
+    if len(score.time_signatures) != 1 or not known or str(metre := score.time_signatures[0]) in known:
+        return PLAIN
+    beats, stretch = metre.numerator, Fraction(1)
+    if beats % 3 == 0 and beats > 3 and metre.denominator >= 8:
+        beats, stretch = beats // 3, Fraction(metre.denominator, 12)
+    if beats == 2:
+        beats = 4
+    name = f"{beats}/4"
+    return Reading(time_signature=name, stretch=stretch) if name in known else PLAIN

@@ -67,7 +67,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", help="The Groove MIDI Dataset.")
     parser.add_argument("--model", default="drums")
-    parser.add_argument("--bars", type=int, default=16, help="First bars of each take.")
+    parser.add_argument("--bars", type=int, default=8, help="First bars of each take.")
     parser.add_argument("--samples", type=int, default=8, help="Samples of the model whose mean is taken.")
     parser.add_argument("--particles", type=int, default=64)
     parser.add_argument("--takes", type=int, help="The first takes alone.")
