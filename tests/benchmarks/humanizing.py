@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from time import process_time
 
 import numpy as np
@@ -87,14 +88,15 @@ def main() -> None:
     rows = {
         "quantised, mean loudness": play_stiffly(known, real),
         "random": draw_hits(known, real, random),
-        f"`{asked.model}`": samples[0],
+        f"`{Path(asked.model).stem}`": samples[0],
         f"… mean of {asked.samples}": average(samples),
     }
     print("| " + " | ".join(HEADINGS) + " |\n|---" + "|--:" * (len(HEADINGS) - 1) + "|")
     for title, played in rows.items():
         print(f"| {title} | {' | '.join(compare(played, real))} |")
-    print(f"\n{len(takes)} takes, {len(real.classes):,} hits, seed {asked.seed};", end=" ")
-    print(f"{1000 * seconds / len(real.classes) / asked.samples:.1f} ms of processor a hit")
+    cost = 1000 * seconds / len(real.classes) / asked.samples
+    shown = f"{len(takes)} takes, up to {asked.bars} bars of each: {len(real.classes):,} hits"
+    print(f"\n{shown}; seed {asked.seed}, {asked.particles} particles, {cost:.1f} ms of processor a hit")
 
 
 # --- takes ------------------------------------------------------------------------------------------------------------
