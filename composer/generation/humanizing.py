@@ -28,9 +28,6 @@ from composer.request import Request
 from composer.tokens.conditions import split_conditions
 from composer.types import Humanizes
 
-DRUMMER = "drums"
-"""The model that plays, unless another is named."""
-
 
 def plan_performance(
     generator: Generator,
@@ -48,7 +45,7 @@ def plan_performance(
     """
     own, _ = split_conditions(generator.tokenizer)
     if not (isinstance(own, Humanizes) and own.plays):
-        raise BadOption(f"this model writes neither loudness nor timing of its own; '{DRUMMER}' does, for drums.")
+        raise BadOption("this model writes neither loudness nor timing of its own; `drums` does, for drums.")
     fixed, reading = own.fix_pattern(score), _choose_reading(score, generator.model.card.get("metres", {}))
     quantised = quantise(generator, reading.apply(score))
     request = replace(build_request(request, quantised), tempo=find_tempo(generator, score, reading))
