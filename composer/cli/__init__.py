@@ -3,6 +3,7 @@
 generate.py     `generate`
 fill.py         `fill` and `vary`
 accompany.py    `harmonize`, `accompany` and `chords`
+humanize.py     `humanize`
 regenerate.py   `regenerate`
 export.py       `export`
 check.py        `check`
@@ -49,6 +50,7 @@ COMMANDS = {
     "harmonize": ("composer.cli.accompany:harmonize", "Write voices to a melody."),
     "accompany": ("composer.cli.accompany:accompany", "Write an accompaniment to a melody."),
     "chords": ("composer.cli.accompany:chords", "Write chord symbols to a melody."),
+    "humanize": ("composer.cli.humanize:humanize", "Play drums as a drummer: loudness and timing; the notes stay."),
     "vary": ("composer.cli.fill:vary", "Write variations of a piece."),
     "regenerate": ("composer.cli.regenerate:regenerate", "Make a piece again from its file, or rewrite some bars."),
     "export": ("composer.cli.export:export", "Write a piece in other formats."),

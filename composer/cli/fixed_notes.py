@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,23 +29,33 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "chorales"
 
-_OPTIONS = (
-    click.option(
+Decorator = Callable[[Callable[..., None]], Callable[..., None]]
+
+
+def _make_model_option(default: str) -> Decorator:
+    return click.option(
         "--model",
         "model_name",
         shell_complete=completing.complete_names("models", or_files=True),
-        help="Name of a model, or a .safetensors file.  [that of the piece, or chorales]",
-    ),
-    click.option(
-        "--particles", type=int, default=64, show_default=True, help="Hypotheses that are tried side by side."
-    ),
-    click.option(
-        "--look-ahead",
-        default="2",
-        show_default=True,
-        metavar="BARS",
-        help="Bars after a gap that influence it; `all` for all of them.",
-    ),
+        help=f"Name of a model, or a .safetensors file.  [{default}]",
+    )
+
+
+_model = _make_model_option("that of the piece, or chorales")
+
+_particles = click.option(
+    "--particles", type=int, default=64, show_default=True, help="Hypotheses that are tried side by side."
+)
+
+_look_ahead = click.option(
+    "--look-ahead",
+    default="2",
+    show_default=True,
+    metavar="BARS",
+    help="Bars after a gap that influence it; `all` for all of them.",
+)
+
+_FURTHER = (
     click.option("--seed", type=int, help="The same seed gives the same music.  [a new one, which is shown]"),
     click.option("--best", type=click.IntRange(1), help="Write only this many of the --count pieces: the best ranked."),
     writing.transform,
@@ -69,7 +80,6 @@ class FillOptions:
 
     model_name: str | None
     particles: int
-    look_ahead: str
     seed: int | None
     count: int
     best: int | None
@@ -82,6 +92,7 @@ class FillOptions:
     backend: str
     precision: str
     quiet: bool
+    look_ahead: str = "all"
 
     @contextmanager
     def open_shelf(
@@ -131,8 +142,17 @@ class WithPiece(WithConditions):
 
 
 def add_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options to a command, which takes them as the fields of `Asked`."""
-    for option in reversed(_OPTIONS):
+    """Add the options to a command, which takes them as the fields of `FillOptions`."""
+    return _add_all((_model, _particles, _look_ahead, *_FURTHER), command)
+
+
+def add_options_without_gap(model: str) -> Decorator:
+    """Add the options to a command of its own `model` that leaves no gap, after which there would be bars."""
+    return partial(_add_all, (_make_model_option(model), _particles, *_FURTHER))
+
+
+def _add_all(options: Sequence[Decorator], command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(options):
         command = option(command)
     return command
 
@@ -158,14 +178,14 @@ def choose_generator(piece: Path | None, asked: FillOptions) -> Generator:
         return open_model(DEFAULT_MODEL)
 
 
-def make_request(ctx: click.Context, generator: Generator, asked: FillOptions) -> Request:
-    """Build a request: the model's suggestion, with the choices of the command line."""
+def make_request(ctx: click.Context, generator: Generator, asked: FillOptions, *, usual: bool = True) -> Request:
+    """Build a request: the model's suggestion, with the choices of the command line, and transforms that are usual."""
     from composer.generation.finishing import add_flagged, read_finish
     from composer.generation.generator import apply_samplers
 
     stated: dict[str, Any] = {"device": asked.device, "backend": asked.backend, "precision": asked.precision}
     stated |= {name: specs for name, specs in read_finish(asked.transforms, asked.rules).items() if specs}
-    stated["transforms"] = add_flagged(stated.get("transforms", ()), list_flagged_values(ctx))
+    stated["transforms"] = add_flagged(stated.get("transforms", ()), list_flagged_values(ctx), usual=usual)
     suggested = merge_conditions(generator.suggested, list_conditions(ctx))
     request = replace(suggested, seed=choose_seed(asked.seed), **stated)
     return apply_samplers(request, list_samplers(ctx))

@@ -8,6 +8,7 @@ continuation.py  new music after a primer
 primers.py       primers from files and typed notes
 infilling.py     new music around fixed notes
 accompanying.py  new parts beside given ones
+humanizing.py    given notes as a player's: new loudness and timing
 form_spec.py     the sections of a form
 form.py          pieces in sections
 readings.py      fixed music as a model reads it: transposed, in other bars, quantised

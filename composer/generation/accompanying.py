@@ -71,7 +71,7 @@ def plan_parts(
         score, spans = _place_part(generator, given, reading, voice, own_track=own_track)
         quantised = quantise(generator, reading.apply(score))
         fixed = (*spans, Span(reading.hear(score, quantised).end, ALWAYS))
-    request = replace(build_request(request, quantised), tempo=_find_tempo(generator, score, reading))
+    request = replace(build_request(request, quantised), tempo=find_tempo(generator, score, reading))
     wanted = Fill(request, score, fixed, particles, look_ahead, reading)
     return check_and_warn(generator, choose_fill_samplers(generator, wanted, quantised, is_whole=True), quantised)
 
@@ -129,7 +129,7 @@ def _read_given(generator: Generator, given: Score, transpose: int, grid: int | 
     return replace(choose_bars(given, generator.model.card.get("metres", {})), semitones=transpose, grid=found)
 
 
-def _find_tempo(generator: Generator, score: Score, reading: Reading) -> float | None:
+def find_tempo(generator: Generator, score: Score, reading: Reading) -> float | None:
     """Find the tempo that the model is to write in, in quarter notes as it reads them; None if it writes no tempos."""
     is_written = bool(np.any(generator.tokenizer.token_info.kind == "Tempo"))
     if not is_written or not score.tempos:

@@ -275,6 +275,35 @@ class Composer(Generator):
         around |= {"track": track, "transpose": transpose, "grid": None if quantize is None else parse_grid(quantize)}
         return self._make_parts(partial(accompanying.plan_chords, self, **around), melody, request, count, best)
 
+    def humanize(
+        self,
+        piece: Music,
+        *,
+        strength: float = 1.0,
+        count: int | None = None,
+        best: int | None = None,
+        seed: int | None = None,
+        particles: int = 64,
+        transforms: Typed = (),
+        rules: Typed = (),
+        device: str = "cpu",
+        backend: str = "auto",
+        precision: str = "float32",
+        **samplers: Any,
+    ) -> Any:
+        """Play a piece as a player would, as `composer humanize` does: loudness and timing are new, the notes stay.
+
+        `strength` goes from 0, on the grid and as loud as given, to 1, as the model plays. `count` asks for a list of
+        pieces, `best` for the best of these.
+        """
+        from composer.generation.humanizing import plan_performance
+        from composer.io.objects import read_notes
+
+        runtime = {"device": device, "backend": backend, "precision": precision}
+        request = _build_request(self, "humanize", seed, read_finish(transforms, rules), runtime, samplers)
+        plan = partial(plan_performance, self, read_notes(piece), strength=strength, particles=particles)
+        return self._make_fills(plan, request, count, best)
+
     def vary(
         self,
         piece: Music,
@@ -360,7 +389,9 @@ def _build_request(
     taken = {*signature(getattr(Composer, method)).parameters} - {"self", "samplers"}
     if method != "stream":  # which hands out notes before a piece is finished
         own, samplers = split_flagged(samplers)
-        conditions = {**conditions, "transforms": add_flagged(conditions.get("transforms") or (), own)}
+        stays = method == "humanize"  # but for what the model plays
+        specs = add_flagged(conditions.get("transforms") or (), own, usual=not stays)
+        conditions = {**conditions, "transforms": specs}
     keywords = name_condition_keywords([name for name, _ in split_conditions(model.tokenizer)[1]], taken)
     told, chain = take_conditions(samplers, keywords)
     links = build_chain(chain, {*taken, *keywords}, method)

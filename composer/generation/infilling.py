@@ -37,14 +37,15 @@ from composer.generation.generator import (
 from composer.generation.readings import PLAIN, Reading, choose_bars
 from composer.music.merging import LATEST, check_start, is_fixed, splice
 from composer.music.parts import find_voice, warn_of_symbols
-from composer.music.score import NOTE, Bars, Score, Track, compute_bars
+from composer.music.score import NOTE, Bars, Score, Track, compute_bars, make_labels
 from composer.music.score_json import score_from_json, score_to_json
 from composer.request import Request
 from composer.sampling.feasibility import check_gaps
 from composer.sampling.kept import warn_of_fixed_notes
 from composer.sampling.random_streams import BLOCK, draw_uniforms
 from composer.sampling.smc import Condition, ConditionedPiece, sample_conditioned
-from composer.types import CHORDS, Annotates, Occasion, Piece, Span
+from composer.tokens.conditions import split_conditions
+from composer.types import CHORDS, Annotates, Humanizes, Occasion, Piece, Span
 
 PARTICLES = 64
 """Particles of a piece by default."""
@@ -63,8 +64,9 @@ ALWAYS = LATEST
 class Fill:
     """The request for one piece around fixed notes. With the model, it determines the piece.
 
-    `given` are the fixed spans of `score`, by tracks of the model's tokenizer; everything else is new. Raises BadOption
-    for a value that no model could follow.
+    `given` are the fixed spans of `score`, by tracks of the model's tokenizer; everything else is new. With a
+    `strength` no note is, and loudness and timing are (`humanizing.py`). Raises BadOption for a value that no model
+    could follow.
     """
 
     request: Request
@@ -73,6 +75,7 @@ class Fill:
     particles: int = PARTICLES
     look_ahead: int | None = LOOK_AHEAD  # bars after a gap; None: to the end of the piece
     reading: Reading = PLAIN  # how the model reads the score
+    strength: float | None = None  # from 0, notes as they are on the grid, to 1, as the model plays them
 
     @property
     def read_spans(self) -> tuple[Span, ...]:
@@ -90,6 +93,8 @@ class Fill:
         ahead = self.look_ahead
         if not (ahead is None or (isinstance(ahead, int) and 0 <= ahead <= 1_000_000)):
             raise BadOption(f"'look_ahead' is {printable(str(ahead))}, and must be from 0 to 1,000,000 bars.")
+        if not (self.strength is None or 0 <= self.strength <= 1):
+            raise BadOption(f"'strength' is {self.strength}, and must be from 0 to 1.")
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values, as in the provenance of a file: `request` and `given`."""
@@ -97,7 +102,8 @@ class Fill:
         score = score_to_json(self.score)
         given = {"score": score, "spans": spans, "particles": self.particles, "look_ahead": self.look_ahead}
         reading = {} if self.reading.is_plain else {"reading": self.reading.to_json()}
-        return {"request": self.request.to_json(), "given": {**given, **reading}}
+        strength = {} if self.strength is None else {"strength": self.strength}
+        return {"request": self.request.to_json(), "given": {**given, **reading, **strength}}
 
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> Fill:
@@ -107,7 +113,8 @@ class Fill:
             spans = tuple(Span(int(a), int(b), None if t is None else int(t)) for a, b, t in given["spans"])
             score = score_from_json(given["score"])
             reading = Reading.from_json(given.get("reading", {}))
-            return Fill(request, score, spans, given["particles"], given["look_ahead"], reading)
+            strength = None if given.get("strength") is None else float(given["strength"])
+            return Fill(request, score, spans, given["particles"], given["look_ahead"], reading, strength)
         except (TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
             raise BadOption(f"invalid fixed notes: {printable(str(error))}.") from None
 
@@ -253,11 +260,24 @@ def _is_covered(spans: Sequence[Span], start: int, end: int) -> bool:
 
 def _make_piece(generator: Generator, wanted: Fill, quantised: Score, result: ConditionedPiece) -> Piece:
     answer = generator.tokenizer.decode(result.tokens)
-    found, reading = describe_loops(answer, generator.limits, wanted.read_spans), wanted.reading
-    score = splice(wanted.score, reading.hear(wanted.score, quantised), reading.undo(answer), wanted.fixed)
+    is_played, reading = wanted.strength is not None, wanted.reading
+    found = "" if is_played else describe_loops(answer, generator.limits, wanted.read_spans)
+    if is_played:
+        score = _play_notes(generator, wanted, answer)
+    else:
+        score = splice(wanted.score, reading.hear(wanted.score, quantised), reading.undo(answer), wanted.fixed)
     nats = {**round_nats(result), "given": round(result.fixed_nats, 6)}
     made_by = build_provenance(generator, wanted.to_json(), nats, wanted.request.attempt, found, score.labels)
     return Piece(score, made_by | judge(answer, wanted.request))  # as it was written: players are never together
+
+
+def _play_notes(generator: Generator, wanted: Fill, answer: Score) -> Score:
+    """Play the notes of a score as in `answer`, in its own bars. Raises BadOption for a model that cannot."""
+    own, _ = split_conditions(generator.tokenizer)
+    if not isinstance(own, Humanizes) or wanted.strength is None:
+        raise BadOption("this model writes neither loudness nor timing of its own.")
+    played = wanted.reading.undo(own.humanize(wanted.reading.apply(wanted.score), answer, wanted.strength))
+    return replace(wanted.score, tracks=played.tracks, labels=make_labels(wanted.score.labels, answer.labels))
 
 
 # --- asking -----------------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ DISABLED = "COMPOSER_DISABLE_PLUGINS"
 """The environment variable with the disabled plugins or packages; `all` is all but our own."""
 
 BUILT_IN = (
-    *("generate", "fill", "harmonize", "accompany", "chords", "vary", "regenerate", "export", "check"),
+    *("generate", "fill", "harmonize", "accompany", "chords", "humanize", "vary", "regenerate", "export", "check"),
     *("train", "evaluate", "metrics", "originality", "finetune", "datasets", "models", "presets", "plugins", "cache"),
 )
 """The names of composer's own commands, which no plugin may take."""

@@ -84,6 +84,7 @@ from composer.types.samplers import (
 )
 from composer.types.tokenizers import (
     HasSamples,
+    Humanizes,
     PlacesGiven,
     SupportsFrames,
     SupportsTranspose,
@@ -128,6 +129,7 @@ __all__ = [
     "HasShapes",
     "HasStatedOptions",
     "HasUnits",
+    "Humanizes",
     "Internal",
     "IsGallery",
     "Judges",

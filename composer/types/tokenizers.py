@@ -97,3 +97,28 @@ class PlacesGiven(Protocol):
 
         `given` are the tracks that stay. Raises CannotExpress for music that it cannot take, with the reason.
         """
+
+
+@runtime_checkable
+class Humanizes(Protocol):
+    """A tokenizer that writes how notes are played: loudness, or timing beside a grid. `composer humanize` asks for it.
+
+    Its grammar's `fix_notes` knows spans that keep what is played, and leave free how.
+    """
+
+    @property
+    def plays(self) -> bool:
+        """Whether it does, by its options."""
+
+    def fix_pattern(self, given: Score) -> tuple[Span, ...]:
+        """Return the spans of `given` that keep what is played and where on the grid.
+
+        Raises CannotExpress for music that it cannot take, with the reason. Warns with RequestWarning of what stays as
+        it is.
+        """
+
+    def humanize(self, given: Score, answer: Score, strength: float) -> Score:
+        """Return `given`, played as in `answer`: from 0, stiff on the grid, to 1. All notes stay.
+
+        `answer` is what the model has written, with the notes of `given` as it hears them.
+        """

@@ -1,6 +1,7 @@
 """Masks of `drums` that keep fixed hits, those whose onsets are in a span.
 
-A rhythm may be fixed alone, so that drums follow it. A span may begin or end within the cell of a position. Then hits
+A rhythm may be fixed alone, so that drums follow it; or a pattern, what is struck and where on the grid, so that
+loudness and timing are free. A span may begin or end within the cell of a position. Then hits
 of other classes, and other offsets, are free there.
 """
 
@@ -27,8 +28,8 @@ from composer_drums.hits import encode_hits, find_hits, find_tempo
 if TYPE_CHECKING:
     from composer_drums.grammar import DrumGrammar
 
-RHYTHM = 1
-"""The track of a span that fixes the rhythm of the drums, which are track 0, and no hit."""
+RHYTHM, PATTERN = 1, 2
+"""The tracks of spans that fix no hit of the drums, which are track 0: their rhythm alone, or their pattern."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +41,7 @@ class FixedHits:
     tempo: int  # token of the fixed tempo, 0 for any
     cover: NDArray[np.bool_]  # (N,) whether each fine step is fixed; the last one stands for all later
     order: Ints  # (N + 1,) step * V + first token of each fixed hit, rising; the last is never reached
-    rest: Ints  # (N + 1, 2) velocity and offset of each, -1 for none
+    rest: Ints  # (N + 1, 2) velocity and offset of each, -1 for one that is free
     needed: Ints  # (steps + STEPS,) the pattern that the rhythm of a beat has, if it begins STEPS before each step
     free: Ints  # (steps + STEPS,) the pattern that it may have, likewise; the last one stands for all later
     followed: Ints  # (M + 1,) the steps of the rhythm that is fixed, rising; the last is never reached
@@ -62,11 +63,12 @@ class FixedHits:
         drums = (is_due & (drum == due_token)) | (is_free & (~is_due | (drum <= due_token)))
         drums = drums & ~(self._mask_light(drum) & self._needs_accent(state)[:, None])
         before = xp.clip(place - 1, 0, None)
-        is_fixed = ((xp.take(order, before) == here * size + last) & (last > 0))[:, None]
         rest = xp.take(convert_like(self.rest, state), before, axis=0)
-        velocities = ~is_fixed | (self._list_tokens("Velocity", state) == rest[:, :1])
+        is_last = (xp.take(order, before) == here * size + last) & (last > 0)
+        is_fixed = is_last[:, None] & (rest >= 0)
+        velocities = ~is_fixed[:, :1] | (self._list_tokens("Velocity", state) == rest[:, :1])
         timing = self._list_tokens("Timing", state) == rest[:, 1:]
-        timings = xp.where(is_fixed, timing, self._mask_free_offsets(state))
+        timings = xp.where(is_fixed[:, 1:], timing, self._mask_free_offsets(state))
         return xp.concat(
             [
                 self.bars.mask(state, need),
@@ -124,23 +126,25 @@ def fix_hits(grammar: DrumGrammar, score: Score, spans: Sequence[Span]) -> Fixed
     """Build a function from states to masks (B, V), which keeps the hits of a score in `spans`.
 
     A span of the track RHYTHM keeps the rhythm of the hits alone: something is struck where they are, and maybe more.
-    Where there is more than light ones (`LIGHT`), so it is in the new hits.
-    The tempo is fixed where the beginning is. Raises BadOption for a track that does not exist, CannotExpress for a
-    score without drums.
+    Where there is more than light ones (`LIGHT`), so it is in the new hits. One of PATTERN keeps what is struck and where on
+    the grid; loudness and offsets are free. The tempo is fixed where the beginning is. Raises BadOption for a track that
+    does not exist, CannotExpress for a score without drums.
     """
     events, size = grammar.events, len(grammar.events.tokens)
     found, hits = find_hits(events, score)
-    rhythms = [span for span in spans if span.track == RHYTHM]
-    spans = choose_spans(score, [span for span in spans if span not in rhythms], lambda track: track.is_drum)
+    rhythms, patterns = ([span for span in spans if span.track == kind] for kind in (RHYTHM, PATTERN))
+    hit_spans = [span for span in spans if span not in (*rhythms, *patterns)]
+    chosen = choose_spans(score, hit_spans, lambda track: track.is_drum)
     rows = encode_hits(events, hits)
     fine_grid = Grid(TICKS_PER_QUARTER // events.fine_ticks, events.grid.time_signatures)
-    cover, followed = (
+    cover, followed, placed = (
         mark_fixed(fine_grid, [(span, [0]) for span in some], 1, int(found.starts[-1]) * events.fine)[0]
-        for some in (spans, rhythms)
+        for some in (chosen, rhythms, patterns)
     )
     onsets = hits.steps * events.fine + hits.offsets
-    fixed = cover[onsets]
-    touched, closed = _mark_cells(events, found, cover)
+    fixed = cover[onsets] | placed[onsets]
+    rows[~cover[onsets], 1:] = -1
+    touched, closed = _mark_cells(events, found, cover | placed)
     bars = fix_bars(events.grid, found, (touched | _mark_cells(events, found, followed)[0])[None])
     accents = np.zeros(len(closed), dtype=bool)
     accents[hits.steps[followed[onsets] & ~np.isin(hits.classes, LIGHT) & ~closed[hits.steps]]] = True
@@ -148,7 +152,7 @@ def fix_hits(grammar: DrumGrammar, score: Score, spans: Sequence[Span]) -> Fixed
     return FixedHits(
         grammar,
         replace(bars, open=~closed),
-        find_tempo(events, score) if events.tempo_count and (cover[0] or followed[0]) else 0,
+        find_tempo(events, score) if events.tempo_count and (cover | followed | placed)[0] else 0,
         cover,
         np.append((hits.steps * size + rows[:, 0])[fixed], NEVER * size),
         np.concatenate([rows[fixed, 1:], np.full_like(rows[:1, 1:], -1)]),

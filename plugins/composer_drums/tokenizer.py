@@ -31,7 +31,7 @@ from composer.tokens.lookback import add_lookback, check_lookback
 from composer.tokens.vocabulary import describe_tokens
 from composer.types import Grammar, Span, TokenInfo, Tokens
 from composer_drums.events import STEPS, Events
-from composer_drums.fixed_hits import RHYTHM
+from composer_drums.fixed_hits import PATTERN, RHYTHM
 from composer_drums.following import make_guide
 from composer_drums.grammar import DrumGrammar
 from composer_drums.hits import add_rhythms, decode_track, encode_hits, find_hits, find_tempo
@@ -115,6 +115,27 @@ class Drums:
         rhythm, end = make_guide(given)
         (guide,) = self.decode(self.encode(rhythm)).tracks
         return replace(given, tracks=(*given.tracks, guide)), (Span(0, LATEST, RHYTHM), Span(end, LATEST))
+
+    @property
+    def plays(self) -> bool:
+        """Whether loudness or timing is kept."""
+        return bool(self.velocities or self.fine_steps)
+
+    def fix_pattern(self, given: Score) -> tuple[Span, ...]:
+        """Return the spans that keep what is struck, and where on the grid; loudness and timing are free.
+
+        Raises CannotExpress for music without drums. Warns with RequestWarning of what stays as it is.
+        """
+        from composer_drums.playing import check_drums
+
+        check_drums(given)
+        return (Span(0, LATEST, PATTERN),)
+
+    def humanize(self, given: Score, answer: Score, strength: float) -> Score:
+        """Return `given` with its drums as in `answer`, by a strength from 0, on the grid, to 1."""
+        from composer_drums.playing import play_drums
+
+        return play_drums(self.events, given, answer, strength)
 
     def decode(self, tokens: Tokens) -> Score:
         """Decode a score with one track; an incomplete last hit is dropped."""
