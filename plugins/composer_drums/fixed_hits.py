@@ -126,9 +126,9 @@ def fix_hits(grammar: DrumGrammar, score: Score, spans: Sequence[Span]) -> Fixed
     """Build a function from states to masks (B, V), which keeps the hits of a score in `spans`.
 
     A span of the track RHYTHM keeps the rhythm of the hits alone: something is struck where they are, and maybe more.
-    Where there is more than light ones (`LIGHT`), so it is in the new hits. One of PATTERN keeps what is struck and where
-    on the grid; loudness and offsets are free. The tempo is fixed where the beginning is. Raises BadOption for a track
-    that does not exist, CannotExpress for a score without drums.
+    Where there is more than light ones (`LIGHT`), so it is in the new hits. One of PATTERN keeps what is struck and
+    where on the grid; loudness and offsets are free. The tempo is fixed where the beginning is. Raises BadOption for a
+    track that does not exist, CannotExpress for a score without drums.
     """
     events, size = grammar.events, len(grammar.events.tokens)
     found, hits = find_hits(events, score)
