@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 import pytest
-from music import line, score
+from music import drums, line, score
 
 from composer.cli import cli
 from composer.cli.options import PluginOption
@@ -49,6 +49,10 @@ WRITES = {
     ),
     "chords outs": Writes(
         ["chords", "in.mid", "@", "--model", "s.safetensors", "--particles", "2"], reads=("in.mid", "s.safetensors")
+    ),
+    "humanize outs": Writes(
+        ["humanize", "beat.mid", "@", "--model", "d.safetensors", "--particles", "2"],
+        reads=("beat.mid", "d.safetensors"),
     ),
     "regenerate outs": Writes(["regenerate", "made.mid", "@"], reads=("made.mid",)),
     "jam record": Writes(["jam", "--in", "in.mid", "--record", "@", "--fast", *MODEL], reads=("in.mid",)),
@@ -159,14 +163,24 @@ def sheets_file(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="session")
+def drums_file(tmp_path_factory):
+    """A model that plays drums, and has learnt nothing."""
+    path = tmp_path_factory.mktemp("drums") / "d.safetensors"
+    save(make_random_model("gru", "drums", {"time_signatures": ("4/4",)}, hidden_size=8, embedding_size=8), path)
+    return path
+
+
 @pytest.fixture
-def here(tmp_path, monkeypatch, tunes, model_file, sheets_file):
-    """A folder with what the lines read: a piece, one that says what made it, music, two models."""
+def here(tmp_path, monkeypatch, tunes, model_file, sheets_file, drums_file):
+    """A folder with what the lines read: pieces, one that says what made it, music, three models."""
     monkeypatch.chdir(tmp_path)
     formats.write([Piece(score(line((60, 4), (64, 4), (67, 4), (72, 4))))], "in.mid")
     shutil.copytree(tunes, "music")
     shutil.copy(model_file, "m.safetensors")
     shutil.copy(sheets_file, "s.safetensors")
+    shutil.copy(drums_file, "d.safetensors")
+    formats.write([Piece(score(drums((0, 36), (1, 38))))], "beat.mid")
     Path("in.mid.json").write_text("{}")
     return tmp_path
 
