@@ -21,7 +21,7 @@ def player(request):
 
 
 def test_what_people_ask_for_is_shipped():
-    assert {"chorales", "tunes", "leadsheets", "songs"} <= set(NAMES)
+    assert {"chorales", "tunes", "drums", "leadsheets", "songs"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -51,15 +51,23 @@ def test_what_it_writes_measures_up_to_real_music(player):
 @pytest.mark.uncounted
 def test_it_copies_less_than_real_pieces_do(player):
     found = player.model.card["originality"]
+    if not found:
+        pytest.skip("there are no melodies to copy")
     assert 0 <= found["copied_share"] < found["held_out"]["copied_share"]
     if player.model.card["dataset"]["name"].split(":")[0] != "openscore":  # a piano goes on with its figures
         assert found["longest"]["notes"] < found["held_out"]["longest"]["notes"]
 
 
 def test_asked_metre_and_key_are_heard(player):
-    for wish in player.model.card["wishes"].values():
-        assert len(wish) == 2
-        assert all(found["bits_nearer"] > 0 for found in wish.values())
+    wishes = player.model.card["wishes"]
+    assert len(wishes["time_signature"]) == 2
+    for wish in wishes.values():
+        assert all(found["bits_nearer"] > 0 for metre, found in wish.items() if is_learnt(player, metre))
+
+
+def is_learnt(player, wish):
+    """Whether a key, or a time signature that more than a handful of pieces have."""
+    return "/" not in wish or player.model.card["metres"].get(wish, 0) > 10
 
 
 @pytest.mark.soak

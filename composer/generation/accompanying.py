@@ -24,7 +24,7 @@ from composer.generation.infilling import (
     quantise,
 )
 from composer.generation.primers import apply_request
-from composer.generation.readings import Reading, choose_bars, find_grid, name_grid
+from composer.generation.readings import PLAIN, Reading, choose_bars, choose_beats, find_grid, name_grid
 from composer.music.parts import find_voice, select_melody, warn_of_range
 from composer.music.score import Score, concatenate_notes
 from composer.request import Request
@@ -63,9 +63,10 @@ def plan_parts(
     if request.time_signature is not None or request.key is not None or transpose:
         given = apply_request(given, request, "the melody")
     if isinstance(own, PlacesGiven):
-        reading = _read_given(generator, given, transpose, 0)  # it has a grid of its own
-        score, fixed = own.place_given(given)
-        quantised = quantise(generator, reading.apply(score))
+        reading = _choose_own_bars(generator, given)
+        placed, fixed = own.place_given(reading.apply(given))
+        score = replace(placed, time_signatures=given.time_signatures, upbeat=given.upbeat)
+        quantised = quantise(generator, placed)
     else:
         reading = _read_given(generator, given, transpose, grid)
         score, spans = _place_part(generator, given, reading, voice, own_track=own_track)
@@ -118,6 +119,12 @@ def _drop_symbols(melody: Score) -> Score:
     text = f"the melody has {count} already; new ones take their place."
     warnings.warn(text, RequestWarning, stacklevel=3)
     return replace(melody, chords=())
+
+
+def _choose_own_bars(generator: Generator, given: Score) -> Reading:
+    """Choose the bars in which a tokenizer with a grid of its own reads given music: 2/2 and 2/4 as 4/4."""
+    reading = choose_beats(given, generator.model.card.get("metres", {}))
+    return reading if reading.stretch == 1 else PLAIN
 
 
 def _read_given(generator: Generator, given: Score, transpose: int, grid: int | None) -> Reading:

@@ -183,3 +183,19 @@ def find_grid(notes: Notes) -> int:
 def name_grid(grid: int) -> str:
     """Name a grid: `1/8`."""
     return f"1/{WHOLE // grid}"
+
+
+def choose_beats(score: Score, known: Mapping[str, Any]) -> Reading:
+    """Choose the bars that a model of drums with the time signatures `known` reads: others with the same beats.
+
+    2/4 and 2/2 are read as 4/4, and compound bars as triplets, such as 12/8 as 4/4. Bars that it knows stay.
+    """
+    if len(score.time_signatures) != 1 or not known or str(metre := score.time_signatures[0]) in known:
+        return PLAIN
+    beats, stretch = metre.numerator, Fraction(1)
+    if beats % 3 == 0 and beats > 3 and metre.denominator >= 8:
+        beats, stretch = beats // 3, Fraction(metre.denominator, 12)
+    if beats == 2:
+        beats = 4
+    name = f"{beats}/4"
+    return Reading(time_signature=name, stretch=stretch) if name in known else PLAIN

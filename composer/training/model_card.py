@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from composer import metrics
 from composer.data.corpus import Corpus, build
 from composer.data.datasets import make_training_dataset
+from composer.errors import EmptyDataset
 from composer.generation import degeneration, ranking
 from composer.generation.defaults import choose_new_samplers
 from composer.generation.generator import Generator, generate
@@ -80,8 +81,14 @@ def describe_distance(contrast: Contrast) -> dict[str, float | None]:
 
 
 def measure_originality(pieces: Sequence[Score], corpus: Corpus, tokenizer: Tokenizer) -> dict[str, Any]:
-    """Measure what pieces share with the training split; `held_out`: what the test split shares with it."""
-    music = build_index(corpus, tokenizer).select_split("train")
+    """Measure what pieces share with the training split; `held_out`: what the test split shares with it.
+
+    Nothing is measured of music without melodies, such as drums.
+    """
+    try:
+        music = build_index(corpus, tokenizer).select_split("train")
+    except EmptyDataset:
+        return {}
     return {
         **shared([compare(piece, music) for piece in pieces]),
         "least": LEAST,

@@ -43,7 +43,7 @@ class Groove:
         "recall": True,
     }
     training_options: ClassVar[Mapping[str, Any]] = {"dropout": 0.3, "transpose": 0}
-    suggested: ClassVar[Mapping[str, Any]] = {}
+    suggested: ClassVar[Mapping[str, Any]] = {"samplers": [{"name": "temperature", "options": {"temperature": 0.93}}]}
 
     def list_sources(self) -> Sequence[str]:
         """List the MIDI files of the table, sorted. Raises BadOption, UnreadableFile, or EmptyDataset."""

@@ -1,4 +1,4 @@
-"""Metrics of music: pitch, rhythm, texture, endings, similarity of bars, phrases, voice-leading and cadences."""
+"""Metrics of music: pitch, rhythm, texture, endings, likeness of bars, phrases, voice-leading, cadences and drums."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ from composer import hookimpl
 @hookimpl
 def register_metrics() -> dict[str, Callable[..., Any]]:
     """Register the metrics, in the order of tables."""
-    from composer_metrics import cadences, endings, likeness, phrases, pitch, rhythm, texture, voices
+    from composer_metrics import cadences, drums, endings, likeness, phrases, pitch, rhythm, texture, voices
 
     return {
         **pitch.METRICS,
@@ -20,4 +20,5 @@ def register_metrics() -> dict[str, Callable[..., Any]]:
         **phrases.METRICS,
         **voices.METRICS,
         **cadences.METRICS,
+        **drums.METRICS,
     }
