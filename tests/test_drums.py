@@ -229,6 +229,15 @@ def test_drums_follow_a_rhythm_and_the_tempo_and_what_is_given_stays(drummer):
     assert list_rows(drummer.regenerate(piece).score.tracks[2]) == list_rows(played)
 
 
+def test_cut_time_is_followed_as_four_quarters(drummer):
+    drummer.model.card["metres"] = {"4/4": 1}
+    given = score(line((60, 1), (62, 1), (64, 2), (65, 4)), metres=((0, 2, 2),))
+    piece = drummer.accompany(given, **FEW)
+    assert [str(metre) for metre in piece.score.time_signatures] == ["2/2"]
+    struck = piece.score.tracks[1].notes["start"].astype(int)
+    assert all(np.abs(struck - at * QUARTER).min() <= SIXTEENTH // 2 for at in (0, 1, 2, 4))
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

@@ -17,9 +17,14 @@ def register_datasets() -> Offers:
 @hookimpl
 def register_models() -> Offers:
     """Register the models trained on them."""
-    return {"songs": locate_songs}
+    return {"songs": locate_songs, "quartets": locate_quartets}
 
 
 def locate_songs() -> Path:
     """Return the path of the model of songs."""
     return Path(__file__).parent / "songs.safetensors"
+
+
+def locate_quartets() -> Path:
+    """Return the path of the model of quartets."""
+    return Path(__file__).parent / "quartets.safetensors"
