@@ -29,7 +29,7 @@ from composer.sampling.distribution import Chain
 from composer.sampling.drawing import make_draw
 from composer.sampling.feasibility import get_bar_number, name_sampler
 from composer.sampling.random_streams import Streams
-from composer.sampling.watching import report_bar
+from composer.sampling.watching import EVERY, report_bar
 from composer.tokens.vocabulary import EOS
 from composer.types import Context, MusicalState, Sampler, Step, Tokenizer, Tokens
 
@@ -177,12 +177,12 @@ class _Batch:
         Errors of single pieces are added to `lost`.
         """
         self._keep_running()
-        block = None
-        if self._rows is not None and self._blocks is not None:
-            block = self._blocks.run(self._rows, self._streams)
-        if block is None:
-            yield _make_empty_step(lost) if self._rows is None else self._draw_one(self._rows, lost)
+        rows = self._rows
+        block = None if rows is None or self._blocks is None else self._blocks.run(rows, self._streams)
+        if rows is None or block is None:
+            yield _make_empty_step(lost) if rows is None else self._draw_one(rows, lost)
             return
+        report_bar(lambda: build_context(self._tokenizer, rows).music, EVERY)
         self._rows, dead_ends = block.rows, self._backtracker.dead_ends if self._backtracker is not None else {}
         for number, (pieces, index, tokens, nats) in enumerate(block.list_steps()):
             yield DrawnStep(pieces, index, tokens, nats, dead_ends, {} if number else lost)
@@ -190,7 +190,7 @@ class _Batch:
     def _draw_one(self, begun: BatchState, lost: dict[int, ComposerError]) -> DrawnStep:
         """Draw one token for each piece."""
         rows, context, legal, given = self._leave_dead_ends(begun, lost)
-        report_bar(context.music)
+        report_bar(lambda: context.music)
         logits, state = run_step(self._step, self._tokenizer, rows)
         uniforms = self._streams.draw(rows.index)
         if self._backtracker is not None:

@@ -273,7 +273,7 @@ def _draw_tokens(
     at = np.where(active, np.cumsum(active) - 1, len(writing.piece) + np.cumsum(~active) - 1)[cloud.row]
     drawing = np.flatnonzero(active[cloud.row])
     masked = _mask(tokenizer, chain, turns, cloud.conditions, writing.rows)
-    report_bar(masked.context.music)
+    report_bar(lambda: masked.context.music)
     kept, alive, forced = masked.kept, masked.alive, masked.forced
     drawn = draw(logits, masked.context, masked.legal, kept, ~alive, _draw_uniforms(cloud)[drawing], at[drawing])
     alive = alive if drawn.emptied is None else alive & (drawn.emptied < 0)
