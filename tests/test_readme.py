@@ -37,12 +37,14 @@ from documents import (
     unmarked,
 )
 from helptext import filled
+from music import QUARTER, drums, line, score
 from PIL import Image
 
 from composer.cli import cli, run
 from composer.generation import generator
 from composer.generation.composer import open_model
 from composer.io import formats
+from composer.music.score import ChordSymbol
 from composer.plugins import scaffold
 from composer.plugins.discovery import find
 from composer.plugins.offers import load
@@ -115,8 +117,8 @@ def test_the_guide_shows_the_help_as_it_is():
 @pytest.mark.parametrize("document", [README, GUIDE], ids=["README", "guide"])
 def test_who_types_its_examples_from_the_first_to_the_last_is_never_refused(document, monkeypatch):
     """What is there is not replaced, so that each line has a name of its own, or says --force."""
-    styles = ((("style", ("funk", "jazz")),), {})
-    monkeypatch.setattr("composer.cli.conditions.read_named_conditions", lambda _: styles)  # the model is not there yet
+    labels = ((("kind", ("beat", "fill")), ("style", ("funk", "jazz", "rock"))), {})
+    monkeypatch.setattr("composer.cli.conditions.read_named_conditions", lambda _: labels)  # a model is not there yet
     there = {"chorale.mid"}
     examples = [lines for mark, lines in blocks(document) if mark.startswith("example: ")]
     for words in parse("\n".join(examples)):
@@ -289,6 +291,29 @@ def test_examples_of_lead_sheets(workplace):
     symbols, answer = (formats.read(workplace / f"{name}.musicxml").chords for name in ("symbols", "answer"))
     assert symbols
     assert answer == symbols
+
+
+def test_examples_of_drums_songs_and_quartets(workplace):
+    for arguments in commands(GUIDE, "kinds"):
+        assert run(arguments) == 0, arguments
+    assert [track.is_drum for track in formats.read(workplace / "beat.mid").tracks] == [True]
+    assert [track.name for track in formats.read(workplace / "lied.mid").tracks] == ["Voice", "Piano"]
+    assert len(formats.read(workplace / "strings.mid").tracks) == 4
+
+
+def test_examples_of_accompanying_and_humanizing(workplace):
+    tune = line((67, 1), (69, 1), (71, 2), (72, 2), (71, 2), name="Lead")
+    sheet = replace(score(tune), chords=(ChordSymbol(0, "G"), ChordSymbol(4 * QUARTER, "C")))
+    beat = score(drums((0, 36), (1, 38), (2, 36), (3, 38)))
+    given = {"melody.mid": score(tune), "sheet.musicxml": sheet, "band.mid": score(tune, line((43, 8), name="Bass"))}
+    given |= {"piano.mid": score(tune), "riff.mid": score(tune), "stiff.mid": beat}
+    for name, music in given.items():
+        formats.write([Piece(music)], workplace / name)
+    for arguments in [*commands(GUIDE, "accompany"), *commands(GUIDE, "humanize")]:
+        few = ["--particles", "4"]
+        assert run([*arguments, *few]) == 0, arguments
+    assert len(formats.read(workplace / "drummed.mid").tracks) == 2
+    assert formats.read(workplace / "alive.mid").note_count == 4
 
 
 def test_examples_of_scores(workplace):

@@ -19,6 +19,7 @@ from composer.generation.degeneration import (
     count_equal_bars,
     count_repeated_notes,
     describe_loops,
+    describe_silence,
     measure_limits,
     read_limits,
 )
@@ -324,3 +325,18 @@ def test_a_card_without_limits_is_refused(run, player, tmp_path):
     ran = run("generate", tmp_path / "x.mid", "--model", path, "--bars", 1)
     assert (ran.status, ran.out) == (2, "")
     assert ran.err == "composer: the card of this model holds no limits of repetition; measure it again.\n"
+
+
+# --- silent parts -----------------------------------------------------------------------------------------------------
+
+
+def test_a_part_that_is_never_heard_is_named():
+    piano = line(*SCALE)
+    assert describe_silence(score(line(*SCALE, name="Voice", program=52), piano)) == ""
+    assert describe_silence(score(line(name="Voice", program=52), piano, line())) == "Voice and 3 silent"
+    assert describe_silence(score(line(name="Tenor"), piano)) == ""
+
+
+def test_a_song_is_sung():
+    songs = open_model("songs").generate(count=6, bars=8, seed=1)
+    assert all(len(track.notes) for song in songs for track in song.score.tracks)

@@ -1,6 +1,7 @@
-"""Degeneration: loops of one note or one bar in a score, and their limits.
+"""Degeneration: loops of one note or one bar in a score, and their limits; and parts that are silent.
 
-A piece with longer repetitions than real pieces have is stuck in a loop: it is called degenerate.
+A piece with longer repetitions than real pieces have is stuck in a loop: it is called degenerate, as is one in which a
+part of the model is never heard.
 """
 
 from __future__ import annotations
@@ -119,6 +120,17 @@ def read_limits(card: Mapping[str, Any]) -> Limits:
         return stated.raise_to(LEAST)
     except (TypeError, KeyError):
         raise BadModelFile("the card of this model holds no limits of repetition; measure it again.") from None
+
+
+def describe_silence(score: Score) -> str:
+    """Describe the parts that are silent from beginning to end, by their names, of a score for several instruments.
+
+    Empty if all are heard. Voices that share an instrument may be fewer.
+    """
+    if len({track.program for track in score.tracks}) < 2:
+        return ""
+    names = [track.name or str(number) for number, track in enumerate(score.tracks, 1) if not len(track.notes)]
+    return f"{' and '.join(names)} silent" if names else ""
 
 
 def describe_loops(score: Score, limits: Limits, given: Sequence[Span] = ()) -> str:

@@ -342,7 +342,8 @@ def group_alike(requests: Mapping[int, Request]) -> list[list[int]]:
 
 def _make_piece(generator: Generator, request: Request, result: SampledPiece) -> Piece:
     score = _mark_end(generator.tokenizer.decode(result.tokens), request)
-    found = degeneration.describe_loops(score, generator.limits, [Span(0, request.primer_ticks)])
+    loops = degeneration.describe_loops(score, generator.limits, [Span(0, request.primer_ticks)])
+    found = loops or degeneration.describe_silence(score)
     score = _apply_heading(score, request)
     task = {"request": request.to_json()}
     made_by = build_provenance(generator, task, round_nats(result), request.attempt, found, score.labels)
