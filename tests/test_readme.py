@@ -298,7 +298,7 @@ def test_examples_of_drums_songs_and_quartets(workplace):
         assert run(arguments) == 0, arguments
     assert [track.is_drum for track in formats.read(workplace / "beat.mid").tracks] == [True]
     assert [track.name for track in formats.read(workplace / "lied.mid").tracks] == ["Voice", "Piano"]
-    assert len(formats.read(workplace / "strings.mid").tracks) == 4
+    assert len(formats.read(workplace / "quartet.mid").tracks) == 4
 
 
 def test_examples_of_accompanying_and_humanizing(workplace):
@@ -313,7 +313,7 @@ def test_examples_of_accompanying_and_humanizing(workplace):
         few = ["--particles", "4"]
         assert run([*arguments, *few]) == 0, arguments
     assert len(formats.read(workplace / "drummed.mid").tracks) == 2
-    assert formats.read(workplace / "alive.mid").note_count == 4
+    assert formats.read(workplace / "livelier.mid").note_count == 4
 
 
 def test_examples_of_scores(workplace):
