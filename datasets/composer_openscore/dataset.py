@@ -54,9 +54,9 @@ class OpenScore:
     @property
     def suggested(self) -> Mapping[str, Any]:
         """A request that suits single lines, as of quartets, or else songs."""
-        temperature, most_bars = (0.92, 200) if self.lines else (0.94, 96)
-        chain = [{"name": "temperature", "options": {"temperature": temperature}}]
-        return {"most_bars": most_bars, "samplers": chain}
+        if not self.lines:
+            return {"most_bars": 96, "samplers": _make_chain(0.94)}
+        return {"tempo": 108.0, "most_bars": 200, "samplers": _make_chain(0.92)}
 
     def list_sources(self) -> Sequence[str]:
         """List the MusicXML files, sorted. Raises BadOption without a folder, EmptyDataset without files."""
@@ -100,6 +100,10 @@ class OpenScore:
 
     def _find_root(self) -> Path:
         return expand_home(self.folder)
+
+
+def _make_chain(temperature: float) -> list[dict[str, Any]]:
+    return [{"name": "temperature", "options": {"temperature": temperature}}]
 
 
 def _keep_lines(score: Score) -> Score:
