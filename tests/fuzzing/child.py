@@ -18,6 +18,8 @@ import warnings
 from contextlib import redirect_stdout
 from pathlib import Path
 
+sys.dont_write_bytecode = True  # what is imported while a file is read writes none, either
+
 SECONDS = 10
 MEGABYTES = 1000
 """That reading one file may add to the most that was in memory before."""
