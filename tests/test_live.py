@@ -10,6 +10,7 @@ from composer.generation import tasks
 from composer.generation.composer import open_model
 from composer.generation.generator import Generator, generate
 from composer.generation.streaming import Cursor
+from composer.model import save
 from composer.request import Request, Spec
 from composer.testing import make_random_model
 from composer_live.session import Session
@@ -312,6 +313,37 @@ def test_accompany_begins_with_the_next_bar_and_rests_with_the_player(model):
     assert all(event.track != "Voice 1" for event in given)
 
 
+def list_places(events):
+    """The places of the model's notes by bars, in sixteenths."""
+    found = {}
+    for tick, _ in onsets(events):
+        found.setdefault(tick // BAR, set()).add(tick % BAR // 120)
+    return found
+
+
+def test_drums_strike_in_each_bar_where_somebody_played_in_the_bar_before():
+    drums = make_random_model("gru", "drums", {"fine_steps": 0, "triplets": False}, hidden_size=16)
+    session = Session(Generator(drums, "drums"), setup_of("accompany", request=replace(REQUEST, tempo=96.0)))
+    rhythms = {1: (0, 6, 8, 13), 2: (0, 2, 3, 15), 3: (1, 4, 11), 7: (0,)}
+    late = (13, -20, 31, 8)  # ticks beside the grid
+    for bar, places in rhythms.items():
+        for number, place in enumerate(places):
+            for action in play(60, at=bar * BAR + place * 120 + late[number], length=60):
+                session.act(action)
+                session.take()
+    session.close(12 * BAR)
+    assert not session.trouble
+    assert_released(session.given)
+    assert all(event.is_drum for event in session.given)
+    places = list_places(session.given)
+    assert min(places) == 2
+    for bar, wanted in ((2, {0, 6, 8, 13}), (3, {0, 2, 3}), (4, {1, 4, 11, 15}), (8, {0})):
+        assert wanted <= places[bar]  # the last sixteenth comes too late for the bar after it, and is in the next one
+    assert not {6, 7, 11} & set(places)  # two bars after the last note
+    written = session.writer.generator.tokenizer.decode(np.array(session.writer.cursor.tokens))
+    assert written.tempos[0].bpm == pytest.approx(96, rel=0.05)
+
+
 def test_a_loop_repeats_what_was_played_and_varies_its_second_half():
     phrase = play(60, 64, 67, 72, step=480, length=400)
     _, given = run_session("loop", [*phrase, Command(3 * BAR - 500, "vary")], 5 * BAR)
@@ -436,3 +468,22 @@ def test_jam_plays_from_a_file_and_regenerate_makes_it_again(run, here, small_sc
     assert run("jam", "--tempo", 0, "--in", "played.mid").err == (
         "composer: 'tempo' is 0, and must be from 5 to 1000 beats a minute.\n"
     )
+
+
+def test_jam_records_drums_that_follow_and_makes_them_again(run, here, small_score):
+    from composer import read
+    from composer.io import formats
+    from composer.types import Piece
+
+    save(make_random_model("gru", "drums", {"time_signatures": ("4/4",)}, hidden_size=16), here / "drummer.safetensors")
+    formats.write([Piece(small_score("C5 D5/2 E5/2 F5 G5/2 A5/2 " * 3))], here / "played.mid")
+    own = ("--model", "drummer.safetensors", "--mode", "accompany")
+    options = (*own, "--in", "played.mid", "--fast", "--tempo", 96)
+    ran = run("jam", *options, "--record", "take.mid", "--seed", 4)
+    assert (ran.status, ran.err) == (0, "")
+    played, drums = read("take.mid").score.tracks
+    assert (played.is_drum, drums.is_drum, drums.name) == (False, True, "Drums")
+    assert run("regenerate", "take.mid", "again.mid", *own[:2]).status == 0
+    assert (here / "take.mid").read_bytes() == (here / "again.mid").read_bytes()
+    refused = run("jam", *options, "--record", "x.mid", "--time-signature", "7/8")
+    assert refused.err == "composer: this model has no bars of 7/8; it has 4/4.\n"

@@ -17,7 +17,7 @@ To write in turns with someone who plays, use a `Cursor`: it reads tokens, draws
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -35,7 +35,7 @@ from composer.sampling.loop import make_source, run_steps
 from composer.sampling.random_streams import Streams
 from composer.sampling.turns import Turns
 from composer.tokens.vocabulary import EOS
-from composer.types import Constraint, MusicalState, Tokenizer
+from composer.types import Array, Constraint, MusicalState, Tokenizer
 
 
 @dataclass(frozen=True, order=True)
@@ -233,6 +233,10 @@ class Cursor:
     def allowed(self) -> NDArray[np.bool_]:
         """The tokens that may come next by the grammar, (V,)."""
         return np.asarray(self._tokenizer.grammar.mask(self._states[-1].grammar)[0])
+
+    def find_mask(self, masks: Callable[[Array], Array]) -> NDArray[np.bool_]:
+        """Return the mask (V,) that a function from states to masks gives here, such as that of `Grammar.fix_notes`."""
+        return np.asarray(masks(self._states[-1].grammar)[0])
 
     @property
     def turn(self) -> int:

@@ -89,7 +89,8 @@ class SupportsFrames(Protocol):
 class PlacesGiven(Protocol):
     """A tokenizer that places given music, to which its own is to be written, in a way of its own.
 
-    Any other one takes one track of it as one of its parts. A tokenizer of drums may take the rhythm of them all.
+    Any other one takes one track of it as one of its parts. A tokenizer of drums may take the rhythm of them all. When
+    `composer jam` accompanies, the notes of one bar are given.
     """
 
     def place_given(self, given: Score) -> tuple[Score, tuple[Span, ...]]:

@@ -4,6 +4,7 @@ values.py      what is played and commanded, and how a session is set up
 session.py     what the model plays to it, at ticks; no clock is read
 players.py     the modes: answer, continue, loop, accompany
 harmony.py     the mode harmonize
+following.py   the mode accompany for models that follow a rhythm, such as drummers
 performing.py  phrases as events, played and remembered
 writing.py     how a model reads what was played, and writes on
 take.py        a session as a piece, and the task that makes it again

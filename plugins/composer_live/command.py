@@ -140,12 +140,13 @@ def jam(ctx: click.Context, /, **options: Any) -> None:
     """Play with a model, in time: from a MIDI keyboard, a DAW, a file, or over OSC.
 
     Modes: answer (you play --bars, it answers), continue (it goes on when you stop), harmonize (voices under each
-    note), accompany (other parts beside yours), loop (it repeats what you play). Without ports named, the first are
-    taken. Ctrl-C or q ends.
+    note), accompany (other parts beside yours, or drums), loop (it repeats what you play). Without ports named, the
+    first are taken. Ctrl-C or q ends.
 
     \b
     composer jam
     composer jam --model chorales --mode harmonize --virtual composer
+    composer jam --model drums --mode accompany --tempo 96
     composer jam --in played.mid --record take.mid --fast
     """  # noqa: D301  (a \b keeps click from filling the lines)
     asked = JamOptions(**options)
@@ -190,6 +191,7 @@ def _make_setup(
     generator: Generator, asked: JamOptions, score: Score | None, apply: Callable[[Request], Request]
 ) -> Setup:
     """Make the setup from the options, the file, and what the model suggests. Raises BadOption."""
+    from composer_live.following import find_placing
     from composer_live.values import Setup
 
     suggested = generator.suggested
@@ -203,7 +205,7 @@ def _make_setup(
         seed=choose_seed(asked.seed),
         key=key,
         time_signature=metre,
-        tempo=None,
+        tempo=float(tempo) if find_placing(generator) else None,
         device=asked.device,
         backend=asked.backend,
         precision=asked.precision,

@@ -56,6 +56,6 @@ class Performance:
         session, moved = self.session, self.moved
         session.add(list_events(shift_notes(notes, moved), begin + moved, until + moved, ends=ends))
         session.memory.notes = [
-            n for n in session.memory.notes if n.part == PLAYED or n.start < self.phrase.floor + moved
+            n for n in session.memory.notes if n.part == PLAYED or n.start < self.phrase.first + moved
         ]
-        session.memory.notes += shift_notes(cut_notes(notes, self.phrase.floor, until), moved)
+        session.memory.notes += shift_notes(cut_notes(notes, self.phrase.first, until), moved)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from composer.errors import BadOption, printable, suggest
 from composer_live.performing import Performance, cut_notes, list_events, shift_notes
 from composer_live.values import LEAD, Played
-from composer_live.writing import PLAYED, PartNote
+from composer_live.writing import PLAYED, PartNote, Phrase
 
 if TYPE_CHECKING:
     from composer_live.session import Session
@@ -40,9 +40,14 @@ class Player(Protocol):
 
 def make_player(session: Session, mode: str) -> Player:
     """Make the player of a mode. Raises BadOption for an unknown one, or one that the model cannot play."""
+    from composer_live.following import make_accompanist
     from composer_live.harmony import Harmonizer
 
-    modes: Mapping[str, Callable[[Session], Player]] = {**MODES, "harmonize": Harmonizer}
+    modes: Mapping[str, Callable[[Session], Player]] = {
+        **MODES,
+        "harmonize": Harmonizer,
+        "accompany": make_accompanist,
+    }
     if mode not in modes:
         raise BadOption(f"unknown mode '{printable(mode)}': {suggest(mode, sorted(modes))}")
     return modes[mode](session)
@@ -54,7 +59,7 @@ def require_parts(session: Session, mode: str) -> None:
         name = printable(session.generator.name or "this model")
         raise BadOption(
             f"'{name}' writes a single part, and '{mode}' needs another beside yours; "
-            "take a model of several parts, such as chorales, or the mode answer, continue or loop."
+            "take a model of several parts, such as chorales, or drums, or the mode answer, continue or loop."
         )
 
 
@@ -313,8 +318,7 @@ class Accompanist:
     """Bars without a note after which it waits."""
 
     def __init__(self, session: Session) -> None:
-        """Wait for the first note. Raises BadOption for a model of a single part."""
-        require_parts(session, "accompany")
+        """Wait for the first note."""
         self.session = session
         self._last = 0
         self._bars = 0
@@ -334,11 +338,15 @@ class Accompanist:
             return
         self._bars += 1
         until = floor + session.bar_ticks
-        phrase = session.writer.begin(session.memory.list_notes(session.tick), floor, self._bars)
+        phrase = self._begin(floor)
         notes = [note for note in phrase.extend(until) if not self._is_mine(note)]
-        Performance(session, phrase, floor).add(notes, floor, until, ends=True)
+        Performance(session, phrase, floor).add(notes, phrase.first, until, ends=True)
         self._next = until
         self.due = max(until - LEAD, session.tick + 1)
+
+    def _begin(self, floor: int) -> Phrase:
+        """Read all bars before a tick, and begin the bar there."""
+        return self.session.writer.begin(self.session.memory.list_notes(self.session.tick), floor, self._bars)
 
     def _is_mine(self, note: PartNote) -> bool:
         """Tell whether a note is in the part of whoever plays."""
@@ -360,6 +368,5 @@ MODES: Mapping[str, Callable[[Session], Player]] = {
     "answer": Answerer,
     "continue": Continuer,
     "loop": Looper,
-    "accompany": Accompanist,
 }
-"""The modes but `harmonize`, by name."""
+"""The modes that any model plays, by name."""

@@ -7,7 +7,7 @@ single lines reads the highest notes.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +21,7 @@ from composer.music.score import KeySignature, Score, TimeSignature, Track, make
 from composer.request import Request
 from composer.tokens.bar_encoding import find_key
 from composer.tokens.vocabulary import EOS
+from composer.types import Array
 
 WINDOW = 16
 """Bars: the model reads at least so many of the last bars, and less than twice as many."""
@@ -165,9 +166,13 @@ class Writer:
 
     def _read(self, notes: Sequence[PartNote], begin: int, floor: int, key: Key, turn: int) -> None:
         """Take the cursor to the place before `floor`."""
+        self.read_tokens(self._encode(notes, begin, floor, key), floor - begin, turn)
+
+    def read_tokens(self, tokens: Sequence[int], tick: int, turn: int) -> None:
+        """Take the cursor to the place before a tick of the piece that begins with these tokens."""
         self.cursor.turn = turn
-        self.cursor.move_to(self._encode(notes, begin, floor, key))
-        while len(self.cursor) and self.is_beyond(floor - begin):
+        self.cursor.move_to(tokens)
+        while len(self.cursor) and self.is_beyond(tick):
             self.cursor.rewind(len(self.cursor) - 1)
         self.cursor.forget()
 
@@ -227,10 +232,21 @@ def _cut_line(rows: list[tuple[int, int, int, int]]) -> list[tuple[int, int, int
 class Phrase:
     """Music that the model writes from a tick on, stretch by stretch. Only the latest phrase of a writer goes on."""
 
-    def __init__(self, writer: Writer, begin: int, floor: int) -> None:
-        """Begin at the writer's place, with nothing written."""
-        self._writer, self._begin, self.floor = writer, begin, floor
-        self._length = len(writer.cursor)
+    def __init__(
+        self,
+        writer: Writer,
+        begin: int,
+        floor: int,
+        *,
+        early: int = 0,
+        masks: Callable[[Array], Array] | None = None,
+    ) -> None:
+        """Begin at the writer's place, with nothing written.
+
+        Notes up to `early` ticks before `floor` belong to it. `masks`, from states to masks (B, V), keep what is fixed.
+        """
+        self._writer, self._begin, self.floor, self.first = writer, begin, floor, floor - early
+        self._length, self._masks = len(writer.cursor), masks
 
     def extend(self, until: int) -> list[PartNote]:
         """Write up to a tick, and return all notes of the phrase; those that go on end at `until` or later.
@@ -256,6 +272,8 @@ class Phrase:
         if not self._writer.is_beyond(floor):
             mask = mask_moves(cursor, self._writer.generator, floor)
         mask = cursor.allowed if mask is None else mask
+        if self._masks is not None:
+            mask = mask & cursor.find_mask(self._masks)
         return mask & (np.arange(len(mask)) != EOS)
 
     def _list_notes(self, track: Track) -> list[PartNote]:
@@ -263,5 +281,5 @@ class Phrase:
         return [
             PartNote(start + self._begin, start + self._begin + duration, pitch, velocity, part)
             for start, duration, pitch, velocity in track.notes.tolist()
-            if start + self._begin >= self.floor
+            if start + self._begin >= self.first
         ]
