@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 EARLY = LEAD // 2
 """Ticks before a bar line from which a note belongs to the bar after it."""
 
+MEMORY = 4
+"""Bars: the model reads at least so many of its own, and less than twice as many; to read more would make it late."""
+
 
 def find_placing(generator: Generator) -> PlacesGiven | None:
     """Return the tokenizer of a model, if it takes what is given in a way of its own."""
@@ -93,7 +96,7 @@ class RhythmFollower(Accompanist):
     def _read(self, floor: int) -> int:
         """Take the writer to the place before a bar, and return the tick at which its piece begins."""
         writer, generator = self.session.writer, self.session.generator
-        begin = max(writer.find_window(floor), self._entry)
+        begin = max(writer.find_window(floor, MEMORY), self._entry)
         own = [n for n in self.session.memory.notes if n.part != PLAYED and begin - EARLY <= n.start < floor - EARLY]
         mark = PartNote(floor, floor + writer.signature.beat_ticks, 60, 80, PLAYED)  # so that all before it is complete
         marked = quantise(generator, self._placing.place_given(self._make_score([mark], begin))[0])

@@ -140,10 +140,10 @@ class Writer:
         """Write a bar for nobody, so that all that is made at its first use is there."""
         self.begin((), 0, 0).extend(self.signature.bar_ticks)
 
-    def find_window(self, tick: int) -> int:
-        """Find the tick of the bar with which the model begins to read, for music from `tick` on."""
+    def find_window(self, tick: int, bars: int = WINDOW) -> int:
+        """Find the tick of the bar with which the model begins to read `bars` or more, for music from `tick` on."""
         bar = tick // self.signature.bar_ticks
-        return max(bar // WINDOW - 1, 0) * WINDOW * self.signature.bar_ticks
+        return max(bar // bars - 1, 0) * bars * self.signature.bar_ticks
 
     def estimate_key(self, notes: Iterable[PartNote]) -> Key:
         """Return the requested key, or estimate it from what is played."""
