@@ -93,7 +93,7 @@ def test_public_names_have_the_words_of_the_field(top):
 
 
 def test_the_help_has_the_words_of_the_field():
-    found = dict(helps(cli, click.Context(cli, info_name="composer")))
+    found = dict(helps(cli, click.Context(cli, info_name="composer", **cli.context_settings)))
     assert {"composer generate", "composer batch status", "composer plugins show"} <= found.keys()
     better = {
         f"{command}: {word}": f"say {SAY[word.lower()]}"
