@@ -60,8 +60,7 @@ def plan_parts(
     own, _ = split_conditions(generator.tokenizer)
     if track is not None or not isinstance(own, PlacesGiven):
         given = select_melody(given, track)
-    if request.time_signature is not None or request.key is not None or transpose:
-        given = apply_request(given, request, "the melody")
+    given = _apply_stated(given, request, transpose)
     if isinstance(own, PlacesGiven):
         reading = _choose_own_bars(generator, given)
         placed, fixed = own.place_given(reading.apply(given))
@@ -97,18 +96,32 @@ def plan_chords(
     """
     if not generator.tokenizer.token_info.has_chords:
         raise BadOption("this model writes no chord symbols; choose one that does by --model.")
-    melody = _drop_symbols(select_melody(melody, track))
-    if request.time_signature is not None or request.key is not None or transpose:
-        melody = apply_request(melody, request, "the melody")
-    own, reading = melody.tracks[0], _read_given(generator, melody, transpose, grid)
+    melody = _apply_stated(_drop_symbols(select_melody(melody, track)), request, transpose)
+    reading = _read_given(generator, melody, transpose, grid)
     quantised = quantise(generator, reading.apply(melody))
-    voice = quantised.tracks[0]
-    line = replace(own, name=own.name or voice.name, program=own.program if own_track else voice.program)
-    times, keys = melody.time_signatures or quantised.time_signatures, melody.key_signatures or quantised.key_signatures
-    score = replace(melody, tracks=(line,), time_signatures=times, key_signatures=keys)
+    score = _place_track(melody, quantised, 0, own_track=own_track)
     spans = (Span(0, ALWAYS, 0), Span(reading.hear(score, quantised).end, ALWAYS))
     wanted = Fill(build_request(request, quantised), score, spans, particles, look_ahead, reading)
     return check_and_warn(generator, choose_fill_samplers(generator, wanted, quantised, is_whole=True), quantised)
+
+
+def _apply_stated(given: Score, request: Request, transpose: int) -> Score:
+    """Return given music with the time signature and the key of the request."""
+    if request.time_signature is None and request.key is None and not transpose:
+        return given
+    return apply_request(given, request, "the melody")
+
+
+def _place_track(given: Score, quantised: Score, place: int, *, own_track: bool) -> Score:
+    """Return a score of the model's tracks, as `quantised` has them, with that of `given` at a place and others empty.
+
+    With `own_track`, it keeps its program.
+    """
+    own, like = given.tracks[0], quantised.tracks[place]
+    tracks = [replace(track, notes=own.notes[:0]) for track in quantised.tracks]
+    tracks[place] = replace(own, name=own.name or like.name, program=own.program if own_track else like.program)
+    times, keys = given.time_signatures or quantised.time_signatures, given.key_signatures or quantised.key_signatures
+    return replace(given, tracks=tuple(tracks), time_signatures=times, key_signatures=keys)
 
 
 def _drop_symbols(melody: Score) -> Score:
@@ -160,10 +173,5 @@ def _place_part(
     if np.count_nonzero([len(track.notes) for track in quantised.tracks]) > 1:
         raise BadOption("a melody is a single line, and there are chords in it.")
     place = 0 if voice is None else find_voice(quantised, voice)
-    tracks = [replace(track, notes=own.notes[:0]) for track in quantised.tracks]
-    warn_of_range(tracks[place].name, own, reading.semitones)
-    program = own.program if own_track else tracks[place].program
-    tracks[place] = replace(own, name=own.name or tracks[place].name, program=program)
-    times, keys = given.time_signatures or quantised.time_signatures, given.key_signatures or quantised.key_signatures
-    score = replace(given, tracks=tuple(tracks), time_signatures=times, key_signatures=keys)
-    return score, (Span(0, ALWAYS, place),)
+    warn_of_range(quantised.tracks[place].name, own, reading.semitones)
+    return _place_track(given, quantised, place, own_track=own_track), (Span(0, ALWAYS, place),)

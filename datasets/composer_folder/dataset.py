@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Annotated, Any, ClassVar, Literal
 
-from composer.errors import BadOption, ComposerError, EmptyDataset, printable
+from composer.errors import ComposerError, EmptyDataset, printable
 from composer.io import formats
+from composer.io.folders import check_folder, expand_path, hash_file
 from composer.io.outputs import find_music
 from composer.music.score import Labels, Score
 from composer.plugins.registry import registry
-from composer.storage.inside import expand_home, is_file, is_folder
-from composer.storage.opening import read_bytes
 from composer.types import Reader
 
 LARGEST = 2**28
@@ -50,29 +48,26 @@ class Folder:
 
     def list_sources(self) -> Sequence[str]:
         """List paths in the folder, sorted. Raises BadOption without a folder, EmptyDataset without files."""
-        root, shown = self._find_root(), printable(self.path)
-        if not is_folder(root):
-            problem = "is a file, not a folder" if is_file(root) else "there is no such folder"
-            raise BadOption(f"{shown}: {problem}; give the folder that your music files are in.")
+        root = check_folder(self.path, "that your music files are in")
         found = find_music(root)
         if not found:
             known = ", ".join(registry().list_names("readers"))
-            raise EmptyDataset(f"{shown}: contains no music files; supported are {known}.")
+            raise EmptyDataset(f"{printable(self.path)}: contains no music files; supported are {known}.")
         return found
 
     def fingerprint(self, source: str) -> str:
         """Return a hash of the file's content; of a very large file, which no reader accepts, size and time."""
-        path = self._find_root() / source
+        path = expand_path(self.path) / source
         try:
             if (about := path.stat()).st_size > LARGEST:
                 return f"{about.st_size} bytes of {about.st_mtime_ns}"
-            return hashlib.blake2b(read_bytes(path, LARGEST), digest_size=16).hexdigest()
-        except (OSError, ComposerError):
+        except OSError:
             return "unreadable"
+        return hash_file(path, LARGEST)
 
     def read(self, source: str) -> Iterator[tuple[str, Score | Exception]]:
         """Yield the pieces of a file by path (`book.abc#3` in a book), or the error."""
-        path = self._find_root() / source
+        path = expand_path(self.path) / source
         its_reader = _make_reader(path.suffix.lower(), self.drums_by_name, self.pedal)
         try:
             for name, piece in formats.read_pieces(its_reader, path):
@@ -84,14 +79,6 @@ class Folder:
     def _find_labels(self, source: str) -> Labels:
         """Find the labels of a file by the names of its subfolders."""
         return tuple(zip(self.labels, PurePath(source).parts[:-1], strict=False))
-
-    def _find_root(self) -> Path:
-        return _expand_path(self.path)
-
-
-@lru_cache(maxsize=16)
-def _expand_path(path: str) -> Path:
-    return expand_home(path)
 
 
 @lru_cache(maxsize=64)

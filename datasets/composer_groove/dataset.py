@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -11,8 +10,8 @@ from typing import Annotated, Any, ClassVar
 
 from composer.errors import ComposerError
 from composer.io import formats
+from composer.io.folders import hash_file
 from composer.music.score import Score, Tempo, make_labels
-from composer.storage.opening import read_bytes
 from composer.types import Reader
 from composer_groove.takes import LARGEST, Take, find_root, list_files, read_takes
 
@@ -55,12 +54,8 @@ class Groove:
 
     def fingerprint(self, source: str) -> str:
         """Return a hash of the file's content, and of what the table says of it."""
-        try:
-            content = read_bytes(find_root(self.folder) / source, LARGEST)
-        except (OSError, ComposerError):
-            return "unreadable"
         about = repr(read_takes(self.folder)[source]).encode()
-        return hashlib.blake2b(content + about, digest_size=16).hexdigest()
+        return hash_file(find_root(self.folder) / source, LARGEST, about)
 
     def read(self, source: str) -> Iterator[tuple[str, Score | Exception]]:
         """Yield the take, or its error; tempo and time signature are those of the table."""

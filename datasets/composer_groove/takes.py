@@ -9,8 +9,9 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from composer.errors import BadOption, EmptyDataset, UnreadableFile, printable
+from composer.io.folders import check_folder
 from composer.music.score import TimeSignature, parse_time_signature
-from composer.storage.inside import expand_home, is_file, is_folder
+from composer.storage.inside import is_file
 from composer.storage.opening import read_bytes
 
 TABLE = "info.csv"
@@ -36,12 +37,10 @@ class Take:
 
 def find_root(folder: str) -> Path:
     """Find the folder of the dataset. Raises BadOption if there is none, or one without the table."""
-    root, shown = expand_home(folder), printable(folder)
-    if not is_folder(root):
-        problem = "is a file, not a folder" if is_file(root) else "there is no such folder"
-        raise BadOption(f"{shown}: {problem}; give the folder of the Groove MIDI Dataset, which has {TABLE}.")
+    root = check_folder(folder, f"of the Groove MIDI Dataset, which has {TABLE}")
     if not is_file(root / TABLE):
-        raise BadOption(f"{shown}: has no {TABLE}; give the folder of the Groove MIDI Dataset, which has it.")
+        hint = "give the folder of the Groove MIDI Dataset, which has it"
+        raise BadOption(f"{printable(folder)}: has no {TABLE}; {hint}.")
     return root
 
 

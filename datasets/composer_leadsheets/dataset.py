@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from composer.errors import BadOption, ComposerError, EmptyDataset, UnreadableFile, printable
+from composer.errors import ComposerError, EmptyDataset, UnreadableFile, printable
 from composer.io import formats
+from composer.io.folders import check_folder, expand_path, hash_file
 from composer.io.outputs import find_music
 from composer.music.chords import Chord, estimate_key, find_class
 from composer.music.keys import Key, get_signature_key
 from composer.music.score import ChordSymbol, KeySignature, Score
-from composer.storage.inside import expand_home, is_file, is_folder
-from composer.storage.opening import read_bytes
 from composer.types import Reader
 
 LARGEST = 2**24
@@ -57,26 +55,19 @@ class OpenEwld:
 
     def list_sources(self) -> Sequence[str]:
         """List the MusicXML files, sorted. Raises BadOption without a folder, EmptyDataset without files."""
-        root, shown = _expand_path(self.folder), printable(self.folder)
-        if not is_folder(root):
-            problem = "is a file, not a folder" if is_file(root) else "there is no such folder"
-            raise BadOption(f"{shown}: {problem}; give the folder with the lead sheets.")
+        root = check_folder(self.folder, "with the lead sheets")
         found = [path for path in find_music(root) if path.lower().endswith(SUFFIXES)]
         if not found:
-            raise EmptyDataset(f"{shown}: contains no MusicXML files.")
+            raise EmptyDataset(f"{printable(self.folder)}: contains no MusicXML files.")
         return found
 
     def fingerprint(self, source: str) -> str:
         """Return a hash of the file's content."""
-        try:
-            content = read_bytes(_expand_path(self.folder) / source, LARGEST)
-        except (OSError, ComposerError):
-            return "unreadable"
-        return hashlib.blake2b(content, digest_size=16).hexdigest()
+        return hash_file(expand_path(self.folder) / source, LARGEST)
 
     def read(self, source: str) -> Iterator[tuple[str, Score | Exception]]:
         """Yield the sheet, or its error."""
-        path = _expand_path(self.folder) / source
+        path = expand_path(self.folder) / source
         try:
             for _, piece in formats.read_pieces(_make_reader(path.suffix.lower()), path):
                 yield source, make_sheet(piece) if isinstance(piece, Score) else piece
@@ -116,11 +107,6 @@ def _find_key(score: Score) -> Key:
 
 def _is_tonic(chord: Chord, key: Key, third: frozenset[int]) -> bool:
     return find_class(chord.root) == key.tonic and third <= chord.tones
-
-
-@lru_cache(maxsize=4)
-def _expand_path(path: str) -> Path:
-    return expand_home(path)
 
 
 @lru_cache(maxsize=4)

@@ -5,17 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Annotated, Any, ClassVar
 
 from composer.data.splits import SHARES
-from composer.errors import BadOption, ComposerError, EmptyDataset, printable
+from composer.errors import ComposerError, EmptyDataset, printable
 from composer.io import formats
+from composer.io.folders import check_folder, expand_path, hash_file
 from composer.io.outputs import find_music
 from composer.music.parts import make_monophonic
 from composer.music.score import Score, make_labels
-from composer.storage.inside import expand_home, is_file, is_folder
-from composer.storage.opening import read_bytes
 from composer_notation.musicxml.movements import MovementsReader
 
 SUFFIXES = (".mxl", ".musicxml", ".xml")
@@ -60,13 +59,10 @@ class OpenScore:
 
     def list_sources(self) -> Sequence[str]:
         """List the MusicXML files, sorted. Raises BadOption without a folder, EmptyDataset without files."""
-        root, shown = self._find_root(), printable(self.folder)
-        if not is_folder(root):
-            problem = "is a file, not a folder" if is_file(root) else "there is no such folder"
-            raise BadOption(f"{shown}: {problem}; give the folder that has a folder for each composer.")
+        root = check_folder(self.folder, "that has a folder for each composer")
         found = [name for name in find_music(root) if name.lower().endswith(SUFFIXES)]
         if not found:
-            raise EmptyDataset(f"{shown}: contains no MusicXML files ({', '.join(SUFFIXES)}).")
+            raise EmptyDataset(f"{printable(self.folder)}: contains no MusicXML files ({', '.join(SUFFIXES)}).")
         return found
 
     def split(self, source: str) -> str:
@@ -79,15 +75,12 @@ class OpenScore:
 
     def fingerprint(self, source: str) -> str:
         """Return a hash of the file's content."""
-        try:
-            return hashlib.blake2b(read_bytes(self._find_root() / source, LARGEST), digest_size=16).hexdigest()
-        except (OSError, ComposerError):
-            return "unreadable"
+        return hash_file(expand_path(self.folder) / source, LARGEST)
 
     def read(self, source: str) -> Iterator[tuple[str, Score | Exception]]:
         """Yield the movements by path and number (`score.mxl#2`), or the error."""
         try:
-            for name, piece in formats.read_pieces(MovementsReader(), self._find_root() / source):
+            for name, piece in formats.read_pieces(MovementsReader(), expand_path(self.folder) / source):
                 yield f"{source}#{name}" if name else source, self._complete(piece, source)
         except ComposerError as error:
             yield source, error
@@ -97,9 +90,6 @@ class OpenScore:
             return piece
         composer = [("composer", name.replace("_", " ")) for name in PurePath(source).parts[:-1][:1]]
         return replace(_keep_lines(piece) if self.lines else piece, labels=make_labels(composer))
-
-    def _find_root(self) -> Path:
-        return expand_home(self.folder)
 
 
 def _make_chain(temperature: float) -> list[dict[str, Any]]:
