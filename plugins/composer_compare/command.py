@@ -162,8 +162,9 @@ def _build_experiment(
     writing = prepare_tokenizer(music, writing, dataset, workers or count_processors())
     contenders = spec.make_candidates(architectures, of_each, writing, size)
     corpus = build_corpus(music, writing, dataset, workers)
-    some = registry().make("architectures", names[0], **of_each[0])
-    common = convert_to_plain(Recipe(music, word, writing, names[0], some, Settings()), dataset)
+    first = contenders[0]
+    some = registry().make("architectures", first.name, **first.options)
+    common = convert_to_plain(Recipe(music, word, writing, first.name, some, Settings()), dataset)
     recipe = {key: common[key] for key in ("dataset", "dataset_options", "tokenizer")}
     sides = {side: len(corpus.split(side)) for side in ("train", "valid", "test")}
     about = {

@@ -24,13 +24,7 @@ from composer_compare.results import (
     compute_transposition_loss,
     has_diverged,
 )
-from composer_compare.statistics import (
-    LEVEL,
-    Estimate,
-    compute_exact_p,
-    estimate_difference,
-    estimate_from_seeds,
-)
+from composer_compare.statistics import LEVEL, Estimate, compute_exact_p, estimate_difference, estimate_from_seeds
 
 HELD, NOT_HELD, OPEN = "held", "not held", "not decided"
 

@@ -123,9 +123,10 @@ def make_candidates(
     """Choose options that make the architectures equal in `size`.
 
     `specs` are typed, such as `lstm:layer-norm=true`; their own options come before those of the `line`, for each. The
-    first keeps its width; the others get the width whose number of parameters comes nearest to the first's. One that
-    cannot be built keeps its options: its runs tell why they fail. Raises UnknownName for an architecture that no
-    plugin offers, and BadOption for an invalid option and for those that cannot be made equal.
+    first keeps its width, and so does a spec that sets it. The others get the width whose number of parameters comes
+    nearest to the first's. One that cannot be built keeps its options: its runs tell why they fail. Raises UnknownName
+    for an architecture that no plugin offers, and BadOption for an invalid option and for those that cannot be made
+    equal.
     """
     typed = [_read_candidate(text, own) for text, own in zip(specs, line, strict=True)]
     if len({one.label for one in typed}) != len(typed) or len(typed) < 2:
