@@ -15,7 +15,8 @@ from composer.errors import BadOption
 from composer.io.outputs import hold_lock
 from composer.plugins.offers import Offer
 from composer.plugins.registry import registry
-from composer_compare import claims, cost, judging, perturbed_data, probes, spec, statistics, tuning, worker
+from composer_compare import claims, cost, judging, perturbed_data, probes, results, spec, statistics, tuning, worker
+from composer_compare.plan import make_speed_run, plan_runs
 from composer_compare.plots import Point, plot
 from composer_compare.questions import parse_ablations
 from composer_compare.result_store import ResultStore, compute_identity
@@ -87,6 +88,24 @@ def test_one_seed_decides_nothing():
     verdict = judge(*simulated(np.random.default_rng(1), {"good": 0, "bad": 5}, seeds=1))
     assert not verdict.winner
     assert "one seed" in verdict.text
+    assert np.isinf(verdict.pairs[0].detectable)
+
+
+def test_a_difference_that_would_have_been_seen_is_seen_in_four_of_five_experiments():
+    rng = np.random.default_rng(2)
+    drawn = rng.normal(0, 1, (4000, 5))
+    size = statistics.Estimate(0, 1 / np.sqrt(5), ((1.0, 4.0),)).compute_detectable()
+    assert size == pytest.approx((2.776 + 0.941) / np.sqrt(5), abs=1e-3)
+    found = drawn.mean(axis=1) + size, drawn.std(axis=1, ddof=1) / np.sqrt(5)
+    assert np.mean(found[0] > 2.776 * found[1]) == pytest.approx(statistics.POWER, abs=0.03)
+
+
+def test_what_would_have_been_seen_of_a_pair_grows_with_the_number_of_pairs():
+    scores, notes = simulated(np.random.default_rng(4), {"one": 0, "two": 0, "three": 0})
+    three, pair = judge(scores, notes), judge({name: scores[name] for name in ("one", "two")}, notes).pairs[0]
+    same = next(p for p in three.pairs if {p.better, p.worse} == {"one", "two"})
+    assert same.detectable > pair.detectable == pytest.approx(pair.behind.compute_detectable(0.95))
+    assert f"({three.pairs[0].detectable:.2g} would have been seen)" in three.text
 
 
 # --- what is asked, and budgets ---------------------------------------------------------------------------------------
@@ -169,12 +188,65 @@ def test_the_option_that_sets_the_width_is_found_by_trying(offered, tokenizer):
     assert spec.make_candidates(("lstm", "by-units"), [small, {}], tokenizer, "width")[1].options == {"units": 48}
 
 
+def test_variants_of_an_architecture_are_made_equal(tokenizer):
+    specs = ("lstm", "lstm: layer-norm=true, recurrent-dropout=0.2", "lstm:layers=1", "lstm:hidden-size=24")
+    line = {"hidden_size": 24, "embedding_size": 16, "layers": 2}
+    found = spec.make_candidates(specs[:3], [line] * 3, tokenizer, "parameters")
+    assert [one.label for one in found] == ["lstm", "lstm:layer_norm=yes,recurrent_dropout=0.2", "lstm:layers=1"]
+    counts = [spec.count_parameters(one.name, one.options, tokenizer) for one in found]
+    assert counts == pytest.approx([counts[0]] * 3, rel=0.03)
+    assert found[1].options.items() >= {"layer_norm": True, "recurrent_dropout": 0.2, "layers": 2}.items()
+    assert (found[2].options["layers"], found[2].options["hidden_size"] > 24) == (1, True)
+    with pytest.raises(BadOption, match="'lstm' and 'lstm:hidden_size=24' are one network"):
+        spec.make_candidates((specs[0], specs[3]), [line] * 2, tokenizer, "parameters")
+
+
 def test_what_cannot_be_made_equal_is_refused(offered, tokenizer):
     offered(fixed=Fixed)
     with pytest.raises(BadOption, match=r"'fixed' and 'lstm' cannot be made equally large: they come to 31,000 and 3"):
         spec.make_candidates(("lstm", "fixed"), [{}, {}], tokenizer, "parameters")
     with pytest.raises(BadOption, match="no option of the former sets the width"):
         spec.make_candidates(("lstm", "fixed"), [{}, {}], tokenizer, "width")
+
+
+SEARCHED_BEFORE = (
+    '{"id": "acccf186e97c7513", "run": {"work": "tune", "recipe": {"dataset": "folder:tunes", "dataset_options": {}, '
+    '"tokenizer": {"name": "voices"}, "training": {"device": "cpu", "learning_rate": 0.00548, "seed": 1000, "steps": 4,'
+    ' "evaluations": 4, "patience": 4, "checkpoint_every": 60.0}, "architecture": {"name": "gru", "hidden_size": 13, '
+    '"embedding_size": 8, "layers": 1, "dropout": 0.167}}, "music": "music"}, "result": {"history": [[4, 0.5, 3.2, 3.3]'
+    '], "valid": 3.3, "best_step": 4, "seconds": 1.0, "parameters": 900, "diverged": "", "took": 2.0}, "digest": '
+    '"d89ed926e212f2c15064df7043a54730"}'
+)
+"""A stored run of the search of a plain architecture, from before there were variants."""
+
+
+def plan_search(*specs, tokenizer):
+    """The runs of the search of an experiment, by label."""
+    line = {"hidden_size": 12, "embedding_size": 8, "layers": 1}
+    recipe = {"dataset": "folder:tunes", "dataset_options": {}, "tokenizer": {"name": "voices"}}
+    contenders = spec.make_candidates(specs, [line] * len(specs), tokenizer, "parameters")
+    trial = spec.Experiment(
+        {**recipe, "training": {"device": "cpu"}}, contenders, ("likelihood",), "music", trials=2, steps=12
+    )
+    pace = {"step_seconds": 0.01, "validation_seconds": 0.1}
+    paces = {make_speed_run(trial, one).identity: pace for one in contenders}
+    tuned = [entry for entry in plan_runs(trial, paces) if entry.question == "tuning"]
+    return {one.label: [entry.run for entry in tuned if entry.candidate == one.label] for one in contenders}
+
+
+def test_runs_of_plain_architectures_keep_their_identity(tmp_path, tokenizer):
+    (tmp_path / "results.jsonl").write_text(SEARCHED_BEFORE + "\n")
+    run = plan_search("lstm", "gru", "gru:dropout=0.1", tokenizer=tokenizer)["gru"][0]
+    assert run.identity in ResultStore(tmp_path).read()
+    assert json.dumps(run.plain) == json.dumps(json.loads(SEARCHED_BEFORE)["run"])
+
+
+def test_the_dropout_of_a_variant_is_fixed(tokenizer):
+    runs = plan_search("lstm", "lstm:dropout=0.1", "lstm:layer-norm=yes", tokenizer=tokenizer)
+    dropouts = {label: {run.recipe["architecture"]["dropout"] for run in of} for label, of in runs.items()}
+    assert dropouts["lstm:dropout=0.1"] == {0.1}
+    assert dropouts["lstm"] == dropouts["lstm:layer_norm=yes"] == {0.167, 0.333}
+    assert len({run.identity for of in runs.values() for run in of}) == 6
 
 
 def test_steps_fill_the_time():
@@ -361,6 +433,8 @@ def test_a_trial_ends_in_a_report(folder, run):
     report = json.loads(run(*line, "--report", "--json").out)
     assert report == json.loads((folder / "t" / "report.json").read_text())
     assert [row["number"] for row in report["claims"]] == list(range(1, 21))
+    assert [row["detectable"] for row in (*report["claims"], *report["pairs"])] == [None] * 21
+    assert set(report["last_fifth"]) == {"lstm", "gru"}
     assert {row["number"]: row["finding"] for row in report["claims"]}[2] == "held"
     assert report["missing"] == []
     assert 0 <= report["music"]["gru"]["0"]["copied"]["share"] <= 1
@@ -383,7 +457,7 @@ def test_one_that_fails_is_named_and_the_others_go_on(folder, run, monkeypatch):
 
 
 def test_the_plan_trains_nothing_but_short_runs(folder, run):
-    found = run(*LINE, *SMALL[:-1], "all", "--plan")
+    found = run("compare", "lstm", "lstm:layer-norm=true,dropout=0.1", *LINE[3:], *SMALL[:-1], "all", "--plan")
     assert found.status == 0
     assert len(ResultStore(folder / "t").read()) == 2
     for word in ("tuning", "stability", "dropout", "About"):
@@ -395,6 +469,10 @@ def test_the_plan_trains_nothing_but_short_runs(folder, run):
     [
         (("compare", "lstm"), "at least two architectures"),
         (("compare", "lstm", "lstm"), "each once"),
+        (("compare", "lstm", "gru:layer-norm=yes"), "architecture 'gru' has no option 'layer_norm'"),
+        (("compare", "lstm", "lstm:layer-norm=perhaps"), "'layer_norm' is 'perhaps', which is not bool"),
+        (("compare", "lstm", "lstm:recurrent-dropout=2"), "must be at least 0 and less than 1"),
+        (("compare", "lstm", "gru:hidden-size=9", "--match", "width"), "the former's width is 9, the latter's 128"),
         (("compare", "lstm", "grru"), "did you mean 'gru'"),
         (("compare", "lstm", "gru", "--match", "luck"), "cannot be equal"),
         (("compare", "lstm", "gru", "--time", "soon"), "invalid time"),
@@ -486,6 +564,26 @@ def test_a_claim_is_decided_by_its_interval():
     ]
     assert states == ["held", "not held", "not decided", "not decided"]
     assert judging.judge_difference(None, "x").state == "not decided"
+
+
+def test_an_undecided_claim_says_what_would_have_been_seen():
+    sure, unsure, lone = (
+        judging.judge_difference(statistics.estimate_from_seeds(values), "x")
+        for values in ([-1.0, -1.1, -0.9], [-0.01, 0.01, 0.0], [-1.0])
+    )
+    assert sure.detectable == pytest.approx((4.303 + 1.061) * 0.1 / np.sqrt(3), rel=1e-3)
+    assert sure.words == sure.figure
+    assert unsure.words == f"{unsure.figure}; a difference of 0.031 nats per note would have been seen"
+    assert (lone.detectable, lone.words) == (None, "x: -1.000 nats per note, from one seed")
+
+
+@pytest.mark.parametrize(
+    ("nats", "share"), [([3.0, 2.0, 1.5, 1.1, 1.0], 0.05), ([3.0, 2.5, 2.0, 1.5, 1.0], 0.25), ([1.0] * 5, None)]
+)
+def test_flat_curves_gain_little_in_the_last_fifth(nats, share):
+    history = [[step, 0.1, 2.0, valid] for step, valid in zip((20, 40, 60, 80, 100), nats, strict=True)]
+    assert results.compute_last_fifth({"history": history}) == (share and pytest.approx(share))
+    assert results.compute_last_fifth({"history": history[-1:]}) is None
 
 
 def test_claims_of_those_who_had_no_part_are_not_decided():

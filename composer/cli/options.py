@@ -374,7 +374,7 @@ def get_options(ctx: click.Context, things: Iterable[tuple[str, str]]) -> list[d
     }
     for flag in given:
         if not having[flag]:
-            named = ", ".join(name for _, name in chosen)
+            named = ", ".join(dict.fromkeys(name for _, name in chosen))
             flags = sorted(flag for flag, options in having.items() if options)
             raise BadOption(f"{flag} is not an option of {named}; {suggest(printable(flag), flags)}")
     return [

@@ -84,9 +84,9 @@ def make_line_style(number: int) -> dict[str, Any]:
     }
 
 
-def clean_label(text: str) -> str:
+def clean_label(text: str, limit: int = 40) -> str:
     """Make a name safe to draw: matplotlib reads `$` as mathematics, and hides legend entries that begin with `_`."""
-    return printable(text, 40).replace("$", r"\$").lstrip("_")
+    return printable(text, limit).replace("$", r"\$").lstrip("_")
 
 
 def save_figure(figure: Figure, target: Path | IO[bytes], kind: str, *, transparent: bool = False) -> None:

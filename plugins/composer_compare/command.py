@@ -80,6 +80,9 @@ def compare(
     composer compare lstm gru rnn --dataset chorales
     composer compare lstm gru mingru --dataset folder:mine/ --match parameters,time --seeds 5 --time 2h
     composer compare lstm gru --questions all --plan
+    composer compare lstm lstm:layer-norm=yes,recurrent-dropout=0.2 mingru
+
+    An ARCHITECTURE may have options of its own, as in the last line; options such as --hidden-size hold for all.
 
     \b
     Questions:
@@ -123,7 +126,7 @@ def _count_workers(executor: Executor) -> int:
 
 def _build_experiment(
     ctx: click.Context,
-    names: tuple[str, ...],
+    architectures: tuple[str, ...],
     at_a_time: int,
     *,
     dataset: str,
@@ -139,6 +142,7 @@ def _build_experiment(
 ) -> Experiment:
     from composer.cli.progress import build_corpus, prepare_tokenizer
     from composer.data.datasets import make_dataset
+    from composer.plugins.specs import parse_spec
     from composer.training.loop import Settings
     from composer.training.recipes import Recipe, convert_to_plain
     from composer_compare import spec
@@ -149,16 +153,18 @@ def _build_experiment(
     asked, most = parse_ablations(questions), parse_minutes(time)
     kind = dataset.partition(":")[0]
     word = tokenizer or registry().get_offer("datasets", kind).make.tokenizer  # type: ignore[attr-defined]
+    names = [parse_spec(text, "architectures").name for text in architectures]
     things = [("datasets", kind), ("tokenizers", word), *(("architectures", name) for name in names)]
     of_dataset, of_tokenizer, *of_each = get_options(ctx, things)
     music = make_dataset(dataset, **of_dataset)
     suggested = music.tokenizer_options if word == music.tokenizer else {}
     writing = registry().make("tokenizers", word, **{**suggested, **of_tokenizer})
     writing = prepare_tokenizer(music, writing, dataset, workers or count_processors())
-    contenders = spec.make_candidates(names, of_each, writing, size)
+    contenders = spec.make_candidates(architectures, of_each, writing, size)
     corpus = build_corpus(music, writing, dataset, workers)
-    some = registry().make("architectures", names[0], **of_each[0])
-    common = convert_to_plain(Recipe(music, word, writing, names[0], some, Settings()), dataset)
+    first = contenders[0]
+    some = registry().make("architectures", first.name, **first.options)
+    common = convert_to_plain(Recipe(music, word, writing, first.name, some, Settings()), dataset)
     recipe = {key: common[key] for key in ("dataset", "dataset_options", "tokenizer")}
     sides = {side: len(corpus.split(side)) for side in ("train", "valid", "test")}
     about = {

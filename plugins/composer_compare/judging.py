@@ -1,13 +1,15 @@
 """How the results of an experiment decide a claim.
 
-A claim is held, or not held, if the confidence interval excludes 0; otherwise it is not decided. Neither is a claim
-whose architectures or whose question are not part of the experiment.
+A claim is held, or not held, if the confidence interval excludes 0; otherwise it is not decided, and its words say what
+difference would have been found. Neither is a claim decided whose architectures or whose question are not part of the
+experiment. The architectures are the plain ones: a variant of `lstm` does not stand for `lstm`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,9 @@ from composer_compare.statistics import LEVEL, Estimate, compute_exact_p, estima
 
 HELD, NOT_HELD, OPEN = "held", "not held", "not decided"
 
+NATS, POWERS = "nats per note", "powers of ten"
+"""Units of differences."""
+
 SLIGHT = 0.05
 """A difference in nats per note that still counts as equal."""
 
@@ -35,10 +40,27 @@ FASTER = 0.05
 
 @dataclass(frozen=True)
 class Finding:
-    """The state of a claim, and the figure that decides it."""
+    """The state of a claim, and the figure that decides it.
+
+    `detectable` is the difference that would have been found, in `unit`, where a difference decides and it is known.
+    """
 
     state: str
     figure: str
+    detectable: float | None = None
+    unit: str = NATS
+
+    @property
+    def words(self) -> str:
+        """The figure; of an undecided claim, also the difference that would have been found."""
+        if self.state != OPEN or self.detectable is None:
+            return self.figure
+        return f"{self.figure}; {describe_detectable(self.detectable, self.unit)}"
+
+
+def describe_detectable(difference: float, unit: str = NATS) -> str:
+    """Say what difference would have been found, in words."""
+    return f"a difference of {difference:.2g} {unit} would have been seen"
 
 
 # --- differences ------------------------------------------------------------------------------------------------------
@@ -49,7 +71,7 @@ def report_missing(what: str) -> Finding:
     return Finding(OPEN, f"{what} was not measured in this trial")
 
 
-def judge_difference(estimate: Estimate | None, what: str, unit: str = "nats per note") -> Finding:
+def judge_difference(estimate: Estimate | None, what: str, unit: str = NATS) -> Finding:
     """Judge a claim that a difference is negative: held if it is below 0 beyond chance, not held if above."""
     if estimate is None:
         return report_missing(what)
@@ -57,7 +79,16 @@ def judge_difference(estimate: Estimate | None, what: str, unit: str = "nats per
     if estimate.half_width == float("inf"):
         return Finding(OPEN, f"{said}, from one seed")
     state = HELD if estimate.high < 0 else NOT_HELD if estimate.low > 0 else OPEN
-    return Finding(state, f"{said} [{estimate.low:+.3f}, {estimate.high:+.3f}]")
+    figure = f"{said} [{estimate.low:+.3f}, {estimate.high:+.3f}]"
+    return Finding(state, figure, estimate.compute_detectable(), unit)
+
+
+def combine_findings(parts: Sequence[Finding], figure: str) -> Finding:
+    """Combine findings into one: held if all are, not held if one is not, with the largest of their `detectable`."""
+    states = {one.state for one in parts}
+    state = NOT_HELD if NOT_HELD in states else HELD if states == {HELD} else OPEN
+    known = [one.detectable for one in parts if one.detectable is not None]
+    return Finding(state, figure, max(known) if len(known) == len(parts) else None, parts[0].unit)
 
 
 def estimate_paired_difference(one: Mapping[int, float], other: Mapping[int, float]) -> Estimate | None:
@@ -120,9 +151,7 @@ def judge_expressiveness(found: Results) -> Finding:
     both = [
         judge_difference(compare_likelihoods(found, question), f"equal {size}") for size, question in places.items()
     ]
-    states = {one.state for one in both}
-    state = NOT_HELD if NOT_HELD in states else HELD if states == {HELD} else OPEN
-    return Finding(state, "lstm less gru at " + "; ".join(one.figure for one in both))
+    return combine_findings(both, "lstm less gru at " + "; ".join(one.figure for one in both))
 
 
 # --- counted figures --------------------------------------------------------------------------------------------------
@@ -230,7 +259,7 @@ def judge_lengths(found: Results) -> Finding:
     beyond = estimate_paired_difference({seed: gap - SLIGHT for seed, gap in lstm.items()}, usual)
     differences = f"lstm {_average(lstm):+.3f}, the others {_average(usual):+.3f} nats"
     said = f"longer half of the pieces less shorter half: {differences}"
-    return Finding(judge_difference(beyond, "lstm").state, f"{said} per note")
+    return replace(judge_difference(beyond, "lstm"), figure=f"{said} per note")
 
 
 def _average(by_seed: Mapping[int, float]) -> float:
@@ -246,9 +275,12 @@ def judge_tie(found: Results) -> Finding:
     pair = next((p for p in verdict.pairs if {p.better, p.worse} == {"lstm", "gru"}), None)
     if pair is None:
         return Finding(OPEN, said)
-    how = "beyond chance" if pair.decided else "which may be chance"
-    said += f"; {pair.better} ahead of {pair.worse} by {pair.behind.mean:.3f} nats per note, {how}"
-    return Finding(NOT_HELD if pair.decided else HELD, said)
+    said += f"; {pair.better} ahead of {pair.worse} by {pair.behind.mean:.3f} nats per note"
+    detectable = pair.detectable if math.isfinite(pair.detectable) else None
+    if pair.decided:
+        return Finding(NOT_HELD, f"{said}, beyond chance", detectable)
+    power = "" if detectable is None else f"; {describe_detectable(detectable)}"
+    return Finding(HELD, f"{said}, which may be chance{power}", detectable)
 
 
 def judge_writing(found: Results) -> Finding:
@@ -290,9 +322,8 @@ def judge_rnn_fading(found: Results) -> Finding:
         return report_missing("the gradient of rnn and of a gated cell")
     means = {"rnn": rnn, **{name: powers[name] for name in apart}}
     said = ", ".join(f"{name} {10 ** np.mean(list(of.values())):.2g}" for name, of in means.items())
-    states = {judge_difference(beyond, name).state for name, beyond in apart.items()}
-    state = NOT_HELD if NOT_HELD in states else HELD if states == {HELD} else OPEN
-    return Finding(state, f"gradient over {FAR} tokens beside that over one: {said}")
+    judged = [judge_difference(beyond, name, POWERS) for name, beyond in apart.items()]
+    return combine_findings(judged, f"gradient over {FAR} tokens beside that over one: {said}")
 
 
 def judge_gru_fading(found: Results) -> Finding:
@@ -301,7 +332,8 @@ def judge_gru_fading(found: Results) -> Finding:
     if not powers:
         return report_missing("the gradient of gru")
     said = f"gradient over {FARTHER} tokens beside that over one: gru {10 ** np.mean(list(powers.values())):.2g}"
-    return Finding(judge_difference(estimate_from_seeds([power + 1 for power in powers.values()]), "gru").state, said)
+    beyond = estimate_from_seeds([power + 1 for power in powers.values()])
+    return replace(judge_difference(beyond, "gru", POWERS), figure=said)
 
 
 def judge_recall(found: Results) -> Finding:

@@ -14,7 +14,7 @@ from typing import Any
 from composer_compare import spec, tuning
 from composer_compare.questions import ABLATIONS, set_option
 from composer_compare.result_store import ResultsByRun, compute_identity
-from composer_compare.spec import Candidate, Experiment
+from composer_compare.spec import DROPOUT, Candidate, Experiment
 
 TUNING = 1 / 3
 """Length of a run of the search, as a share of a compared run."""
@@ -59,7 +59,7 @@ class PlannedRun:
     """A planned run, the question it answers, and the estimated seconds of a processor."""
 
     question: str
-    candidate: str
+    candidate: str  # its label
     run: ExperimentRun
     seed: int = 0
     level: float = 1.0
@@ -71,19 +71,21 @@ def plan_runs(trial: Experiment, results: ResultsByRun, *, foresee: bool = False
 
     With `foresee`, runs that depend on the search are listed before it ends, with its first trial.
     """
-    paces = [PlannedRun("cost", one.name, make_speed_run(trial, one), seconds=25) for one in trial.contenders]
+    paces = [PlannedRun("cost", one.label, make_speed_run(trial, one), seconds=25) for one in trial.contenders]
     if not _have_ended(paces, results):
         return paces
     able = [one for one in trial.contenders if "failure" not in results[make_speed_run(trial, one).identity]]
     if not able:
         return paces
     lengths = compute_steps(trial, results)
-    tuned = [entry for one in able for entry in plan_search(trial, one, lengths[one.name], results)]
+    tuned = [entry for one in able for entry in plan_search(trial, one, lengths[one.label], results)]
     tuned.sort(key=lambda entry: entry.level)
     if not foresee and not _have_ended(tuned, results):
         return paces + tuned
     finals = {
-        one.name: final for one in able if (final := make_final_run(trial, one, lengths[one.name], results)) is not None
+        one.label: final
+        for one in able
+        if (final := make_final_run(trial, one, lengths[one.label], results)) is not None
     }
     asked = [entry for name in trial.questions for entry in _plan_ablation(trial, name, able, finals, results, foresee)]
     return paces + tuned + asked
@@ -112,7 +114,7 @@ def make_speed_run(trial: Experiment, contender: Candidate) -> ExperimentRun:
 
 def compute_steps(trial: Experiment, results: ResultsByRun) -> dict[str, int]:
     """Compute the steps of a full-length run for each architecture of known speed."""
-    found = {one.name: results[make_speed_run(trial, one).identity] for one in trial.contenders}
+    found = {one.label: results[make_speed_run(trial, one).identity] for one in trial.contenders}
     paces = {name: result["step_seconds"] for name, result in found.items() if "failure" not in result}
     chosen = [ABLATIONS[name] for name in trial.questions]
     work = trial.trials * TUNING + trial.seeds * sum(question.length * len(question.levels) for question in chosen)
@@ -120,7 +122,7 @@ def compute_steps(trial: Experiment, results: ResultsByRun) -> dict[str, int]:
     aside = len(paces) * (runs * MEASURING + trial.seeds * sum(one.seconds * len(one.levels) for one in chosen))
     whole = 60 * trial.minutes * trial.workers
     seconds = max(whole - aside, 0.1 * whole)
-    return spec.distribute_steps(paces, trial.contenders[0].name, trial.length, trial.steps, seconds, work)
+    return spec.distribute_steps(paces, trial.contenders[0].label, trial.length, trial.steps, seconds, work)
 
 
 # --- the search -------------------------------------------------------------------------------------------------------
@@ -138,7 +140,7 @@ def plan_search(trial: Experiment, contender: Candidate, steps: int, results: Re
             **_make_length(max(round(steps * TUNING), 1), TUNING_EVALUATIONS),
         )
         yield PlannedRun(
-            "tuning", contender.name, run, level=place, seconds=_estimate_seconds(trial, contender, run, results)
+            "tuning", contender.label, run, level=place, seconds=_estimate_seconds(trial, contender, run, results)
         )
 
 
@@ -152,8 +154,8 @@ def choose_settings(trial: Experiment, contender: Candidate, steps: int, results
 
 
 def _set_dropout(contender: Candidate, dropout: float) -> Candidate:
-    """Set the dropout, if the architecture has one."""
-    known = set_option(contender, "dropout", dropout)
+    """Set the dropout, if the architecture has one that its spec does not fix."""
+    known = None if DROPOUT in contender.given else set_option(contender, DROPOUT, dropout)
     return known or contender
 
 
@@ -189,15 +191,15 @@ def _plan_ablation(
     for seed in range(trial.seeds):
         for level in question.levels:
             for one in able:
-                if one.name not in finals:
+                if one.label not in finals:
                     continue
-                final = _set_seed(finals[one.name], seed)
+                final = _set_seed(finals[one.label], seed)
                 if question.after and not _may_have_model(final, results, foresee):
                     continue
                 run = question.run(final, one, level)
                 if run is not None:
                     seconds = question.seconds or _estimate_seconds(trial, one, run, results)
-                    yield PlannedRun(name, one.name, run, seed, level, seconds)
+                    yield PlannedRun(name, one.label, run, seed, level, seconds)
 
 
 def _may_have_model(final: ExperimentRun, results: ResultsByRun, foresee: bool) -> bool:

@@ -31,8 +31,11 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 5.6, 3.3
 """Inches."""
 
-ABREAST = 4
-"""Names in a row of the legend."""
+ABREAST, LEGEND = 4, 60
+"""Names and characters in a row of the legend, at most."""
+
+LONGEST = 100
+"""Characters of a name in the legend, at most."""
 
 FEW = 8
 """The most levels that each get a label on the axis."""
@@ -90,7 +93,8 @@ def _draw(across: str, up: str, lines: Lines, log_x: bool, log_y: bool) -> str:
         axes.set_yscale("log" if log_y else "linear")
         _label_ticks(axes.xaxis, sorted({p.x for places in lines.values() for p in places}) if log_x else [])
         _label_ticks(axes.yaxis, [])
-        figure.legend(loc="outside upper left", ncols=ABREAST)
+        columns = LEGEND // max(len(name) for name in lines)
+        figure.legend(loc="outside upper left", ncols=min(max(columns, 1), ABREAST))
         file = io.BytesIO()
         save_figure(figure, file, "svg", transparent=True)
     return file.getvalue().decode()
@@ -99,7 +103,7 @@ def _draw(across: str, up: str, lines: Lines, log_x: bool, log_y: bool) -> str:
 def _draw_line(axes: Axes, number: int, name: str, places: Sequence[Point], log_y: bool) -> None:
     """Draw a line, and its intervals as a band."""
     line = make_line_style(number)
-    axes.plot([p.x for p in places], [p.y for p in places], label=clean_label(name), **line)
+    axes.plot([p.x for p in places], [p.y for p in places], label=clean_label(name, LONGEST), **line)
     ends = [(p.x, p.low, p.high) for p in places if p.low is not None and p.high is not None]
     known = [(x, low, high) for x, low, high in ends if _is_on_scale(low, log_y) and _is_on_scale(high, log_y)]
     if known:

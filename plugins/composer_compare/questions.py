@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer.errors import BadOption, printable, suggest
 from composer.plugins.registry import registry
-from composer_compare.spec import Candidate
+from composer_compare.spec import DROPOUT, Candidate
 
 if TYPE_CHECKING:
     from composer_compare.plan import ExperimentRun
@@ -74,13 +74,13 @@ def _swap_width(run: ExperimentRun, contender: Candidate, _: float) -> Experimen
 
 
 def _set_dropout(run: ExperimentRun, contender: Candidate, share: float) -> ExperimentRun | None:
-    return _set_option(run, contender, "dropout", share)
+    return _set_option(run, contender, DROPOUT, share)
 
 
 def _make_recall_run(run: ExperimentRun, contender: Candidate, rate: float) -> ExperimentRun | None:
     from composer_compare.probes import TRAINING
 
-    plain = _set_option(run, contender, "dropout", 0.0) or run
+    plain = _set_option(run, contender, DROPOUT, 0.0) or run
     if contender.width in contender.options:  # half as wide: wide networks of any kind remember a motif
         half = max(int(contender.options[contender.width]) // 2, 1)
         plain = _set_option(plain, contender, contender.width, half) or plain

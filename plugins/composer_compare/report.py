@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from html import escape
 from importlib.resources import files as package
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from composer_compare.claims import judge_claims
 from composer_compare.cost import count_generation_bytes
 from composer_compare.plots import build_figures, plot
 from composer_compare.result_store import NAME, ResultStore
-from composer_compare.results import Results, compute_gap
-from composer_compare.statistics import Estimate, estimate_from_seeds
+from composer_compare.results import Results, compute_gap, compute_last_fifth
+from composer_compare.spec import DROPOUT
+from composer_compare.statistics import POWER, Estimate, estimate_from_seeds
 
 PAGE, DATA = "report.html", "report.json"
 
@@ -62,7 +64,14 @@ def collect_data(findings: Results, command: str = "") -> dict[str, Any]:
         "verdict": {"text": verdict.text, "winner": verdict.winner, "losers": list(verdict.losers)},
         "standing": [{"architecture": name, **_make_interval(estimate)} for name, estimate in verdict.standing],
         "pairs": [
-            {"better": p.better, "worse": p.worse, **_make_interval(p.behind), "p": p.p, "seeds": p.seeds}
+            {
+                "better": p.better,
+                "worse": p.worse,
+                **_make_interval(p.behind),
+                "p": p.p,
+                "seeds": p.seeds,
+                "detectable": _round(p.detectable),
+            }
             for p in verdict.pairs
         ],
         "costs": {name: dict(findings.get_cost(name)) for name in findings.names},
@@ -72,22 +81,40 @@ def collect_data(findings: Results, command: str = "") -> dict[str, Any]:
             for title, _, _, lines, _ in build_figures(findings)
         },
         "claims": [
-            {"number": claim.number, "claim": claim.text, "finding": found.state, "figure": found.figure}
+            {
+                "number": claim.number,
+                "claim": claim.text,
+                "finding": found.state,
+                "figure": found.words,
+                "detectable": _round(found.detectable),
+                "unit": None if found.detectable is None else found.unit,
+            }
             for claim, found in judge_claims(findings)
         ],
         "missing": findings.list_missing(),
         "best_at_highest_rate": findings.list_fastest(),
+        "last_fifth": {
+            name: _round(share.mean if share else None) for name, share in _estimate_last_fifths(findings).items()
+        },
     }
 
 
 def _make_interval(estimate: Estimate) -> dict[str, float | None]:
     """Return a mean and its interval as plain values; an unknown interval is null, as JSON has no infinity."""
-    known = estimate.half_width != float("inf")
     return {
         "nats_per_note": round(estimate.mean, 5),
-        "low": round(estimate.low, 5) if known else None,
-        "high": round(estimate.high, 5) if known else None,
+        "low": _round(estimate.low),
+        "high": _round(estimate.high),
     }
+
+
+def _round(value: float | None) -> float | None:
+    """Round a figure; None if it is unknown."""
+    return round(value, 5) if value is not None and isfinite(value) else None
+
+
+def _estimate_last_fifths(findings: Results) -> dict[str, Estimate | None]:
+    return {name: findings.estimate_mean("likelihood", name, 1.0, compute_last_fifth) for name in findings.names}
 
 
 SHADED = (
@@ -139,18 +166,39 @@ def _render_method(findings: Results, command: str) -> str:
     return (
         f"<p>Music: {escape(named.get('dataset', ''))}, {pieces}. "
         f"{trial.seeds} seeds of each, {escape(findings.equal)}. "
-        f"The same {trial.trials} learning rates and dropouts were tried for each, and chosen by the validation split; "
-        f"the test split was scored once a run. {_describe_fastest(findings)}"
+        f"The same {trial.trials} learning rates and dropouts were tried for each{_describe_fixed(findings)}, and "
+        f"chosen by the validation split; the test split was scored once a run. {_describe_fastest(findings)}"
+        f"{_describe_flatness(findings)}"
         "Nats use the natural logarithm; less is better. Intervals are of 95 %, over seeds and pieces "
-        "(Student's t); p is adjusted for the number of pairs (Holm).</p>"
+        "(Student's t); p is adjusted for the number of pairs (Holm). A difference would have been seen if it is found "
+        f"with a probability of {100 * POWER:g} %, by the errors measured here; of pairs, at Holm's strictest step.</p>"
         + (f"<p>Made by <code>{escape(command)}</code></p>" if command else "")
         + f"<p>{escape(_describe_machine(findings))}</p>"
     )
 
 
+def _describe_fixed(findings: Results) -> str:
+    """Name the variants that were not searched in full."""
+    labels = [one.label for one in findings.trial.contenders if DROPOUT in one.given]
+    return escape(f" (the dropout of {', '.join(labels)} is fixed)") if labels else ""
+
+
 def _describe_fastest(findings: Results) -> str:
     names = ", ".join(findings.list_fastest())
     return f"The highest rate tried was the best for {escape(names)}: a higher one might be better. " if names else ""
+
+
+def _describe_flatness(findings: Results) -> str:
+    """Say how much of what was learned the last fifth of the steps brought."""
+    means = [share.mean for share in _estimate_last_fifths(findings).values() if share]
+    if not means:
+        return ""
+    low, high = f"{min(means):.1%}", f"{max(means):.1%}"
+    shares = low if low == high else f"{low} to {high}"
+    return (
+        f"The last fifth of the steps brought {shares} of the gain in validation since its first evaluation: "
+        "the less, the flatter the curves were at the end. "
+    )
 
 
 def _describe_machine(findings: Results) -> str:
@@ -198,14 +246,16 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
 
 
 def _render_costs(findings: Results) -> str:
-    rows = []
+    rows, fifths = [], _estimate_last_fifths(findings)
     for name in findings.names:
         cost, estimate = findings.get_cost(name), findings.estimate_likelihood(name)
         cost = {**cost, "writing_bytes": count_generation_bytes(cost, TOGETHER)} if cost else cost
         apart = findings.estimate_mean("likelihood", name, 1.0, compute_gap)
         costs = [form.format(cost[key]) if cost.get(key) is not None else "—" for key, (_, form) in COLUMNS.items()]
-        rows.append([name, format_estimate(estimate), format_estimate(apart), *costs])
-    return _render_table(["", "nats per note", "valid less train", *(head for head, _ in COLUMNS.values())], rows)
+        shares = format_estimate(fifths[name], ".1%")
+        rows.append([name, format_estimate(estimate), format_estimate(apart), shares, *costs])
+    heads = ("nats per note", "valid less train", "gained in the last fifth")
+    return _render_table(["", *heads, *(head for head, _ in COLUMNS.values())], rows)
 
 
 def format_estimate(estimate: Estimate | None, form: str = ".3f") -> str:
@@ -258,6 +308,9 @@ MUSIC: Sequence[tuple[str, str, Callable[[Mapping[str, Any]], float | None]]] = 
 )
 
 
+SEEN = "difference that would have been seen"
+
+
 def _render_pairs(findings: Results) -> str:
     rows = [
         [
@@ -265,12 +318,22 @@ def _render_pairs(findings: Results) -> str:
             format_estimate(p.behind),
             f"{p.p:.3g}",
             "beyond chance" if p.decided else "may be chance",
+            f"{p.detectable:.2g}" if isfinite(p.detectable) else "—",
         ]
         for p in findings.verdict.pairs
     ]
-    return _render_table(["pair", "nats per note", "p", ""], rows)
+    return _render_table(["pair", "nats per note", "p", "", SEEN], rows)
 
 
 def _render_claims(findings: Results) -> str:
-    rows = [[str(claim.number), claim.text, found.state, found.figure] for claim, found in judge_claims(findings)]
-    return _render_table(["", "claim", "here", "measured"], rows, "words")
+    rows = [
+        [
+            str(claim.number),
+            claim.text,
+            found.state,
+            found.words,
+            "—" if found.detectable is None else f"{found.detectable:.2g} {found.unit}",
+        ]
+        for claim, found in judge_claims(findings)
+    ]
+    return _render_table(["", "claim", "here", "measured", SEEN], rows, "words")

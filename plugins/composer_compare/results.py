@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from math import log10
+from math import isfinite, log10
 from typing import Any
 
 import numpy as np
@@ -36,8 +36,8 @@ class Results:
 
     @property
     def names(self) -> list[str]:
-        """The architectures, in the order of the command line."""
-        return [one.name for one in self.trial.contenders]
+        """The labels of the architectures, in the order of the command line."""
+        return [one.label for one in self.trial.contenders]
 
     @cached_property
     def _by_place(self) -> Mapping[tuple[str, str, float], dict[int, Result]]:
@@ -54,7 +54,7 @@ class Results:
 
     def get_cost(self, name: str) -> Result:
         """Return the size and speed of an architecture; empty if it failed or takes no part."""
-        mine = [make_speed_run(self.trial, one).identity for one in self.trial.contenders if one.name == name]
+        mine = [make_speed_run(self.trial, one).identity for one in self.trial.contenders if one.label == name]
         found = self.results.get(mine[0], {}) if mine else {}
         return {} if "failure" in found else found
 
@@ -73,8 +73,8 @@ class Results:
         if not all(make_speed_run(self.trial, one).identity in self.results for one in self.trial.contenders):
             return []
         lengths = compute_steps(self.trial, self.results)
-        able = [one for one in self.trial.contenders if one.name in lengths]
-        chosen = [(one.name, choose_settings(self.trial, one, lengths[one.name], self.results)) for one in able]
+        able = [one for one in self.trial.contenders if one.label in lengths]
+        chosen = [(one.label, choose_settings(self.trial, one, lengths[one.label], self.results)) for one in able]
         return [name for name, choice in chosen if choice and is_fastest(choice, self.trial.trials)]
 
     # --- likelihood ---------------------------------------------------------------------------------------------------
@@ -136,6 +136,20 @@ def compute_nats(result: Result) -> float:
 def compute_gap(result: Result) -> float:
     """Compute by how many nats per note the validation split is harder than the training split."""
     return float(result["valid_nats"] - result["train_nats"])
+
+
+def compute_last_fifth(result: Result) -> float | None:
+    """Compute the share of the gain in validation that the last fifth of the steps brought.
+
+    The gain is in nats per note, from the first validation to the last. Between validations it is taken as even. None
+    without a gain, or if the first validation is in the last fifth.
+    """
+    steps, nats = ([point[column] for point in result["history"]] for column in (0, 3))
+    gain, turn = nats[0] - nats[-1], 0.8 * steps[-1]
+    if gain <= 0 or steps[0] > turn:
+        return None
+    share = (float(np.interp(turn, steps, nats)) - nats[-1]) / gain
+    return share if isfinite(share) else None
 
 
 def compute_fading(result: Result, lag: int) -> float | None:

@@ -6,12 +6,15 @@ A budget is the width of each network and its number of training steps.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import combinations
 from typing import Any
 
-from composer.errors import BadOption, printable, suggest
+from composer.errors import BadOption, ComposerError, printable, suggest
 from composer.plugins.registry import registry
+from composer.plugins.specs import format_spec, parse_spec
+from composer.request import Spec
 from composer.types import Tokenizer
 
 # --- the specification ------------------------------------------------------------------------------------------------
@@ -26,15 +29,27 @@ WIDTH = "hidden_size"
 SMALL: Mapping[str, Any] = {WIDTH: 128, "embedding_size": 64}
 """Default options for networks small enough to train many on a laptop, where an architecture has them."""
 
+DROPOUT = "dropout"
+"""The option that is searched over, where an architecture has one of that name and its spec does not fix it."""
+
 
 @dataclass(frozen=True)
 class Candidate:
-    """An architecture with its options; `other` is its width if the other of `SIZES` were equal."""
+    """An architecture with its options, of which `given` are fixed, as the spec of a variant says.
+
+    `other` is its width if the other of `SIZES` were equal.
+    """
 
     name: str
     options: Mapping[str, Any]
     other: int = 0
     width: str = WIDTH  # the option that sets its width; "" for none
+    given: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """Its spec as typed, in one way of several: results are collected by it, and shown under it."""
+        return format_spec(Spec(self.name, self.given))
 
 
 @dataclass(frozen=True)
@@ -103,57 +118,94 @@ TOLERANCE = 0.05
 
 
 def make_candidates(
-    names: Sequence[str], given: Sequence[Mapping[str, Any]], tokenizer: Tokenizer, size: str
+    specs: Sequence[str], line: Sequence[Mapping[str, Any]], tokenizer: Tokenizer, size: str
 ) -> tuple[Candidate, ...]:
     """Choose options that make the architectures equal in `size`.
 
-    The first keeps its width; the others get the width whose number of parameters comes nearest to the first's. One
-    that cannot be built keeps its options: its runs tell why they fail. Raises UnknownName for an architecture that no
-    plugin offers, and BadOption for those that cannot be made equal.
+    `specs` are typed, such as `lstm:layer-norm=true`; their own options come before those of the `line`, for each. The
+    first keeps its width, and so does a spec that sets it. The others get the width whose number of parameters comes
+    nearest to the first's. One that cannot be built keeps its options: its runs tell why they fail. Raises UnknownName
+    for an architecture that no plugin offers, and BadOption for an invalid option and for those that cannot be made
+    equal.
     """
-    for name in names:
-        registry().get_offer("architectures", name)
-    if len(set(names)) != len(names) or len(names) < 2:
+    typed = [_read_candidate(text, own) for text, own in zip(specs, line, strict=True)]
+    if len({one.label for one in typed}) != len(typed) or len(typed) < 2:
         raise BadOption("name at least two architectures, each once.")
-    options = [_fill_in_defaults(name, own) for name, own in zip(names, given, strict=True)]
-    first = count_parameters(names[0], options[0], tokenizer)
-    width = _get_width(names[0], options[0], find_width_option(names[0], options[0], tokenizer))
+    first = typed[0]
+    wanted = count_parameters(first.name, first.options, tokenizer)
+    width = _get_width(first, find_width_option(first.name, first.options, tokenizer))
     found = []
-    for name, own in zip(names, options, strict=True):
-        option = find_width_option(name, own, tokenizer)
-        nearest = find_nearest_width(name, own, option, tokenizer, first) if first and option else 0
-        widths = {"width": width if option else 0, "parameters": nearest}
-        asked, other = widths[size], widths[SIZES[1 - SIZES.index(size)]]
-        made = Candidate(name, {**own, option: asked} if asked else own, other, option)
-        if first is not None:
-            _check_size(made, size, first, names[0], tokenizer)
+    for place, one in enumerate(typed):
+        option = find_width_option(one.name, one.options, tokenizer)
+        made = replace(one, width=option)
+        if not place or option not in one.given:
+            nearest = find_nearest_width(one.name, one.options, option, tokenizer, wanted) if wanted and option else 0
+            widths = {"width": width if option else 0, "parameters": nearest}
+            asked, other = widths[size], widths[SIZES[1 - SIZES.index(size)]]
+            made = replace(made, options={**one.options, option: asked} if asked else one.options, other=other)
+        if place and wanted is not None:
+            _check_size(made, size, wanted, width, first.label, tokenizer)
+        if one.given or line[place]:
+            _check_options(made)
         found.append(made)
+    _check_distinct(found)
     return tuple(found)
 
 
-def _fill_in_defaults(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    known = {option.name for option in registry().get_offer("architectures", name).options}
-    return {**{key: value for key, value in SMALL.items() if key in known}, **given}
+def _read_candidate(text: str, line: Mapping[str, Any]) -> Candidate:
+    """Read the spec of an architecture, and fill in its options. Raises UnknownName and BadOption."""
+    spec = parse_spec(text, "architectures")
+    known = registry().get_offer("architectures", spec.name).known
+    usual = {key: value for key, value in SMALL.items() if key in known}
+    return Candidate(spec.name, {**usual, **line, **spec.options}, given=spec.options)
 
 
-def _get_width(name: str, options: Mapping[str, Any], option: str) -> int:
-    defaults = {one.name: one.default for one in registry().get_offer("architectures", name).options}
-    return int(options.get(option, defaults[option])) if option else 0
+def _check_distinct(candidates: Sequence[Candidate]) -> None:
+    """Check that no two are the same network. Raises BadOption."""
+    for one, other in combinations(candidates, 2):
+        if one.name == other.name and _list_settings(one) == _list_settings(other):
+            names = f"'{printable(one.label, 200)}' and '{printable(other.label, 200)}'"
+            raise BadOption(f"{names} are one network; name it once.")
 
 
-def _check_size(made: Candidate, size: str, wanted: int, first: str, tokenizer: Tokenizer) -> None:
-    """Check that a network is as large as the first. Raises BadOption."""
+def _list_settings(one: Candidate) -> dict[str, Any]:
+    """List all options, with the defaults of those that are not given; a dropout that is searched over has no value."""
+    defaults = {option.name: option.default for option in registry().get_offer("architectures", one.name).options}
+    settings = {**defaults, **one.options}
+    return settings if DROPOUT in one.given else {**settings, DROPOUT: None}
+
+
+def _get_width(one: Candidate, option: str) -> int:
+    defaults = {known.name: known.default for known in registry().get_offer("architectures", one.name).options}
+    return int(one.options.get(option, defaults[option])) if option else 0
+
+
+def _check_size(made: Candidate, size: str, wanted: int, width: int, first: str, tokenizer: Tokenizer) -> None:
+    """Check that a network is as large as the first, of `wanted` parameters and this width. Raises BadOption."""
     count = count_parameters(made.name, made.options, tokenizer)
-    if made.name == first or count is None:
+    if count is None:
         return
-    names = f"'{printable(made.name)}' and '{printable(first)}'"
+    label = printable(made.label, 200)
+    names = f"'{label}' and '{printable(first, 200)}'"
     if size == "width" and not made.width:
         raise BadOption(f"{names} cannot be made equally wide: no option of the former sets the width of its network.")
+    if size == "width" and made.width in made.given and (own := made.given[made.width]) != width:
+        raise BadOption(f"{names} cannot be made equally wide: the former's width is {own}, the latter's {width}.")
     if size == "parameters" and abs(count - wanted) > TOLERANCE * wanted:
         raise BadOption(
             f"{names} cannot be made equally large: they come to {count:,} and {wanted:,} parameters; choose options of"
-            f" '{printable(made.name)}' that come nearer, or give --match width."
+            f" '{label}' that come nearer, or give --match width."
         )
+
+
+def _check_options(one: Candidate) -> None:
+    """Check that the architecture takes its options; other faults are told by its runs. Raises BadOption."""
+    try:
+        registry().make("architectures", one.name, **one.options)
+    except ComposerError:
+        raise
+    except Exception:  # from a plugin
+        return
 
 
 def count_parameters(name: str, options: Mapping[str, Any], tokenizer: Tokenizer) -> int | None:

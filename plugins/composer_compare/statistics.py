@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
-LEVEL = 0.95
+LEVEL, POWER = 0.95, 0.8
+"""The confidence level, and the probability with which a difference that "would have been seen" is found."""
 
 Shares = tuple[tuple[float, float], ...]
 """Shares of a variance that add up to 1, each with its degrees of freedom."""
@@ -55,6 +56,17 @@ class Estimate:
         if self.error == 0:
             return 1.0 if self.mean == 0 else 0.0
         return 2 * compute_tail(abs(self.mean) / self.error, self.shares)
+
+    def compute_detectable(self, level: float = LEVEL) -> float:
+        """Compute the smallest true difference from 0 that an experiment such as this finds with probability `POWER`.
+
+        It is (t + u) standard errors, where t is the quantile beyond which a difference is found at this level, and u
+        that of `POWER`, both of the mixture of Student's t. The error is the one estimated here. With few seeds, the
+        sum is a little too small: it is found with 77 % over three seeds, 79 % over five. Infinite if unknown.
+        """
+        if not math.isfinite(self.error):
+            return math.inf
+        return (find_quantile(0.5 + level / 2, self.shares) + find_quantile(POWER, self.shares)) * self.error
 
 
 def estimate_from_seeds(values: Sequence[float]) -> Estimate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -17,13 +18,18 @@ Scores = Mapping[str, Mapping[int, NDArray[np.float64]]]
 
 @dataclass(frozen=True)
 class Pair:
-    """How far the second is behind the first, in nats per note; `p` is adjusted for the number of pairs."""
+    """How far the second is behind the first, in nats per note; `p` is adjusted for the number of pairs.
+
+    `detectable` is the difference that would have been found; see `Estimate.compute_detectable`. Its level is that of
+    the strictest of Holm's steps, which no other pair changes. Infinite if unknown.
+    """
 
     better: str
     worse: str
     behind: Estimate
     p: float
     seeds: int
+    detectable: float = math.inf
 
     @property
     def decided(self) -> bool:
@@ -69,7 +75,11 @@ def _compare_pairs(names: Sequence[str], scores: Scores, notes: NDArray[np.float
             stacked = [np.stack([scores[name][seed] for seed in seeds]) for name in (worse, better)]
             found[better, worse] = estimate_difference(stacked[0], stacked[1], notes), len(seeds)
     corrected = adjust_by_holm({pair: estimate.p for pair, (estimate, _) in found.items()})
-    return [Pair(*pair, estimate, corrected[pair], seeds) for pair, (estimate, seeds) in found.items()]
+    level = 1 - (1 - LEVEL) / max(len(found), 1)
+    return [
+        Pair(*pair, estimate, corrected[pair], seeds, estimate.compute_detectable(level))
+        for pair, (estimate, seeds) in found.items()
+    ]
 
 
 def _write_paragraph(
@@ -107,7 +117,9 @@ def _write_paragraph(
 
 def _describe_pair(pair: Pair) -> str:
     low, high = pair.behind.low, pair.behind.high
-    return f"{pair.worse} {pair.behind.mean:+.3f} [{low:+.3f}, {high:+.3f}], p = {_format_p(pair.p)}"
+    is_open = not pair.decided and math.isfinite(pair.detectable)
+    power = f" ({pair.detectable:.2g} would have been seen)" if is_open else ""
+    return f"{pair.worse} {pair.behind.mean:+.3f} [{low:+.3f}, {high:+.3f}], p = {_format_p(pair.p)}{power}"
 
 
 def _describe_rest(behind: Sequence[Pair], near: Pair) -> str:
