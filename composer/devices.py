@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import platform
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -96,6 +97,24 @@ def switch_off_onednn() -> Iterator[None]:
         yield
     finally:
         onednn.enabled = before
+
+
+FEATURES = ("avx2", "avx512_f", "avx512_vnni", "avx512_bf16", "amx_bf16", "sve_bf16")
+"""Features of processors that training is faster with."""
+
+
+def describe_machine(device: str) -> str:
+    """Describe what computes, for figures of time: the processor and its features, or the GPU; threads; versions."""
+    import torch
+
+    if device.startswith("cuda"):
+        name = torch.cuda.get_device_name(device)
+    else:
+        found = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+        shown = ", ".join(name for name in FEATURES if found.get(name)) or "no vectors"
+        threads = f"{torch.get_num_threads()} of {count_processors()} threads"
+        name = f"{found.get('cpu_name') or platform.machine()} ({shown}), {threads}"
+    return f"{name}, Python {platform.python_version()}, torch {torch.__version__}"
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ from composer import __version__
 from composer.data.corpus import Corpus
 from composer.data.labels import describe_conditions, warn_of_labels
 from composer.data.splits import SPLITS
+from composer.devices import describe_machine
 from composer.errors import RunWarning, TrainingFailed, printable
 from composer.fitting import Weights
 from composer.model import ComponentSpec, Model, save
@@ -184,7 +184,7 @@ def _make_card(recipe: Recipe, corpus: Corpus, trained: Trained, command: str) -
             "interrupted": trained.interrupted,
             "failure": trained.failure,
             "precision": trained.precision,
-            "machine": f"{platform.machine()} {trained.device}, Python {platform.python_version()}",
+            "machine": describe_machine(trained.device),
             "composer": __version__,
         },
         "suggested": recipe.suggested,

@@ -20,6 +20,7 @@ judging.py         how claims are judged
 plots.py           plots as SVG
 report.py          the page and the data
 soundness.py       validation of stored results
+leaderboard.py     runs of `composer train`, by the time to a likelihood
 """
 
 from composer import hookimpl

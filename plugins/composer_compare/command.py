@@ -16,7 +16,7 @@ import click
 from composer.cli.options import WithPlugins, get_options, make_executor
 from composer.cli.progress import StatusLine, format_duration
 from composer.devices import count_processors
-from composer.errors import printable
+from composer.errors import BadOption, printable
 from composer.plugins.registry import registry
 
 if TYPE_CHECKING:
@@ -29,8 +29,12 @@ if TYPE_CHECKING:
     from composer_compare.spec import Experiment
 
 
+BOARD = Path("leaderboard.jsonl")
+"""The leaderboard, unless another is named."""
+
+
 @click.command(cls=WithPlugins, short_help="Compare architectures fairly.")
-@click.argument("architectures", nargs=-1, required=True, metavar="ARCHITECTURE...")
+@click.argument("architectures", nargs=-1, metavar="ARCHITECTURE...")
 @click.option("--dataset", default="chorales", show_default=True, help="A name of `composer datasets`, or folder:PATH.")
 @click.option("--tokenizer", help="Name of a tokenizer; by default the dataset's choice.")
 @click.option("--questions", default="likelihood,music", show_default=True, help="Questions, or all: see below.")
@@ -56,6 +60,13 @@ if TYPE_CHECKING:
 @click.option("--executor", default="here", show_default=True, help="Where the runs are executed: here, pool, ray, …")
 @click.option("--executor-option", "executor_options", multiple=True, metavar="NAME=VALUE", help="An option of it.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, …")
+@click.option(
+    "--enter", multiple=True, type=click.Path(path_type=Path), metavar="RUN", help="Enter a run in a leaderboard."
+)
+@click.option(
+    "--leaderboard", type=click.Path(path_type=Path), help="Its file; alone, it is shown.  [leaderboard.jsonl]"
+)
+@click.option("--target", type=float, default=1.6, show_default=True, help="Nats per note that its rows are to reach.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("--workers", type=click.IntRange(1), help="Processes that read files; by default one per core.")
 @click.pass_context
@@ -68,6 +79,9 @@ def compare(
     only_report: bool,
     executor: str,
     executor_options: tuple[str, ...],
+    enter: tuple[Path, ...],
+    leaderboard: Path | None,
+    target: float,
     as_json: bool,
     **asked: Any,
 ) -> None:
@@ -81,8 +95,10 @@ def compare(
     composer compare lstm gru mingru --dataset folder:mine/ --match parameters,time --seeds 5 --time 2h
     composer compare lstm gru --questions all --plan
     composer compare lstm lstm:layer-norm=yes,recurrent-dropout=0.2 mingru
+    composer compare --enter run/
 
-    An ARCHITECTURE may have options of its own, as in the last line; options such as --hidden-size hold for all.
+    An ARCHITECTURE may have options of its own, as in the last line but one; options such as --hidden-size hold for
+    all.
 
     \b
     Questions:
@@ -96,6 +112,11 @@ def compare(
       width        at equal width instead of equal parameters, or the reverse
       dropout      with and without dropout
     """  # noqa: D301  (a \b keeps click from filling the lines)
+    if enter or leaderboard:
+        _enter_and_show(architectures, enter, leaderboard or BOARD, target, as_json)
+        return
+    if not architectures:
+        raise click.MissingParameter(ctx=ctx, param_hint="'ARCHITECTURE...'", param_type="argument")
     from composer_compare.report import check_folder
     from composer_compare.result_store import ResultStore
     from composer_compare.results import Results
@@ -115,6 +136,19 @@ def compare(
     with _report_progress() as report:
         results = run_experiment(trial, out, made, report)
     _finish(Results(trial, results), out, as_json, command)
+
+
+def _enter_and_show(
+    architectures: tuple[str, ...], runs: tuple[Path, ...], board: Path, target: float, as_json: bool
+) -> None:
+    """Enter runs in a leaderboard, if any, and show it. Raises BadOption."""
+    from composer_compare import leaderboard
+
+    if architectures:
+        raise BadOption("a leaderboard takes runs of `composer train --run`, and no architectures; leave them out.")
+    if runs:
+        leaderboard.enter(board, runs)
+    leaderboard.show(board, target, as_json)
 
 
 def _count_workers(executor: Executor) -> int:

@@ -6,7 +6,6 @@ Sizes are counted from the module of a network and its cell. Speeds are measured
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from composer.devices import choose_device, switch_off_onednn
+from composer.devices import choose_device, describe_machine, switch_off_onednn
 from composer.training import loop
 from composer.training.recipes import Recipe
 from composer.training.state import Trained
@@ -160,7 +159,7 @@ def measure_speed(run: ExperimentRun, _: Path) -> Result:
         "training_bytes": held,
         **counted,
         **_measure_generation(recipe, trained, len(sizes)),
-        "machine": _describe_machine(),
+        "machine": describe_machine(str(choose_device(recipe.settings.device))),
         **_measure_load(),
     }
 
@@ -194,14 +193,6 @@ def _measure_step_seconds(step: Any, rows: int, columns: int) -> float:
             _, state = step(inputs, state)
         times.append(perf_counter() - began)
     return min(times[1:]) / (WRITTEN // 4) / rows
-
-
-def _describe_machine() -> str:
-    import platform
-
-    import torch
-
-    return f"{platform.machine()}, {platform.system()}, Python {sys.version.split()[0]}, torch {torch.__version__}"
 
 
 def _measure_load() -> Result:

@@ -4,12 +4,16 @@ A report is what `composer compare` wrote: `compared/chorales.json`, and the sam
 """
 
 import json
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from composer_compare.leaderboard import HEADINGS, TARGET, Row, list_lines, rank, read_board
+
 SHOWN = {"chorales": range(1, 21), "tunes": (6, 8, 9, 11, 19)}
 """The claims that the document shows of each: on the tunes, those that more music may decide."""
+
+BOARD = Path(__file__).parents[2] / "datasets" / "leaderboard.jsonl"
 
 REPORTS = {name: Path(__file__).parent / "compared" / f"{name}.json" for name in SHOWN}
 
@@ -39,7 +43,18 @@ def claims(found: Mapping[str, Any], numbers: Container[int]) -> Iterator[str]:
         yield f"| {row['number']} | {row['claim']} | {row['finding']} | {row['figure']} |"
 
 
+def leading(rows: Sequence[Row], target: float = TARGET) -> Iterator[str]:
+    """A line for each row of a leaderboard, ranked, with its command."""
+    heads = [heading.format(target=target) for heading in HEADINGS]
+    yield f"| {' | '.join(heads)} | command |"
+    yield "|--:|---|" + "--:|" * (len(heads) - 2) + "---|"
+    ranked = rank(rows, target)
+    for row, cells in zip(ranked, list_lines(ranked, target), strict=True):
+        yield f"| {' | '.join(cells)} | `{row.command}` |"
+
+
 if __name__ == "__main__":
+    print("\n".join(leading(read_board(BOARD))), end="\n\n")
     for name in REPORTS:
         for lines in (standing(report(name)), claims(report(name), SHOWN[name])):
             print("\n".join(lines), end="\n\n")
