@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from composer.building import build_module
 from composer.errors import BadOption, printable, suggest
 from composer.plugins.registry import registry
 from composer.types import Tokenizer
@@ -160,9 +161,8 @@ def count_parameters(name: str, options: Mapping[str, Any], tokenizer: Tokenizer
     """Count the parameters of the network; None if it cannot be built."""
     try:
         architecture = registry().make("architectures", name, **options)
-        module = architecture.build_module(
-            [column.size for column in tokenizer.grammar.columns], len(tokenizer.vocabulary)
-        )
+        columns, words = tokenizer.grammar.columns, len(tokenizer.vocabulary)
+        module = build_module(architecture, columns, words, tokenizer.token_info)
     except Exception:  # from a plugin; its run reports the reason
         return None
     return sum(parameter.numel() for parameter in module.parameters())
