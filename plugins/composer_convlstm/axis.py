@@ -22,7 +22,7 @@ class PitchAxis:
     Tokens are alike if they state the same but for pitch or tonic; the first of them stands for all.
     """
 
-    size: int  # P, from the lowest pitch to the highest
+    size: int  # P, whole octaves from the lowest pitch up, so that a mean over them counts each degree alike
     lowest: int  # the pitch class of the place 0
     place: NDArray[np.int64]  # on the axis, or NOWHERE
     alike: NDArray[np.int64]  # the token that stands for it
@@ -49,7 +49,8 @@ def make_axis(info: TokenInfo) -> PitchAxis | None:
     lowest, highest = int(info.pitch[pitched].min()), int(info.pitch[pitched].max())
     place = np.where(pitched, info.pitch - lowest, NOWHERE)
     tonic = np.where(info.key >= 0, info.key % 12, NOWHERE)
-    return PitchAxis(highest - lowest + 1, lowest % 12, place, _find_alike(info), tonic, info.is_relative)
+    size = 12 * (1 + (highest - lowest) // 12)
+    return PitchAxis(size, lowest % 12, place, _find_alike(info), tonic, info.is_relative)
 
 
 def _find_alike(info: TokenInfo) -> NDArray[np.int64]:

@@ -11,6 +11,7 @@ from composer_convlstm.convolution import PitchProduct, convolve, convolve_few
 from composer_recurrent import compiled
 
 Parts = tuple[Tensor, Tensor]
+Convolve = Callable[[Tensor, Tensor], Tensor]
 
 SUMS = 4
 """Sums of a unit: input gate, forget gate, candidate, output gate."""
@@ -56,9 +57,7 @@ class ConvLstmLayer(nn.Module):
         found = [part.unflatten(-2, (rows, places)) for part in (hidden, *after)]
         return found[0], (found[1], found[2])
 
-    def _run_steps(
-        self, sums: Tensor, state: Parts, convolve_step: Callable[[Tensor, Tensor], Tensor]
-    ) -> tuple[Tensor, Parts]:
+    def _run_steps(self, sums: Tensor, state: Parts, convolve_step: Convolve) -> tuple[Tensor, Parts]:
         """Run one step after the other in torch."""
         (hidden, cell), read = state, []
         for from_below in sums.unbind(0):
