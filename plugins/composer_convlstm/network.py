@@ -28,6 +28,19 @@ class ConvLstmNetwork(nn.Module):
     logits of pitches, by as much, apart from what the edges of the axis cut off.
     """
 
+    token_columns: Tensor
+    other_columns: Tensor
+    offsets: Tensor
+    tables: Tensor
+    place_at: Tensor
+    word_at: Tensor
+    tonic_at: Tensor
+    axis: Tensor
+    degree_at: Tensor
+    alike: Tensor
+    pitched: Tensor
+    read_at: Tensor
+
     def __init__(
         self,
         axis: PitchAxis,

@@ -45,14 +45,13 @@ class ConvLstm:
     dropout: Annotated[float, "share dropped of what all pitches are given, and after each layer"] = 0.1
 
     equations: ClassVar[tuple[str, ...]] = (
-        "for each pitch p:",
-        "i = sigmoid(sum_k W_i[k] x[p + k] + sum_k U_i[k] h[p + k] + V_i g + b_i)",
-        "f = sigmoid(sum_k W_f[k] x[p + k] + sum_k U_f[k] h[p + k] + V_f g + b_f)",
-        "z = tanh(sum_k W_z[k] x[p + k] + sum_k U_z[k] h[p + k] + V_z g + b_z)",
-        "o = sigmoid(sum_k W_o[k] x[p + k] + sum_k U_o[k] h[p + k] + V_o g + b_o)",
-        "c'[p] = f * c[p] + i * z,  h'[p] = o * tanh(c'[p])",
-        "x is what lies at a pitch: marks of features, its degree, outputs of the layers below",
-        "g is what all pitches are given: the sum of all other embedded features",
+        "i = sigmoid(W_i @ x + U_i @ h + V_i g + b_i)   W @ x at pitch p: the sum over k of W[k] x[p + k]",
+        "f = sigmoid(W_f @ x + U_f @ h + V_f g + b_f)",
+        "z = tanh(W_z @ x + U_z @ h + V_z g + b_z)",
+        "o = sigmoid(W_o @ x + U_o @ h + V_o g + b_o)",
+        "c' = f * c + i * z",
+        "h' = o * tanh(c')",
+        "x: what lies at each pitch, and outputs of the layers below;  g: what all pitches are given",
     )
 
     def __post_init__(self) -> None:
