@@ -96,6 +96,14 @@ def test_a_key_alone_moves_the_degrees():
         assert not torch.allclose(module(inputs)[1][0], module(other)[1][0], atol=0.01)
 
 
+def test_each_key_has_a_chance_of_its_own():
+    tokenizer = registry().make("tokenizers", "voices")
+    module, inputs = network(tokenizer), read(tokenizer, MUSIC)
+    with torch.no_grad():
+        logits = module(inputs)[0][0, -1]
+    assert len(logits[tokenizer.token_info.key >= 0].unique()) == 24
+
+
 # --- convolutions -----------------------------------------------------------------------------------------------------
 
 

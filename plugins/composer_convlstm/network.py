@@ -37,7 +37,7 @@ class ConvLstmNetwork(nn.Module):
     tonic_at: Tensor
     axis: Tensor
     degree_at: Tensor
-    alike: Tensor
+    written_at: Tensor
     pitched: Tensor
     read_at: Tensor
 
@@ -92,7 +92,7 @@ class ConvLstmNetwork(nn.Module):
         # The degree of each place: without a key there is none, in C it is the pitch class.
         self._keep("degree_at", (axis.lowest + np.arange(axis.size) - np.arange(OCTAVE)[:, None]) % OCTAVE)
         self.is_relative, kinds = axis.is_relative, axis.kinds
-        self._keep("alike", axis.alike)
+        self._keep("written_at", np.where(axis.place == NOWHERE, words, axis.alike))  # each key for itself
         self._keep("pitched", kinds)
         nothing = axis.size * len(kinds)  # behind all places
         rank = np.searchsorted(kinds, axis.alike)
@@ -152,4 +152,4 @@ class ConvLstmNetwork(nn.Module):
         asked = (stream @ self.query(seen)[..., None].to(stream.dtype)) * self.width**-0.5
         local = (stream @ self.kinds[self.pitched].t() + asked).flatten(2)
         local = torch.cat([local, torch.zeros_like(local[..., :1])], dim=2)
-        return self.head(seen)[..., self.alike] + local[..., self.read_at]
+        return self.head(seen)[..., self.written_at] + local[..., self.read_at]
