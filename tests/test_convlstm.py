@@ -45,7 +45,7 @@ def read(tokenizer, score):
 
 def test_the_axis_has_whole_octaves_from_the_lowest_pitch_up():
     axis = make_axis(describe_tokens(["BOS_None", "EOS_None", "Pitch_50", "Pitch_62", "Rest_None"], 1))
-    assert (axis.size, axis.lowest, axis.place.tolist()) == (24, 2, [-1, -1, 0, 12, -1])
+    assert (axis.size, axis.lowest, axis.place.tolist()) == (24, 50, [-1, -1, 0, 12, -1])
 
 
 def test_tokens_that_differ_by_pitch_or_tonic_alone_are_alike():
@@ -94,6 +94,16 @@ def test_a_key_alone_moves_the_degrees():
     other[inputs == tokenizer.vocabulary.index("Key_Dm")] = tokenizer.vocabulary.index("Key_Am")
     with torch.no_grad():
         assert not torch.allclose(module(inputs)[1][0], module(other)[1][0], atol=0.01)
+
+
+def test_a_register_tells_octaves_apart():
+    tokenizer = registry().make("tokenizers", "voices")
+    inputs, inner, found = read(tokenizer, MUSIC)[:, :1], slice(24, 36), []
+    for register in (False, True):
+        with torch.no_grad():
+            hidden = network(tokenizer, register=register)(inputs)[1][0]
+        found.append(torch.allclose(hidden[:, :, inner], hidden.roll(12, 2)[:, :, inner], atol=1e-4))
+    assert found == [True, False]
 
 
 def test_each_key_has_a_chance_of_its_own():

@@ -23,7 +23,7 @@ class PitchAxis:
     """
 
     size: int  # P, whole octaves from the lowest pitch up, so that a mean over them counts each degree alike
-    lowest: int  # the pitch class of the place 0
+    lowest: int  # the pitch at the place 0
     place: NDArray[np.int64]  # on the axis, or NOWHERE
     alike: NDArray[np.int64]  # the token that stands for it
     tonic: NDArray[np.int64]  # pitch class of the tonic of the key that it states, or NOWHERE
@@ -38,7 +38,7 @@ class PitchAxis:
 def make_blank_axis(vocabulary_size: int) -> PitchAxis:
     """Make the axis, of one place, of a vocabulary of which nothing is known."""
     nowhere = np.full(vocabulary_size, NOWHERE)
-    return PitchAxis(1, 0, nowhere, np.arange(vocabulary_size), nowhere)
+    return PitchAxis(1, 60, nowhere, np.arange(vocabulary_size), nowhere)
 
 
 def make_axis(info: TokenInfo) -> PitchAxis | None:
@@ -50,7 +50,7 @@ def make_axis(info: TokenInfo) -> PitchAxis | None:
     place = np.where(pitched, info.pitch - lowest, NOWHERE)
     tonic = np.where(info.key >= 0, info.key % 12, NOWHERE)
     size = 12 * (1 + (highest - lowest) // 12)
-    return PitchAxis(size, lowest % 12, place, _find_alike(info), tonic, info.is_relative)
+    return PitchAxis(size, lowest, place, _find_alike(info), tonic, info.is_relative)
 
 
 def _find_alike(info: TokenInfo) -> NDArray[np.int64]:

@@ -20,12 +20,15 @@ AT_ONCE = 64
 
 OCTAVE = 12
 
+MIDDLE = 60
+"""The pitch from which heights are counted, in octaves."""
+
 
 class ConvLstmNetwork(nn.Module):
     """`model(inputs (B, T, F), state=None) -> (logits (B, T, V), state)`; a state is two tensors (B, layers, P, C).
 
     Nothing that is learned belongs to one pitch. Music and key that are moved by some semitones move states, and the
-    logits of pitches, by as much, apart from what the edges of the axis cut off.
+    logits of pitches, by as much, apart from what the edges of the axis cut off; not so with a `register`.
     """
 
     token_columns: Tensor
@@ -36,6 +39,7 @@ class ConvLstmNetwork(nn.Module):
     word_at: Tensor
     tonic_at: Tensor
     axis: Tensor
+    height: Tensor
     degree_at: Tensor
     written_at: Tensor
     pitched: Tensor
@@ -51,6 +55,7 @@ class ConvLstmNetwork(nn.Module):
         width: int,
         embedding_size: int,
         dropout: float,
+        register: bool,
     ) -> None:
         super().__init__()
         words, self.places, self.width = len(axis.place), axis.size, width
@@ -67,6 +72,7 @@ class ConvLstmNetwork(nn.Module):
         self.values = nn.Parameter(torch.empty(int(sizes.sum()), embedding_size).normal_(std=0.25))
         self.marks = nn.Parameter(torch.empty(len(of_tokens), width).normal_())
         self.degrees = nn.Parameter(torch.empty(OCTAVE, width).normal_(std=0.25))
+        self.register = nn.Parameter(torch.empty(width).normal_(std=0.25)) if register else None
         self.layers = nn.ModuleList(layers)
         self.dropout = Dropout(dropout)
         seen = 2 * width + embedding_size
@@ -74,8 +80,8 @@ class ConvLstmNetwork(nn.Module):
         self.query = nn.Linear(seen, width)
         self.kinds = nn.Parameter(torch.empty(words, width).normal_(std=width**-0.5))
 
-    def _keep(self, name: str, numbers: object) -> None:
-        self.register_buffer(name, torch.as_tensor(numbers, dtype=torch.int64), persistent=False)
+    def _keep(self, name: str, numbers: object, number: torch.dtype = torch.int64) -> None:
+        self.register_buffer(name, torch.as_tensor(numbers, dtype=number), persistent=False)
 
     def _keep_tables(self, axis: PitchAxis, follow: Sequence[bool]) -> None:
         """Keep what is known of each token in each column of tokens, one table after the other; and of each logit."""
@@ -89,6 +95,7 @@ class ConvLstmNetwork(nn.Module):
             self._keep(name, np.concatenate([*tables, nowhere[:0]]))
         self._keep("tables", len(words) * np.arange(len(follow)))
         self._keep("axis", np.arange(axis.size))
+        self._keep("height", (axis.lowest + np.arange(axis.size) - MIDDLE) / OCTAVE, torch.float32)
         # The degree of each place: without a key there is none, in C it is the pitch class.
         self._keep("degree_at", (axis.lowest + np.arange(axis.size) - np.arange(OCTAVE)[:, None]) % OCTAVE)
         self.is_relative, kinds = axis.is_relative, axis.kinds
@@ -135,7 +142,10 @@ class ConvLstmNetwork(nn.Module):
     def _lay(self, tokens: Tensor) -> Tensor:
         """Lay tokens on the axis (T, B, P, C): marks of the columns that hold each pitch, and its degree."""
         here = self.place_at[tokens][:, :, None] == self.axis[:, None]  # (T, B, P, columns)
-        return here.to(self.marks.dtype) @ self.marks + self._find_degrees(tokens)
+        degrees = self._find_degrees(tokens)
+        if self.register is not None:
+            degrees = degrees + self.height.to(degrees.dtype)[:, None] * self.register
+        return here.to(self.marks.dtype) @ self.marks + degrees
 
     def _find_degrees(self, tokens: Tensor) -> Tensor:
         """Find the vectors of degrees, (T, B, P, C), or one for all steps where pitches are relative to the tonic."""

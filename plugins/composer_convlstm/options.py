@@ -35,6 +35,9 @@ class ConvLstm:
     is known. All else, such as position, bar and voice in turn, is given to all pitches alike. The logit of a pitch is
     read at its place; those of other tokens are read from the mean and the maximum over the axis. Each layer reads the
     sum of the marks and of all layers below. The peepholes of the article are left out.
+
+    So the network does not know how high a pitch is: a choir may begin an octave too low, and stay there. With
+    `register` each pitch is told its height, as in Johnson's network.
     """
 
     hidden_size: Annotated[int, "channels: numbers of each pitch, in each layer"] = 24
@@ -43,6 +46,8 @@ class ConvLstm:
     kernel: Annotated[int, "pitches that a layer sees of what is below it, odd; 25 is an octave to either side"] = 25
     recurrent_kernel: Annotated[int, "pitches that it sees of its own outputs before, odd"] = 5
     dropout: Annotated[float, "share dropped of what all pitches are given, and after each layer"] = 0.1
+
+    register: Annotated[bool, "tell each pitch how high it is; then the state moves about as the music does"] = False
 
     equations: ClassVar[tuple[str, ...]] = (
         "i = sigmoid(W_i @ x + U_i @ h + V_i g + b_i)   W @ x at pitch p: the sum over k of W[k] x[p + k]",
@@ -93,6 +98,7 @@ class ConvLstm:
             width=self.hidden_size,
             embedding_size=self.embedding_size,
             dropout=self.dropout,
+            register=self.register,
         )
 
     def list_shapes(self, column_sizes: Sequence[int], vocabulary_size: int) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -102,6 +108,8 @@ class ConvLstm:
         yield from (("words", (vocabulary_size, shared)), ("roles", (tokens, shared)))
         yield "values", (sum(column_sizes) - tokens * vocabulary_size, shared)
         yield from (("marks", (tokens, width)), ("degrees", (12, width)))
+        if self.register:
+            yield "register", (width,)
         for layer in range(self.layers):
             yield f"layers.{layer}.inputs", (sums, self.kernel, width)
             yield f"layers.{layer}.recurrent", (sums, self.recurrent_kernel, width)
