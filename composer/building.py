@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer.errors import BadOption, printable
 from composer.fitting import UnfitWeights, Weights, check_shapes, check_weights, describe_fault, find_faults
-from composer.types import Architecture, Column, ReadsFeatures
+from composer.types import Architecture, Column, ReadsFeatures, ReadsTokens, TokenInfo
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,21 +27,32 @@ USUAL_MEMORY = 2**36
 """Bytes of memory to assume if the system does not tell."""
 
 
-def build_module(architecture: Architecture, columns: Sequence[Column], vocabulary_size: int) -> nn.Module:
-    """Build the module of an architecture for these features, and tell it what they are if it reads that."""
+def build_module(
+    architecture: Architecture, columns: Sequence[Column], vocabulary_size: int, token_info: TokenInfo | None = None
+) -> nn.Module:
+    """Build the module of an architecture for these features, and tell it what they are if it reads that.
+
+    So with `token_info`, what the tokens state, which whoever has a tokenizer gives.
+    """
+    if token_info is not None and isinstance(architecture, ReadsTokens):
+        return architecture.build_module_of(columns, token_info)
     if isinstance(architecture, ReadsFeatures):
         return architecture.build_module_for(columns, vocabulary_size)
     return architecture.build_module([column.size for column in columns], vocabulary_size)
 
 
 def build_network(
-    architecture: Architecture, columns: Sequence[Column], vocabulary_size: int, weights: Weights
+    architecture: Architecture,
+    columns: Sequence[Column],
+    vocabulary_size: int,
+    weights: Weights,
+    token_info: TokenInfo | None = None,
 ) -> nn.Module:
     """Build the network of an architecture with these weights, in fp32. Raises Unfit before much memory is taken."""
     check_weights(architecture, [column.size for column in columns], vocabulary_size, weights)
     name = type(architecture).__name__
     with find_faults("build_module", name, RuntimeError, OverflowError, MemoryError), _limit_to_weights(weights):
-        module = build_module(architecture, columns, vocabulary_size)
+        module = build_module(architecture, columns, vocabulary_size, token_info)
     try:
         _fill_weights(module, weights)
     except (RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
@@ -67,14 +78,16 @@ def _limit_to_weights(weights: Weights) -> Iterator[None]:
         yield
 
 
-def build_new_network(architecture: Architecture, columns: Sequence[Column], words: int) -> nn.Module:
+def build_new_network(
+    architecture: Architecture, columns: Sequence[Column], words: int, token_info: TokenInfo | None = None
+) -> nn.Module:
     """Build the network of an architecture for training, with these features and `words` in its vocabulary.
 
     Raises BadOption for a network too large for this machine, and for a fault in `build_module`.
     """
     try:
         with _limit_parameters(MOST_ARRAYS, _measure_memory() // 4, "it would take more than all memory"):
-            return build_module(architecture, columns, words)
+            return build_module(architecture, columns, words, token_info)
     except (RuntimeError, ValueError, TypeError, LookupError, OverflowError, MemoryError) as error:
         if not (isinstance(error, UnfitWeights | OverflowError | MemoryError) or _is_of_torch(error)):
             raise BadOption(f"{describe_fault('build_module', type(architecture).__name__, error)}.") from error

@@ -26,7 +26,7 @@ from composer.storage.atomic import write_whole_file
 from composer.storage.inside import expand_home
 from composer.storage.opening import check_regular, open_regular
 from composer.tokens.conditions import Conditions, add_conditions, is_name, is_value
-from composer.types import Architecture, Cell, Column, HasCell, Tokenizer
+from composer.types import Architecture, Cell, HasCell, Tokenizer
 
 if TYPE_CHECKING:
     from torch import nn
@@ -126,7 +126,7 @@ class Model:
             raise self._make_error(
                 f"the architecture '{printable(self.architecture.name)}' does not describe its cell."
             )
-        sizes = [column.size for column in self._get_columns(architecture)]
+        sizes = [column.size for column in self._make_fitting_tokenizer(architecture).grammar.columns]
         weights = {name: array.astype(np.float32) for name, array in self.weights.items()}
         try:
             with find_faults("build_cell", self.architecture.name):
@@ -139,7 +139,7 @@ class Model:
     def make_module(self) -> nn.Module:
         """Make the torch module with its weights in fp32, ready to use. Raises BadModelFile if they do not fit."""
         architecture = self.make_architecture()
-        columns = self._get_columns(architecture)  # before torch is imported
+        tokenizer = self._make_fitting_tokenizer(architecture)  # before torch is imported
         import torch
 
         from composer.building import build_network
@@ -147,21 +147,23 @@ class Model:
 
         try:
             with torch.random.fork_rng(devices=[]):  # initialising must not advance the caller's random numbers
-                module = build_network(architecture, columns, len(self.vocabulary), self.weights)
+                columns, words = tokenizer.grammar.columns, len(self.vocabulary)
+                module = build_network(architecture, columns, words, self.weights, tokenizer.token_info)
         except UnfitWeights as error:
             raise self._make_unfit_error(error) from error
         return module.eval()
 
-    def _get_columns(self, architecture: Architecture) -> tuple[Column, ...]:
-        """Return the categorical features. Raises BadModelFile if the weights do not fit."""
+    def _make_fitting_tokenizer(self, architecture: Architecture) -> Tokenizer:
+        """Make the tokenizer. Raises BadModelFile if the weights do not fit its features."""
         from composer.fitting import UnfitWeights, check_weights
 
-        columns = self.make_tokenizer().grammar.columns
+        tokenizer = self.make_tokenizer()
+        sizes = [column.size for column in tokenizer.grammar.columns]
         try:
-            check_weights(architecture, [column.size for column in columns], len(self.vocabulary), self.weights)
+            check_weights(architecture, sizes, len(self.vocabulary), self.weights)
         except UnfitWeights as error:
             raise self._make_unfit_error(error) from error
-        return columns
+        return tokenizer
 
     def _make(self, kind: str, made: ComponentSpec) -> Any:
         try:

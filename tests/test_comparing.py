@@ -677,6 +677,7 @@ def test_explain_counts_what_says_nothing_of_itself():
     import torch
 
     from composer_compare.cost import count_size
+    from composer_compare.probes import SYMBOLS
 
     class Plain(torch.nn.Module):
         def __init__(self):
@@ -686,5 +687,5 @@ def test_explain_counts_what_says_nothing_of_itself():
         def forward(self, inputs, state=None):
             return self.head(inputs[..., :1].float()), (torch.zeros(len(inputs), 3),)
 
-    found = count_size(SimpleNamespace(build_module=lambda sizes, words: Plain()), [5, 5], 7)
+    found = count_size(SimpleNamespace(build_module=lambda sizes, words: Plain()), SYMBOLS)
     assert (found["parameters"], found["multiply_adds"], found["state_bytes"], found["gates"]) == (14, 7, 12, None)

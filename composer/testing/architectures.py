@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from composer.building import build_module
 from composer.errors import BadModelFile, ComposerError
 from composer.model import Model, load
-from composer.testing.backends import check_backends, limit_threads, make_columns
+from composer.testing.backends import check_backends, limit_threads, make_columns, make_token_info
 from composer.testing.rules import rebuild, require
 from composer.types import Architecture, HasShapes, ModelFile
 
@@ -58,18 +58,18 @@ def check_architecture(architecture: Architecture) -> None:
 
 
 def _build(architecture: Architecture) -> nn.Module:
-    return build_module(architecture, make_columns(SIZES, VOCABULARY), VOCABULARY)
+    return build_module(architecture, make_columns(SIZES, VOCABULARY), VOCABULARY, make_token_info(VOCABULARY))
 
 
 def _check_arrays(architecture: Architecture, module: nn.Module) -> None:
     """Check the names and shapes that the architecture lists; otherwise every file of its models would be refused.
 
-    They are the same whether or not the network is told what its features are.
+    They are the same whether or not the network is told what its features and tokens are.
     """
     shapes = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
     plain = architecture.build_module(SIZES, VOCABULARY).state_dict()
     same = shapes == {name: tuple(tensor.shape) for name, tensor in plain.items()}
-    require(same, "a network has the same arrays whether or not it is told what its features are")
+    require(same, "a network has the same arrays whether or not it is told what its features and tokens are")
     if not isinstance(architecture, HasShapes):
         return
     said = {name: tuple(shape) for name, shape in architecture.list_shapes(SIZES, VOCABULARY)}

@@ -20,6 +20,7 @@ from composer.model import ComponentSpec, Model
 from composer.plugins.registry import registry
 from composer.sampling.torch_backend import make_torch_step
 from composer.testing.rules import rebuild, require
+from composer.tokens.vocabulary import describe_tokens
 from composer.types import (
     Architecture,
     Array,
@@ -31,6 +32,7 @@ from composer.types import (
     Step,
     SupportsBlocks,
     SupportsC,
+    TokenInfo,
     Tokenizer,
 )
 
@@ -91,7 +93,7 @@ def make_random_model(
     written: Tokenizer = registry().make("tokenizers", tokenizer, **writing or {})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        module = build_module(layer, written.grammar.columns, len(written.vocabulary))
+        module = build_module(layer, written.grammar.columns, len(written.vocabulary), written.token_info)
     weights = {name: tensor.numpy() for name, tensor in module.state_dict().items()}
     made = (
         ComponentSpec.describe("architectures", architecture, layer),
@@ -238,14 +240,22 @@ class _Trial(Model):
 
     def make_tokenizer(self) -> Any:
         """Return the part of a tokenizer that tells what the module is built for."""
-        columns = make_columns(self.sizes, len(self.vocabulary))
-        return SimpleNamespace(vocabulary=self.vocabulary, grammar=SimpleNamespace(columns=columns))
+        columns, words = make_columns(self.sizes, len(self.vocabulary)), len(self.vocabulary)
+        grammar = SimpleNamespace(columns=columns)
+        return SimpleNamespace(vocabulary=self.vocabulary, grammar=grammar, token_info=make_token_info(words))
 
 
 def make_columns(sizes: Sequence[int], vocabulary: int) -> tuple[Column, ...]:
     """Make features of these sizes: the token first, and next the bar, if there are several."""
     names = ["token", "bar", *(f"feature {number}" for number in range(3, len(sizes) + 1))]
     return tuple(Column(name, size, size == vocabulary) for name, size in zip(names, sizes, strict=False))
+
+
+def make_token_info(vocabulary: int) -> TokenInfo:
+    """Make the meaning of so many tokens: some keys, and all from the sixth on pitches, with a gap among them."""
+    names = ["BOS_None", "EOS_None", "Key_C", "Key_Dm", "Rest_None"]
+    names += [f"Pitch_{60 + number + number // 4}" for number in range(vocabulary - len(names))]
+    return describe_tokens(names[:vocabulary], 1)
 
 
 def check_backends(architecture: Architecture) -> None:
@@ -301,7 +311,8 @@ def _make_narrow(architecture: Any) -> Any:
     wide = {name: NARROW for name, value in values.items() if type(value) is int and value > NARROW}
     with suppress(Exception):
         made = replace(architecture, **wide)
-        build_module(made, make_columns(*FEATURES[0]), FEATURES[0][1])
+        sizes, words = FEATURES[0]
+        build_module(made, make_columns(sizes, words), words, make_token_info(words))
         return made
     return architecture
 
@@ -323,7 +334,8 @@ def _learn(
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        module = build_module(architecture, make_columns(sizes, vocabulary), vocabulary)
+        columns = make_columns(sizes, vocabulary)
+        module = build_module(architecture, columns, vocabulary, make_token_info(vocabulary))
         inputs = torch.stack([torch.randint(0, size, (4, STEPS + 1)) for size in sizes], dim=-1)
         for _ in range(steps):
             logits = module(inputs[:, :-1])[0]

@@ -138,7 +138,8 @@ def _list_runs(folder: Path, title: str, values: Mapping[str, Any]) -> Iterator[
     recipe = make_recipe()
     tokenizer = recipe.tokenizer
     corpus = build(recipe.dataset, tokenizer, name="scales", cache=folder / "cache", workers=1)
-    network = build_new_network(recipe.architecture, tokenizer.grammar.columns, len(tokenizer.vocabulary))
+    columns, words = tokenizer.grammar.columns, len(tokenizer.vocabulary)
+    network = build_new_network(recipe.architecture, columns, words, tokenizer.token_info)
     weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
     run = folder / "run"
     run.mkdir(exist_ok=True)

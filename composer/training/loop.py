@@ -34,7 +34,7 @@ from composer.training.evaluation import compute_likelihood
 from composer.training.methods import USUAL, Method, Parts
 from composer.training.optimising import apply_gradient
 from composer.training.state import Point, Run, Trained
-from composer.types import Architecture, Column, Objective, Tokenizer, Transform
+from composer.types import Architecture, Objective, Tokenizer, Transform
 
 if TYPE_CHECKING:
     import torch
@@ -149,11 +149,11 @@ def _start(
     device: torch.device,
     beginning: Weights | None = None,
 ) -> Run:
-    columns = tokenizer.grammar.columns
     if beginning is None:
-        module = build_new_network(architecture, columns, len(tokenizer.vocabulary))
+        columns, words = tokenizer.grammar.columns, len(tokenizer.vocabulary)
+        module = build_new_network(architecture, columns, words, tokenizer.token_info)
     else:
-        module = _load_beginning(architecture, columns, len(tokenizer.vocabulary), beginning)
+        module = _load_beginning(architecture, tokenizer, beginning)
     module = module.to(device)
     options = {type(architecture).__name__: get_values(architecture)}
     about = {"settings": asdict(settings), "architecture": options, "music": corpus.folder.name}
@@ -168,14 +168,13 @@ def _start(
     return Run(json.loads(json.dumps(about)), module, copy.deepcopy(module), build(module), build)
 
 
-def _load_beginning(
-    architecture: Architecture, columns: Sequence[Column], vocabulary_size: int, weights: Weights
-) -> nn.Module:
+def _load_beginning(architecture: Architecture, tokenizer: Tokenizer, weights: Weights) -> nn.Module:
     from composer.building import build_network
     from composer.fitting import UnfitWeights
 
     try:
-        return build_network(architecture, columns, vocabulary_size, weights)
+        columns, words = tokenizer.grammar.columns, len(tokenizer.vocabulary)
+        return build_network(architecture, columns, words, weights, tokenizer.token_info)
     except UnfitWeights as error:
         raise BadModelFile(f"the weights to begin with do not fit ({printable(str(error), 240)}).") from error
 

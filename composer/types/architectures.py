@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from composer.model import Model
-    from composer.types.grammars import Column
+    from composer.types.grammars import Column, TokenInfo
 
 
 class Architecture(Protocol):
@@ -99,6 +99,18 @@ class ReadsFeatures(Protocol):
 
     def build_module_for(self, columns: Sequence[Column], vocabulary_size: int) -> nn.Module:
         """Build a module for these features. Raises BadOption where it needs others."""
+
+
+@runtime_checkable
+class ReadsTokens(Protocol):
+    """An architecture whose network needs to know what tokens state as well, such as which of them are which pitches.
+
+    It is built by this method wherever tokens are known, and otherwise as `ReadsFeatures` says. All modules have the
+    same arrays.
+    """
+
+    def build_module_of(self, columns: Sequence[Column], token_info: TokenInfo) -> nn.Module:
+        """Build a module for these features and the tokens (V,). Raises BadOption where it needs others."""
 
 
 @runtime_checkable

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from composer.building import build_module
 from composer.devices import choose_device, describe_machine, switch_off_onednn
 from composer.training import loop
 from composer.training.recipes import Recipe
 from composer.training.state import Trained
 from composer.training.train import make_model
-from composer.types import Architecture, HasCell
+from composer.types import Architecture, HasCell, Tokenizer
 from composer_compare.perturbed_data import load_music, make_recipe
 from composer_compare.plan import TRIED, ExperimentRun
 
@@ -38,15 +39,16 @@ WORD = 4
 """Bytes of a weight."""
 
 
-def count_size(architecture: Architecture, column_sizes: Sequence[int], vocabulary_size: int) -> dict[str, Any]:
+def count_size(architecture: Architecture, tokenizer: Tokenizer) -> dict[str, Any]:
     """Count parameters, multiply-adds of a step, tensors and bytes of the state, and gates.
 
     Gates are None if the architecture does not describe its cell.
     """
     import torch
 
+    column_sizes = [column.size for column in tokenizer.grammar.columns]
     with torch.random.fork_rng(devices=[]):
-        module = architecture.build_module(column_sizes, vocabulary_size)
+        module = _build(architecture, tokenizer)
     state = _run_one_step(module, len(column_sizes))[1]
     return {
         "parameters": sum(parameter.numel() for parameter in module.parameters()),
@@ -56,6 +58,10 @@ def count_size(architecture: Architecture, column_sizes: Sequence[int], vocabula
         "state_bytes": sum(part.numel() * part.element_size() for part in state),
         **_count_gates(architecture, column_sizes, module),
     }
+
+
+def _build(architecture: Architecture, tokenizer: Tokenizer) -> nn.Module:
+    return build_module(architecture, tokenizer.grammar.columns, len(tokenizer.vocabulary), tokenizer.token_info)
 
 
 def _run_one_step(module: nn.Module, columns: int) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
@@ -89,7 +95,7 @@ def _count_gates(architecture: Architecture, column_sizes: Sequence[int], module
     return {"gates": sums - 1, "sums": sums, "recurrent": bool(len(layer.recurrent))}
 
 
-def count_training_bytes(module: nn.Module, column_sizes: Sequence[int], rows: int, places: int) -> int:
+def count_training_bytes(module: nn.Module, columns: int, rows: int, places: int) -> int:
     """Count the bytes held in training: all copies of the parameters, and the activations of one chunk.
 
     Activations are the storages that torch saves in the forward pass; a kernel's workspace is not included.
@@ -104,7 +110,7 @@ def count_training_bytes(module: nn.Module, column_sizes: Sequence[int], rows: i
         return tensor
 
     module.train()
-    inputs = torch.zeros(rows, places, len(column_sizes), dtype=torch.int64)
+    inputs = torch.zeros(rows, places, columns, dtype=torch.int64)
     with torch.autograd.graph.saved_tensors_hooks(save, lambda tensor: tensor):
         held = module(inputs)
     parameters = {p.untyped_storage().data_ptr(): p.numel() * p.element_size() for p in module.parameters()}
@@ -148,17 +154,17 @@ def measure_speed(run: ExperimentRun, _: Path) -> Result:
     stream = loop.make_training_stream(corpus, tokenizer, recipe.settings, recipe.method.make().augmentations)
     chunks = [chunk for number in range(min(stream.batches, 20)) for chunk in stream.cut_chunks(number)]
     tokens = float(np.mean([np.count_nonzero(chunk.targets >= 0) for chunk in chunks]))
-    sizes, words = [column.size for column in tokenizer.grammar.columns], len(tokenizer.vocabulary)
-    module = recipe.architecture.build_module(sizes, words)
-    counted = count_size(recipe.architecture, sizes, words)
-    held = count_training_bytes(module, sizes, recipe.settings.batch_size, recipe.settings.chunk)
+    counted = count_size(recipe.architecture, tokenizer)
+    columns = len(tokenizer.grammar.columns)
+    module = _build(recipe.architecture, tokenizer)
+    held = count_training_bytes(module, columns, recipe.settings.batch_size, recipe.settings.chunk)
     return {
         "step_seconds": round(step, 6),
         "validation_seconds": round(max(took[0] - TRIED[0] * step, 0.0), 4),
         "tokens_per_step": round(tokens, 1),
         "training_bytes": held,
         **counted,
-        **_measure_generation(recipe, trained, len(sizes)),
+        **_measure_generation(recipe, trained, columns),
         "machine": describe_machine(str(choose_device(recipe.settings.device))),
         **_measure_load(),
     }

@@ -62,7 +62,7 @@ def _count_size(made: Any, tokenizer: Any, name: str) -> Mapping[str, Any]:
     from composer_compare.cost import count_size
 
     try:
-        return count_size(made, [column.size for column in tokenizer.grammar.columns], len(tokenizer.vocabulary))
+        return count_size(made, tokenizer)
     except Exception as error:  # a plugin may raise anything
         detail = printable(" ".join(str(error).split()), 160)
         raise BadOption(f"the architecture '{printable(name)}' cannot be built ({detail}).") from error

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from composer.data.corpus import Corpus
 from composer.data.splits import SPLITS
 from composer.errors import ComposerError
-from composer.tokens.vocabulary import BOS, EOS
+from composer.tokens.vocabulary import BOS, EOS, describe_tokens
 from composer.training.evaluation import compute_token_nats
-from composer.types import Column, Tokenizer
+from composer.types import Column, TokenInfo, Tokenizer
 
 if TYPE_CHECKING:
     import torch
@@ -205,6 +205,10 @@ class _Symbols:
     @property
     def columns(self) -> tuple[Column, ...]:
         return (Column("token", len(self.vocabulary), tokens=True),)
+
+    @property
+    def token_info(self) -> TokenInfo:
+        return describe_tokens(self.vocabulary, 1)
 
     @property
     def grammar(self) -> _Symbols:

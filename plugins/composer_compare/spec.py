@@ -11,6 +11,7 @@ from functools import cache
 from itertools import combinations
 from typing import Any
 
+from composer.building import build_module
 from composer.errors import BadOption, ComposerError, printable, suggest
 from composer.plugins.registry import registry
 from composer.plugins.specs import format_spec, parse_spec
@@ -212,9 +213,8 @@ def count_parameters(name: str, options: Mapping[str, Any], tokenizer: Tokenizer
     """Count the parameters of the network; None if it cannot be built."""
     try:
         architecture = registry().make("architectures", name, **options)
-        module = architecture.build_module(
-            [column.size for column in tokenizer.grammar.columns], len(tokenizer.vocabulary)
-        )
+        columns, words = tokenizer.grammar.columns, len(tokenizer.vocabulary)
+        module = build_module(architecture, columns, words, tokenizer.token_info)
     except Exception:  # from a plugin; its run reports the reason
         return None
     return sum(parameter.numel() for parameter in module.parameters())

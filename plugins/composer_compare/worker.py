@@ -249,7 +249,8 @@ def train_on_recall(run: ExperimentRun, scratch: Path) -> Result:
     trained = _train_to_end(music, probes.SYMBOLS, architecture, settings, read_method(plain), scratch)
     import torch
 
-    module = build_module(architecture, probes.SYMBOLS.grammar.columns, len(probes.SYMBOLS.vocabulary))
+    columns, words = probes.SYMBOLS.grammar.columns, len(probes.SYMBOLS.vocabulary)
+    module = build_module(architecture, columns, words, probes.SYMBOLS.token_info)
     module.load_state_dict({name: torch.from_numpy(array) for name, array in trained.weights.items()})
     return {**_summarise_training(trained), "recall": probes.measure_recall(module, music, settings.seed)}
 

@@ -7,9 +7,10 @@ computed for all steps at once, and so is the gradient of the recurrent matrix, 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from ctypes import POINTER, Structure, byref, c_int, c_long, c_void_p
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -29,21 +30,61 @@ def is_available(number: torch.dtype, device: torch.device) -> bool:
     return device.type == "cpu" and load(SOURCE, number) is not None
 
 
+class Product(Protocol):
+    """What a recurrent matrix does: with states (R, H), a row each, it makes sums (R, G)."""
+
+    def multiply(self, states: Tensor, matrix: Tensor) -> Tensor:
+        """Compute sums (R, G) of states (R, H); contiguous."""
+
+    def multiply_back(self, sums: Tensor, matrix: Tensor) -> Tensor:
+        """Compute the gradient (R, H) of states from that of their sums (R, G); contiguous."""
+
+    def sum_up(self, sums: Tensor, states: Tensor, matrix: Tensor) -> Tensor:
+        """Compute the gradient of the matrix from those of sums (T, R, G), and the states (T, R, H)."""
+
+
+class MatrixProduct:
+    """The plain product with a matrix (G, H)."""
+
+    def multiply(self, states: Tensor, matrix: Tensor) -> Tensor:
+        """Compute sums of states."""
+        return multiply_plainly(states, matrix.t())
+
+    def multiply_back(self, sums: Tensor, matrix: Tensor) -> Tensor:
+        """Compute the gradient of states."""
+        return multiply_plainly(sums, matrix)
+
+    def sum_up(self, sums: Tensor, states: Tensor, matrix: Tensor) -> Tensor:
+        """Compute the gradient of the matrix."""
+        return multiply_plainly(sums.flatten(0, 1).t(), states.flatten(0, 1))
+
+
 def run_layer(x: Tensor, state: tuple[Tensor, ...], weights: list[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Compute a layer: x (T, B, E) and its state, each (B, H), to (T, B, H) and the state after the last step.
 
     `weights` are the matrices of input and state and their biases, in torch's order.
     """
-    inputs, recurrent, bias, state_bias = weights
-    sums = multiply(x, inputs)
-    hidden, *after = _Layer.apply(sums, recurrent.to(sums.dtype), bias, state_bias, *state)  # type: ignore[no-untyped-call]
+    inputs, *others = weights
+    return run_sums(multiply(x, inputs), state, others)
+
+
+def run_sums(
+    sums: Tensor, state: tuple[Tensor, ...], weights: Sequence[Tensor], product: Product | None = None
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Compute a layer from the sums (T, R, G) of its input: the output (T, R, H), and the state after the last step.
+
+    `weights` are the recurrent matrix and both biases. The matrix is what a `product` takes, by default a plain one.
+    """
+    recurrent, bias, state_bias = weights
+    given = (sums, recurrent.to(sums.dtype), bias, state_bias)
+    hidden, *after = _Layer.apply(*given, product or MatrixProduct(), *state)  # type: ignore[no-untyped-call]
     return hidden, tuple(after)
 
 
 class _Layer(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, sums: Tensor, recurrent: Tensor, bias: Tensor, state_bias: Tensor, *state: Tensor
+        ctx: Any, sums: Tensor, recurrent: Tensor, bias: Tensor, state_bias: Tensor, product: Product, *state: Tensor
     ) -> tuple[Tensor, ...]:
         (steps, rows, width), kind = (*sums.shape[:2], state[0].shape[-1]), sums.shape[-1] // state[0].shape[-1]
         low, made = sums.dtype == torch.bfloat16, {"from_input": sums.contiguous()}
@@ -56,14 +97,14 @@ class _Layer(torch.autograd.Function):
         if low:
             seen = made["low_hidden"] = made["hidden"].to(torch.bfloat16)
         layer, library = _Struct(made | {"bias": bias, "state_bias": state_bias}, kind), _load(bias.dtype)
-        matrix = recurrent.t()
         for step, before in enumerate(seen.unbind(0)[:-1]):
-            product = multiply_plainly(before, matrix)
-            layer.given.from_state = product.data_ptr()
+            from_state = product.multiply(before, recurrent)
+            layer.given.from_state = from_state.data_ptr()
             library.run_forward(layer.address, step)
         kept = made["hidden"], made.get("cells"), made["gates"], seen
         ctx.save_for_backward(recurrent, bias, *kept)
         ctx.set_materialize_grads(False)
+        ctx.product = product
         return made["hidden"][1:].clone(), *(made[name][-1].clone() for name in ("hidden", "cells")[: len(state)])
 
     @staticmethod
@@ -85,11 +126,11 @@ class _Layer(torch.autograd.Function):
         layer, library = _Struct(made, kind), _load(bias.dtype)
         for step, sums in reversed(list(enumerate(to_state.unbind(0)))):
             library.run_backward(layer.address, step)
-            product = multiply_plainly(sums, recurrent)
-            layer.given.d_product = product.data_ptr()
-        of_matrix = multiply_plainly(to_state.flatten(0, 1).t(), seen[:-1].flatten(0, 1))
-        of_state = made["d_state"].add_(product), *((made["d_cell"],) if cells is not None else ())
-        return made["d_from_input"], of_matrix, made["d_bias"], made["d_state_bias"], *of_state
+            d_product = ctx.product.multiply_back(sums, recurrent)
+            layer.given.d_product = d_product.data_ptr()
+        of_matrix = ctx.product.sum_up(to_state, seen[:-1], recurrent)
+        of_state = made["d_state"].add_(d_product), *((made["d_cell"],) if cells is not None else ())
+        return made["d_from_input"], of_matrix, made["d_bias"], made["d_state_bias"], None, *of_state
 
 
 def _copy(gradient: Tensor | None, like: Tensor) -> Tensor:
