@@ -20,6 +20,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from composer_linear.compiled import can_run, run_delta
+
 CHUNK = 32
 """Steps of a chunk: work within it grows with its length, and the number of chunks falls."""
 
@@ -32,9 +34,12 @@ def run_memory(
     Queries and keys are (B, heads or 1, T, K), values (B, heads, T, V), the logarithms of decays (B, heads, T), and the
     memory before is as that after. With a `share` (B, heads, T) it follows the delta rule. All are in fp32 or fp64.
     """
-    run = step_memory if values.shape[2] == 1 else run_chunks
     with torch.autocast(values.device.type, enabled=False):
-        return run(queries, keys, values, log_decay, state, share)
+        if values.shape[2] == 1:
+            return step_memory(queries, keys, values, log_decay, state, share)
+        if share is not None and can_run(keys, values):
+            return run_delta(queries, keys, values, log_decay, state, share)
+        return run_chunks(queries, keys, values, log_decay, state, share)
 
 
 def step_memory(
