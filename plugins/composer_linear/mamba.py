@@ -24,7 +24,7 @@ class Mamba2Mixer(Mixer):
         super().__init__()
         self.inner, self.heads, self.size = GROWTH * width, heads, state_size
         self.inputs = Matrix(width, 2 * self.inner + 2 * state_size + heads)
-        self.convolution = ShortConvolution(self.inner + 2 * state_size)
+        self.convolution = ShortConvolution(self.inner + 2 * state_size, activated=True)
         self.rates, self.steps = draw_rates(heads), draw_steps(heads)
         self.skip = nn.Parameter(torch.ones(heads))
         self.norm, self.outputs = Norm(self.inner), Matrix(self.inner, width, scale=scale)
@@ -38,7 +38,7 @@ class Mamba2Mixer(Mixer):
         """Compute (B, T, H) and the state after the last step."""
         shown, seen, step = self.inputs(x).split([self.inner, self.inner + 2 * self.size, self.heads], dim=-1)
         seen, inputs = self.convolution(seen, state[0])
-        values, keys, queries = functional.silu(seen).split([self.inner, self.size, self.size], dim=-1)
+        values, keys, queries = seen.split([self.inner, self.size, self.size], dim=-1)
         values = values.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, heads, T, V)
         step = functional.softplus(widen(step).transpose(1, 2) + self.steps[:, None])  # (B, heads, T)
         log_decay = -self.rates.exp()[:, None] * step

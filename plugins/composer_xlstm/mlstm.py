@@ -39,7 +39,7 @@ class MatrixMixer(Mixer):
         super().__init__()
         self.inner, self.heads = GROWTH * width, heads
         self.inputs = Matrix(width, 2 * self.inner)
-        self.convolution = ShortConvolution(self.inner)
+        self.convolution = ShortConvolution(self.inner, activated=True)
         parts = self.inner // CHANNELS
         self.queries, self.keys, self.values = (HeadMatrix(parts, CHANNELS, CHANNELS) for _ in range(3))
         self.gates = Matrix(3 * self.inner, 2 * heads, bias=True)  # input, forget
@@ -60,7 +60,6 @@ class MatrixMixer(Mixer):
         """Compute (B, T, H) and the state after the last step."""
         seen, shown = self.inputs(x).chunk(2, dim=-1)
         smooth, inputs = self.convolution(seen, state[0])
-        smooth = functional.silu(smooth)
         queries, keys, values = widen(self.queries(smooth)), widen(self.keys(smooth)), widen(self.values(seen))
         seen_by_gates = torch.cat([queries, keys, values], dim=-1) * (3 * self.inner) ** -0.5
         log_input, forget = widen(self.gates(seen_by_gates)).transpose(1, 2).chunk(2, dim=1)  # (B, heads, T) each

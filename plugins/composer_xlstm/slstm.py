@@ -26,7 +26,7 @@ class ScalarMixer(Mixer):
         super().__init__()
         self.width, self.heads = width, heads
         size = width // heads
-        self.convolution = ShortConvolution(width)
+        self.convolution = ShortConvolution(width, activated=True)
         self.smooth_gates = HeadMatrix(heads, size, 2 * size)  # input, forget; of what the convolution makes
         self.gates = HeadMatrix(heads, size, 2 * size)  # candidate, output
         # input, forget, candidate, output
@@ -43,7 +43,6 @@ class ScalarMixer(Mixer):
     def forward(self, x: Tensor, state: Parts) -> tuple[Tensor, Parts]:
         """Compute (B, T, H) and the state after the last step."""
         smooth, inputs = self.convolution(x, state[0])
-        smooth = functional.silu(smooth)
         both = self._split(self.smooth_gates(smooth)), self._split(self.gates(x))
         sums = widen(torch.cat(both, dim=-1)) + self.bias  # (B, T, heads, 4 H / heads)
         with torch.autocast(x.device.type, enabled=False):
