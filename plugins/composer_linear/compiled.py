@@ -78,7 +78,7 @@ class _Delta(torch.autograd.Function):
 
 
 def _pack(x: Tensor) -> Tensor:
-    """Return (B, heads, T, N) with numbers of the last axis side by side; parts of a wider array stay where they are."""
+    """Return (B, heads, T, N) with the last axis side by side; parts of a wider array stay where they are."""
     return x if x.stride(-1) == 1 else x.contiguous()
 
 

@@ -12,7 +12,7 @@
 #define BYTES 16
 #endif
 
-typedef number lanes __attribute__((vector_size(BYTES)));
+typedef number lanes __attribute__((vector_size(BYTES), may_alias));
 
 enum { LANES = BYTES / sizeof(number), BLOCK = 2 * LANES, SEGMENT = 16 }; /* steps between two memories that are kept */
 

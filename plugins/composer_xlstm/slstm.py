@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from composer_linear.pieces import HeadMatrix, HeadNorm, ShortConvolution, widen
 from composer_linear.stack import Mixer, Parts
+from composer_xlstm.compiled import load_library, run_compiled
 
 LEAST = 1e-30
 """The least divisor."""
@@ -56,6 +57,8 @@ class ScalarMixer(Mixer):
 
 def run_steps(sums: Tensor, recurrent: Tensor, state: Parts) -> tuple[Tensor, Parts]:
     """Take the steps of sums (B, T, heads, 4 N) of the input; return (B, T, heads, N) and the state (B, heads, N)."""
+    if sums.shape[1] > 1 and (library := load_library(sums)) is not None:
+        return run_compiled(sums, recurrent, state, library)
     hidden = []
     for given in sums.unbind(1):
         from_state = (state[0].transpose(0, 1) @ recurrent).transpose(0, 1)
