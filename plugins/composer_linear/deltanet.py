@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from composer_linear.gating import gate
 from composer_linear.memory import run_memory
 from composer_linear.pieces import HeadNorm, Matrix, ShortConvolution, widen
 from composer_linear.stack import Mixer, Parts
@@ -50,7 +51,7 @@ class GatedDeltaMixer(Mixer):
         log_decay = -self.rates.exp()[:, None] * functional.softplus(step + self.steps[:, None])
         queries, keys = (functional.normalize(of, dim=-1) for of in (queries, keys))
         read, memory = run_memory(queries, keys, values, log_decay, state[1], torch.sigmoid(share))
-        return self.outputs(self.norm(read) * functional.silu(shown)), (inputs, memory)
+        return self.outputs(gate(shown, self.norm(read), "silu")), (inputs, memory)
 
     def _split(self, x: Tensor) -> Tensor:
         """Split (B, T, H) into heads (B, heads, T, H / heads)."""

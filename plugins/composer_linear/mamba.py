@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from composer_linear.deltanet import draw_rates, draw_steps
+from composer_linear.gating import gate
 from composer_linear.memory import run_memory
 from composer_linear.pieces import Matrix, Norm, ShortConvolution, widen
 from composer_linear.stack import Mixer, Parts
@@ -44,4 +45,4 @@ class Mamba2Mixer(Mixer):
         log_decay = -self.rates.exp()[:, None] * step
         read, memory = run_memory(queries[:, None], keys[:, None], step[..., None] * values, log_decay, state[1])
         read = (read + self.skip[:, None, None] * values).transpose(1, 2).flatten(2)
-        return self.outputs(self.norm(read * functional.silu(shown))), (inputs, memory)
+        return self.outputs(self.norm(gate(shown, read, "silu"))), (inputs, memory)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from composer_linear.convolution import REACH, convolve
+from composer_linear.gating import gate
 from composer_recurrent.products import multiply
 
 FAINT = 0.1
@@ -96,10 +97,10 @@ class GatedNetwork(nn.Module):
 
     def __init__(self, width: int, inner: int, activation: str, scale: float) -> None:
         super().__init__()
-        self.activation = getattr(functional, activation)
+        self.activation = activation
         self.inputs, self.outputs = Matrix(width, 2 * inner), Matrix(inner, width, scale=scale)
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute (B, T, width)."""
-        gate, value = self.inputs(x).chunk(2, dim=-1)
-        return self.outputs(self.activation(gate) * value)
+        gates, values = self.inputs(x).chunk(2, dim=-1)
+        return self.outputs(gate(gates, values, self.activation))
