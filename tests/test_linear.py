@@ -10,7 +10,7 @@ from composer.plugins.registry import registry
 from composer.testing.backends import make_columns
 from composer.tokens.jit import c_compiler
 from composer_linear import convolution, scan
-from composer_linear.compiled import run_delta
+from composer_linear.compiled import run_delta, run_linear
 from composer_linear.memory import run_chunks, step_memory
 from composer_linear.pieces import ShortConvolution
 from composer_linear.rglru import RgLruMixer
@@ -122,10 +122,13 @@ def test_the_scan_in_c_is_that_of_torch_and_so_are_its_gradients(monkeypatch):
 
 @in_c
 @pytest.mark.parametrize("heads", [1, 2], ids=["keys of all heads", "keys of each head"])
-def test_the_delta_rule_in_c_is_that_of_chunks_and_so_are_its_gradients(heads):
-    given = [of.requires_grad_() for of in memories(width=37)]  # values of more than a block
-    given[:2] = [of[:, :heads].detach().requires_grad_() for of in given[:2]]
-    compare(run_delta(*given), run_chunks(*given), given)
+@pytest.mark.parametrize("delta", [False, True])
+def test_a_memory_in_c_is_that_of_chunks_and_so_are_its_gradients(delta, heads):
+    queries, keys, *others = memories(width=37)  # values of more than a block
+    given = [of.requires_grad_() for of in (queries[:, :heads], keys[:, :heads], *others)]
+    given = given if delta else given[:-1]
+    found = run_delta(*given) if delta else run_linear(*given)
+    compare(found, run_chunks(*given, *(() if delta else (None,))), given)
 
 
 @in_c

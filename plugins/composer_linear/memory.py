@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from composer_linear.compiled import can_run, run_delta
+from composer_linear.compiled import can_run, run_delta, run_linear
 
 CHUNK = 32
 """Steps of a chunk: work within it grows with its length, and the number of chunks falls."""
@@ -37,7 +37,9 @@ def run_memory(
     with torch.autocast(values.device.type, enabled=False):
         if values.shape[2] == 1:
             return step_memory(queries, keys, values, log_decay, state, share)
-        if share is not None and can_run(keys, values):
+        if can_run(keys, values) and share is None:
+            return run_linear(queries, keys, values, log_decay, state)
+        if can_run(keys, values) and share is not None:
             return run_delta(queries, keys, values, log_decay, state, share)
         return run_chunks(queries, keys, values, log_decay, state, share)
 

@@ -1,8 +1,9 @@
-/* The delta rule step by step, on a memory that is a matrix S (K, V) of each head, and its gradients. It follows numbers.c.
+/* A memory that is a matrix S (K, V) of each head, step by step, and gradients of the delta rule. It follows numbers.c.
 
-   A step decays S by a, and writes at the key k the share b of the difference between the value v and what S holds there:
-   w = b (v - a S^T k), S' = a S + k w^T. The query q reads it: o = S'^T q. Columns of S know nothing of each other. So
-   they are taken in blocks that stay in the processor's nearest cache, two vectors a row. */
+   A step decays S by a, writes w at the key k, and the query q reads it: S' = a S + k w^T, o = S'^T q. What is written is
+   the value v; or by the delta rule the share b of the difference between it and what S holds there, w = b (v - a S^T k).
+   Columns of S know nothing of each other. So they are taken in blocks that stay in the processor's nearest cache, two
+   vectors a row. */
 
 #if defined __AVX512F__
 #define BYTES 64
@@ -14,7 +15,7 @@
 
 typedef number lanes __attribute__((vector_size(BYTES), may_alias));
 
-enum { LANES = BYTES / sizeof(number), BLOCK = 2 * LANES, SEGMENT = 16 }; /* steps between two memories that are kept */
+enum { LANES = BYTES / sizeof(number), BLOCK = 2 * LANES, FOUR = 4, SEGMENT = 16 }; /* steps between two memories that are kept */
 
 typedef struct {
     lanes low, high;
@@ -204,6 +205,34 @@ static void run_block_back(const Memory *m, Place at) {
     copy_out(d, keys, m->values, at.count, find_state(m, at));
 }
 
+/* Take `count` steps in one pass over the memory, without the delta rule. */
+static inline void take_steps(const Memory *m, Place at, long t, int count, Block *state) {
+    const number *key[FOUR], *query[FOUR], *decay = m->decay + find_gates(m, at) + t;
+    Block value[FOUR], read[FOUR];
+    for (int i = 0; i < count; i++) {
+        key[i] = find(&m->key, at, t + i), query[i] = find(&m->query, at, t + i);
+        value[i] = load_values(&m->value, at, t + i), read[i] = (Block){{0}, {0}};
+    }
+    for (long k = 0; k < m->keys; k++) {
+        lanes low = state[k].low, high = state[k].high;
+        for (int i = 0; i < count; i++) {
+            low = decay[i] * low + key[i][k] * value[i].low, high = decay[i] * high + key[i][k] * value[i].high;
+            read[i].low += query[i][k] * low, read[i].high += query[i][k] * high;
+        }
+        state[k].low = low, state[k].high = high;
+    }
+    for (int i = 0; i < count; i++) store(read[i], at.count, find(&m->read, at, t + i) + at.from);
+}
+
+static void run_linear_block(const Memory *m, Place at) {
+    Block *state = (Block *)m->scratch;
+    long t = 0;
+    copy_in(find_state(m, at), m->keys, m->values, at.count, state);
+    for (; t + FOUR <= m->places; t += FOUR) take_steps(m, at, t, FOUR, state);
+    for (; t < m->places; t++) take_steps(m, at, t, 1, state);
+    copy_out(state, m->keys, m->values, at.count, find_state(m, at));
+}
+
 static void run_all(const Memory *m, void (*run)(const Memory *, Place)) {
     for (long row = 0; row < m->rows; row++)
         for (long head = 0; head < m->heads; head++)
@@ -212,6 +241,8 @@ static void run_all(const Memory *m, void (*run)(const Memory *, Place)) {
                 run(m, (Place){row, head, from, left < BLOCK ? left : BLOCK});
             }
 }
+
+void run_linear(const Memory *m) { run_all(m, run_linear_block); }
 
 void run_delta(const Memory *m) { run_all(m, run_block); }
 
