@@ -33,7 +33,7 @@ def run_delta(
 ) -> tuple[Tensor, Tensor]:
     """Take all steps, as `composer_linear.memory.run_memory` does, if `can_run`."""
     library = load(SOURCE, values.dtype)
-    return _Delta.apply(queries, keys, values, log_decay, state, share, library)  # type: ignore[no-untyped-call, no-any-return]
+    return _Delta.apply(queries, keys, values, log_decay, state, share, library)  # type: ignore[no-untyped-call]
 
 
 def run_linear(
@@ -41,7 +41,7 @@ def run_linear(
 ) -> tuple[Tensor, Tensor]:
     """Take all steps without the delta rule, if `can_run`."""
     library = load(SOURCE, values.dtype)
-    return _Linear.apply(queries, keys, values, log_decay, state, library)  # type: ignore[no-untyped-call, no-any-return]
+    return _Linear.apply(queries, keys, values, log_decay, state, library)  # type: ignore[no-untyped-call]
 
 
 class _Linear(torch.autograd.Function):
@@ -169,7 +169,7 @@ class _Given(Structure):
     )
 
 
-_ARRAYS = {name for name, kind in _Given._fields_ if kind is _Array}
+_ARRAYS = {field[0] for field in _Given._fields_ if field[1] is _Array}
 
 
 def _call(library: ctypes.CDLL, function: Any, tensors: dict[str, Tensor], *, backwards: bool = False) -> None:

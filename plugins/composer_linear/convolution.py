@@ -29,7 +29,7 @@ def convolve(x: Tensor, before: Tensor, weight: Tensor, bias: Tensor, *, activat
     Weights are (REACH, C), the bias is (C,). All but `x` are in one type, in which the results are.
     """
     if x.shape[1] > 1 and x.device.type == "cpu" and (library := load(SOURCE, before.dtype)) is not None:
-        return _Convolved.apply(x, before, weight, bias, activated, library)  # type: ignore[no-untyped-call, no-any-return]
+        return _Convolved.apply(x, before, weight, bias, activated, library)  # type: ignore[no-untyped-call]
     places, seen = x.shape[1], torch.cat([before, x.to(before.dtype)], dim=1)
     made = bias + weight[0] * seen[:, :places]
     for step in range(1, REACH):

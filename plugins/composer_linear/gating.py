@@ -6,6 +6,7 @@ On a CPU they run in compiled C, forward and backward: one pass over the numbers
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from ctypes import POINTER, Structure, byref, c_long, c_void_p
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from composer_recurrent.c_code import load
 
 SOURCE = Path(__file__).with_name("gating.c")
 
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "silu": functional.silu,
     "gelu": functional.gelu,
     "gelu-tanh": partial(functional.gelu, approximate="tanh"),
@@ -34,7 +35,7 @@ def gate(gates: Tensor, values: Tensor, activation: str) -> Tensor:
     wide = torch.promote_types(made, torch.float32)
     known = {gates.dtype, values.dtype} <= {torch.bfloat16, wide}
     if gates.shape[1] > 1 and gates.device.type == "cpu" and known and (library := load(SOURCE, wide)) is not None:
-        return _Gated.apply(gates, values, activation, made, library)  # type: ignore[no-untyped-call, no-any-return]
+        return _Gated.apply(gates, values, activation, made, library)  # type: ignore[no-untyped-call]
     return ACTIVATIONS[activation](gates) * values
 
 

@@ -3,6 +3,7 @@
 options.py  its options, equations and arrays
 mlstm.py    the matrix memory
 slstm.py    the scalar memory
+compiled.py its steps in compiled C
 
 The blocks, and the recurrence of a matrix in chunks, are those of `composer_linear`.
 """
