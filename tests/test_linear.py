@@ -9,18 +9,21 @@ from composer.errors import BadOption
 from composer.plugins.registry import registry
 from composer.testing.backends import make_columns
 from composer.tokens.jit import c_compiler
-from composer_linear import scan
+from composer_linear import convolution, scan
+from composer_linear.compiled import run_delta, run_linear
 from composer_linear.memory import run_chunks, step_memory
 from composer_linear.pieces import ShortConvolution
 from composer_linear.rglru import RgLruMixer
 from composer_linear.scan import run_scan
 from composer_traced.graph import trace_step
+from composer_xlstm import slstm
 from composer_xlstm.mlstm import find_most
 
 NAMES = ["rg-lru", "gated-deltanet", "mamba2", "xlstm"]
 SIZES = (11, 5, 3)
 PLACES = 70  # more than two chunks
 CLOSE = 1e-5
+in_c = pytest.mark.skipif(c_compiler.find_compiler() is None, reason="there is no C compiler here")
 SMALL = {"hidden_size": 8, "embedding_size": 6, "heads": 2, "state_size": 4}
 
 
@@ -48,13 +51,39 @@ def run(module, inputs, sizes):
     return torch.cat(parts, dim=1)
 
 
-def memories(places=PLACES, heads=2):
+def memories(places=PLACES, heads=2, width=5):
     """Queries, keys, values, decays, memory and shares for 2 rows, in fp64."""
     torch.manual_seed(0)
-    queries, keys, values = (torch.randn(2, heads, places, size, dtype=torch.float64) for size in (6, 6, 5))
+    queries, keys, values = (torch.randn(2, heads, places, size, dtype=torch.float64) for size in (6, 6, width))
     decay, share = torch.rand(2, 2, heads, places, dtype=torch.float64)
-    memory = torch.randn(2, heads, 6, 5, dtype=torch.float64)
+    memory = torch.randn(2, heads, 6, width, dtype=torch.float64)
     return functional.normalize(queries, dim=-1), functional.normalize(keys, dim=-1), values, decay.log(), memory, share
+
+
+def normal(*shapes):
+    torch.manual_seed(0)
+    return [torch.randn(shape, dtype=torch.float64) for shape in shapes]
+
+
+def compare(found, expected, given):
+    """Compare results, and the gradients of the `given`."""
+    found, expected = ((of,) if torch.is_tensor(of) else of for of in (found, expected))
+    for one, other in zip(found, expected, strict=True):
+        assert torch.allclose(one, other)
+    heard = normal(*(of.shape for of in expected if of.requires_grad))
+    gradients = (
+        torch.autograd.grad([of for of in results if of.requires_grad], given, heard) for results in (found, expected)
+    )
+    for one, other in zip(*gradients, strict=True):
+        assert torch.allclose(one, other)
+
+
+def compare_with_torch(monkeypatch, module, loader, task, given):
+    """Compare a task in C with itself where there is no library."""
+    given = [of.detach().requires_grad_() for of in given]
+    found = task(*given)
+    monkeypatch.setattr(module, loader, lambda *_: None)
+    compare(found, task(*given), given)
 
 
 # --- recurrences ------------------------------------------------------------------------------------------------------
@@ -85,19 +114,42 @@ def test_the_delta_rule_replaces_what_a_key_holds():
     assert torch.allclose(functional.normalize(other, dim=-1) @ memory, values[1], atol=CLOSE)
 
 
-@pytest.mark.skipif(c_compiler.find_compiler() is None, reason="there is no C compiler here")
+@in_c
 def test_the_scan_in_c_is_that_of_torch_and_so_are_its_gradients(monkeypatch):
-    torch.manual_seed(0)
-    given = [torch.rand(3, 9, 5), torch.randn(3, 9, 5), torch.randn(3, 5)]
-    given = [tensor.double().requires_grad_() for tensor in given]
-    heard = torch.randn(3, 9, 5, dtype=torch.float64)
-    found = run_scan(*given)
-    gradients = torch.autograd.grad(found, given, heard)
-    monkeypatch.setattr(scan, "load", lambda *source: None)
-    expected = run_scan(*given)
-    assert torch.allclose(found, expected)
-    for one, other in zip(gradients, torch.autograd.grad(expected, given, heard), strict=True):
-        assert torch.allclose(one, other)
+    given = [torch.rand(3, 9, 5, dtype=torch.float64), *normal((3, 9, 5), (3, 5))]
+    compare_with_torch(monkeypatch, scan, "load", run_scan, given)
+
+
+@in_c
+@pytest.mark.parametrize("heads", [1, 2], ids=["keys of all heads", "keys of each head"])
+@pytest.mark.parametrize("delta", [False, True])
+def test_a_memory_in_c_is_that_of_chunks_and_so_are_its_gradients(delta, heads):
+    queries, keys, *others = memories(width=37)  # values of more than a block
+    given = [of.requires_grad_() for of in (queries[:, :heads], keys[:, :heads], *others)]
+    given = given if delta else given[:-1]
+    found = run_delta(*given) if delta else run_linear(*given)
+    compare(found, run_chunks(*given, *(() if delta else (None,))), given)
+
+
+@in_c
+@pytest.mark.parametrize("activated", [False, True], ids=["plain", "silu"])
+def test_the_short_convolution_in_c_is_that_of_torch_and_so_are_its_gradients(activated, monkeypatch):
+    given = normal((3, 9, 5), (3, 3, 5), (4, 5), (5,))
+    compare_with_torch(
+        monkeypatch, convolution, "load", lambda *of: convolution.convolve(*of, activated=activated), given
+    )
+
+
+@in_c
+def test_the_steps_of_an_slstm_in_c_are_those_of_torch_and_so_are_their_gradients(monkeypatch):
+    sums, recurrent, *state = normal((3, 9, 2, 20), (2, 5, 20), (3, 2, 5), (3, 2, 5), (3, 2, 5))
+    state, most = [*state[:2], state[2].abs()], normal((3, 2, 5))[0]
+
+    def take(sums, recurrent, *state):
+        hidden, after = slstm.run_steps(3 * sums, recurrent, (*state, most))
+        return hidden, *after[:3], after[3].detach()
+
+    compare_with_torch(monkeypatch, slstm, "load_library", take, [sums, recurrent, *state])
 
 
 def test_a_short_convolution_sees_four_steps():

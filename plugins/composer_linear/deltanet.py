@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from composer_linear.gating import gate
 from composer_linear.memory import run_memory
 from composer_linear.pieces import HeadNorm, Matrix, ShortConvolution, widen
 from composer_linear.stack import Mixer, Parts
@@ -32,7 +33,7 @@ class GatedDeltaMixer(Mixer):
         self.width, self.heads = width, heads
         self.inputs = Matrix(width, 4 * width)  # queries, keys, values; the gate of the output
         self.gates = Matrix(width, 2 * heads)  # share and step
-        self.convolution = ShortConvolution(3 * width)
+        self.convolution = ShortConvolution(3 * width, activated=True)
         self.rates, self.steps = draw_rates(heads), draw_steps(heads)
         self.norm, self.outputs = HeadNorm(width), Matrix(width, width, scale=scale)
 
@@ -45,12 +46,12 @@ class GatedDeltaMixer(Mixer):
         """Compute (B, T, H) and the state after the last step."""
         seen, shown = self.inputs(x).split([3 * self.width, self.width], dim=-1)
         seen, inputs = self.convolution(seen, state[0])
-        queries, keys, values = (self._split(of) for of in functional.silu(seen).chunk(3, dim=-1))
+        queries, keys, values = (self._split(of) for of in seen.chunk(3, dim=-1))
         share, step = widen(self.gates(x)).transpose(1, 2).chunk(2, dim=1)  # (B, heads, T) each
         log_decay = -self.rates.exp()[:, None] * functional.softplus(step + self.steps[:, None])
         queries, keys = (functional.normalize(of, dim=-1) for of in (queries, keys))
         read, memory = run_memory(queries, keys, values, log_decay, state[1], torch.sigmoid(share))
-        return self.outputs(self.norm(read) * functional.silu(shown)), (inputs, memory)
+        return self.outputs(gate(shown, self.norm(read), "silu")), (inputs, memory)
 
     def _split(self, x: Tensor) -> Tensor:
         """Split (B, T, H) into heads (B, heads, T, H / heads)."""

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from composer_linear.deltanet import draw_rates, draw_steps
+from composer_linear.gating import gate
 from composer_linear.memory import run_memory
 from composer_linear.pieces import Matrix, Norm, ShortConvolution, widen
 from composer_linear.stack import Mixer, Parts
@@ -24,7 +25,7 @@ class Mamba2Mixer(Mixer):
         super().__init__()
         self.inner, self.heads, self.size = GROWTH * width, heads, state_size
         self.inputs = Matrix(width, 2 * self.inner + 2 * state_size + heads)
-        self.convolution = ShortConvolution(self.inner + 2 * state_size)
+        self.convolution = ShortConvolution(self.inner + 2 * state_size, activated=True)
         self.rates, self.steps = draw_rates(heads), draw_steps(heads)
         self.skip = nn.Parameter(torch.ones(heads))
         self.norm, self.outputs = Norm(self.inner), Matrix(self.inner, width, scale=scale)
@@ -38,10 +39,10 @@ class Mamba2Mixer(Mixer):
         """Compute (B, T, H) and the state after the last step."""
         shown, seen, step = self.inputs(x).split([self.inner, self.inner + 2 * self.size, self.heads], dim=-1)
         seen, inputs = self.convolution(seen, state[0])
-        values, keys, queries = functional.silu(seen).split([self.inner, self.size, self.size], dim=-1)
+        values, keys, queries = seen.split([self.inner, self.size, self.size], dim=-1)
         values = values.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, heads, T, V)
         step = functional.softplus(widen(step).transpose(1, 2) + self.steps[:, None])  # (B, heads, T)
         log_decay = -self.rates.exp()[:, None] * step
         read, memory = run_memory(queries[:, None], keys[:, None], step[..., None] * values, log_decay, state[1])
         read = (read + self.skip[:, None, None] * values).transpose(1, 2).flatten(2)
-        return self.outputs(self.norm(read * functional.silu(shown))), (inputs, memory)
+        return self.outputs(self.norm(gate(shown, read, "silu"))), (inputs, memory)

@@ -12,6 +12,8 @@ The form in chunks is the same function. Within a chunk, what one step has writt
 matrices; S is carried from chunk to chunk. What the delta rule writes at a step depends on what it wrote before: a
 triangular system, solved for all chunks at once (Yang et al. 2024, arXiv 2406.06484). Keys may be shared by all heads:
 then they are of 1 head.
+
+On a CPU, compiled C takes steps instead (`composer_linear.compiled`), which is faster than these products.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from composer_linear.compiled import can_run, run_delta, run_linear
 
 CHUNK = 32
 """Steps of a chunk: work within it grows with its length, and the number of chunks falls."""
@@ -32,9 +36,14 @@ def run_memory(
     Queries and keys are (B, heads or 1, T, K), values (B, heads, T, V), the logarithms of decays (B, heads, T), and the
     memory before is as that after. With a `share` (B, heads, T) it follows the delta rule. All are in fp32 or fp64.
     """
-    run = step_memory if values.shape[2] == 1 else run_chunks
     with torch.autocast(values.device.type, enabled=False):
-        return run(queries, keys, values, log_decay, state, share)
+        if values.shape[2] == 1:
+            return step_memory(queries, keys, values, log_decay, state, share)
+        if not can_run(keys, values):
+            return run_chunks(queries, keys, values, log_decay, state, share)
+        if share is None:
+            return run_linear(queries, keys, values, log_decay, state)
+        return run_delta(queries, keys, values, log_decay, state, share)
 
 
 def step_memory(

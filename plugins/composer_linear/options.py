@@ -34,7 +34,7 @@ REACH = 4
 class Stacked(Recurrent):
     """Residual blocks in place of recurrent layers; subclasses define the mixer."""
 
-    activation: ClassVar[str] = "silu"  # of the network of each step, by its name in torch
+    activation: ClassVar[str] = "silu"  # of the network of each step (`composer_linear.gating`)
 
     def __post_init__(self) -> None:
         """Refuse invalid options."""

@@ -6,11 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from composer_linear.convolution import REACH, convolve
+from composer_linear.gating import gate
 from composer_recurrent.products import multiply
-
-REACH = 4
-"""Steps that a short convolution sees, its own included."""
-
 
 FAINT = 0.1
 """The variance below which what a head reads is left faint: a query that fits no key would bring up rounding errors."""
@@ -60,10 +58,14 @@ class HeadNorm(nn.Module):
 
 
 class ShortConvolution(nn.Module):
-    """A weighted sum of each channel's last steps; the state is the inputs (B, REACH - 1, channels) before."""
+    """A weighted sum of each channel's last steps, then silu if it is `activated`.
 
-    def __init__(self, channels: int) -> None:
+    The state is the inputs (B, REACH - 1, channels) before.
+    """
+
+    def __init__(self, channels: int, *, activated: bool = False) -> None:
         super().__init__()
+        self.activated = activated
         self.weight = nn.Parameter(torch.empty(REACH, channels).uniform_(-(REACH**-0.5), REACH**-0.5))
         self.bias = nn.Parameter(torch.zeros(channels))
 
@@ -73,11 +75,7 @@ class ShortConvolution(nn.Module):
 
     def forward(self, x: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
         """Compute (B, T, channels) from an input of this shape, and the state after."""
-        places, seen = x.shape[1], torch.cat([before, widen(x)], dim=1)
-        made = self.bias + self.weight[0] * seen[:, :places]
-        for step in range(1, REACH):
-            made = torch.addcmul(made, self.weight[step], seen[:, step : step + places])
-        return made, seen[:, places:]
+        return convolve(x, before, self.weight, self.bias, activated=self.activated)
 
 
 class HeadMatrix(nn.Module):
@@ -99,10 +97,10 @@ class GatedNetwork(nn.Module):
 
     def __init__(self, width: int, inner: int, activation: str, scale: float) -> None:
         super().__init__()
-        self.activation = getattr(functional, activation)
+        self.activation = activation
         self.inputs, self.outputs = Matrix(width, 2 * inner), Matrix(inner, width, scale=scale)
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute (B, T, width)."""
-        gate, value = self.inputs(x).chunk(2, dim=-1)
-        return self.outputs(self.activation(gate) * value)
+        gates, values = self.inputs(x).chunk(2, dim=-1)
+        return self.outputs(gate(gates, values, self.activation))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from composer_linear.gating import gate
 from composer_linear.pieces import Matrix, ShortConvolution, widen
 from composer_linear.scan import run_scan
 from composer_linear.stack import Mixer, Parts
@@ -43,8 +44,8 @@ class RgLruMixer(Mixer):
         """Compute (B, T, H) and the state after the last step."""
         shown, seen = self.inputs(x).chunk(2, dim=-1)
         seen, inputs = self.convolution(seen, state[0])
-        recurrence, gate = torch.sigmoid(widen(self.gates(seen))).chunk(2, dim=-1)
+        recurrence, entry = torch.sigmoid(widen(self.gates(seen))).chunk(2, dim=-1)
         log_decay = -SHARPNESS * functional.softplus(self.decay) * recurrence
-        fresh = (-torch.expm1(2 * log_decay)).clamp_min(LEAST).sqrt() * gate * seen
+        fresh = (-torch.expm1(2 * log_decay)).clamp_min(LEAST).sqrt() * entry * seen
         hidden = run_scan(log_decay.exp(), fresh, state[1])
-        return self.outputs(functional.gelu(shown, approximate="tanh") * hidden), (inputs, hidden[:, -1])
+        return self.outputs(gate(shown, hidden, "gelu-tanh")), (inputs, hidden[:, -1])

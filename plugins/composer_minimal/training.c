@@ -57,8 +57,6 @@ static inline Shares share_minlstm(number forget, number input) {
     return share(low_input - low_forget, ratio);
 }
 
-static inline number sigmoid_of(number x) { return share(x, 1).taken; }
-
 static inline number candidate_of(number x) { return x >= 0 ? x + (number)0.5 : sigmoid_of(x); }
 
 static void step(const Pass *p, const number *restrict a, const number *restrict before, number *restrict hidden) {

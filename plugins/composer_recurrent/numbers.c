@@ -74,6 +74,16 @@ static inline number exponential(number x) {
 #endif
 }
 
+static inline number sigmoid_of(number x) {
+    number small = exponential(-SIZE(x)), part = 1 / (1 + small);
+    return x >= 0 ? part : small * part;
+}
+
+static inline number tanh_of(number x) {
+    number small = exponential(-2 * SIZE(x)), size = (1 - small) / (1 + small);
+    return x < 0 ? -size : size;
+}
+
 static void add(long n, const number *restrict more, number *restrict to) {
     TOGETHER for (long i = 0; i < n; i++) to[i] += more[i];
 }

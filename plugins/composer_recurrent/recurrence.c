@@ -23,16 +23,6 @@ typedef struct {
     number *scratch;                /* (3 * kind * H) */
 } Layer;
 
-static inline number sigmoid_of(number x) {
-    number small = exponential(-SIZE(x)), part = 1 / (1 + small);
-    return x >= 0 ? part : small * part;
-}
-
-static inline number tanh_of(number x) {
-    number small = exponential(-2 * SIZE(x)), size = (1 - small) / (1 + small);
-    return x < 0 ? -size : size;
-}
-
 /* --- forward: from sums to states, keeping gates --------------------------------------------------------------------- */
 
 static void run_rnn(long n, const number *restrict a, const number *restrict b, number *restrict hidden) {

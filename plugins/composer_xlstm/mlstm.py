@@ -16,9 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from composer_linear.gating import gate
 from composer_linear.memory import run_memory
 from composer_linear.pieces import HeadMatrix, HeadNorm, Matrix, ShortConvolution, widen
 from composer_linear.stack import Mixer, Parts
+from composer_recurrent.products import multiply
 
 GROWTH = 2
 """The width within a block, in widths of the stream."""
@@ -39,7 +41,7 @@ class MatrixMixer(Mixer):
         super().__init__()
         self.inner, self.heads = GROWTH * width, heads
         self.inputs = Matrix(width, 2 * self.inner)
-        self.convolution = ShortConvolution(self.inner)
+        self.convolution = ShortConvolution(self.inner, activated=True)
         parts = self.inner // CHANNELS
         self.queries, self.keys, self.values = (HeadMatrix(parts, CHANNELS, CHANNELS) for _ in range(3))
         self.gates = Matrix(3 * self.inner, 2 * heads, bias=True)  # input, forget
@@ -60,13 +62,14 @@ class MatrixMixer(Mixer):
         """Compute (B, T, H) and the state after the last step."""
         seen, shown = self.inputs(x).chunk(2, dim=-1)
         smooth, inputs = self.convolution(seen, state[0])
-        smooth = functional.silu(smooth)
-        queries, keys, values = widen(self.queries(smooth)), widen(self.keys(smooth)), widen(self.values(seen))
-        seen_by_gates = torch.cat([queries, keys, values], dim=-1) * (3 * self.inner) ** -0.5
-        log_input, forget = widen(self.gates(seen_by_gates)).transpose(1, 2).chunk(2, dim=1)  # (B, heads, T) each
+        all_three = self.queries(smooth), self.keys(smooth), self.values(seen)
+        weight = self.gates.weight * (3 * self.inner) ** -0.5
+        gates = widen(multiply(torch.cat(all_three, dim=-1), weight, self.gates.bias))
+        log_input, forget = gates.transpose(1, 2).chunk(2, dim=1)  # (B, heads, T) each
+        queries, keys, values = (widen(of) for of in all_three)
         read, memory, most = self._remember(queries, keys, values, log_input, forget, state[1], state[2])
         mixed = self.norm(read) + self.skip * smooth
-        return self.outputs(mixed * functional.silu(shown)), (inputs, memory, most)
+        return self.outputs(gate(shown, mixed, "silu")), (inputs, memory, most)
 
     def _remember(
         self,

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from composer_linear.pieces import HeadMatrix, HeadNorm, ShortConvolution, widen
 from composer_linear.stack import Mixer, Parts
+from composer_xlstm.compiled import load_library, run_compiled
 
 LEAST = 1e-30
 """The least divisor."""
@@ -26,7 +27,7 @@ class ScalarMixer(Mixer):
         super().__init__()
         self.width, self.heads = width, heads
         size = width // heads
-        self.convolution = ShortConvolution(width)
+        self.convolution = ShortConvolution(width, activated=True)
         self.smooth_gates = HeadMatrix(heads, size, 2 * size)  # input, forget; of what the convolution makes
         self.gates = HeadMatrix(heads, size, 2 * size)  # candidate, output
         # input, forget, candidate, output
@@ -43,7 +44,6 @@ class ScalarMixer(Mixer):
     def forward(self, x: Tensor, state: Parts) -> tuple[Tensor, Parts]:
         """Compute (B, T, H) and the state after the last step."""
         smooth, inputs = self.convolution(x, state[0])
-        smooth = functional.silu(smooth)
         both = self._split(self.smooth_gates(smooth)), self._split(self.gates(x))
         sums = widen(torch.cat(both, dim=-1)) + self.bias  # (B, T, heads, 4 H / heads)
         with torch.autocast(x.device.type, enabled=False):
@@ -57,6 +57,8 @@ class ScalarMixer(Mixer):
 
 def run_steps(sums: Tensor, recurrent: Tensor, state: Parts) -> tuple[Tensor, Parts]:
     """Take the steps of sums (B, T, heads, 4 N) of the input; return (B, T, heads, N) and the state (B, heads, N)."""
+    if sums.shape[1] > 1 and (library := load_library(sums)) is not None:
+        return run_compiled(sums, recurrent, state, library)
     hidden = []
     for given in sums.unbind(1):
         from_state = (state[0].transpose(0, 1) @ recurrent).transpose(0, 1)
