@@ -11,6 +11,7 @@ GUIDE = ROOT / "composer" / "cli" / "README.md"
 PLUGINS = ROOT / "plugins" / "README.md"
 DATASETS = ROOT / "datasets" / "README.md"
 BENCHMARKS = ROOT / "tests" / "benchmarks" / "README.md"
+CELLS = ROOT / "tests" / "benchmarks" / "cells.md"
 DOCUMENTS = [
     README,
     ENGINE,
@@ -18,6 +19,7 @@ DOCUMENTS = [
     PLUGINS,
     DATASETS,
     BENCHMARKS,
+    CELLS,
     *map(ROOT.joinpath, ("CONTRIBUTING.md", "SECURITY.md")),
 ]
 
