@@ -33,6 +33,13 @@ BOARD = Path("leaderboard.jsonl")
 """The leaderboard, unless another is named."""
 
 
+def _check_finite(ctx: click.Context, param: click.Parameter, value: float) -> float:
+    """Return the value of an option. Raises BadParameter for NaN and infinity."""
+    if not isfinite(value):
+        raise click.BadParameter(f"{value} is not a finite number.", ctx, param)
+    return value
+
+
 @click.command(cls=WithPlugins, short_help="Compare architectures fairly.")
 @click.argument("architectures", nargs=-1, metavar="ARCHITECTURE...")
 @click.option("--dataset", default="chorales", show_default=True, help="A name of `composer datasets`, or folder:PATH.")
@@ -66,7 +73,14 @@ BOARD = Path("leaderboard.jsonl")
 @click.option(
     "--leaderboard", type=click.Path(path_type=Path), help="Its file; alone, it is shown.  [leaderboard.jsonl]"
 )
-@click.option("--target", type=float, default=1.6, show_default=True, help="Nats per note that its rows are to reach.")
+@click.option(
+    "--target",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.6,
+    show_default=True,
+    callback=_check_finite,
+    help="Nats per note that its rows are to reach.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("--workers", type=click.IntRange(1), help="Processes that read files; by default one per core.")
 @click.pass_context

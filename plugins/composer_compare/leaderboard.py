@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import math
 import os
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,10 @@ HOUR = 3600.0
 """The seconds within which a run does its best."""
 
 TARGET = 1.6
-"""Nats per note to be reached, unless another number is asked for: the time to Bach."""
+"""Nats per note to be reached, unless another number is asked for."""
+
+_FAULTS = (KeyError, TypeError, ValueError, OverflowError, RecursionError)
+"""What plain values raise that are no row."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class Row:
     machine: str
     curve: tuple[tuple[float, float], ...]  # seconds of training, and nats per note of the validation split
     test: float  # nats per note of the test split, of the best weights
+    dataset_options: Mapping[str, Any] = field(default_factory=dict, compare=False)  # none of rows that lack them
 
 
 @dataclass(frozen=True)
@@ -91,8 +96,11 @@ def read_run(folder: Path) -> Row:
     plain, started = run_folder.reopen_run(folder)
     out = Path(started.folder) / expand_home(plain["out"])
     if not run_folder.has_written(folder, out):
-        raise BadOption(f"{shown}: its model is not at {printable(str(out), 200)}, or the run has not ended.")
-    if started.beginning or ".toml" in started.command:
+        raise BadOption(
+            f"{shown}: its model is not at {printable(str(out), 200)}; put the model back there, or go on with "
+            "`composer train --resume` if the run has not ended."
+        )
+    if started.beginning or has_recipe(started.command):
         raise BadOption(
             f"{shown}: was begun from a {'model' if started.beginning else 'recipe'}, so that its command alone does "
             "not repeat it; name all choices on the command line."
@@ -112,10 +120,23 @@ def read_run(folder: Path) -> Row:
                 "machine": card["training"]["machine"],
                 "curve": _read_curve(folder),
                 "test": card["test"]["nats_per_note"],
+                "dataset_options": card["dataset"]["options"],
             }
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except _FAULTS as error:
         raise BadOption(f"{shown}: its model or its metrics lack what a leaderboard says of it ({error}).") from error
+
+
+def has_recipe(command: str) -> bool:
+    """Tell whether a command of `composer train` has a recipe as its argument; if it cannot be read, too."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return True
+    places = zip(["", *words], words, strict=False)
+    return any(
+        word.endswith(".toml") and word[0] != "-" and before not in ("--run", "--out") for before, word in places
+    )
 
 
 def _read_curve(folder: Path) -> list[list[float]]:
@@ -125,16 +146,19 @@ def _read_curve(folder: Path) -> list[list[float]]:
 
 
 def _check_row(plain: Mapping[str, Any]) -> Row:
-    """Make a row of plain values. Raises KeyError, TypeError or ValueError if they are none."""
-    row = Row(**{field.name: plain[field.name] for field in fields(Row) if field.name != "curve"},
-              curve=tuple((float(seconds), float(nats)) for seconds, nats in plain["curve"]))  # fmt: skip
+    """Make a row of plain values. Raises one of `_FAULTS` if they are none."""
+    given = {"dataset_options": {}, **plain}
+    row = Row(**{one.name: given[one.name] for one in fields(Row) if one.name != "curve"},
+              curve=tuple((float(seconds), float(nats)) for seconds, nats in given["curve"]))  # fmt: skip
     words = (row.command, row.dataset, row.architecture, row.machine)
     counts = (row.pieces, row.parameters, row.seed)
     numbers = (row.test, *(value for point in row.curve for value in point))
     if not all(isinstance(word, str) for word in words) or not all(type(count) is int for count in counts):
         raise TypeError("a value of another type")
+    if not isinstance(row.dataset_options, Mapping):
+        raise TypeError("options that are no mapping")
     if not row.curve or not all(math.isfinite(number) for number in numbers):
-        raise ValueError("a number that is none")
+        raise ValueError("a number that is not finite")
     return row
 
 
@@ -150,7 +174,7 @@ def read_board(path: Path) -> list[Row]:
     for number, line in enumerate(lines, 1):
         try:
             rows.append(_check_row(json.loads(line)))
-        except (KeyError, TypeError, ValueError, RecursionError):
+        except _FAULTS:
             raise BadOption(f"{printable(str(path))}: line {number} is no row of a leaderboard.") from None
     return rows
 
@@ -158,7 +182,7 @@ def read_board(path: Path) -> list[Row]:
 def enter(path: Path, folders: Sequence[Path]) -> list[Row]:
     """Enter runs in a leaderboard, and return all its rows. Nothing is written if one of them cannot take part.
 
-    Raises BadOption for a run that is there already, and for one whose validation split is another; and CannotWrite.
+    Raises BadOption for a run that is there already, and for one of other music; and CannotWrite.
     """
     new = [read_run(folder) for folder in folders]
     rows = read_board(path)
@@ -170,22 +194,38 @@ def enter(path: Path, folders: Sequence[Path]) -> list[Row]:
 
 
 def _check_entry(row: Row, rows: Iterable[Row], shown: str) -> None:
-    """Raise BadOption for a run that is there already, and for one that is validated on other pieces."""
+    """Raise BadOption for a run that is there already, and for one of other music than those of the same dataset."""
     for other in rows:
         if row == other:
             raise BadOption(f"{shown}: is on the leaderboard already.")
-        if row.dataset == other.dataset and row.pieces != other.pieces:
+        if row.dataset != other.dataset:
+            continue
+        if differing := _describe_options(row, other):
+            raise BadOption(f"{shown}: was trained on other music: {printable(row.dataset)} with {differing}.")
+        if row.pieces != other.pieces:
             raise BadOption(
                 f"{shown}: was validated on {row.pieces} pieces of {printable(row.dataset)}, and the others on "
-                f"{other.pieces}; a tokenizer that refuses pieces cannot be compared."
+                f"{other.pieces}; they cannot be compared."
             )
+
+
+def _describe_options(row: Row, other: Row) -> str:
+    """Describe the first option of the dataset in which two rows differ, of those that both state; "" if none."""
+    for name, value in row.dataset_options.items():
+        if name in other.dataset_options and value != other.dataset_options[name]:
+            said = [printable(str(one.dataset_options[name])) for one in (row, other)]
+            return f"{printable(name)} {said[0]}, and the others with {said[1]}"
+    return ""
 
 
 def _append(path: Path, rows: Iterable[Row]) -> None:
     try:
         with open_inside(path, "append") as file:
-            file.seek(0, os.SEEK_END)
-            file.write("".join(json.dumps(asdict(row)) + "\n" for row in rows).encode())
+            end = file.seek(0, os.SEEK_END)
+            text = "".join(json.dumps(asdict(row)) + "\n" for row in rows)
+            if end and (file.seek(end - 1), file.read(1))[1] != b"\n":
+                text = "\n" + text
+            file.write(text.encode())
     except OSError as error:
         raise CannotWrite(f"{printable(str(path))}: cannot be written ({error.strerror}).") from error
 
