@@ -205,8 +205,11 @@ def test_what_cannot_be_made_equal_is_refused(offered, tokenizer):
     offered(fixed=Fixed)
     with pytest.raises(BadOption, match=r"'fixed' and 'lstm' cannot be made equally large: they come to 31,000 and 3"):
         spec.make_candidates(("lstm", "fixed"), [{}, {}], tokenizer, "parameters")
-    with pytest.raises(BadOption, match="no option of the former sets the width"):
+    with pytest.raises(BadOption, match=r"'fixed' and 'lstm' .* no option of the former sets the width"):
         spec.make_candidates(("lstm", "fixed"), [{}, {}], tokenizer, "width")
+    for second in ("lstm", "lstm:hidden-size=24"):
+        with pytest.raises(BadOption, match=r"'lstm.*' and 'fixed' .* no option of the latter sets the width"):
+            spec.make_candidates(("fixed", second), [{}, {}], tokenizer, "width")
 
 
 SEARCHED_BEFORE = (
@@ -575,10 +578,19 @@ def test_an_undecided_claim_says_what_would_have_been_seen():
     assert sure.words == sure.figure
     assert unsure.words == f"{unsure.figure}; a difference of 0.031 nats per note would have been seen"
     assert (lone.detectable, lone.words) == (None, "x: -1.000 nats per note, from one seed")
+    assert judging.combine_findings([unsure, unsure], "both").words == "both"  # no one difference decides
 
 
 @pytest.mark.parametrize(
-    ("nats", "share"), [([3.0, 2.0, 1.5, 1.1, 1.0], 0.05), ([3.0, 2.5, 2.0, 1.5, 1.0], 0.25), ([1.0] * 5, None)]
+    ("nats", "share"),
+    [
+        ([3.0, 2.0, 1.5, 1.1, 1.0], 0.05),
+        ([3.0, 2.5, 2.0, 1.5, 1.0], 0.25),
+        ([3.0, 1.0, 1.0, 1.0, 2.9], 0.0),  # the weights that are kept came before
+        ([3.0, 1.0, 1.0, 1.0, 4.0], 0.0),
+        ([1.0] * 5, None),
+        ([1.0, 1.5, 2.0, 2.5, 3.0], None),
+    ],
 )
 def test_flat_curves_gain_little_in_the_last_fifth(nats, share):
     history = [[step, 0.1, 2.0, valid] for step, valid in zip((20, 40, 60, 80, 100), nats, strict=True)]
@@ -623,13 +635,18 @@ def test_gradients_are_told_apart_by_powers_of_ten(found, short_memory, gru_too)
     assert judging.judge_gru_fading(found).state == gru_too
 
 
+def test_a_difference_that_would_have_been_seen_says_from_where_it_counts():
+    faded = judging.judge_gru_fading(Gradients(gru=(0.1, 0.2, 0.05)))
+    assert faded.words.endswith("0.93 powers of ten from a tenth would have been seen")
+    longer = judging.judge_lengths(Lengths(lstm=(0.5, -0.4, 0.1), gru=(0.1, 0.12, 0.11)))
+    assert longer.words.endswith("nats per note beyond the margin of 0.05 would have been seen")
+
+
 class Lengths:
     """What a trial found of a shorter and of a longer piece, by how much harder the longer is, one of each seed."""
 
-    names = ("lstm", "gru")
-
     def __init__(self, **harder):
-        self.harder = harder
+        self.names, self.harder = ("lstm", "gru", *(harder.keys() - {"lstm", "gru"})), harder
 
     def select(self, question, name, level=1.0):
         both = {"tokens": [900, 100], "notes": [300, 50]}
@@ -645,6 +662,7 @@ def test_a_longer_piece_may_be_harder_for_all_but_not_for_lstm_alone():
     assert state(lstm=(0.9, 0.8, 0.7), gru=(0.1, 0.12, 0.11)) == "not held"
     assert state(lstm=(0.5, -0.4, 0.1), gru=(0.1, 0.12, 0.11)) == "not decided"
     assert state(lstm=(0.1, 0.11, 0.12)) == "not decided"
+    assert state(lstm=(0.1, 0.11, 0.12), **{"lstm:layers=1": (0.1, 0.12, 0.11)}) == "not decided"  # no other
 
 
 def test_a_plot_says_in_numbers_what_it_draws():

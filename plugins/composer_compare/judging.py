@@ -42,7 +42,8 @@ FASTER = 0.05
 class Finding:
     """The state of a claim, and the figure that decides it.
 
-    `detectable` is the difference that would have been found, in `unit`, where a difference decides and it is known.
+    `detectable` is the difference that would have been found, in `unit`, where one difference decides and it is known.
+    The unit says from where it counts, unless from 0.
     """
 
     state: str
@@ -84,11 +85,9 @@ def judge_difference(estimate: Estimate | None, what: str, unit: str = NATS) -> 
 
 
 def combine_findings(parts: Sequence[Finding], figure: str) -> Finding:
-    """Combine findings into one: held if all are, not held if one is not, with the largest of their `detectable`."""
+    """Combine findings into one: held if all are, not held if one is not; no single difference decides it."""
     states = {one.state for one in parts}
-    state = NOT_HELD if NOT_HELD in states else HELD if states == {HELD} else OPEN
-    known = [one.detectable for one in parts if one.detectable is not None]
-    return Finding(state, figure, max(known) if len(known) == len(parts) else None, parts[0].unit)
+    return Finding(NOT_HELD if NOT_HELD in states else HELD if states == {HELD} else OPEN, figure)
 
 
 def estimate_paired_difference(one: Mapping[int, float], other: Mapping[int, float]) -> Estimate | None:
@@ -248,8 +247,12 @@ def judge_dropout(found: Results) -> Finding:
 
 
 def judge_lengths(found: Results) -> Finding:
-    """Judge whether lstm finds longer pieces no harder than the others do; what is harder for all lies in the music."""
-    harder = {name: _collect_values(found, name, compute_length_gap, "likelihood", 1.0) for name in found.names}
+    """Judge whether lstm finds longer pieces no harder than the others do; what is harder for all lies in the music.
+
+    The others are not variants of it.
+    """
+    names = [name for name in found.names if not name.startswith("lstm:")]
+    harder = {name: _collect_values(found, name, compute_length_gap, "likelihood", 1.0) for name in names}
     lstm = harder.pop("lstm", {})
     others = [by_seed for by_seed in harder.values() if by_seed]
     if not lstm or not others:
@@ -259,7 +262,8 @@ def judge_lengths(found: Results) -> Finding:
     beyond = estimate_paired_difference({seed: gap - SLIGHT for seed, gap in lstm.items()}, usual)
     differences = f"lstm {_average(lstm):+.3f}, the others {_average(usual):+.3f} nats"
     said = f"longer half of the pieces less shorter half: {differences}"
-    return replace(judge_difference(beyond, "lstm"), figure=f"{said} per note")
+    judged = judge_difference(beyond, "lstm", f"{NATS} beyond the margin of {SLIGHT:g}")
+    return replace(judged, figure=f"{said} per note")
 
 
 def _average(by_seed: Mapping[int, float]) -> float:
@@ -333,7 +337,7 @@ def judge_gru_fading(found: Results) -> Finding:
         return report_missing("the gradient of gru")
     said = f"gradient over {FARTHER} tokens beside that over one: gru {10 ** np.mean(list(powers.values())):.2g}"
     beyond = estimate_from_seeds([power + 1 for power in powers.values()])
-    return replace(judge_difference(beyond, "gru", POWERS), figure=said)
+    return replace(judge_difference(beyond, "gru", f"{POWERS} from a tenth"), figure=said)
 
 
 def judge_recall(found: Results) -> Finding:

@@ -139,16 +139,17 @@ def compute_gap(result: Result) -> float:
 
 
 def compute_last_fifth(result: Result) -> float | None:
-    """Compute the share of the gain in validation that the last fifth of the steps brought.
+    """Compute the share of the gain in validation that the last fifth of the steps brought, from 0 to 1.
 
-    The gain is in nats per note, from the first validation to the last. Between validations it is taken as even. None
-    without a gain, or if the first validation is in the last fifth.
+    The gain is in nats per note, from the first validation to the best, whose weights are kept. Between validations it
+    is taken as even. None without a gain, or if the first validation is in the last fifth.
     """
     steps, nats = ([point[column] for point in result["history"]] for column in (0, 3))
-    gain, turn = nats[0] - nats[-1], 0.8 * steps[-1]
-    if gain <= 0 or steps[0] > turn:
+    best = np.minimum.accumulate(nats).tolist()  # so far
+    gain, turn = best[0] - best[-1], 0.8 * steps[-1]
+    if gain == 0 or steps[0] > turn:
         return None
-    share = (float(np.interp(turn, steps, nats)) - nats[-1]) / gain
+    share = (float(np.interp(turn, steps, best)) - best[-1]) / gain
     return share if isfinite(share) else None
 
 

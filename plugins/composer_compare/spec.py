@@ -188,8 +188,9 @@ def _check_size(made: Candidate, size: str, wanted: int, width: int, first: str,
         return
     label = printable(made.label, 200)
     names = f"'{label}' and '{printable(first, 200)}'"
-    if size == "width" and not made.width:
-        raise BadOption(f"{names} cannot be made equally wide: no option of the former sets the width of its network.")
+    if size == "width" and not (made.width and width):
+        which = "latter" if made.width else "former"
+        raise BadOption(f"{names} cannot be made equally wide: no option of the {which} sets the width of its network.")
     if size == "width" and made.width in made.given and (own := made.given[made.width]) != width:
         raise BadOption(f"{names} cannot be made equally wide: the former's width is {own}, the latter's {width}.")
     if size == "parameters" and abs(count - wanted) > TOLERANCE * wanted:
