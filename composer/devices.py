@@ -104,17 +104,25 @@ FEATURES = ("avx2", "avx512_f", "avx512_vnni", "avx512_bf16", "amx_bf16", "sve_b
 
 
 def describe_machine(device: str) -> str:
-    """Describe what computes, for figures of time: the processor and its features, or the GPU; threads; versions."""
+    """Describe what computes, for figures of time: the processor and its features, or the GPU; threads; versions.
+
+    Another device is named by its type, after the processor.
+    """
     import torch
 
-    if device.startswith("cuda"):
-        name = torch.cuda.get_device_name(device)
-    else:
-        found = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-        shown = ", ".join(name for name in FEATURES if found.get(name)) or "no vectors"
-        threads = f"{torch.get_num_threads()} of {count_processors()} threads"
-        name = f"{found.get('cpu_name') or platform.machine()} ({shown}), {threads}"
-    return f"{name}, Python {platform.python_version()}, torch {torch.__version__}"
+    kind = device.partition(":")[0]
+    name = torch.cuda.get_device_name(device) if kind == "cuda" else _describe_processor()
+    other = "" if kind in ("cpu", "cuda") else f", {kind}"
+    return f"{name}{other}, Python {platform.python_version()}, torch {torch.__version__}"
+
+
+def _describe_processor() -> str:
+    import torch
+
+    found = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    features = ", ".join(name for name in FEATURES if found.get(name))
+    name = f"{found.get('cpu_name') or platform.machine()}{features and f' ({features})'}"
+    return f"{name}, {torch.get_num_threads()} of {count_processors()} threads"
 
 
 @contextmanager

@@ -47,6 +47,23 @@ def test_auto_is_bf16_where_the_processor_has_it_or_is_said_to(monkeypatch, foun
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == getattr(torch, precision)
 
 
+@pytest.mark.parametrize(
+    ("found", "device", "said"),
+    [
+        ({"avx2": True, "avx512_f": False, "cpu_name": "zen"}, "cpu", "zen (avx2), 2 of 8 threads, Python"),
+        ({"cpu_name": "old"}, "cpu", "old, 2 of 8 threads, Python"),
+        ({"cpu_name": "m9"}, "mps", "m9, 2 of 8 threads, mps, Python"),
+        ({"cpu_name": "zen"}, "xpu:0", "zen, 2 of 8 threads, xpu, Python"),
+    ],
+    ids=["features", "nothing known", "another device", "numbered"],
+)
+def test_a_machine_is_described_by_what_is_known_of_it(monkeypatch, found, device, said):
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: found, raising=False)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 2)
+    monkeypatch.setattr(devices, "count_processors", lambda: 8)
+    assert devices.describe_machine(device).startswith(said)
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no process is kept to some processors here")
 def test_processors_are_those_that_this_process_may_use():
     before = os.sched_getaffinity(0)
