@@ -9,7 +9,7 @@ from composer.errors import BadOption
 from composer.plugins.registry import registry
 from composer.testing.backends import make_columns
 from composer.tokens.jit import c_compiler
-from composer_linear import convolution, scan
+from composer_linear import convolution, gating, scan
 from composer_linear.compiled import run_delta, run_linear
 from composer_linear.memory import run_chunks, step_memory
 from composer_linear.pieces import ShortConvolution
@@ -23,6 +23,7 @@ NAMES = ["rg-lru", "gated-deltanet", "mamba2", "xlstm"]
 SIZES = (11, 5, 3)
 PLACES = 70  # more than two chunks
 CLOSE = 1e-5
+NUMBERS = {"fp32": torch.float32, "fp64": torch.float64}
 in_c = pytest.mark.skipif(c_compiler.find_compiler() is None, reason="there is no C compiler here")
 SMALL = {"hidden_size": 8, "embedding_size": 6, "heads": 2, "state_size": 4}
 
@@ -65,17 +66,23 @@ def normal(*shapes):
     return [torch.randn(shape, dtype=torch.float64) for shape in shapes]
 
 
+def are_close(one, other):
+    """Whether two tensors are equal to rounding, of sums of some numbers of their type."""
+    return one.dtype == other.dtype and torch.allclose(one, other, atol=1e-8 if one.dtype == torch.float64 else CLOSE)
+
+
 def compare(found, expected, given):
     """Compare results, and the gradients of the `given`."""
     found, expected = ((of,) if torch.is_tensor(of) else of for of in (found, expected))
     for one, other in zip(found, expected, strict=True):
-        assert torch.allclose(one, other)
-    heard = normal(*(of.shape for of in expected if of.requires_grad))
+        assert are_close(one, other)
+    sounding = [of for of in expected if of.requires_grad]
+    heard = [of.to(like.dtype) for of, like in zip(normal(*(of.shape for of in sounding)), sounding, strict=True)]
     gradients = (
         torch.autograd.grad([of for of in results if of.requires_grad], given, heard) for results in (found, expected)
     )
     for one, other in zip(*gradients, strict=True):
-        assert torch.allclose(one, other)
+        assert are_close(one, other)
 
 
 def compare_with_torch(monkeypatch, module, loader, task, given):
@@ -121,14 +128,23 @@ def test_the_scan_in_c_is_that_of_torch_and_so_are_its_gradients(monkeypatch):
 
 
 @in_c
+@pytest.mark.parametrize("number", NUMBERS)
 @pytest.mark.parametrize("heads", [1, 2], ids=["keys of all heads", "keys of each head"])
 @pytest.mark.parametrize("delta", [False, True])
-def test_a_memory_in_c_is_that_of_chunks_and_so_are_its_gradients(delta, heads):
+def test_a_memory_in_c_is_that_of_chunks_and_so_are_its_gradients(delta, heads, number):
     queries, keys, *others = memories(width=37)  # values of more than a block
-    given = [of.requires_grad_() for of in (queries[:, :heads], keys[:, :heads], *others)]
+    given = [of.to(NUMBERS[number]).requires_grad_() for of in (queries[:, :heads], keys[:, :heads], *others)]
     given = given if delta else given[:-1]
     found = run_delta(*given) if delta else run_linear(*given)
     compare(found, run_chunks(*given, *(() if delta else (None,))), given)
+
+
+@in_c
+@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("activation", gating.ACTIVATIONS)
+def test_gates_in_c_are_those_of_torch_and_so_are_their_gradients(activation, number, monkeypatch):
+    given = [3 * of.to(NUMBERS[number]) for of in normal((3, 9, 5), (3, 9, 5))]
+    compare_with_torch(monkeypatch, gating, "load", lambda *of: gating.gate(*of, activation), given)
 
 
 @in_c
