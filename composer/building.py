@@ -32,7 +32,7 @@ def build_module(
 ) -> nn.Module:
     """Build the module of an architecture for these features, and tell it what they are if it reads that.
 
-    So with `token_info`, what the tokens state, which whoever has a tokenizer gives.
+    `token_info` says what the tokens state; callers that have a tokenizer pass it.
     """
     if token_info is not None and isinstance(architecture, ReadsTokens):
         return architecture.build_module_of(columns, token_info)

@@ -88,7 +88,7 @@ def say_command(folder, command):
     ],
 )
 def test_a_recipe_is_the_argument_of_a_command(command, named):
-    assert leaderboard._names_recipe(command) is named
+    assert leaderboard.has_recipe(command) is named
 
 
 def enter_rows(monkeypatch, board, *rows):

@@ -100,7 +100,7 @@ def read_run(folder: Path) -> Row:
             f"{shown}: its model is not at {printable(str(out), 200)}; put the model back there, or go on with "
             "`composer train --resume` if the run has not ended."
         )
-    if started.beginning or _names_recipe(started.command):
+    if started.beginning or has_recipe(started.command):
         raise BadOption(
             f"{shown}: was begun from a {'model' if started.beginning else 'recipe'}, so that its command alone does "
             "not repeat it; name all choices on the command line."
@@ -127,7 +127,7 @@ def read_run(folder: Path) -> Row:
         raise BadOption(f"{shown}: its model or its metrics lack what a leaderboard says of it ({error}).") from error
 
 
-def _names_recipe(command: str) -> bool:
+def has_recipe(command: str) -> bool:
     """Tell whether a command of `composer train` has a recipe as its argument; if it cannot be read, too."""
     try:
         words = shlex.split(command)

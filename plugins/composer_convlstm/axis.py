@@ -54,8 +54,9 @@ def make_axis(info: TokenInfo) -> PitchAxis | None:
 
 
 def _find_alike(info: TokenInfo) -> NDArray[np.int64]:
-    """Find the token that stands for each: the first of its type, length, and rank among those of its pitch; of a mode.
+    """Find the token that stands for each: the first that is alike.
 
+    Tokens with a pitch are alike in type, length, and rank among those of their pitch; keys are alike in mode.
     Tokens of one pitch may differ in what is not told here, such as loudness; their order does tell it.
     """
     first: dict[object, int] = {}

@@ -80,8 +80,8 @@ class ConvLstmNetwork(nn.Module):
         self.query = nn.Linear(seen, width)
         self.kinds = nn.Parameter(torch.empty(words, width).normal_(std=width**-0.5))
 
-    def _keep(self, name: str, numbers: object, number: torch.dtype = torch.int64) -> None:
-        self.register_buffer(name, torch.as_tensor(numbers, dtype=number), persistent=False)
+    def _keep(self, name: str, numbers: object, dtype: torch.dtype = torch.int64) -> None:
+        self.register_buffer(name, torch.as_tensor(numbers, dtype=dtype), persistent=False)
 
     def _keep_tables(self, axis: PitchAxis, follow: Sequence[bool]) -> None:
         """Keep what is known of each token in each column of tokens, one table after the other; and of each logit."""

@@ -48,7 +48,7 @@ class _Convolved(torch.autograd.Function):
         made = before.new_empty(x.shape)
         _call(library.convolve, activated, made, seen, weight, bias, made)
         ctx.save_for_backward(seen, weight, bias)
-        ctx.activated, ctx.library, ctx.number = activated, library, x.dtype
+        ctx.activated, ctx.library, ctx.dtype = activated, library, x.dtype
         ctx.set_materialize_grads(False)
         return made, seen[:, places:].clone()
 
@@ -63,7 +63,7 @@ class _Convolved(torch.autograd.Function):
         _call(ctx.library.convolve_back, ctx.activated, heard, seen, weight, bias, *given)
         if d_after is not None:
             d_seen[:, places:] += d_after
-        return d_seen[:, REACH - 1 :].to(ctx.number), d_seen[:, : REACH - 1], d_weight, d_bias, None, None
+        return d_seen[:, REACH - 1 :].to(ctx.dtype), d_seen[:, : REACH - 1], d_weight, d_bias, None, None
 
 
 def _call(function: Any, activated: bool, like: Tensor, *tensors: Tensor) -> None:

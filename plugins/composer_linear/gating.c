@@ -1,5 +1,5 @@
 /* Products act(gate) * value of N numbers a row, and their gradients. It follows numbers.c. Gates and values are in bf16 if
-   they are `low`, else in 32 bits, and so are their gradients; of a row of a wider array they may be a part. */
+   they are `low`, else of the type `number`, and so are their gradients; of a row of a wider array they may be a part. */
 
 enum { SILU, GELU, GELU_TANH };
 

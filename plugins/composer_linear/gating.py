@@ -42,10 +42,10 @@ def gate(gates: Tensor, values: Tensor, activation: str) -> Tensor:
 class _Gated(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, gates: Tensor, values: Tensor, activation: str, number: torch.dtype, library: ctypes.CDLL
+        ctx: Any, gates: Tensor, values: Tensor, activation: str, dtype: torch.dtype, library: ctypes.CDLL
     ) -> Tensor:
         gates, values = _flatten(gates), _flatten(values)
-        made = torch.empty(values.shape, dtype=number)
+        made = torch.empty(values.shape, dtype=dtype)
         ctx.activation, ctx.library = activation, library
         _call(library.gate, activation, gates, values, made)
         ctx.save_for_backward(gates, values)

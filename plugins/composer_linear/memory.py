@@ -13,7 +13,8 @@ matrices; S is carried from chunk to chunk. What the delta rule writes at a step
 triangular system, solved for all chunks at once (Yang et al. 2024, arXiv 2406.06484). Keys may be shared by all heads:
 then they are of 1 head.
 
-On a CPU, compiled C takes steps instead (`composer_linear.compiled`), which is faster than these products.
+On a CPU, compiled C takes steps instead (`composer_linear.compiled`), which on one thread is faster than these
+products.
 """
 
 from __future__ import annotations
