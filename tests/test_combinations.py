@@ -154,9 +154,13 @@ def trained(architecture, tokenizer, corpus, path):
     return open_model(path)
 
 
+TRIES = 24
+"""Pieces among which one has a note."""
+
+
 def tune(player, samplers, backend, seed):
     """A bar with a note in it: models as little trained as these write rests and drums alone, and come to dead ends."""
-    for index in range(8):
+    for index in range(TRIES):
         request = Request(seed, index, bars=1, tempo=480.0, samplers=samplers, backend=backend)
         try:
             (piece,) = generate(player, [request], redraws=0)
@@ -164,7 +168,7 @@ def tune(player, samplers, backend, seed):
             continue
         if any(len(track.notes) and not track.is_drum for track in piece.score.tracks):
             return piece
-    raise AssertionError("not a note in eight pieces")
+    raise AssertionError(f"not a note in {TRIES} pieces")
 
 
 @pytest.mark.uncounted
