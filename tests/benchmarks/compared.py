@@ -16,6 +16,7 @@ SHOWN = {
     "cells-chorales": (1, 4, 5, 8, 11, 14, 18, 19),
     "cells-time": (),
     "cells-tunes": (),
+    "cells-drums": (),
 }
 """The claims that the documents show of each: on the tunes, those that more music may decide."""
 
