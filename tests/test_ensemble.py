@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from composer.errors import RunWarning
 from composer.model import load
 from composer_ensemble.options import Ensemble
 
@@ -44,6 +45,13 @@ def test_what_is_combined_writes_music_and_says_what_it_is_made_of(both, run):
     assert card["licence"] == members[0].card["licence"]
     assert card["test"]["pieces"] == members[0].card["test"]["pieces"]
     assert np.isfinite(card["test"]["nats_per_note"])
+
+
+def test_models_whose_music_is_gone_are_combined_without_figures(both, run):
+    (both.parent / "tunes").rename(both.parent / "elsewhere")
+    with pytest.warns(RunWarning, match="the music of the models is not here"):
+        assert run("combine", "gru.safetensors", "lstm.safetensors", "--out", "new.safetensors").status == 0
+    assert "test" not in load(both / "new.safetensors").card
 
 
 def test_what_cannot_be_combined_is_refused_in_a_sentence(both, run):

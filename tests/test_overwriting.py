@@ -73,6 +73,9 @@ WRITES = {
         ".safetensors",
         ("m.safetensors", "tunes/1.mid"),
     ),
+    "combine out": Writes(
+        ["combine", "m.safetensors", "m.safetensors", "--out", "@"], ".safetensors", ("m.safetensors",)
+    ),
     "batch gallery page": Writes(["batch", "gallery", "pieces", "@"], ".html", ("pieces/0000/000000.mid",)),
 }
 """Every argument and option that names a file to write."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from composer.errors import BadOption, printable
+from composer.errors import BadOption, ComposerError, RunWarning, printable
 
 if TYPE_CHECKING:
     from composer.model import Model
+
+
+REACH = ("metres", "repetition", "ranking")
+"""Entries of a card that are measured anew where the music is here, and else are those of the first model."""
 
 
 @click.command(short_help="Make one model of several.")
@@ -25,7 +30,8 @@ def combine(models: tuple[str, ...], out: Path, force: bool) -> None:
     """Make an ensemble of trained models, which predicts better than each of them.
 
     They have the same tokenizer, with the same options and conditions. Each step runs them all. Networks of different
-    kinds do most for one another. The card has the likelihood of the test split of the first model's dataset.
+    kinds do most for one another. The card has the likelihood of the test split of the first model's dataset, if
+    that is here.
 
     \b
     composer train chorales --architecture mingru --out one.safetensors
@@ -43,8 +49,9 @@ def combine(models: tuple[str, ...], out: Path, force: bool) -> None:
         found = [load(path) for path in paths]
         model = join_models(found, models, "composer " + shlex.join(sys.argv[1:]))
         save(model, out)
-    test = f"{model.card['test']['nats_per_note']:.3f} nats per note over {model.card['test']['pieces']} pieces"
-    click.echo(f"{printable(str(out))}: {model.card['parameters']:,} parameters. Test split: {test}.")
+    test = model.card.get("test")
+    figures = f" Test split: {test['nats_per_note']:.3f} nats per note over {test['pieces']} pieces." if test else ""
+    click.echo(f"{printable(str(out))}: {model.card['parameters']:,} parameters.{figures}")
 
 
 def join_models(models: Sequence[Model], names: Sequence[str], command: str) -> Model:
@@ -99,16 +106,21 @@ def _join_weights(models: Sequence[Model]) -> dict[str, Any]:
 def _make_card(models: Sequence[Model], names: Sequence[str], command: str) -> dict[str, Any]:
     """Make the card: that of the first model, without what is only its own, and what the others are."""
     licences = dict.fromkeys(str(model.card.get("licence", "not stated")) for model in models)
-    kept = ("dataset", "suggested", "conditions", "programs", "seed")
+    kept = ("dataset", "suggested", "conditions", "programs", "seed", *REACH)
     first = models[0].card
     return {
         **{key: first[key] for key in kept if key in first},
-        "title": f"{' and '.join(model.architecture.name for model in models)} on {first['dataset']['title']}",
+        "title": f"{' and '.join(model.architecture.name for model in models)}{_name_music(first)}",
         "licence": "; ".join(licences),
         "command": command,
         "parameters": sum(int(model.card.get("parameters", 0)) for model in models),
         "members": [_describe_member(model, Path(name).name) for model, name in zip(models, names, strict=True)],
     }
+
+
+def _name_music(card: Mapping[str, Any]) -> str:
+    title = card.get("dataset", {}).get("title")
+    return f" on {title}" if title else ""
 
 
 def _describe_member(model: Model, name: str) -> dict[str, Any]:
@@ -117,13 +129,18 @@ def _describe_member(model: Model, name: str) -> dict[str, Any]:
 
 
 def _measure(model: Model) -> Model:
-    """Measure a model for its card on the music of its dataset. Raises what building that does."""
+    """Measure a model for its card on the music of its dataset; where that is not here, warn, and leave it out."""
     from composer.generation.generator import Generator
     from composer.training.evaluation import evaluate
     from composer.training.model_card import build_training_corpus, measure_reach
 
     tokenizer = model.make_tokenizer()
-    corpus = build_training_corpus(Generator(model, ""))
+    try:
+        corpus = build_training_corpus(Generator(model, ""))
+    except (ComposerError, KeyError) as error:
+        text = f"the card has no likelihood, since the music of the models is not here ({printable(str(error), 200)})"
+        warnings.warn(text, RunWarning, stacklevel=2)
+        return model
     module = model.make_module()
     reach: Mapping[str, Any] = measure_reach(module, corpus, tokenizer)
     return replace(model, card={**model.card, **reach, "test": evaluate(module, corpus, tokenizer)})
