@@ -71,6 +71,20 @@ def open_inside(path: Path, how: Literal["read", "append", "hold"]) -> BinaryIO:
 # --- as users spell them, valid or not --------------------------------------------------------------------------------
 
 
+def append_lines(path: Path, text: str) -> None:
+    """Append lines to a file, apart from a line that a killed process left without its end; then they are on disk.
+
+    Links are not followed. Raises OSError.
+    """
+    with open_inside(path, "append") as file:
+        end = file.seek(0, os.SEEK_END)
+        if end and (file.seek(end - 1), file.read(1))[1] != b"\n":
+            text = "\n" + text
+        file.write(text.encode())
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def expand_home(text: str) -> Path:
     """Expand `~` or `~name` in a path; without such a user it stays as it is."""
     return Path(os.path.expanduser(text))  # noqa: PTH111  (that of `Path` raises RuntimeError)

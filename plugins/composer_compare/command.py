@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from composer_compare.spec import Experiment
 
 
-BOARD = Path("leaderboard.jsonl")
-"""The leaderboard, unless another is named."""
+BOARD, TARGET = Path("leaderboard.jsonl"), 1.6
+"""The leaderboard, and the nats per note that its rows are to reach, unless others are named."""
 
 
 def _check_finite(ctx: click.Context, param: click.Parameter, value: float) -> float:
@@ -76,7 +76,7 @@ def _check_finite(ctx: click.Context, param: click.Parameter, value: float) -> f
 @click.option(
     "--target",
     type=click.FloatRange(min=0, min_open=True),
-    default=1.6,
+    default=TARGET,
     show_default=True,
     callback=_check_finite,
     help="Nats per note that its rows are to reach.",
@@ -160,9 +160,12 @@ def _enter_and_show(
 
     if architectures:
         raise BadOption("a leaderboard takes runs of `composer train --run`, and no architectures; leave them out.")
-    if runs:
-        leaderboard.enter(board, runs)
-    leaderboard.show(board, target, as_json)
+    if not runs and not board.exists():
+        raise BadOption(
+            f"{printable(str(board))}: does not exist; `composer compare --enter RUN` begins a leaderboard."
+        )
+    rows = leaderboard.enter(board, runs) if runs else leaderboard.read_board(board)
+    leaderboard.show(rows, target, as_json)
 
 
 def _count_workers(executor: Executor) -> int:

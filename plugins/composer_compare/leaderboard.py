@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -19,7 +18,7 @@ import click
 
 from composer.errors import BadOption, BadRecipe, CannotWrite, printable
 from composer.model import load
-from composer.storage.inside import expand_home, join_inside, open_inside
+from composer.storage.inside import append_lines, expand_home, join_inside
 from composer.storage.opening import read_bytes
 from composer.training import run_folder
 
@@ -28,9 +27,6 @@ LARGEST = 2**26
 
 HOUR = 3600.0
 """The seconds within which a run does its best."""
-
-TARGET = 1.6
-"""Nats per note to be reached, unless another number is asked for."""
 
 _FAULTS = (KeyError, TypeError, ValueError, OverflowError, RecursionError)
 """What plain values raise that are no row."""
@@ -220,12 +216,7 @@ def _describe_options(row: Row, other: Row) -> str:
 
 def _append(path: Path, rows: Iterable[Row]) -> None:
     try:
-        with open_inside(path, "append") as file:
-            end = file.seek(0, os.SEEK_END)
-            text = "".join(json.dumps(asdict(row)) + "\n" for row in rows)
-            if end and (file.seek(end - 1), file.read(1))[1] != b"\n":
-                text = "\n" + text
-            file.write(text.encode())
+        append_lines(path, "".join(json.dumps(asdict(row)) + "\n" for row in rows))
     except OSError as error:
         raise CannotWrite(f"{printable(str(path))}: cannot be written ({error.strerror}).") from error
 
@@ -236,13 +227,10 @@ HEADINGS = ("", "architecture", "parameters", "seed", "minutes to {target:g}", "
 """The headings of the table; `target` is in nats per note."""
 
 
-def show(path: Path, target: float, as_json: bool) -> None:
-    """Print a leaderboard: a table for each dataset, with the command of each row. Raises BadOption without one."""
+def show(rows: Sequence[Row], target: float, as_json: bool) -> None:
+    """Print a leaderboard: a table for each dataset, with the command of each row."""
     from composer.cli.tables import print_table
 
-    if not path.exists():
-        raise BadOption(f"{printable(str(path))}: does not exist; `composer compare --enter RUN` begins a leaderboard.")
-    rows = read_board(path)
     boards = {
         name: rank([row for row in rows if row.dataset == name], target) for name in {row.dataset: 0 for row in rows}
     }

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from composer.errors import CannotWrite, printable
-from composer.storage.inside import join_inside, open_inside
+from composer.storage.inside import append_lines, join_inside, open_inside
 from composer_compare.soundness import is_sound
 
 NAME = "results.jsonl"
@@ -51,13 +50,7 @@ class ResultStore:
         line = json.dumps({**row, "digest": _compute_digest(row)}) + "\n"
         path = join_inside(self.folder, NAME)
         try:
-            with open_inside(path, "append") as file:
-                end = file.seek(0, os.SEEK_END)
-                if end and (file.seek(end - 1), file.read(1))[1] != b"\n":
-                    line = "\n" + line
-                file.write(line.encode())
-                file.flush()
-                os.fsync(file.fileno())
+            append_lines(path, line)
         except OSError as error:
             raise CannotWrite(f"{printable(str(path))}: cannot be written ({error.strerror}).") from error
 

@@ -27,7 +27,7 @@ REACH = ("metres", "repetition", "ranking")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The model file to write (.safetensors).")
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 def combine(models: tuple[str, ...], out: Path, force: bool) -> None:
-    """Make an ensemble of trained models, which predicts better than each of them.
+    """Make an ensemble of trained models, which mostly predicts better than each of them.
 
     They have the same tokenizer, with the same options and conditions. Each step runs them all. Networks of different
     kinds do most for one another. The card has the likelihood of the test split of the first model's dataset, if

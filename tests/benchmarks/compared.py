@@ -8,7 +8,8 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from composer_compare.leaderboard import HEADINGS, TARGET, Row, list_lines, rank, read_board
+from composer_compare.command import TARGET
+from composer_compare.leaderboard import HEADINGS, Row, list_lines, rank, read_board
 
 SHOWN = {
     "chorales": range(1, 21),
