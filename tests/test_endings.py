@@ -33,13 +33,22 @@ def find_end(score):
     return [(int(pitch) - tonic) % 12 for pitch in find_final_chord(concatenate_notes(parts))], (bass[-1] - tonic) % 12
 
 
+def find_last_but_one(score):
+    """What sounds just before the final chord, in semitones above the tonic."""
+    notes = concatenate_notes([track.notes for track in score.tracks])
+    last = max(track.notes["start"][-1] for track in score.tracks)
+    sounding = (notes["start"] < last) & (notes["start"] + notes["duration"] >= last)
+    return {(int(pitch) - score.key_signatures[-1].key.tonic) % 12 for pitch in notes["pitch"][sounding]}
+
+
 @pytest.mark.parametrize("time_signature", ["3/4", "4/4"])
 def test_new_pieces_end_with_a_cadence(chorales, time_signature):
-    for piece in chorales.generate(count=6, bars=4, time_signature=time_signature, seed=1):
+    for piece in chorales.generate(count=12, bars=4, time_signature=time_signature, seed=1):
         chord, before = find_end(piece.score)
         assert (chord[0] == 0 and set(chord) <= {0, 3, 7}) or set(chord) <= {0, 4, 7}
         assert {3, 4} & set(chord)
         assert before in (5, 7)
+        assert (11 in find_last_but_one(piece.score)) == (before == 7), "a dominant has its leading tone"
         assert "broken" not in piece.provenance
 
 

@@ -22,8 +22,8 @@ from composer_harmony.scale import mask_classes
 MAJOR, MINOR = (0, 4, 7), (0, 3, 4, 7)
 """Degrees of the final chord, in semitones. In minor either third is right: a piece in minor may end in major."""
 
-APPROACHES = (5, 7)
-"""Degrees from which the bass comes to the tonic: the fourth and the fifth."""
+FOURTH, FIFTH, LEADING_TONE = 5, 7, 11
+"""Degrees of the chords before the final one: their basses, and the tone that makes one of them a dominant."""
 
 CHORDS = np.array([np.isin((np.arange(12) - key.tonic) % 12, MINOR if key.minor else MAJOR) for key in ALL_KEYS])
 TONICS = np.array([key.tonic for key in ALL_KEYS])
@@ -45,9 +45,10 @@ class Ending:
     force at the end, or the option.
 
     Three voices and more: a `full` chord has its third. A `cadence` also has a bass that comes to the tonic from the
-    fifth or the fourth, and is there on the beat before. New pieces have a cadence, and wholes end so unasked, where
-    the model writes keys and announces the last bar. Around a given melody that ends with them, the final chord is at
-    its last onset, and ends with it.
+    fifth or the fourth, and is there on the beat before. Above the fifth the leading tone sounds (an authentic
+    cadence), which may come after a suspension; above the fourth it does not (a plagal one). New pieces have a cadence,
+    and wholes end so unasked, where the model writes keys and announces the last bar. Around a given melody that ends
+    with them, the final chord is at its last onset, and ends with it.
     """
 
     ending: Annotated[bool, "end with a cadence; whole pieces do"] = True
@@ -92,7 +93,9 @@ class Ending:
         if type(near) is np.ndarray and context.token_info.has_voices:
             return self._mask_few_rows(context, last, near)
         may = self._mask_chord(context) & self._mask_end(context)
-        return may & self._mask_bass(context) & self._mask_passing(context) if self._has_cadence(context) else may
+        if not self._has_cadence(context):
+            return may
+        return may & self._mask_inner(context) & self._mask_bass(context) & self._mask_passing(context)
 
     def _mask_few_rows(self, context: Context, last: NDArray[np.bool_], near: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Mask tokens, (B, V), with voices, by the rows that each part concerns: few of a batch are there at once."""
@@ -104,11 +107,12 @@ class Ending:
         if self._has_cadence(context):
             bass = music.sounding.shape[1] - 1
             left = np.where(last, middle, middle + music.bar_ticks) - music.position
-            parts.append((near & (music.voice == bass) & (left > 0) & (left <= music.beat_ticks), self._mask_bass))
-            passing = near & moves & (left >= music.beat_ticks)
+            beat = near & (left > 0) & (left <= music.beat_ticks)
+            parts.append((beat & (music.voice == bass - 1), self._mask_inner))
+            parts.append((beat & (music.voice == bass), self._mask_bass))
+            passing = near & moves & (left > 0)
             if passing.any():
-                tonic = self._find_tonic(context)[1]
-                passing &= ~_is_approach(music.sounding[:, bass][:, None], tonic)[:, 0]
+                passing &= ~_leads_home(music.sounding, self._find_tonic(context)[1])[:, 0]
             parts.append((passing, self._mask_passing))
         for concerned, mask in parts:
             if len(rows := np.flatnonzero(concerned)):
@@ -183,31 +187,69 @@ class Ending:
         may = may & (fits | ~convert_like(token_info.is_hold, chord)[None, :])
         return may & ~convert_like(token_info.is_rest, chord)[None, :]
 
+    def _mask_inner(self, context: Context) -> Array:
+        """Mask tokens, (B, V), so that the last voice but one takes the leading tone, unless another voice has it.
+
+        It does so in the beat before the final chord, above the fifth. On the beat itself the tonic does as well, which
+        may fall to the leading tone. Where it cannot take them, it is free.
+        """
+        xp, music, token_info = get_namespace(context.allowed), context.music, context.token_info
+        inner, tonic = music.sounding.shape[1] - 2, self._find_tonic(context)[1]
+        left = self._count_ticks_left(music)
+        on_beat, held = (left == music.beat_ticks)[:, None], music.sounding[:, inner][:, None]
+
+        def fits(pitch: Array) -> Array:
+            return _is_degree(pitch, tonic, LEADING_TONE) | (on_beat & _is_degree(pitch, tonic, 0))
+
+        above = xp.any(fits(music.written[:, :inner]), axis=1)[:, None]  # in a voice that has had its turn
+        hold = convert_like(token_info.is_hold, held)[None, :]
+        right = fits(compute_pitches(token_info, music)) | (hold & fits(held))
+        bass = music.sounding[:, inner + 1][:, None]
+        near = (music.bars_left == 1) | (music.bars_left == 2)
+        turn = (near & (music.voice == inner) & (left > 0) & (left <= music.beat_ticks))[:, None]
+        wanted = turn & ~above & (on_beat | _is_degree(bass, tonic, FIFTH))
+        wanted = wanted & xp.any(right & context.allowed, axis=1)[:, None]
+        return ~wanted | right
+
     def _mask_bass(self, context: Context) -> Array:
-        """Mask tokens, (B, V), that keep the bass from the fifth or the fourth on the beat before the final chord."""
+        """Mask tokens, (B, V), that keep the bass from the fifth or the fourth on the beat before the final chord.
+
+        The fourth is below no leading tone, and the fifth, after the beat, below no other chord.
+        """
         xp, music, token_info = get_namespace(context.allowed), context.music, context.token_info
         bass, tonic = music.sounding.shape[1] - 1, self._find_tonic(context)[1]
-        ready = _is_approach(music.sounding[:, bass][:, None], tonic)
-        pitch = compute_pitches(token_info, music)
-        right = (pitch < 0) | _is_approach(pitch, tonic)
-        right = right & (~convert_like(token_info.is_hold, right)[None, :] | ready)
-        right = right & ~convert_like(token_info.is_rest, right)[None, :]
         left = self._count_ticks_left(music)
+        leads = _has_degree(music.written[:, :bass], tonic, LEADING_TONE)
+        late = (left < music.beat_ticks)[:, None]
+
+        def fits(pitch: Array) -> Array:
+            fifth, fourth = _is_degree(pitch, tonic, FIFTH), _is_degree(pitch, tonic, FOURTH)
+            return (fifth & (leads | ~late)) | (fourth & ~leads)
+
+        right = fits(compute_pitches(token_info, music))
+        right = right | (convert_like(token_info.is_hold, right)[None, :] & fits(music.sounding[:, bass][:, None]))
         near = (music.bars_left == 1) | (music.bars_left == 2)
         turn = near & (music.voice == bass) & (left > 0) & (left <= music.beat_ticks)
         return xp.where(turn[:, None], right, xp.ones_like(right))
 
     def _mask_passing(self, context: Context) -> Array:
-        """Mask positions and bar lines, (B, V), that pass by that beat while the bass is on another tone."""
+        """Mask positions and bar lines, (B, V), that pass by that beat while the bass is on another tone.
+
+        None reaches the final chord unless the chord before leads there.
+        """
         music, token_info = context.music, context.token_info
-        bass, left = music.sounding.shape[1] - 1, self._count_ticks_left(music)
-        ready = _is_approach(music.sounding[:, bass][:, None], self._find_tonic(context)[1])
-        until = (music.position + left - music.beat_ticks)[:, None]  # that beat, in ticks of this bar
-        places = convert_like(token_info.position, left)[None, :]
-        line = convert_like(token_info.is_bar, ready)[None, :] & (music.bar_ticks[:, None] > until)
+        bass, tonic, left = music.sounding.shape[1] - 1, self._find_tonic(context)[1], self._count_ticks_left(music)
+        ready = _is_approach(music.sounding[:, bass][:, None], tonic)
+        end = (music.position + left)[:, None]  # the final chord, in ticks of this bar
+        until = end - music.beat_ticks[:, None]
+        places, line = convert_like(token_info.position, left)[None, :], convert_like(token_info.is_bar, ready)[None, :]
+        bar = music.bar_ticks[:, None]
         near = (music.bars_left == 1) | (music.bars_left == 2)
         waits = (near & (left >= music.beat_ticks))[:, None] & ~ready
-        return ~(waits & ((places > until) | line))
+        leads = _leads_home(music.sounding, tonic) | ~(near & (left > 0))[:, None]
+        passes = (places > until) | (line & (bar > until))
+        arrives = (places >= end) | (line & (bar >= end))
+        return ~(waits & passes) & (leads | ~arrives)
 
     def _count_ticks_left(self, music: MusicalState) -> Array:
         """Count the ticks up to the final chord at the latest, (B,), of rows in the last two bars."""
@@ -303,21 +345,44 @@ def _has_third(written: Array, tonic: Array) -> Array:
     return get_namespace(written).any(_is_third(written, tonic), axis=1)[:, None]
 
 
+def _is_degree(pitch: Array, tonic: Array, degree: int) -> Array:
+    """Tell whether pitches (B, n) are on a degree, in semitones above the tonic; all are if it is unknown."""
+    return ((pitch >= 0) & ((pitch - tonic[:, None]) % 12 == degree)) | (tonic < 0)[:, None]
+
+
+def _has_degree(pitches: Array, tonic: Array, degree: int) -> Array:
+    """Tell whether any pitch (B, n) is on a degree, in semitones above the tonic, (B, 1); so it is if that is unknown."""
+    return get_namespace(pitches).any(_is_degree(pitches, tonic, degree), axis=1)[:, None]
+
+
 def _is_approach(pitch: Array, tonic: Array) -> Array:
     """Tell whether pitches (B, n) are the fourth or the fifth of the tonic; all are if it is unknown."""
-    degree = (pitch - tonic[:, None]) % 12
-    near = (degree == APPROACHES[0]) | (degree == APPROACHES[1])
-    return ((pitch >= 0) & near) | (tonic < 0)[:, None]
+    return _is_degree(pitch, tonic, FOURTH) | _is_degree(pitch, tonic, FIFTH)
+
+
+def _leads_home(sounding: Array, tonic: Array) -> Array:
+    """Tell whether a chord (B, voices) leads to the tonic, (B, 1): above the fifth there is the leading tone.
+
+    Above the fourth there is none.
+    """
+    bass, leads = sounding[:, -1:], _has_degree(sounding[:, :-1], tonic, LEADING_TONE)
+    return (_is_degree(bass, tonic, FIFTH) & leads) | (_is_degree(bass, tonic, FOURTH) & ~leads)
 
 
 def _has_approach(context: Context, tonic: Array) -> Array:
-    """Tell whether the bass was on the fourth or the fifth before its last pitch, (B, 1)."""
+    """Tell whether the chord before the bass's last pitch led to the tonic, (B, 1).
+
+    A leading tone counts if it began in the beat before.
+    """
     xp, music, past = get_namespace(tonic), context.music, context.recent_notes
     bass = music.sounding.shape[1] - 1
     other = (past.voice == bass) & (past.pitch != music.sounding[:, bass][:, None])
     at = xp.max(xp.where(other, make_range(past.pitch.shape[1], past.pitch), -1), axis=1)[:, None]
     before = take_columns(past.pitch, xp.where(at < 0, 0, at))
-    return (at >= 0) & _is_approach(before, tonic)
+    since = music.tick[:, None] - past.tick
+    recent = (past.tick >= 0) & (since > 0) & (since <= music.beat_ticks[:, None])
+    leads = xp.any(recent & _is_degree(past.pitch, tonic, LEADING_TONE), axis=1)[:, None]
+    return (at >= 0) & ((_is_degree(before, tonic, FIFTH) & leads) | (_is_degree(before, tonic, FOURTH) & ~leads))
 
 
 def _mark_other_third(written: Array, tonic: Array) -> Array:

@@ -62,7 +62,9 @@ def _fit(chosen: dict[str, Any], fixed: Score, key: Key, *, asked: bool) -> Mapp
     chord = (find_final_chord(notes).astype(int) - key.tonic) % 12
     if not asked and not any(set(chord.tolist()) <= triad for triad in _TRIADS):
         return None
-    is_bass = len(fixed.tracks) > 1 and len(fixed.tracks[-1].notes) > 0
+    has_notes = [len(track.notes) > 0 for track in fixed.tracks]
+    is_bass = len(fixed.tracks) > 1 and has_notes[-1]
+    is_inner = len(fixed.tracks) > 2 and has_notes[-2]  # the voice that is to take the leading tone
     if is_bass and not asked and chord[0] != 0:
         return None
     at = max(last - int(bars.nominal[-1]), 0)
@@ -70,7 +72,7 @@ def _fit(chosen: dict[str, Any], fixed: Score, key: Key, *, asked: bool) -> Mapp
     before = notes[(notes["start"] <= last - beat) & (notes["start"] + notes["duration"] > last - beat)]
     degrees = {int(pitch - key.tonic) % 12 for pitch in before["pitch"]}
     led = degrees <= {2, 5, 7, 8, 9, 11}  # tones of the chords of the fifth and the fourth that are no tonic
-    kind = chosen["kind"] if (led and not is_bass) or chosen["kind"] != "cadence" else "full"
+    kind = chosen["kind"] if (led and not is_bass and not is_inner) or chosen["kind"] != "cadence" else "full"
     return {**chosen, "kind": kind, "at": chosen.get("at", at)}
 
 
