@@ -351,7 +351,7 @@ def _is_degree(pitch: Array, tonic: Array, degree: int) -> Array:
 
 
 def _has_degree(pitches: Array, tonic: Array, degree: int) -> Array:
-    """Tell whether any pitch (B, n) is on a degree, in semitones above the tonic, (B, 1); so it is if that is unknown."""
+    """Tell whether any pitch (B, n) is on a degree, in semitones above the tonic, (B, 1)."""
     return get_namespace(pitches).any(_is_degree(pitches, tonic, degree), axis=1)[:, None]
 
 
