@@ -45,6 +45,7 @@ OPTIONS = {
     "notes-per-beat": {"notes": 2.0},
     "pitch-range": {"range": "C3:C6"},
     "range": {"range": "C3:C6"},
+    "widest-leap": {"widest_leap": 12},
     "programs": {"programs": "0,52"},
     "scale": {"scale": "C"},
     "chords": {"chords": "C"},

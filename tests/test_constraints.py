@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter, namedtuple
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -154,6 +155,13 @@ def in_range(piece, range):  # noqa: A002
     return wrong
 
 
+def wide_leaps(piece, widest_leap):
+    if not set(piece.tracks) <= {"soprano", "alto", "tenor", "bass", "tune"}:  # a model without voices
+        return []
+    lines = [[note for note in piece.notes if note.track == track] for track in range(len(piece.tracks))]
+    return [pair for line in lines for pair in pairwise(line) if abs(pair[1].pitch - pair[0].pitch) > widest_leap]
+
+
 def at_once(piece, polyphony):
     counts = {note.start: sum(other.start <= note.start < other.end for other in piece.notes) for note in piece.notes}
     return [start for start, count in counts.items() if count > polyphony]
@@ -217,6 +225,7 @@ RULES = {
     "scale": in_scale,
     "chords": on_chords,
     "range": in_range,
+    "widest-leap": wide_leaps,
     "polyphony": at_once,
     "density": in_a_bar,
     "rhythm": on_grid,
@@ -229,6 +238,7 @@ ALONE = {
     "a minor scale": [("scale", {"scale": "A minor"})],
     "chords": [("chords", {"chords": "Dm7 G7 | Cmaj7 | Am7 D7 | Gmaj7"})],
     "a range": [("range", {"range": "all=F3:E5"})],
+    "no wide leap": [("widest-leap", {"widest_leap": 5})],
     "two notes": [("polyphony", {"polyphony": 2})],
     "few in a bar": [("density", {"density": 5})],
     "few in a beat": [("density", {"density": 2, "per": "beat"})],

@@ -114,7 +114,8 @@ class Chorales:
         "most_bars": 40,  # the length of the longest: in the rare 3/4 a model may not find an end
         "samplers": [
             {"name": "temperature", "options": {"temperature": 1.0}},
-            {"name": "min-p", "options": {"p": 0.01}},
+            {"name": "min-p", "options": {"p": 0.005}},
+            {"name": "widest-leap", "options": {"widest_leap": 12, "yields": True}},
         ],
     }
 

@@ -1,4 +1,4 @@
-"""The constraints `range`, also called `pitch-range`, of all voices or of one, and `programs`."""
+"""The constraints `range`, also called `pitch-range`, of all voices or of one, `widest-leap` and `programs`."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from composer import hookimpl
-from composer.arrays import convert_like, get_namespace
+from composer.arrays import convert_like, get_namespace, make_parameter, make_range, take_columns
 from composer.errors import BadOption, RequestWarning, printable, suggest
 from composer.music.keys import name_pitch, parse_pitch
 from composer.tokens.vocabulary import compute_pitches, mask_sustained
-from composer.types import Array, Context, TokenInfo
+from composer.types import Array, Context, Internal, TokenInfo
 
 ALL = "all"
 
@@ -89,6 +89,46 @@ def _find_reach(token_info: TokenInfo) -> tuple[int, int]:
 
 
 @dataclass(frozen=True)
+class WidestLeap:
+    """Let no voice leap by more than so many semitones, from a note to its next one, across rests, too.
+
+    Models without voices leap as they like.
+    """
+
+    widest_leap: Annotated[int, "semitones from a note of a voice to its next, at most", "12"]
+    yields: Annotated[bool, "give way where nothing else could be written", Internal()] = False
+
+    lookback: ClassVar[int] = 32
+
+    def __post_init__(self) -> None:
+        """Refuse fewer than two semitones, with which no voice could move by step."""
+        if self.widest_leap < 2:
+            raise ValueError("widest_leap must be at least 2")
+
+    def mask(self, context: Context) -> Array:
+        """Mask pitches that are too far from the last one of the voice in turn."""
+        xp, music, past = get_namespace(context.allowed), context.music, context.recent_notes
+        if not _has_voices(context.token_info):
+            return xp.ones_like(context.allowed)
+        sounding = take_columns(music.sounding, xp.clip(music.voice, 0, None)[:, None])
+        own = xp.where(past.voice == music.voice[:, None], make_range(past.voice.shape[1], past.voice), -1)
+        latest = xp.max(own, axis=1)[:, None]
+        before = xp.where(latest < 0, -1, take_columns(past.pitch, xp.clip(latest, 0, None)))
+        last = xp.where(sounding < 0, before, sounding)
+        pitch = compute_pitches(context.token_info, music)
+        near = xp.abs(pitch - last) <= make_parameter(self.widest_leap, pitch)
+        return (pitch < 0) | (last < 0) | (music.voice < 0)[:, None] | near
+
+
+@lru_cache(maxsize=64)
+def _has_voices(token_info: TokenInfo) -> bool:
+    """Tell whether notes are of voices. Warn with RequestWarning of a model without."""
+    if not token_info.has_voices:
+        warnings.warn("widest_leap changes nothing: this model writes no voices.", RequestWarning, stacklevel=2)
+    return token_info.has_voices
+
+
+@dataclass(frozen=True)
 class Programs:
     """Write for these programs alone, if the model writes for several.
 
@@ -136,5 +176,5 @@ def _find_allowed(wanted: Programs, token_info: TokenInfo) -> NDArray[np.bool_]:
 
 @hookimpl
 def register_samplers() -> dict[str, Callable[..., Any]]:
-    """Register `range`, also by its older name, and `programs`."""
-    return {"range": Range, "pitch-range": Range, "programs": Programs}
+    """Register `range`, also by its older name, `widest-leap` and `programs`."""
+    return {"range": Range, "pitch-range": Range, "widest-leap": WidestLeap, "programs": Programs}
