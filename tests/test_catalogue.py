@@ -86,6 +86,18 @@ def test_a_changed_file_or_another_plugin_makes_it_anew(points, tmp_path):
     assert list(cache.recall([*points, EntryPoint("other", "json", "composer")])) == points
 
 
+def test_a_changed_file_of_a_class_that_is_inherited_makes_it_anew(points, tmp_path, monkeypatch):
+    (tmp_path / "heir_plugin.py").write_text(
+        "from composer import hookimpl\nfrom swing_plugin import Swing\n\nclass Lilt(Swing):\n    'Swing a little.'\n\n"
+        "@hookimpl\ndef register_samplers():\n    return {'lilt': Lilt}\n"
+    )
+    monkeypatch.delitem(sys.modules, "heir_plugin", raising=False)
+    heir = [EntryPoint("heir", "heir_plugin", "composer")]
+    assert kept(heir)
+    os.utime(tmp_path / "swing_plugin.py", (1, 1))
+    assert recalled(heir) is None
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"fingerprint": 1}', "null"])
 def test_a_damaged_catalogue_is_made_anew(points, text):
     assert kept(points)

@@ -1,7 +1,7 @@
 """What each plugin offers, cached, so that it is imported only when something of it is needed.
 
-Each plugin is cached for itself, a broken one with its fault. It is read again when its files, its version, a package
-or Python itself has changed; `composer plugins doctor` reads all of them again.
+Each plugin is cached for itself, a broken one with its fault. It is read again when its files, those that its classes
+inherit from, its version, a package or Python itself has changed; `composer plugins doctor` reads all of them again.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import inspect
 import json
 import sys
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import EntryPoint
@@ -35,11 +35,11 @@ def recall(points: Sequence[EntryPoint]) -> dict[EntryPoint, Contribution]:
     """Return what is cached of these plugins, broken ones too; without those that have changed, or are not cached."""
     entries, installed, found = _read_cache(), _describe_installed(), {}
     for point in points:
-        entry = entries.get(_name_entry(point))
-        if entry and entry.get("mark") == _compute_plugin_mark(point, installed):
-            with suppress(ValueError, LookupError, TypeError, AttributeError, RecursionError):
-                if entry["seal"] == _compute_checksum(entry["plugin"]):
-                    found[point] = _decode_plugin(point, entry["plugin"])
+        entry = entries.get(_name_entry(point), {})
+        with suppress(ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            mark = _compute_plugin_mark(point, installed, entry["inherited"])
+            if entry["mark"] == mark and entry["seal"] == _compute_checksum(entry["plugin"]):
+                found[point] = _decode_plugin(point, entry["plugin"])
     return found
 
 
@@ -53,8 +53,9 @@ def keep(contributions: Mapping[EntryPoint, Contribution]) -> None:
         entries.pop(_name_entry(point), None)
         with suppress(TypeError, ValueError, RecursionError):
             plugin = json.loads(json.dumps(_describe_plugin(one)))
-            mark, seal = _compute_plugin_mark(point, installed), _compute_checksum(plugin)
-            entries[_name_entry(point)] = {"mark": mark, "seal": seal, "plugin": plugin}
+            inherited = _list_inherited(point, one)
+            mark, seal = _compute_plugin_mark(point, installed, inherited), _compute_checksum(plugin)
+            entries[_name_entry(point)] = {"mark": mark, "seal": seal, "inherited": inherited, "plugin": plugin}
     try:
         make_folder(_locate_cache().parent)
         with write_whole_file(_locate_cache()) as scratch:
@@ -97,9 +98,20 @@ def _describe_installed() -> list[int]:
     return [_read_time(Path(path)) for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
 
 
-def _compute_plugin_mark(point: EntryPoint, installed: Sequence[int]) -> str:
-    """Compute a digest that changes with the files and the version of a plugin, and with what is installed."""
-    return _compute_digest((compute_mark(point), get_plugin(point).version, installed))
+def _compute_plugin_mark(point: EntryPoint, installed: Sequence[int], inherited: Sequence[str]) -> str:
+    """Compute a digest that changes with the files and the version of a plugin, and with what is installed.
+
+    It also changes with the files of the modules that its classes are `inherited` from, which decide their options.
+    """
+    files = [_list_source_files(module) for module in inherited]
+    return _compute_digest((compute_mark(point), get_plugin(point).version, installed, files))
+
+
+def _list_inherited(point: EntryPoint, one: Contribution) -> list[str]:
+    """List the top-level modules, other than its own and composer, of the classes that a plugin's classes inherit."""
+    classes = [offer.make for offer in one.offers if inspect.isclass(offer.make)]
+    modules = {base.__module__.partition(".")[0] for made in classes for base in inspect.getmro(made)}
+    return sorted(modules - {point.module.partition(".")[0], "composer"} - sys.stdlib_module_names)
 
 
 def compute_mark(point: EntryPoint) -> str:
@@ -109,21 +121,20 @@ def compute_mark(point: EntryPoint) -> str:
 
 def list_plugin_files() -> list[str]:
     """List the source files of all installed plugins, and the folders that they are in."""
-    files = [Path(path) for point in find() for path, _ in _list_files(point.module.partition(".")[0])]
+    files = [Path(path) for point in find() for path, _ in _list_source_files(point.module.partition(".")[0])]
     return sorted({*map(str, files), *(str(path.parent) for path in files)})
 
 
 def _describe_files(point: EntryPoint) -> tuple[object, ...]:
-    return (point.name, point.value, *_list_files(point.module.partition(".")[0]))
+    return (point.name, point.value, *_list_source_files(point.module.partition(".")[0]))
 
 
-def _list_files(module: str) -> Iterator[tuple[str, int]]:
-    """Yield the source files of a top-level module, each with its time of change."""
+def _list_source_files(module: str) -> list[tuple[str, int]]:
+    """List the source files of a top-level module, each with its time of change."""
     spec = find_spec(module)
     folders = list(spec.submodule_search_locations or ()) if spec else []
     paths = [path for folder in folders for path in sorted(Path(folder).rglob("*.py"))]
-    for path in paths or ([Path(spec.origin)] if spec and spec.origin else []):
-        yield str(path), _read_time(path)
+    return [(str(path), _read_time(path)) for path in paths or ([Path(spec.origin)] if spec and spec.origin else [])]
 
 
 def _read_time(path: Path) -> int:
