@@ -11,7 +11,7 @@ import pytest
 import symusic
 from octaves import Octaves
 
-from composer.errors import BadOption
+from composer.errors import BadOption, RequestWarning
 from composer.generation.composer import open_model
 from composer.generation.generator import Generator, generate
 from composer.io.outputs import write_piece
@@ -316,6 +316,30 @@ def test_no_piece_breaks_a_constraint(model, name, tmp_path):
 @pytest.mark.parametrize("model", MODELS)
 def test_no_piece_of_many_breaks_a_constraint(model, name, tmp_path):
     check(model, name, 300, tmp_path)
+
+
+# --- constraints that a model suggests --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wishes", "widest"), [({}, 12), ({"temperature": 1.0}, 12), ({"scale": "C"}, 12), ({"widest_leap": 24}, 24)]
+)
+def test_chorales_leap_by_an_octave_at_most_unless_more_is_asked_for(wishes, widest):
+    piece = open_model("chorales").generate(bars=2, key="C", seed=1, **wishes)
+    chain = piece.provenance["request"]["samplers"]
+    leaps = [link["options"]["widest_leap"] for link in chain if link["name"] == "widest-leap"]
+    assert leaps == [widest]
+
+
+def test_a_given_melody_may_leap_farther():
+    piece = open_model("chorales").harmonize("C4 E4 G5 E5 D5 C5", key="C", seed=1, particles=2)
+    assert piece.score.tracks[0].notes["pitch"].tolist()[:3] == [60, 64, 79]
+
+
+def test_leaps_of_a_model_without_voices_are_free_and_that_is_told():
+    band = Generator(make_random_model("gru", "remi", hidden_size=8, embedding_size=8))
+    with pytest.warns(RequestWarning, match="widest_leap changes nothing: this model writes no voices"):
+        generate(band, [Request(bars=1, samplers=(SamplerSpec("widest-leap", {"widest_leap": 2}),))])
 
 
 # --- wishes that cannot be met ----------------------------------------------------------------------------------------

@@ -43,13 +43,33 @@ def find_last_but_one(score):
 
 @pytest.mark.parametrize("time_signature", ["3/4", "4/4"])
 def test_new_pieces_end_with_a_cadence(chorales, time_signature):
-    for piece in chorales.generate(count=12, bars=4, time_signature=time_signature, seed=1):
+    for piece in chorales.generate(count=40, bars=4, time_signature=time_signature, seed=3):
         chord, before = find_end(piece.score)
         assert (chord[0] == 0 and set(chord) <= {0, 3, 7}) or set(chord) <= {0, 4, 7}
         assert {3, 4} & set(chord)
         assert before in (5, 7)
         assert (11 in find_last_but_one(piece.score)) == (before == 7), "a dominant has its leading tone"
         assert "broken" not in piece.provenance
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [{"range": "tenor=D3:A3"}, {"chords": "C | F F F F | Dm Dm C C"}],
+    ids=["a tenor without the leading tone", "no chord with the leading tone"],
+)
+def test_a_cadence_that_is_asked_for_is_found_beside_other_wishes(chorales, wishes):
+    for piece in chorales.generate(count=4, bars=3, key="C", time_signature="4/4", seed=1, ending=True, **wishes):
+        chord, before = find_end(piece.score)
+        assert (chord[0], before in (5, 7)) == (0, True)
+
+
+def test_a_given_tenor_with_the_leading_tone_keeps_the_cadence(chorales):
+    asked = {"voice": "Tenor", "key": "C", "seed": 1, "particles": 4}
+    kinds = [
+        next(spec for spec in piece.provenance["request"]["samplers"] if spec["name"] == "ending")["options"]["kind"]
+        for piece in (chorales.harmonize(f"E3 F3 G3 F3 {last} C3*2", **asked) for last in ("B2*2", "G3*2"))
+    ]
+    assert kinds == ["cadence", "full"]
 
 
 def test_a_piece_may_be_left_open(chorales):

@@ -203,11 +203,19 @@ def make_constraints(request: Request) -> list[Constraint]:
 
 
 def apply_samplers(request: Request, links: Sequence[SamplerSpec]) -> Request:
-    """Replace the samplers of a request; constraints alone come before the request's own samplers instead."""
-    samplers = make_samplers(links)
-    if all(isinstance(sampler, Constraint) for sampler in samplers):
-        return replace(request, samplers=(*links, *request.samplers))
-    return replace(request, samplers=tuple(links))
+    """Replace the samplers of a request by those of the same names, and its other ones unless constraints alone come.
+
+    Its constraints stay, and constraints come first.
+    """
+    names = {link.name for link in links}
+    own = [spec for spec in request.samplers if spec.name not in names]
+    if _are_constraints(links):
+        return replace(request, samplers=(*links, *own))
+    return replace(request, samplers=(*(spec for spec in own if _are_constraints([spec])), *links))
+
+
+def _are_constraints(links: Sequence[SamplerSpec]) -> bool:
+    return all(isinstance(sampler, Constraint) for sampler in make_samplers(links))
 
 
 def state_edition(generator: Generator, request: Request) -> Request:

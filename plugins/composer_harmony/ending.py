@@ -45,10 +45,10 @@ class Ending:
     force at the end, or the option.
 
     Three voices and more: a `full` chord has its third. A `cadence` also has a bass that comes to the tonic from the
-    fifth or the fourth, and is there on the beat before. Above the fifth the leading tone sounds (an authentic
-    cadence), which may come after a suspension; above the fourth it does not (a plagal one). New pieces have a cadence,
-    and wholes end so unasked, where the model writes keys and announces the last bar. Around a given melody that ends
-    with them, the final chord is at its last onset, and ends with it.
+    fifth or the fourth, and is there on the beat before. Above the fifth the leading tone sounds, perhaps after a
+    suspension: an authentic cadence. Above the fourth it does not: a plagal one. New pieces have a cadence, and wholes
+    end so unasked, where the model writes keys and announces the last bar. Around a given melody that ends with them,
+    the final chord is at its last onset, and ends with it.
     """
 
     ending: Annotated[bool, "end with a cadence; whole pieces do"] = True
@@ -188,10 +188,10 @@ class Ending:
         return may & ~convert_like(token_info.is_rest, chord)[None, :]
 
     def _mask_inner(self, context: Context) -> Array:
-        """Mask tokens, (B, V), so that the last voice but one takes the leading tone, unless another voice has it.
+        """Mask tokens, (B, V), so that the last voice but one takes the leading tone, unless a higher one has it.
 
-        It does so in the beat before the final chord, above the fifth. On the beat itself the tonic does as well, which
-        may fall to the leading tone. Where it cannot take them, it is free.
+        It does so above the fifth, within the beat before the final chord. On that beat itself, the tonic will do, too:
+        it may resolve to the leading tone. If the voice can take neither, it is free.
         """
         xp, music, token_info = get_namespace(context.allowed), context.music, context.token_info
         inner, tonic = music.sounding.shape[1] - 2, self._find_tonic(context)[1]
@@ -201,7 +201,8 @@ class Ending:
         def fits(pitch: Array) -> Array:
             return _is_degree(pitch, tonic, LEADING_TONE) | (on_beat & _is_degree(pitch, tonic, 0))
 
-        above = xp.any(fits(music.written[:, :inner]), axis=1)[:, None]  # in a voice that has had its turn
+        higher = music.written[:, :inner]
+        above = xp.any(fits(higher), axis=1)[:, None] | ~xp.any(higher >= 0, axis=1)[:, None]  # or none of them sounds
         hold = convert_like(token_info.is_hold, held)[None, :]
         right = fits(compute_pitches(token_info, music)) | (hold & fits(held))
         bass = music.sounding[:, inner + 1][:, None]
@@ -214,7 +215,7 @@ class Ending:
     def _mask_bass(self, context: Context) -> Array:
         """Mask tokens, (B, V), that keep the bass from the fifth or the fourth on the beat before the final chord.
 
-        The fourth is below no leading tone, and the fifth, after the beat, below no other chord.
+        No leading tone may sound above the fourth. After the beat, one must sound above the fifth.
         """
         xp, music, token_info = get_namespace(context.allowed), context.music, context.token_info
         bass, tonic = music.sounding.shape[1] - 1, self._find_tonic(context)[1]
@@ -370,19 +371,16 @@ def _leads_home(sounding: Array, tonic: Array) -> Array:
 
 
 def _has_approach(context: Context, tonic: Array) -> Array:
-    """Tell whether the chord before the bass's last pitch led to the tonic, (B, 1).
-
-    A leading tone counts if it began in the beat before.
-    """
+    """Tell whether the chord before the last onset led to the tonic, with its bass there a beat before, (B, 1)."""
     xp, music, past = get_namespace(tonic), context.music, context.recent_notes
-    bass = music.sounding.shape[1] - 1
-    other = (past.voice == bass) & (past.pitch != music.sounding[:, bass][:, None])
-    at = xp.max(xp.where(other, make_range(past.pitch.shape[1], past.pitch), -1), axis=1)[:, None]
-    before = take_columns(past.pitch, xp.where(at < 0, 0, at))
-    since = music.tick[:, None] - past.tick
-    recent = (past.tick >= 0) & (since > 0) & (since <= music.beat_ticks[:, None])
-    leads = xp.any(recent & _is_degree(past.pitch, tonic, LEADING_TONE), axis=1)[:, None]
-    return (at >= 0) & ((_is_degree(before, tonic, FIFTH) & leads) | (_is_degree(before, tonic, FOURTH) & ~leads))
+    earlier = (past.tick >= 0) & (past.tick < music.tick[:, None])
+    numbers = make_range(past.pitch.shape[1], past.pitch)
+    pitches, places = [], numbers[:, :1]
+    for voice in range(music.sounding.shape[1]):
+        places = xp.max(xp.where(earlier & (past.voice == voice), numbers, -1), axis=1)[:, None]
+        pitches.append(xp.where(places < 0, -1, take_columns(past.pitch, xp.where(places < 0, 0, places))))
+    since = music.tick[:, None] - take_columns(past.tick, xp.where(places < 0, 0, places))  # of the last one, the bass
+    return _leads_home(xp.concat(pitches, axis=1), tonic) & (since >= music.beat_ticks[:, None])
 
 
 def _mark_other_third(written: Array, tonic: Array) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 
 from composer.metrics.score_view import find_final_chord
 from composer.music.keys import Key, name_pitch, parse_key
-from composer.music.score import Score, compute_bars, concatenate_notes
+from composer.music.score import Notes, Score, compute_bars, concatenate_notes
 from composer.types import Occasion, TokenInfo
 from composer_harmony.chords import Chords
 
@@ -62,18 +62,23 @@ def _fit(chosen: dict[str, Any], fixed: Score, key: Key, *, asked: bool) -> Mapp
     chord = (find_final_chord(notes).astype(int) - key.tonic) % 12
     if not asked and not any(set(chord.tolist()) <= triad for triad in _TRIADS):
         return None
-    has_notes = [len(track.notes) > 0 for track in fixed.tracks]
-    is_bass = len(fixed.tracks) > 1 and has_notes[-1]
-    is_inner = len(fixed.tracks) > 2 and has_notes[-2]  # the voice that is to take the leading tone
+    is_bass = len(fixed.tracks) > 1 and len(fixed.tracks[-1].notes) > 0
     if is_bass and not asked and chord[0] != 0:
         return None
     at = max(last - int(bars.nominal[-1]), 0)
     beat = bars.signatures[-1].beat_ticks
-    before = notes[(notes["start"] <= last - beat) & (notes["start"] + notes["duration"] > last - beat)]
-    degrees = {int(pitch - key.tonic) % 12 for pitch in before["pitch"]}
+    degrees = _find_degrees(notes, last - beat, key)
     led = degrees <= {2, 5, 7, 8, 9, 11}  # tones of the chords of the fifth and the fourth that are no tonic
+    # The voice that is to take the leading tone, if it has another one.
+    is_inner = len(fixed.tracks) > 2 and not _find_degrees(fixed.tracks[-2].notes, last - beat, key) <= {11}
     kind = chosen["kind"] if (led and not is_bass and not is_inner) or chosen["kind"] != "cadence" else "full"
     return {**chosen, "kind": kind, "at": chosen.get("at", at)}
+
+
+def _find_degrees(notes: Notes, tick: int, key: Key) -> set[int]:
+    """Find the degrees that sound at a tick, in semitones above the tonic."""
+    sounding = notes[(notes["start"] <= tick) & (notes["start"] + notes["duration"] > tick)]
+    return {int(pitch - key.tonic) % 12 for pitch in sounding["pitch"]}
 
 
 def describe_end(score: Score, key: Key | None, voices: int) -> str:

@@ -90,9 +90,9 @@ def _find_reach(token_info: TokenInfo) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class WidestLeap:
-    """Let no voice leap by more than so many semitones, from a note to its next one, across rests, too.
+    """Let no voice leap by more than so many semitones, from a note to its next one.
 
-    Models without voices leap as they like.
+    This holds across rests, up to 32 notes of all voices. Models without voices leap as they like.
     """
 
     widest_leap: Annotated[int, "semitones from a note of a voice to its next, at most", "12"]
