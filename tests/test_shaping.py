@@ -22,6 +22,7 @@ EXAMPLES = {
     "notes-per-beat": ["2.5", "8"],
     "pitch-range": ["C3:C6"],
     "range": ["C3:C6", "all=C3:C6"],
+    "widest-leap": ["12"],
     "programs": ["0,73"],
     "scale": ["D dorian", "A minor", "Bb", "chromatic"],
     "chords": ["Dm7 G7 | Cmaj7", "F#m7b5/C"],
