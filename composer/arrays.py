@@ -124,6 +124,13 @@ def take_columns(array: Array, columns: Array) -> Array:
     return get_namespace(array).take_along_axis(array, columns, axis=1)
 
 
+def take_latest(array: Array, marked: Array) -> Array:
+    """Take (B, 1) of each row of `array` (B, M) its last element that is `marked` (B, M), -1 where none is."""
+    xp = get_namespace(array)
+    latest = xp.max(xp.where(marked, make_range(array.shape[1], array), -1), axis=1)[:, None]
+    return xp.where(latest < 0, -1, take_columns(array, xp.where(latest < 0, 0, latest)))
+
+
 def look_up(table: NDArray[Any], places: Array) -> Array:
     """Take the elements of a NumPy table (N,) at `places` of any shape, in the library of `places`."""
     if type(places) is np.ndarray:

@@ -203,9 +203,9 @@ def make_constraints(request: Request) -> list[Constraint]:
 
 
 def apply_samplers(request: Request, links: Sequence[SamplerSpec]) -> Request:
-    """Replace the samplers of a request by those of the same names, and its other ones unless constraints alone come.
+    """Put `links` in place of the samplers of a request, all but its constraints; constraints alone are added to them.
 
-    Its constraints stay, and constraints come first.
+    A sampler of the request that `links` name as well is replaced in any case.
     """
     names = {link.name for link in links}
     own = [spec for spec in request.samplers if spec.name not in names]

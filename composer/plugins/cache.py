@@ -36,7 +36,7 @@ def recall(points: Sequence[EntryPoint]) -> dict[EntryPoint, Contribution]:
     entries, installed, found = _read_cache(), _describe_installed(), {}
     for point in points:
         entry = entries.get(_name_entry(point), {})
-        with suppress(ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        with suppress(ValueError, LookupError, TypeError, AttributeError, ImportError, RecursionError):
             mark = _compute_plugin_mark(point, installed, entry["inherited"])
             if entry["mark"] == mark and entry["seal"] == _compute_checksum(entry["plugin"]):
                 found[point] = _decode_plugin(point, entry["plugin"])

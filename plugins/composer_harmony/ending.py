@@ -9,21 +9,32 @@ from typing import Annotated, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.arrays import convert_like, get_namespace, is_all_false, make_parameter, make_range, take_columns
+from composer.arrays import convert_like, get_namespace, is_all_false, make_parameter, take_columns, take_latest
 from composer.errors import BadOption
 from composer.music.keys import ALL_KEYS, parse_key
 from composer.music.score import Score
 from composer.sampling.batch_state import select_rows
 from composer.tokens.vocabulary import EOS, compute_pitches, mask_onsets
 from composer.types import Array, Context, Internal, MusicalState, TokenInfo
+from composer_harmony.degrees import (
+    FIFTH,
+    FOURTH,
+    LEADING_TONE,
+    are_inside,
+    has_degree,
+    has_third,
+    is_approach,
+    is_degree,
+    is_final_chord,
+    is_third,
+    leads_home,
+    mark_other_third,
+)
 from composer_harmony.endings import choose_ending, describe_end
 from composer_harmony.scale import mask_classes
 
 MAJOR, MINOR = (0, 4, 7), (0, 3, 4, 7)
 """Degrees of the final chord, in semitones. In minor either third is right: a piece in minor may end in major."""
-
-FOURTH, FIFTH, LEADING_TONE = 5, 7, 11
-"""Degrees of the chords before the final one: their basses, and the tone that makes one of them a dominant."""
 
 CHORDS = np.array([np.isin((np.arange(12) - key.tonic) % 12, MINOR if key.minor else MAJOR) for key in ALL_KEYS])
 TONICS = np.array([key.tonic for key in ALL_KEYS])
@@ -86,7 +97,7 @@ class Ending:
         if not self.yields:
             self._check(context)
         last = music.bars_left == 1
-        near = last | (music.bars_left == 2) if self._has_cadence(context) else last
+        near = _is_near_end(music) if self._has_cadence(context) else last
         if is_all_false(near):  # until then only lengths matter: none may reach into the last chord
             middle = self._find_final_onset(music)[:, None]
             return xp.broadcast_to(self._mask_durations(context, middle, last[:, None]), context.allowed.shape)
@@ -105,14 +116,12 @@ class Ending:
         in_chord = last & ((music.position > middle) | ((music.position == middle) & ~moves))
         parts = [(in_chord, self._mask_chord), (last & moves, self._mask_end)]
         if self._has_cadence(context):
-            bass = music.sounding.shape[1] - 1
-            left = np.where(last, middle, middle + music.bar_ticks) - music.position
-            beat = near & (left > 0) & (left <= music.beat_ticks)
-            parts.append((beat & (music.voice == bass - 1), self._mask_inner))
-            parts.append((beat & (music.voice == bass), self._mask_bass))
+            bass, left = music.sounding.shape[1] - 1, self._count_ticks_left(music)
+            parts.append((_is_turn_before_end(music, left, bass - 1), self._mask_inner))
+            parts.append((_is_turn_before_end(music, left, bass), self._mask_bass))
             passing = near & moves & (left > 0)
             if passing.any():
-                passing &= ~_leads_home(music.sounding, self._find_tonic(context)[1])[:, 0]
+                passing &= ~leads_home(music.sounding, self._find_tonic(context)[1])[:, 0]
             parts.append((passing, self._mask_passing))
         for concerned, mask in parts:
             if len(rows := np.flatnonzero(concerned)):
@@ -161,29 +170,29 @@ class Ending:
         """Mask tokens on the last strong beat, (B, V): tones of the chord, and no other sustained notes."""
         xp, music, token_info = get_namespace(chord), context.music, context.token_info
         pitch = compute_pitches(token_info, music)
-        lowest = _is_tonic(pitch, tonic)
-        may = mask_classes(context, chord & ~_mark_other_third(music.written, tonic))
+        lowest = is_degree(pitch, tonic, 0)
+        may = mask_classes(context, chord & ~mark_other_third(music.written, tonic))
         if np.any(token_info.ticks >= 0):  # notes come in any order, so that each may be the last
             below = xp.min(xp.where(music.written < 0, 128, music.written), axis=1)[:, None]
-            grounded = _is_tonic(below, tonic) & (below < 128)
+            grounded = is_degree(below, tonic, 0) & (below < 128)
             may = may & ((pitch < 0) | xp.where(pitch < below, lowest, grounded))
         if not token_info.has_voices:
             return may
         voice = xp.clip(music.voice, 0, music.sounding.shape[1] - 1)[:, None]
         held = take_columns(music.sounding, voice)
         held_class = xp.where(held < 0, 0, held % 12)
-        fits = (held < 0) | take_columns(chord & ~_mark_other_third(music.written, tonic), held_class)
+        fits = (held < 0) | take_columns(chord & ~mark_other_third(music.written, tonic), held_class)
         last_voice = (music.voice == music.sounding.shape[1] - 1)[:, None]
         may = may & (~last_voice | (pitch < 0) | lowest)
-        fits = fits & (~last_voice | (held < 0) | _is_tonic(held, tonic))
+        fits = fits & (~last_voice | (held < 0) | is_degree(held, tonic, 0))
         if self.kind != "chord":  # the last voice sounds, and below all others
             others = xp.min(xp.where(music.written < 0, 128, music.written), axis=1)[:, None]
             may = may & (~last_voice | (pitch <= others))
             fits = fits & (~last_voice | ((held >= 0) & (held <= others)))
         if self.kind != "chord" and _is_full(context):  # the last voice but one has the third, if no other has
-            wanted = (music.voice == music.sounding.shape[1] - 2)[:, None] & ~_has_third(music.written, tonic)
-            may = may & (~wanted | (pitch < 0) | _is_third(pitch, tonic))
-            fits = fits & (~wanted | _is_third(held, tonic))
+            wanted = (music.voice == music.sounding.shape[1] - 2)[:, None] & ~has_third(music.written, tonic)
+            may = may & (~wanted | (pitch < 0) | is_third(pitch, tonic))
+            fits = fits & (~wanted | is_third(held, tonic))
         may = may & (fits | ~convert_like(token_info.is_hold, chord)[None, :])
         return may & ~convert_like(token_info.is_rest, chord)[None, :]
 
@@ -199,16 +208,14 @@ class Ending:
         on_beat, held = (left == music.beat_ticks)[:, None], music.sounding[:, inner][:, None]
 
         def fits(pitch: Array) -> Array:
-            return _is_degree(pitch, tonic, LEADING_TONE) | (on_beat & _is_degree(pitch, tonic, 0))
+            return is_degree(pitch, tonic, LEADING_TONE) | (on_beat & is_degree(pitch, tonic, 0))
 
         higher = music.written[:, :inner]
         above = xp.any(fits(higher), axis=1)[:, None] | ~xp.any(higher >= 0, axis=1)[:, None]  # or none of them sounds
         hold = convert_like(token_info.is_hold, held)[None, :]
         right = fits(compute_pitches(token_info, music)) | (hold & fits(held))
         bass = music.sounding[:, inner + 1][:, None]
-        near = (music.bars_left == 1) | (music.bars_left == 2)
-        turn = (near & (music.voice == inner) & (left > 0) & (left <= music.beat_ticks))[:, None]
-        wanted = turn & ~above & (on_beat | _is_degree(bass, tonic, FIFTH))
+        wanted = _is_turn_before_end(music, left, inner)[:, None] & ~above & (on_beat | is_degree(bass, tonic, FIFTH))
         wanted = wanted & xp.any(right & context.allowed, axis=1)[:, None]
         return ~wanted | right
 
@@ -217,21 +224,19 @@ class Ending:
 
         No leading tone may sound above the fourth. After the beat, one must sound above the fifth.
         """
-        xp, music, token_info = get_namespace(context.allowed), context.music, context.token_info
+        music, token_info = context.music, context.token_info
         bass, tonic = music.sounding.shape[1] - 1, self._find_tonic(context)[1]
         left = self._count_ticks_left(music)
-        leads = _has_degree(music.written[:, :bass], tonic, LEADING_TONE)
+        leads = has_degree(music.written[:, :bass], tonic, LEADING_TONE)
         late = (left < music.beat_ticks)[:, None]
 
         def fits(pitch: Array) -> Array:
-            fifth, fourth = _is_degree(pitch, tonic, FIFTH), _is_degree(pitch, tonic, FOURTH)
+            fifth, fourth = is_degree(pitch, tonic, FIFTH), is_degree(pitch, tonic, FOURTH)
             return (fifth & (leads | ~late)) | (fourth & ~leads)
 
         right = fits(compute_pitches(token_info, music))
         right = right | (convert_like(token_info.is_hold, right)[None, :] & fits(music.sounding[:, bass][:, None]))
-        near = (music.bars_left == 1) | (music.bars_left == 2)
-        turn = near & (music.voice == bass) & (left > 0) & (left <= music.beat_ticks)
-        return xp.where(turn[:, None], right, xp.ones_like(right))
+        return right | ~_is_turn_before_end(music, left, bass)[:, None]
 
     def _mask_passing(self, context: Context) -> Array:
         """Mask positions and bar lines, (B, V), that pass by that beat while the bass is on another tone.
@@ -240,14 +245,14 @@ class Ending:
         """
         music, token_info = context.music, context.token_info
         bass, tonic, left = music.sounding.shape[1] - 1, self._find_tonic(context)[1], self._count_ticks_left(music)
-        ready = _is_approach(music.sounding[:, bass][:, None], tonic)
+        ready = is_approach(music.sounding[:, bass][:, None], tonic)
         end = (music.position + left)[:, None]  # the final chord, in ticks of this bar
         until = end - music.beat_ticks[:, None]
         places, line = convert_like(token_info.position, left)[None, :], convert_like(token_info.is_bar, ready)[None, :]
         bar = music.bar_ticks[:, None]
-        near = (music.bars_left == 1) | (music.bars_left == 2)
+        near = _is_near_end(music)
         waits = (near & (left >= music.beat_ticks))[:, None] & ~ready
-        leads = _leads_home(music.sounding, tonic) | ~(near & (left > 0))[:, None]
+        leads = leads_home(music.sounding, tonic) | ~(near & (left > 0))[:, None]
         passes = (places > until) | (line & (bar > until))
         arrives = (places >= end) | (line & (bar >= end))
         return ~(waits & passes) & (leads | ~arrives)
@@ -288,7 +293,7 @@ class Ending:
             farthest = xp.max(xp.where(context.allowed, places, -1), axis=1)[:, None]
             late = late & (context.allowed[:, EOS][:, None] | (places < farthest))
         begins_here = context.recent_notes.tick[:, -1:] == music.tick[:, None]
-        final = strong & begins_here & _is_final_chord(music.written, chord, tonic)
+        final = strong & begins_here & is_final_chord(music.written, chord, tonic)
         if np.any(token_info.ticks >= 0):
             final = final & at_middle
         if self._has_cadence(context):  # before the last strong beat, nothing has seen to it
@@ -304,7 +309,7 @@ class Ending:
     def _is_sustained(self, context: Context, chord: Array, tonic: Array, middle: Array) -> Array:
         """Tell whether the final chord was there, and nothing else sounds, (B, 1)."""
         if self.at >= 0 and context.token_info.has_voices:  # voices may have ended, with what is given
-            return _are_inside(context.music.sounding, chord, tonic)
+            return are_inside(context.music.sounding, chord, tonic)
         return _is_held(context, chord, tonic, middle)
 
 
@@ -331,87 +336,33 @@ def _find_last_strong_beat(music: MusicalState) -> Array:
     return halved * (beats // 2) * beat
 
 
-def _is_tonic(pitch: Array, tonic: Array) -> Array:
-    """Tell whether pitches (B, n) are the tonic; all are if the tonic is unknown."""
-    return (pitch % 12 == tonic[:, None]) | (tonic < 0)[:, None]
+def _is_near_end(music: MusicalState) -> Array:
+    """Tell (B,) which rows are in the last two bars."""
+    return (music.bars_left == 1) | (music.bars_left == 2)
 
 
-def _is_third(pitch: Array, tonic: Array) -> Array:
-    """Tell whether pitches (B, n) are a third of the tonic; all are if it is unknown."""
-    degree = (pitch - tonic[:, None]) % 12
-    return ((pitch >= 0) & ((degree == 3) | (degree == 4))) | (tonic < 0)[:, None]
-
-
-def _has_third(written: Array, tonic: Array) -> Array:
-    return get_namespace(written).any(_is_third(written, tonic), axis=1)[:, None]
-
-
-def _is_degree(pitch: Array, tonic: Array, degree: int) -> Array:
-    """Tell whether pitches (B, n) are on a degree, in semitones above the tonic; all are if it is unknown."""
-    return ((pitch >= 0) & ((pitch - tonic[:, None]) % 12 == degree)) | (tonic < 0)[:, None]
-
-
-def _has_degree(pitches: Array, tonic: Array, degree: int) -> Array:
-    """Tell whether any pitch (B, n) is on a degree, in semitones above the tonic, (B, 1)."""
-    return get_namespace(pitches).any(_is_degree(pitches, tonic, degree), axis=1)[:, None]
-
-
-def _is_approach(pitch: Array, tonic: Array) -> Array:
-    """Tell whether pitches (B, n) are the fourth or the fifth of the tonic; all are if it is unknown."""
-    return _is_degree(pitch, tonic, FOURTH) | _is_degree(pitch, tonic, FIFTH)
-
-
-def _leads_home(sounding: Array, tonic: Array) -> Array:
-    """Tell whether a chord (B, voices) leads to the tonic, (B, 1): above the fifth there is the leading tone.
-
-    Above the fourth there is none.
-    """
-    bass, leads = sounding[:, -1:], _has_degree(sounding[:, :-1], tonic, LEADING_TONE)
-    return (_is_degree(bass, tonic, FIFTH) & leads) | (_is_degree(bass, tonic, FOURTH) & ~leads)
+def _is_turn_before_end(music: MusicalState, left: Array, voice: int) -> Array:
+    """Tell (B,) where a voice is in turn within the beat before the final chord, which is `left` (B,) ticks away."""
+    return _is_near_end(music) & (music.voice == voice) & (left > 0) & (left <= music.beat_ticks)
 
 
 def _has_approach(context: Context, tonic: Array) -> Array:
     """Tell whether the chord before the last onset led to the tonic, with its bass there a beat before, (B, 1)."""
-    xp, music, past = get_namespace(tonic), context.music, context.recent_notes
+    music, past = context.music, context.recent_notes
+    voices = range(music.sounding.shape[1])
     earlier = (past.tick >= 0) & (past.tick < music.tick[:, None])
-    numbers = make_range(past.pitch.shape[1], past.pitch)
-    pitches, places = [], numbers[:, :1]
-    for voice in range(music.sounding.shape[1]):
-        places = xp.max(xp.where(earlier & (past.voice == voice), numbers, -1), axis=1)[:, None]
-        pitches.append(xp.where(places < 0, -1, take_columns(past.pitch, xp.where(places < 0, 0, places))))
-    since = music.tick[:, None] - take_columns(past.tick, xp.where(places < 0, 0, places))  # of the last one, the bass
-    return _leads_home(xp.concat(pitches, axis=1), tonic) & (since >= music.beat_ticks[:, None])
-
-
-def _mark_other_third(written: Array, tonic: Array) -> Array:
-    """Mark the third of the other mode, (B, 12), once one is written."""
-    xp, classes = get_namespace(written), make_range(12, written)
-    degree = xp.where((written < 0) | (tonic < 0)[:, None], -1, (written - tonic[:, None]) % 12)
-    minor, major = (xp.any(degree == third, axis=1)[:, None] for third in (3, 4))
-    above = (classes - tonic[:, None]) % 12
-    return (minor & (above == 4)) | (major & (above == 3))
-
-
-def _is_final_chord(sounds: Array, chord: Array, tonic: Array) -> Array:
-    """Tell whether the sounds (B, n) are of the chord, with one third, and the tonic lowest, (B, 1)."""
-    xp = get_namespace(sounds)
-    lowest = xp.min(xp.where(sounds < 0, 128, sounds), axis=1)[:, None]
-    return _are_inside(sounds, chord, tonic) & (lowest < 128) & _is_tonic(lowest, tonic)
-
-
-def _are_inside(sounds: Array, chord: Array, tonic: Array) -> Array:
-    """Tell whether all sounds (B, n) are of the chord, with one third, (B, 1)."""
-    xp, silent = get_namespace(sounds), sounds < 0
-    inside = take_columns(chord & ~_mark_other_third(sounds, tonic), xp.where(silent, 0, sounds % 12))
-    return xp.all(silent | inside, axis=1)[:, None]
+    own = [earlier & (past.voice == voice) for voice in voices]
+    before = get_namespace(tonic).concat([take_latest(past.pitch, marked) for marked in own], axis=1)
+    since = music.tick[:, None] - take_latest(past.tick, own[-1])
+    return leads_home(before, tonic) & (since >= music.beat_ticks[:, None])
 
 
 def _is_held(context: Context, chord: Array, tonic: Array, middle: Array) -> Array:
     """Tell whether the last notes were a final chord on the last strong beat, and nothing else sounds, (B, 1)."""
     xp, music, past = get_namespace(chord), context.music, context.recent_notes
     there = past.tick == music.tick[:, None] - music.position[:, None] + middle
-    final = _is_final_chord(xp.where(there, past.pitch, -1), chord, tonic)
-    return there[:, -1:] & final & _are_inside(music.sounding, chord, tonic)
+    final = is_final_chord(xp.where(there, past.pitch, -1), chord, tonic)
+    return there[:, -1:] & final & are_inside(music.sounding, chord, tonic)
 
 
 def _count(sounds: Array) -> Array:

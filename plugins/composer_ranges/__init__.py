@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer import hookimpl
-from composer.arrays import convert_like, get_namespace, make_parameter, make_range, take_columns
+from composer.arrays import convert_like, get_namespace, make_parameter, take_columns, take_latest
 from composer.errors import BadOption, RequestWarning, printable, suggest
 from composer.music.keys import name_pitch, parse_pitch
 from composer.tokens.vocabulary import compute_pitches, mask_sustained
@@ -111,9 +111,7 @@ class WidestLeap:
         if not _has_voices(context.token_info):
             return xp.ones_like(context.allowed)
         sounding = take_columns(music.sounding, xp.clip(music.voice, 0, None)[:, None])
-        own = xp.where(past.voice == music.voice[:, None], make_range(past.voice.shape[1], past.voice), -1)
-        latest = xp.max(own, axis=1)[:, None]
-        before = xp.where(latest < 0, -1, take_columns(past.pitch, xp.clip(latest, 0, None)))
+        before = take_latest(past.pitch, past.voice == music.voice[:, None])
         last = xp.where(sounding < 0, before, sounding)
         pitch = compute_pitches(context.token_info, music)
         near = xp.abs(pitch - last) <= make_parameter(self.widest_leap, pitch)
