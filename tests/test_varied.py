@@ -7,9 +7,20 @@ from composer.building import build_module
 from composer.errors import BadOption
 from composer.plugins.registry import registry
 from composer.testing.backends import make_columns
+from composer.tokens.jit import c_compiler
+from composer_recurrent import compiled_varied
+from composer_recurrent.varied import make_varied_lstm
 
 SIZES = (11, 4, 11)
 NEARLY_ALL = 0.99999
+NOTHING = {"layer_norm": False, "recurrent_dropout": 0.0, "weight_dropout": 0.0}
+VARIANTS = [
+    {"layer_norm": True},
+    {"recurrent_dropout": 0.3},
+    {"layer_norm": True, "recurrent_dropout": 0.3, "weight_dropout": 0.2},
+]
+
+needs_compiler = pytest.mark.skipif(c_compiler.find_compiler() is None, reason="there is no C compiler here")
 
 
 def network(**options):
@@ -78,3 +89,47 @@ def test_with_norms_the_size_of_the_weights_does_not_matter():
 def test_options_that_make_no_network_are_refused(options, said):
     with pytest.raises(BadOption, match=said):
         registry().make("architectures", "lstm", **options)
+
+
+def trained(options, dtype, *, low=False):
+    """What layers compute for random input and states while training, with all gradients."""
+    torch.manual_seed(0)
+    layers = make_varied_lstm(7, 16, 2, 0.2, **{**NOTHING, **options}).to(dtype)
+    with torch.no_grad():
+        for parameter in layers.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    shapes = ((5, 12, 7), (2, 5, 16), (2, 5, 16))
+    x, *state = (torch.randn(shape, dtype=dtype).requires_grad_() for shape in shapes)
+    with torch.autocast("cpu", torch.bfloat16, enabled=low):
+        read, after = layers(x, tuple(state))
+    made = (read, *after)
+    heard = [torch.randn_like(tensor) for tensor in made]
+    return [*made, *torch.autograd.grad(made, [x, *state, *layers.parameters()], heard)]
+
+
+@needs_compiler
+@pytest.mark.parametrize("options", VARIANTS, ids=str)
+@pytest.mark.parametrize(
+    ("dtype", "low", "close"),
+    [(torch.float64, False, 1e-11), (torch.float32, False, 1e-4), (torch.float32, True, 0.05)],
+    ids=str,
+)
+def test_c_computes_what_torch_does_and_the_same_gradients(monkeypatch, options, dtype, low, close):
+    compiled = trained(options, dtype, low=low)
+    monkeypatch.setattr(compiled_varied, "load_library", lambda _: None)
+    for found, expected in zip(compiled, trained(options, dtype, low=low), strict=True):
+        assert float((found - expected).detach().abs().max() / expected.detach().abs().max()) < close
+
+
+@needs_compiler
+def test_gradients_are_those_of_differences():
+    torch.manual_seed(0)
+    layers = make_varied_lstm(3, 4, 2, 0.0, **NOTHING | {"layer_norm": True}).double()
+    given = [torch.randn(shape, dtype=torch.float64).requires_grad_() for shape in ((2, 3, 3), (2, 2, 4), (2, 2, 4))]
+    names = [name for name, _ in layers.named_parameters()]
+
+    def run(x, hidden, cell, *weights):
+        read, after = torch.func.functional_call(layers, dict(zip(names, weights, strict=True)), (x, (hidden, cell)))
+        return read, *after
+
+    assert torch.autograd.gradcheck(run, (*given, *layers.parameters()))

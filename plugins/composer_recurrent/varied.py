@@ -6,9 +6,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from composer_recurrent import compiled_varied
 from composer_recurrent.dropout import Dropout
 from composer_recurrent.layers import Lstm, Parts, State, initialise
 from composer_recurrent.products import multiply
+
+STATE_NORMS = ("gain_hh", "gain_c", "bias_c")
+"""Arrays of the norms inside a step; those of the input are outside."""
 
 
 def make_varied_lstm(
@@ -54,20 +58,32 @@ class VariedLstm(Lstm):
         return [inputs, self.weight_dropout(recurrent), *biases]
 
     def _run_steps(self, x: Tensor, state: Parts, layer: int) -> tuple[Tensor, Parts]:
-        """Run a layer, x (T, B, E) and the state (B, H) each, one step after the other in fp32."""
+        """Run a layer, x (T, B, E) and the state (B, H) each, in fp32 but for the products."""
         inputs, recurrent, bias, state_bias = self.get_weights(layer)
+        products = multiply(x, inputs)
+        sums = self._normalise(products, "ih", layer) + (bias + state_bias)
+        kept = self._draw_kept(sums)
+        if torch.is_grad_enabled() and (library := compiled_varied.load_library(sums)) is not None:
+            norms = [getattr(self, f"{name}_l{layer}") for name in STATE_NORMS] if self.layer_norm else []
+            return compiled_varied.run_steps(sums, recurrent.to(products.dtype), norms, kept, state, library)
         (hidden, cell), read = state, []
-        for from_input in self._normalise(multiply(x, inputs), "ih", layer).unbind(0):
+        for step, from_input in enumerate(sums.unbind(0)):
             from_state = self._normalise(functional.linear(hidden, recurrent), "hh", layer)
-            in_gate, forget, candidate, output = (from_input + from_state + (bias + state_bias)).chunk(4, dim=-1)
-            added = torch.sigmoid(in_gate) * self.candidate_dropout(torch.tanh(candidate))
-            cell = torch.sigmoid(forget) * cell + added
+            in_gate, forget, candidate, output = (from_input + from_state).chunk(4, dim=-1)
+            added = torch.tanh(candidate) if kept is None else torch.tanh(candidate) * kept[step]
+            cell = torch.sigmoid(forget) * cell + torch.sigmoid(in_gate) * added
             shown = self._normalise(cell, "c", layer)
             if self.layer_norm:
                 shown = shown + getattr(self, f"bias_c_l{layer}")
             hidden = torch.sigmoid(output) * torch.tanh(shown)
             read.append(hidden)
         return torch.stack(read), (hidden, cell)
+
+    def _draw_kept(self, sums: Tensor) -> Tensor | None:
+        """Draw what the candidates (T, B, H) of all steps are multiplied by, 0 for those that are dropped."""
+        if not (self.training and self.candidate_dropout.share):
+            return None
+        return self.candidate_dropout(sums.new_ones(*sums.shape[:2], self.hidden_size))
 
     def _normalise(self, x: Tensor, name: str, layer: int) -> Tensor:
         """Normalise sums or cells in the precision of the weights, where there are norms."""

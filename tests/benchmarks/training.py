@@ -37,7 +37,7 @@ from composer.types import Tokenizer
 from composer_linear import compiled, convolution, gating, scan
 from composer_minimal import compiled as in_minimal
 from composer_recurrent import compiled as in_recurrent
-from composer_recurrent import products
+from composer_recurrent import compiled_varied, products
 from composer_xlstm import compiled as in_xlstm
 
 ROUNDS = 7
@@ -106,7 +106,7 @@ def torch_alone() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(in_minimal, "is_available", lambda *_: False)
         patch.setattr(in_recurrent, "is_available", lambda *_: False)
-        for module in (compiled, convolution, gating, scan, in_xlstm):
+        for module in (compiled, compiled_varied, convolution, gating, scan, in_xlstm):
             patch.setattr(module, "load", lambda *_: None)
         patch.setattr(products, "prefers_onednn", lambda: False)
         yield
