@@ -403,6 +403,12 @@ def test_a_folder_becomes_a_model_that_writes(run, here, music):
     assert there(here) == ["mine.safetensors", "x.mid", "x.mid.json"]
 
 
+@pytest.mark.parametrize(("asked", "stated"), [([], "not stated"), (["--licence", "CC BY 4.0"], "CC BY 4.0")], ids=str)
+def test_the_card_states_the_licence_of_a_folder(run, here, music, asked, stated):
+    assert run("train", "folder:../music", *asked, "--out", "mine.safetensors", *SMALL).status == 0
+    assert stated in load(here / "mine.safetensors").card["licence"]
+
+
 def test_a_run_that_fails_says_where_the_best_model_is_kept(run, here, music, monkeypatch):
     found = []
 

@@ -35,7 +35,7 @@ def test_is_small(name):
 
 def test_card_is_complete(player):
     card = player.model.card
-    assert card["command"].startswith("composer train ")
+    assert card["command"].startswith(("composer train ", "composer finetune "))
     for word in ("title", "licence", "seed", "parameters"):
         assert card[word] not in (None, ""), word
     assert {"name", "source", "citation", "split"} <= set(card["dataset"])

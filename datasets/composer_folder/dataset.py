@@ -19,6 +19,8 @@ from composer.types import Reader
 LARGEST = 2**28
 """Most bytes of a file whose content is hashed."""
 
+_NOT_STATED = "the user's own files; licence not stated"
+
 
 @dataclass(frozen=True)
 class Folder:
@@ -32,9 +34,9 @@ class Folder:
     labels: Annotated[
         tuple[str, ...], "what the names of subfolders say of their pieces, from the outermost on", "style"
     ] = ()
+    licence: Annotated[str, "of the files, which the card of a model states"] = _NOT_STATED
 
     title = "A folder of music files"
-    licence = "the user's own files; licence not stated"
     citation = "none; cite whoever made the files"
     tokenizer = "remi"
     tokenizer_options: ClassVar[Mapping[str, Any]] = {}
