@@ -164,7 +164,10 @@ class Tunes:
     training_options: ClassVar[Mapping[str, Any]] = {"dropout": 0.1, "transpose": 0}
     suggested: ClassVar[Mapping[str, Any]] = {
         "tempo": 112.0,
-        "samplers": [{"name": "temperature", "options": {"temperature": 0.93}}],
+        "samplers": [
+            {"name": "temperature", "options": {"temperature": 0.95}},
+            {"name": "min-p", "options": {"p": 0.01}},
+        ],
     }
 
     @property
