@@ -115,7 +115,8 @@ def test_lower_precisions_keep_the_likelihood_of_what_a_trained_model_writes(nam
         nats_of(pieces, requests, player.tokenizer.grammar, make_native_step(player.model.make_cell(), precision))
         for precision in ("float32", "bfloat16", "int8")
     ]
-    assert nats[1:] == pytest.approx([nats[0]] * 2, rel=0.005)
+    assert nats[1] == pytest.approx(nats[0], rel=0.0002)
+    assert nats[2] == pytest.approx(nats[0], rel=0.012)
 
 
 def nats_of(pieces, requests, grammar, step):

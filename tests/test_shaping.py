@@ -35,8 +35,8 @@ EXAMPLES = {
 
 
 def make(name, value, **more):
-    first = next(iter(registry().offers["samplers"][name].make.__dataclass_fields__))
-    return registry().make("samplers", name, **{first: value}, **more)
+    first, *_ = registry().get_offer("samplers", name).options
+    return registry().make("samplers", name, **{first.name: value}, **more)
 
 
 def context(rows, history=(), pitches=(60, 62, 64, 65, -1)):
