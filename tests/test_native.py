@@ -105,8 +105,8 @@ def test_lower_precisions_are_near(architecture, precision, rows):
 
 @pytest.mark.uncounted
 @needs_compiler
-@pytest.mark.parametrize("name", ["chorales", "tunes"])
-def test_lower_precisions_keep_the_likelihood_of_what_a_trained_model_writes(name):
+@pytest.mark.parametrize(("name", "share"), [("chorales", 0.012), ("tunes", 0.005)])
+def test_lower_precisions_keep_the_likelihood_of_what_a_trained_model_writes(name, share):
     player = open_model(name)
     asked = replace(player.suggested, seed=5, bars=8, most_bars=16, samplers=())
     requests = [player.resolve(replace(asked, index=index)) for index in range(24)]
@@ -116,7 +116,7 @@ def test_lower_precisions_keep_the_likelihood_of_what_a_trained_model_writes(nam
         for precision in ("float32", "bfloat16", "int8")
     ]
     assert nats[1] == pytest.approx(nats[0], rel=0.0002)
-    assert nats[2] == pytest.approx(nats[0], rel=0.012)
+    assert nats[2] == pytest.approx(nats[0], rel=share)
 
 
 def nats_of(pieces, requests, grammar, step):

@@ -65,40 +65,43 @@ class _Steps(torch.autograd.Function):
         seen = made["hidden"]
         if recurrent.dtype != sums.dtype:
             seen = made["low_hidden"] = seen.to(recurrent.dtype)
-        given = {"gain": gain, "cell_gain": cell_gain, "cell_bias": cell_bias, "kept": kept}
+        given = dict(zip((*_NORMS, "kept"), (gain, cell_gain, cell_bias, kept), strict=True))
         made |= {name: tensor.contiguous() for name, tensor in given.items() if tensor is not None}
-        layer, product = _Layer(library, made, low=seen is not made["hidden"]), MatrixProduct()
+        layer, product = _Layer(library, made, low="low_hidden" in made), MatrixProduct()
         for step, before in enumerate(seen.unbind(0)[:-1]):
             layer.run_forward(step, product.multiply(before, recurrent))
-        ctx.made, ctx.library = made, library
-        ctx.save_for_backward(recurrent, seen)
+        del made["from_input"]  # of which the gradient needs nothing
+        ctx.library, ctx.names = library, tuple(made)
+        ctx.save_for_backward(recurrent, seen, *made.values())
         ctx.set_materialize_grads(False)
         return made["hidden"][1:].clone(), made["hidden"][-1].clone(), made["cells"][-1].clone()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *heard: Tensor | None) -> tuple[Tensor | None, ...]:
-        (recurrent, seen), hidden = ctx.saved_tensors, ctx.made["hidden"]
-        norms = [name for name in ("gain", "cell_gain", "cell_bias") if name in ctx.made]
-        made = ctx.made | {f"d_{name}": torch.zeros_like(ctx.made[name]) for name in norms}
-        made["d_from_input"] = torch.empty_like(ctx.made["from_input"])
+        recurrent, seen, *kept = ctx.saved_tensors
+        made = dict(zip(ctx.names, kept, strict=True))
+        hidden, steps = made["hidden"], len(made["gates"])
+        made |= {f"d_{name}": torch.zeros_like(made[name]) for name in _NORMS if name in made}
+        made["d_from_input"] = hidden.new_empty(steps, hidden.shape[1], len(recurrent))
         made["d_from_state"] = torch.empty_like(made["d_from_input"], dtype=recurrent.dtype)
         for name, gradient in zip(("d_state", "d_cell"), heard[1:], strict=True):
             made[name] = torch.zeros_like(hidden[0]) if gradient is None else gradient.contiguous().clone()
         if heard[0] is not None:
             made["d_hidden"] = heard[0].contiguous()
-        layer, product = _Layer(ctx.library, made, low=seen is not hidden), MatrixProduct()
+        layer, product = _Layer(ctx.library, made, low=recurrent.dtype != hidden.dtype), MatrixProduct()
         d_product: Tensor | None = None
-        for step in reversed(range(len(made["d_from_state"]))):
+        for step in reversed(range(steps)):
             layer.run_backward(step, d_product)
             d_product = product.multiply_back(made["d_from_state"][step], recurrent)
         of_matrix = product.sum_up(made["d_from_state"], seen[:-1], recurrent)
-        of_norms = (made.get(f"d_{name}") for name in ("gain", "cell_gain", "cell_bias"))
+        of_norms = (made.get(f"d_{name}") for name in _NORMS)
         return made["d_from_input"], of_matrix, *of_norms, None, made["d_state"].add_(d_product), made["d_cell"], None
 
 
 # --- the library ------------------------------------------------------------------------------------------------------
 
+_NORMS = ("gain", "cell_gain", "cell_bias")
 _STATES = ("hidden", "cells", "low_hidden", "gates", "normalised", "scales")
 _GRADIENTS = ("d_hidden", "d_state", "d_cell", "d_product", "d_from_input", "d_from_state")
 
@@ -107,8 +110,8 @@ class _Given(Structure):
     _fields_ = (
         *((name, c_long) for name in ("rows", "places", "width")),
         ("low", c_int),
-        *((name, c_void_p) for name in ("from_input", "from_state", "gain", "cell_gain", "cell_bias", "kept")),
-        *((name, c_void_p) for name in (*_STATES, *_GRADIENTS, "d_gain", "d_cell_gain", "d_cell_bias", "scratch")),
+        *((name, c_void_p) for name in ("from_input", "from_state", *_NORMS, "kept")),
+        *((name, c_void_p) for name in (*_STATES, *_GRADIENTS, *(f"d_{name}" for name in _NORMS), "scratch")),
     )
 
 

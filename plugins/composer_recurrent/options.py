@@ -107,8 +107,8 @@ class Lstm(_TorchLayers):
     With `layer_norm`, the sums of the input, those of the state, and the cell that the output gate lets through are
     each normalised, with a gain that is learned (Ba, Kiros and Hinton 2016). Two kinds of dropout leave the cell's past
     whole: of candidates, anew at each step (Semeniuta, Severyn and Barth 2016), and of recurrent weights, the same for
-    all steps of a batch (Merity, Keskar and Socher 2018, AWD-LSTM). Where there is no C compiler, the former and norms
-    train step by step in torch, and take several times as long.
+    all steps of a batch (Merity, Keskar and Socher 2018, AWD-LSTM). On a GPU, and where there is no C compiler, the
+    former and norms train step by step in torch.
     """
 
     layer_norm: Annotated[bool, "normalise sums and cells (Ba et al. 2016)"] = False
